@@ -1,0 +1,74 @@
+# Every target does its own set-up. Nothing is installed outside .venv and the weights' cache.
+
+# The first Python here that requirements.lock has wheels for, or name one: make PYTHON=...
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null \
+	&& echo $$p && exit; done; echo python3)
+UV ?= uv
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+
+.PHONY: help setup weights lab smoke reproduce check test lint lock clean
+
+help:
+	@echo 'make reproduce  run the workbook (default profile) and publish its figures'
+	@echo 'make test       lint and run every test'
+	@echo 'make smoke      run the workbook with the reference respondents only'
+	@echo 'make check      reproduce into a scratch folder and compare with what is published'
+	@echo 'make lab        open the notebooks in JupyterLab'
+	@echo 'make setup      only install: virtual environment, pinned packages, this package'
+	@echo 'make weights    only fetch the weights of the embedded model'
+	@echo 'make lint       only check style and formatting'
+	@echo 'make lock       pin the packages anew (needs uv; UPGRADE=1 takes the newest versions)'
+	@echo 'make clean      remove the virtual environment and caches; runs and weights stay'
+
+setup: $(VENV)/.package
+
+# A changed lock makes a new environment, so that nothing in it is left over from the old one.
+$(VENV)/.locked: requirements.lock
+	@command -v '$(PYTHON)' >/dev/null || { echo 'error: no $(PYTHON) found; install Python 3.11 to 3.14, or name one: make PYTHON=...' >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else "error: needs Python 3.11 to 3.14 and $(PYTHON) is %d.%d; name another: make PYTHON=..." % v)'
+	@'$(PYTHON)' -c 'import venv, ensurepip' 2>/dev/null || { echo 'error: $(PYTHON) cannot make virtual environments; install its venv module (Debian, Ubuntu: apt-get install python3-venv)' >&2; exit 1; }
+	@echo 'setup: installing the pinned packages into $(VENV), a minute or two'
+	@'$(PYTHON)' -m venv --clear $(VENV)
+	@$(PIP) install --require-hashes --no-deps -r requirements.lock
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.locked pyproject.toml
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@echo 'setup: done'
+	@touch $@
+
+# Not a stamp: the weights live in the user's cache, and the command finds out in a moment.
+weights: setup
+	@$(BIN)/hvae models fetch smollm2-135m-instruct
+
+lab: weights
+	$(BIN)/jupyter lab notebooks/00_overview.ipynb
+
+smoke: setup
+	$(BIN)/hvae reproduce --profile smoke
+
+reproduce: weights
+	$(BIN)/hvae reproduce
+
+check: weights
+	$(BIN)/hvae check
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: lint weights
+	$(BIN)/python -m pytest -q --durations=10
+
+lock:
+	@command -v '$(UV)' >/dev/null || { echo 'error: make lock needs uv; install it, or name it: make lock UV=...' >&2; exit 1; }
+	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --fork-strategy fewest \
+	  --generate-hashes --custom-compile-command 'make lock' --quiet $(if $(UPGRADE),--upgrade) \
+	  --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	find hvae_utils tests notebooks benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

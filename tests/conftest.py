@@ -1,0 +1,35 @@
+"""No test touches the network: not in this process, and not in any Python it starts."""
+
+import os
+import runpy
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+OFFLINE = Path(__file__).parent / "offline"
+
+
+def pytest_configure(config):
+    folder = tempfile.mkdtemp(prefix="hvae-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["HVAE_TEST_NETWORK_LOG"] = str(Path(folder, "network.log"))
+    inherited = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), inherited]))
+    runpy.run_path(str(OFFLINE / "sitecustomize.py"))
+
+
+@pytest.fixture(scope="session")
+def _network_log():
+    return Path(os.environ["HVAE_TEST_NETWORK_LOG"])
+
+
+@pytest.fixture(autouse=True)
+def _no_network(_network_log):
+    """Fail a test during which anything reached for the network, even if the error was caught."""
+    yield
+    if _network_log.exists():
+        refused = _network_log.read_text(encoding="utf-8").split("\n")
+        _network_log.unlink()
+        pytest.fail("reached for the network: " + "; ".join(filter(None, refused)))

@@ -1,0 +1,219 @@
+"""Set-up: one set of pins for pip and conda, commands that explain themselves, tests offline."""
+
+import importlib.metadata as metadata
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import hvae_utils
+
+ROOT = Path(__file__).resolve().parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
+DIRECT = [
+    *RUNTIME,
+    *(Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]),
+    *(Requirement(line) for line in PYPROJECT["build-system"]["requires"]),
+]
+make = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+
+
+def locked():
+    """Return (requirement, hashes) of every entry of requirements.lock."""
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    lines = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
+    entries = [re.split(r"\s+--hash=", line.strip()) for line in lines]
+    return [(Requirement(entry[0]), entry[1:]) for entry in entries]
+
+
+def pins():
+    """Return name -> versions in the lock, of any platform."""
+    found = {}
+    for requirement, _ in locked():
+        (pin,) = requirement.specifier
+        found.setdefault(canonicalize_name(requirement.name), []).append(Version(pin.version))
+    return found
+
+
+# --- pyproject, lock and environment.yml agree ---------------------------------------------------
+
+
+def test_every_lock_entry_is_one_exact_version_with_hashes():
+    assert len(locked()) > len(DIRECT)
+    for requirement, hashes in locked():
+        assert [pin.operator for pin in requirement.specifier] == ["=="], requirement
+        assert hashes, requirement
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", known) for known in hashes), requirement
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=str)
+def test_the_lock_pins_every_direct_dependency_inside_its_range(requirement):
+    versions = pins()[canonicalize_name(requirement.name)]
+    assert all(requirement.specifier.contains(version) for version in versions)
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=str)
+def test_a_direct_dependency_has_a_lower_bound(requirement):
+    assert any(bound.operator in (">=", "==", "~=") for bound in requirement.specifier)
+
+
+def test_the_lock_is_complete_so_that_no_resolver_is_needed():
+    todo, seen = [*DIRECT], set()
+    while todo:
+        wanted = todo.pop()
+        name = canonicalize_name(wanted.name)
+        assert name in pins(), f"{wanted} is not in the lock"
+        for extra in {"", *wanted.extras} - {extra for known, extra in seen if known == name}:
+            seen.add((name, extra))
+            needs = [Requirement(line) for line in metadata.requires(name) or []]
+            todo += [n for n in needs if not n.marker or n.marker.evaluate({"extra": extra})]
+    assert len({name for name, _ in seen}) > 100
+
+
+def test_the_lock_holds_for_every_python_that_the_project_allows():
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    pythons = [f"3.{minor}" for minor in range(9, 20) if allowed.contains(f"3.{minor}.9")]
+    assert pythons[0] == "3.11"
+    for python in pythons:
+        marked = {"python_version": python, "python_full_version": f"{python}.9"}
+        here = [r.name for r, _ in locked() if not r.marker or r.marker.evaluate(marked)]
+        assert len(here) == len(set(here)), python
+        assert {canonicalize_name(r.name) for r in DIRECT} <= {canonicalize_name(n) for n in here}
+
+
+def test_conda_users_get_the_same_pins():
+    *conda, by_pip = ENVIRONMENT["dependencies"]
+    assert by_pip == {"pip": ["-r requirements.lock"]}
+    assert [re.split(r"[=<> ]", spec)[0] for spec in conda] == ["python", "pip"]
+    python = conda[0].removeprefix("python=")
+    assert SpecifierSet(PROJECT["requires-python"]).contains(f"{python}.9")
+
+
+# --- the commands --------------------------------------------------------------------------------
+
+
+def targets():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.search(r"^\.PHONY: (.+)$", text, flags=re.MULTILINE)[1].split())
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Return a folder that holds only what `make setup` reads."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def run_make(folder, *arguments):
+    return subprocess.run(
+        ["make", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@make
+def test_make_alone_explains_every_target(copy):
+    shown = run_make(copy).stdout
+    assert set(re.findall(r"^make (\w+)", shown, flags=re.MULTILINE)) == targets() - {"help"}
+
+
+def pretending(folder, trick):
+    """Return a Python whose `-c` programs run after `trick`."""
+    python = folder / "a-python"
+    python.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c \"import sys; {trick}; $2\"\n")
+    python.chmod(0o755)
+    return f"PYTHON={python}"
+
+
+@make
+@pytest.mark.parametrize(
+    ("trick", "message"),
+    [
+        ("sys.version_info = (3, 9, 1)", "needs Python 3.11 to 3.14 and .* is 3.9"),
+        ("sys.version_info = (3, 15, 0)", "needs Python 3.11 to 3.14 and .* is 3.15"),
+        ("sys.modules['ensurepip'] = None", "cannot make virtual environments.*python3-venv"),
+    ],
+    ids=["too old", "too new", "no venv"],
+)
+def test_a_python_that_cannot_be_used_is_explained_in_one_line(copy, trick, message):
+    done = run_make(copy, "setup", pretending(copy, trick))
+    assert done.returncode == 2
+    said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert len(said) == 1, done.stderr
+    assert re.match(f"error: .*{message}", said[0])
+    assert not (copy / ".venv").exists()
+
+
+@make
+def test_a_missing_python_or_resolver_is_named(copy):
+    assert (
+        "error: no no-such-python found" in run_make(copy, "setup", "PYTHON=no-such-python").stderr
+    )
+    assert "error: make lock needs uv" in run_make(copy, "lock", "UV=no-such-uv").stderr
+
+
+@make
+def test_makefile_and_pyproject_allow_the_same_pythons():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    bounds = set(re.findall(r"\((\d+), (\d+)\) <= \S+ < \((\d+), (\d+)\)", text))
+    assert len(bounds) == 1
+    low, low_minor, high, high_minor = bounds.pop()
+    assert PROJECT["requires-python"] == f">={low}.{low_minor},<{high}.{high_minor}"
+
+
+def test_ci_runs_what_the_readme_promises():
+    script = ROOT / ".ci" / "run"
+    assert os.name == "nt" or os.access(script, os.X_OK)
+    steps = re.findall(r"^timed (.+)$", script.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert steps == ["make test", "make reproduce", ".venv/bin/hvae check"]
+    assert {"test", "reproduce"} <= targets()
+
+
+def test_the_citation_names_this_version_and_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["version"] == hvae_utils.__version__
+    assert citation["license"] == PROJECT["license"] == "MIT"
+    assert citation["references"][0]["identifiers"][0]["value"] == "arXiv:2305.17147"
+
+
+# --- no test touches the network -----------------------------------------------------------------
+
+REACH = "import socket; socket.create_connection(('192.0.2.1', 9), timeout=0.1)"
+
+
+def test_a_test_that_reaches_for_the_network_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setenv("HVAE_TEST_NETWORK_LOG", str(tmp_path / "log"))
+    with pytest.raises(RuntimeError, match=r"reached for the network: .*getaddrinfo example"):
+        socket.getaddrinfo("example.org", 80)
+    with socket.socket() as reaching, pytest.raises(RuntimeError, match="reached for the network"):
+        reaching.connect(("192.0.2.1", 9))
+    assert len((tmp_path / "log").read_text().splitlines()) == 2
+
+
+def test_so_is_a_process_that_a_test_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("HVAE_TEST_NETWORK_LOG", str(tmp_path / "log"))
+    done = subprocess.run(
+        [sys.executable, "-c", REACH], capture_output=True, text=True, check=False
+    )
+    assert "a test reached for the network" in done.stderr
+    assert (tmp_path / "log").read_text() == "socket.getaddrinfo 192.0.2.1\n"
+
+
+def test_loopback_stays_open():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname(), timeout=1).close()
