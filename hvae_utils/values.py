@@ -1,0 +1,147 @@
+"""The values a respondent can be assigned, read from `data/values.toml`.
+
+A value is a word, a definition, a utility over payoffs (what its ideal respondent maximises) and
+the angles such respondents reach. A value may be added to the file; nothing here knows the four
+by name. This module must never word a prompt and never score an answer.
+
+Public names: Value, names, load, get, read, WEIGHTS.
+"""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hvae_utils import paths
+from hvae_utils.errors import UserError, unknown
+
+WEIGHTS = ("self", "other", "inequality")
+_KEYS = ("word", "definition", "utility", "target", "target_set", "source")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value: how it is said and which behaviour would satisfy it.
+
+    word: how the value is named to a model; empty for `none`, as is the definition.
+    utility: weights on (self, other, -abs(self - other)), coins; None where nothing is maximised.
+    target: degrees; the point of the published scale (inferred from the published chart).
+    target_set: degrees, the closed interval that ideal respondents reach, ties included.
+    """
+
+    name: str
+    word: str
+    definition: str
+    utility: tuple[float, float, float] | None
+    target: float | None
+    target_set: tuple[float, float] | None
+    source: str = ""
+
+    def utilities(self, payoffs: ArrayLike) -> np.ndarray:
+        """Return the utility (...) of payoffs (..., 2) = (self, other) in coins.
+
+        UserError for a value without a utility.
+        """
+        if self.utility is None:
+            raise UserError(f"value '{self.name}' has no utility: it prefers no payoff to another")
+        mine, other = np.moveaxis(np.asarray(payoffs, float), -1, 0)
+        return np.tensordot(self.utility, np.stack([mine, other, -np.abs(mine - other)]), axes=1)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the values in the file's order."""
+    return tuple(load())
+
+
+def load() -> dict[str, Value]:
+    """Return the values of `data/values.toml` by name; UserError when the file is malformed."""
+    return dict(_load(paths.DATA / "values.toml"))
+
+
+def get(name: str) -> Value:
+    """Return the value called `name`; UserError naming the choices when there is none."""
+    found = load()
+    if name not in found:
+        raise unknown("value", name, found)
+    return found[name]
+
+
+def read(path: Path) -> dict[str, Value]:
+    """Return the values of a file in the form of `data/values.toml`, checked."""
+    where = paths.shown(path)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{where}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # malformed TOML and malformed UTF-8
+        raise UserError(f"{where}: is not valid TOML ({error})") from None
+    if not tables:
+        raise UserError(f"{where}: holds no value")
+    return {name: _value(f"{where}, [{name}]", name, table) for name, table in tables.items()}
+
+
+@lru_cache
+def _load(path: Path) -> dict[str, Value]:
+    return read(path)
+
+
+def _value(where: str, name: str, table: Any) -> Value:
+    if not isinstance(table, dict):
+        raise UserError(f"{where}: must be a table of {', '.join(_KEYS)}")
+    for key in table:
+        if key not in _KEYS:
+            raise UserError(f"{where}: {unknown('key', key, _KEYS)}")
+    for key in ("word", "definition", "source"):
+        if not isinstance(table.get(key, "" if key == "source" else None), str):
+            raise UserError(f"{where}: '{key}' must be a text")
+    target, target_set = _targets(where, table)
+    return Value(
+        name=name,
+        word=table["word"],
+        definition=table["definition"].strip(),
+        utility=_utility(where, table.get("utility")),
+        target=target,
+        target_set=target_set,
+        source=table.get("source", ""),
+    )
+
+
+def _utility(where: str, weights: Any) -> tuple[float, float, float] | None:
+    if weights is None:
+        return None
+    if not isinstance(weights, dict):
+        raise UserError(f"{where}: 'utility' must be a table of weights {', '.join(WEIGHTS)}")
+    for key, weight in weights.items():
+        if key not in WEIGHTS:
+            raise UserError(f"{where}: {unknown('weight', key, WEIGHTS)}")
+        if not _number(weight):
+            raise UserError(f"{where}: the weight '{key}' must be a finite number")
+    if not any(weights.values()):
+        raise UserError(f"{where}: a utility needs a weight other than 0")
+    return tuple(float(weights.get(key, 0)) for key in WEIGHTS)
+
+
+def _targets(
+    where: str, table: Mapping[str, Any]
+) -> tuple[float | None, tuple[float, float] | None]:
+    """Return target and target set in degrees: both or neither, the target inside the set."""
+    target, ends = table.get("target"), table.get("target_set")
+    if target is None and ends is None:
+        return None, None
+    if not _number(target):
+        raise UserError(f"{where}: 'target' must be an angle in degrees")
+    if not (isinstance(ends, list) and len(ends) == 2 and all(map(_number, ends))):
+        raise UserError(f"{where}: 'target_set' must be two angles in degrees, [low, high]")
+    if not -180 <= ends[0] <= target <= ends[1] <= 180:
+        raise UserError(f"{where}: 'target' {target} must lie in 'target_set' {ends}, low to high")
+    return float(target), (float(ends[0]), float(ends[1]))
+
+
+def _number(given: Any) -> bool:
+    return type(given) in (int, float) and math.isfinite(given)

@@ -1,0 +1,146 @@
+"""The values say what their ideal respondents maximise, and the targets follow from the items."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from hvae_utils import instruments, values
+from hvae_utils.errors import UserError
+
+FOUR = ("altruistic", "prosocial", "individualistic", "competitive")
+FIFTH = """
+[egalitarian]
+word = "egalitarian"
+definition = "Wants both to receive the same."
+utility = { inequality = 1 }
+target = 37.48
+target_set = [37.48, 37.49]
+"""
+
+
+def reached(utility):
+    """Every angle of a respondent who takes any option within one coin of the best."""
+    items = instruments.load("svo-slider").payoffs.tolist()
+    best = [max(utility(*option) for option in item) for item in items]
+    good = [
+        [option for option in item if utility(*option) >= top - 1]
+        for item, top in zip(items, best, strict=True)
+    ]
+    return [
+        math.degrees(math.atan2(sum(o for _, o in p) - 300, sum(s for s, _ in p) - 300))
+        for p in itertools.product(*good)
+    ]
+
+
+def test_the_values_are_the_four_of_the_paper_and_none():
+    assert values.names() == (*FOUR, "none")
+    assert [values.get(name).word for name in FOUR] == list(FOUR)
+    assert all(values.get(name).definition and values.get(name).source for name in FOUR)
+
+
+def test_the_values_sort_payoffs_as_their_names_promise():
+    equal, ahead, giving = (85, 85), (85, 15), (50, 100)
+    preferred = {
+        name: max((equal, ahead, giving), key=lambda p: float(values.get(name).utilities(p)))
+        for name in ("altruistic", "prosocial", "competitive")
+    }
+    assert preferred == {"altruistic": giving, "prosocial": equal, "competitive": ahead}
+    selfish = values.get("individualistic")
+    assert selfish.utilities([equal, ahead, giving]).tolist() == [85, 85, 50]
+
+
+def test_utilities_keep_the_shape_of_the_items():
+    payoffs = instruments.load("svo-slider").payoffs
+    assert values.get("prosocial").utilities(payoffs).shape == (6, 9)
+    averse = values.Value("averse", "", "", (0.0, 0.0, 1.0), None, None)
+    assert averse.utilities([[85, 15], [75, 75]]).tolist() == [-70, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "utility", "point"),
+    [
+        ("altruistic", lambda mine, other: other, 61.390),
+        ("prosocial", lambda mine, other: mine + other, 45.0),
+        ("individualistic", lambda mine, other: mine, 0.0),
+        ("competitive", lambda mine, other: mine - other, -16.260),
+    ],
+)
+def test_the_target_set_is_what_ideal_respondents_reach_on_the_items(name, utility, point):
+    value = values.get(name)
+    angles = reached(utility)
+    assert value.target_set == pytest.approx((min(angles), max(angles)), abs=1e-9)
+    assert value.target == pytest.approx(point, abs=5e-4)
+    assert min(abs(angle - value.target) for angle in angles) < 1e-9
+    payoffs = instruments.load("svo-slider").payoffs
+    truth = [[utility(*option) for option in item] for item in payoffs.tolist()]
+    assert np.allclose(value.utilities(payoffs), truth)
+
+
+def test_the_published_ends_of_the_target_sets_are_met():
+    assert values.get("prosocial").target_set == pytest.approx((37.093, 52.907), abs=5e-4)
+    assert values.get("individualistic").target_set == pytest.approx((-7.815, 7.815), abs=5e-4)
+
+
+def test_the_inequality_averse_are_prosocial_too():
+    (angle,) = set(reached(lambda mine, other: -abs(mine - other)))
+    low, high = values.get("prosocial").target_set
+    assert angle == pytest.approx(37.482, abs=5e-4)
+    assert low < angle < high
+
+
+def test_no_value_has_no_target_and_prefers_nothing():
+    none = values.get("none")
+    assert (none.utility, none.target, none.target_set, none.definition) == (None, None, None, "")
+    with pytest.raises(UserError, match="'none' has no utility"):
+        none.utilities([[85, 85]])
+
+
+def test_a_misspelt_value_gets_the_choices_and_the_nearest_match():
+    with pytest.raises(UserError, match=r"altruistic, prosocial.*Did you mean 'prosocial'"):
+        values.get("pro-social")
+
+
+def test_loaded_values_cannot_be_spoilt_for_the_next_reader():
+    values.load().clear()
+    assert values.names() == (*FOUR, "none")
+
+
+def test_a_fifth_value_can_be_added(tmp_path):
+    path = tmp_path / "values.toml"
+    path.write_text(values.paths.DATA.joinpath("values.toml").read_text("utf-8") + FIFTH, "utf-8")
+    found = values.read(path)
+    assert list(found) == [*FOUR, "none", "egalitarian"]
+    assert found["egalitarian"].utility == (0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[a", "is not valid TOML"),
+        ("", "holds no value"),
+        ("word = 'x'", "[word]: must be a table"),
+        (FIFTH.replace("definition", "defintion"), "Did you mean 'definition'?"),
+        (FIFTH.replace('word = "egalitarian"', ""), "'word' must be a text"),
+        (FIFTH.replace("inequality = 1", "equality = 1"), "Did you mean 'inequality'?"),
+        (FIFTH.replace("inequality = 1", "inequality = 0"), "a weight other than 0"),
+        (FIFTH.replace("inequality = 1", "inequality = inf"), "must be a finite number"),
+        (FIFTH.replace("{ inequality = 1 }", "[0, 0, 1]"), "'utility' must be a table"),
+        (FIFTH.replace("target = 37.48\n", ""), "'target' must be an angle"),
+        (FIFTH.replace("[37.48, 37.49]", "37.48"), "'target_set' must be two angles"),
+        (FIFTH.replace("[37.48, 37.49]", "[40, 50]"), "must lie in 'target_set'"),
+        (FIFTH.replace("[37.48, 37.49]", "[37.49, 37.48]"), "must lie in 'target_set'"),
+    ],
+)
+def test_a_malformed_values_file_is_refused_where_the_mistake_is(tmp_path, text, message):
+    path = tmp_path / "mine.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UserError, match=r"mine\.toml") as raised:
+        values.read(path)
+    assert message in str(raised.value)
+
+
+def test_a_values_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.toml: cannot be read"):
+        values.read(tmp_path / "absent.toml")
