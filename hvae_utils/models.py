@@ -1,0 +1,198 @@
+"""Names -> respondents: reference, local, and every endpoint that data/models.toml knows.
+
+Reads keys from the environment and hands them to the client; shows them to nobody.
+
+Public names: check_name, respondent, require, table, weights.
+"""
+
+import http.client
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from hvae_utils import local, paths
+from hvae_utils.chat import ChatModel, on_loopback
+from hvae_utils.errors import UserError, unknown
+from hvae_utils.respondents import REFERENCE, Reference, Respondent
+
+LOOPBACK_CONCURRENCY, HOSTED_CONCURRENCY = 4, 16
+PROBE_S = 0.5  # how long `table` waits for a server on this machine
+FIELDS = {"base_url", "base_url_env", "api_key_env", "model", "server", "about"}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """How a chat model is reached: name in the study, model at the endpoint, where, which key."""
+
+    name: str
+    model: str
+    base_url: str | None
+    base_url_env: str | None = None
+    api_key_env: str | None = None
+    about: str = ""
+
+    @property
+    def url(self) -> str | None:
+        """Return the URL in force: the environment's where one is named there."""
+        return os.environ.get(self.base_url_env or "", "") or self.base_url
+
+    @property
+    def missing(self) -> str:
+        """Return what has to be set before a request can be sent, or ''."""
+        if not self.url:
+            return f"set {self.base_url_env} to the server's URL"
+        if self.api_key_env and not on_loopback(self.url) and not os.environ.get(self.api_key_env):
+            return f"set {self.api_key_env}"
+        return ""
+
+
+def check_name(name: str) -> None:
+    """Raise UserError, naming the choices, unless `name` is a model's name that can be resolved."""
+    family, _, model = str(name).partition("/")
+    if family == "reference":
+        if model not in REFERENCE:
+            raise unknown("model", name, [f"reference/{known}" for known in REFERENCE])
+    elif family == "local":
+        if model not in local.known() and not model.endswith(".gguf"):
+            choices = [f"local/{known}" for known in local.known()]
+            raise unknown("model", name, [*choices, "local/PATH.gguf"])
+    else:
+        _endpoint(name)
+
+
+def respondent(name: str) -> Respondent:
+    """Return the respondent of a name, not yet entered. Raises UserError when it is not usable."""
+    family, _, model = name.partition("/")
+    if family == "reference":
+        return Reference(model)
+    if family == "local":
+        return local.LocalModel(model)
+    endpoint = _endpoint(name)
+    if endpoint.missing:
+        raise UserError(f"{name} is not ready: {endpoint.missing}")
+    key = os.environ.get(endpoint.api_key_env or "", "") or "not-needed"
+    concurrency = LOOPBACK_CONCURRENCY if on_loopback(endpoint.url) else HOSTED_CONCURRENCY
+    return ChatModel(name, endpoint.model, endpoint.url, key, concurrency)
+
+
+def require(names: list[str] | tuple[str, ...]) -> None:
+    """Raise one UserError that names everything missing for `names`, before anything runs."""
+    missing = []
+    for name in names:
+        check_name(name)
+        family, _, model = name.partition("/")
+        if family == "local":
+            try:
+                local.find(model)
+            except UserError as fault:
+                missing.append(str(fault))
+        elif family != "reference" and (lack := _endpoint(name).missing):
+            missing.append(f"{name}: {lack}")
+    if missing:
+        raise UserError("not ready: " + "; ".join(missing))
+
+
+def weights(names: list[str] | tuple[str, ...]) -> dict[str, str]:
+    """Return the SHA-256 of the weights of every local model among `names`."""
+    found = [name for name in names if name.startswith("local/")]
+    return {name: local.sha256(local.find(name.partition("/")[2])) for name in found}
+
+
+def table() -> pd.DataFrame:
+    """Return one row a model or server: name, kind, ready, missing (what to do), about."""
+    rows: list[dict[str, Any]] = [
+        {"name": f"reference/{name}", "kind": "reference", "missing": "", "about": "simulated"}
+        for name in REFERENCE
+    ]
+    for name, known in local.known().items():
+        there = known.cached.is_file()
+        lack = "" if there else f"run: hvae models fetch {name}"
+        about = f"embedded, {known.licence}"
+        rows.append({"name": f"local/{name}", "kind": "local", "missing": lack, "about": about})
+    catalogue = _catalogue()
+    for name in catalogue["servers"]:
+        rows.append(_endpoint_row(_endpoint(f"{name}/<model>"), "server"))
+    for name in catalogue["models"]:
+        rows.append(_endpoint_row(_endpoint(name), "model"))
+    frame = pd.DataFrame(rows)
+    frame.insert(2, "ready", frame["missing"] == "")
+    return frame
+
+
+def _endpoint_row(endpoint: Endpoint, kind: str) -> dict[str, Any]:
+    lack, about = endpoint.missing, endpoint.about
+    if not lack and on_loopback(endpoint.url):
+        served = _served(str(endpoint.url))
+        lack = f"nothing answers at {endpoint.url}" if served is None else ""
+        about += f"; serves {', '.join(served)}" if served else ""
+    return {"name": endpoint.name, "kind": kind, "missing": lack, "about": about}
+
+
+def _served(url: str) -> list[str] | None:
+    """Return the models that a server on this machine lists, [] if it lists none, None if down."""
+    parts = urlsplit(url)
+    server = http.client.HTTPConnection(str(parts.hostname), parts.port or 80, timeout=PROBE_S)
+    try:
+        server.connect()
+    except OSError:
+        return None
+    try:
+        server.request("GET", f"{parts.path.rstrip('/')}/models")
+        listed = json.loads(server.getresponse().read(100_000))
+        return [str(entry["id"])[:60] for entry in listed["data"]][:5]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return []
+    finally:
+        server.close()
+
+
+def _endpoint(name: str) -> Endpoint:
+    """Return the endpoint of a name in data/models.toml, or of a model on one of its servers."""
+    catalogue = _catalogue()
+    entry = catalogue["models"].get(name)
+    if entry is None:
+        family, _, model = name.partition("/")
+        named = [known for known in catalogue["models"] if known.startswith(f"{family}/")]
+        if named:
+            raise unknown("model", name, named)
+        if family not in catalogue["servers"]:
+            families = ["reference", "local", *catalogue["servers"], "paper"]
+            raise unknown(f"family of models in '{name}':", family, families)
+        if not model:
+            raise UserError(f"'{name}' names no model; write {family}/<model>")
+        entry = {**catalogue["servers"][family], "model": model}
+    elif "server" in entry:
+        entry = {**catalogue["servers"][entry["server"]], **entry}
+    return Endpoint(
+        name=name,
+        model=entry["model"],
+        base_url=entry.get("base_url"),
+        base_url_env=entry.get("base_url_env"),
+        api_key_env=entry.get("api_key_env"),
+        about=entry.get("about", ""),
+    )
+
+
+@lru_cache
+def _catalogue(path: Path | None = None) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the servers and models of data/models.toml. Raises UserError for an unknown field."""
+    path = path or paths.DATA / "models.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as fault:
+        raise UserError(f"{paths.shown(path)}: {fault}") from None
+    for kind in ("servers", "models"):
+        for name, entry in table.setdefault(kind, {}).items():
+            for field in entry:
+                if field not in FIELDS:
+                    raise unknown(f"field of {kind}.{name} in {paths.shown(path)}", field, FIELDS)
+            if entry.get("server", "openai") not in table["servers"]:
+                raise unknown(f"server of {name}", entry["server"], table["servers"])
+    return table

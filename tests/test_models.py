@@ -1,0 +1,86 @@
+"""Names of respondents: each is resolved, or the message says what is missing or meant."""
+
+import pytest
+
+from hvae_utils import local, models
+from hvae_utils.errors import UserError
+
+VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "HVAE_VICUNA_13B_URL")
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("reference/faithfull", "reference/faithful"),
+        ("local/smollm2-135m-instuct", "local/smollm2-135m-instruct"),
+        ("olama/llama3.2", "ollama"),
+        ("paper/gpt4", "paper/gpt-4"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_one(name, nearest):
+    with pytest.raises(UserError, match=r"unknown (family of )?model") as fault:
+        models.check_name(name)
+    assert f"Did you mean '{nearest}'" in str(fault.value)
+
+
+@pytest.mark.parametrize("name", ["openai/", "openai", "", "/", "local", "reference/"])
+def test_half_a_name_is_no_name(name):
+    with pytest.raises(UserError):
+        models.check_name(name)
+
+
+def test_everything_that_is_missing_is_said_at_once_before_anything_runs():
+    names = ["reference/random", "openai/gpt-4o", "paper/claude", "paper/vicuna-13b"]
+    with pytest.raises(UserError) as fault:
+        models.require(names)
+    for said in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HVAE_VICUNA_13B_URL"):
+        assert said in str(fault.value)
+    assert "reference/random" not in str(fault.value)
+
+
+def test_a_key_in_the_environment_makes_a_hosted_model_ready(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "planted")
+    models.require(["openai/gpt-4o"])
+    table = models.table().set_index("name")
+    assert table.loc["openai/<model>", "ready"]
+    assert not table.loc["anthropic/<model>", "ready"]
+    assert "planted" not in table.to_string()
+
+
+def test_the_eight_published_models_have_an_entry_each():
+    paper = models.table().query("name.str.startswith('paper/')")
+    assert len(paper) == 8
+    assert paper.about.str.startswith("published as").all()
+
+
+def test_weights_that_were_never_fetched_are_asked_for_by_command(monkeypatch, tmp_path):
+    monkeypatch.setenv("HVAE_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="hvae models fetch smollm2-135m-instruct"):
+        models.require(["local/smollm2-135m-instruct"])
+
+
+def test_weights_with_another_hash_are_not_loaded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HVAE_CACHE", str(tmp_path))
+    wrong = local.known()["smollm2-135m-instruct"].cached
+    wrong.parent.mkdir(parents=True)
+    wrong.write_bytes(b"GGUF and something else")
+    with pytest.raises(UserError, match="is not the file expected"):
+        models.respondent("local/smollm2-135m-instruct")
+    with pytest.raises(UserError, match="is not the file expected"):
+        local.fetch("smollm2-135m-instruct", report=lambda line: None)
+    assert wrong.read_bytes() == b"GGUF and something else"
+
+
+def test_a_file_that_is_no_gguf_is_refused_by_its_first_bytes(tmp_path):
+    path = tmp_path / "text.gguf"
+    path.write_text("just text")
+    with pytest.raises(UserError, match="no GGUF file"):
+        models.respondent(f"local/{path}")
+    with pytest.raises(UserError, match="no weights file"):
+        models.respondent(f"local/{tmp_path}/none.gguf")
