@@ -1,0 +1,136 @@
+"""A study: factors -> conditions. Pure; asks nobody and reads only the project's data files.
+
+A condition fixes every factor, the repeat included, so one condition is administered once.
+Factors that make no difference are folded together: without a value there is no induction to
+vary, and a chat model that decodes greedily says the same in every repeat.
+
+Public names: Study, conditions, PROTOCOLS, PLACEMENTS.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pandas as pd
+
+from hvae_utils import instruments, models, prompts, values
+from hvae_utils.errors import UserError, unknown
+
+PLACEMENTS = ("dialogue", "system")
+PROTOCOLS = ("independent", "conversation")
+
+
+@dataclass(frozen=True)
+class Study:
+    """The factors of a study, every list crossed with every other; checked when it is made.
+
+    models: respondent names; values: assigned values; goal_prompts: arms without and with the
+    model's own goal; inductions, placements, protocols: see the constants of this module;
+    wordings: prompt packs; repeats: administrations a cell and wording; temperature: of every
+    request, 0 is greedy; seed: from which every request's seed is drawn.
+    Raises UserError naming the choices when a name is unknown or a number out of range.
+    """
+
+    models: tuple[str, ...]
+    values: tuple[str, ...] = ("altruistic", "prosocial", "individualistic", "competitive", "none")
+    goal_prompts: tuple[bool, ...] = (False, True)
+    inductions: tuple[str, ...] = ("self_description",)
+    placements: tuple[str, ...] = ("dialogue",)
+    protocols: tuple[str, ...] = ("independent",)
+    wordings: tuple[str, ...] = ("plain",)
+    repeats: int = 1
+    instrument: str = "svo-slider"
+    temperature: float = 0.0
+    seed: int = 20230524
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if str(field.type).startswith("tuple"):
+                object.__setattr__(self, field.name, _levels(field.name, getattr(self, field.name)))
+        checks = (
+            ("value", self.values, values.names()),
+            ("goal_prompt", self.goal_prompts, (False, True)),
+            ("induction", self.inductions, prompts.INDUCTIONS),
+            ("placement", self.placements, PLACEMENTS),
+            ("protocol", self.protocols, PROTOCOLS),
+            ("wording", self.wordings, prompts.names()),
+        )
+        for what, given, choices in checks:
+            for name in given:
+                if name not in choices:
+                    raise unknown(what, name, map(str, choices))
+        for name in self.models:
+            models.check_name(name)
+        for wording in self.wordings:
+            prompts.load(wording)
+        instruments.load(self.instrument)
+        _check_number("repeats", self.repeats, 1, 10_000, whole=True)
+        _check_number("temperature", self.temperature, 0, 2)
+        _check_number("seed", self.seed, 0, 2**31 - 1, whole=True)
+
+
+def conditions(study: Study) -> pd.DataFrame:
+    """Return one row a condition, in the order that lets neighbours share a prompt prefix.
+
+    Columns: condition_id (12 hex digits of the factors' hash), model, value, goal_prompt,
+    induction, placement, protocol, wording, repeat (from 1), instrument, temperature, seed.
+    """
+    rows = [dict(row) for row in dict.fromkeys(_factor_rows(study))]
+    for row in rows:
+        text = json.dumps(row, sort_keys=True)
+        row["condition_id"] = hashlib.sha256(text.encode()).hexdigest()[:12]
+    frame = pd.DataFrame(rows)
+    return frame[["condition_id", *frame.columns.drop("condition_id")]]
+
+
+def _factor_rows(study: Study) -> Iterator[tuple[tuple[str, Any], ...]]:
+    crossed = itertools.product(
+        study.models,
+        study.protocols,
+        study.wordings,
+        study.placements,
+        study.inductions,
+        study.values,
+        range(1, study.repeats + 1),
+        study.goal_prompts,
+    )
+    for model, protocol, wording, placement, induction, value, repeat, goal_prompt in crossed:
+        if study.temperature == 0 and repeat > 1 and not model.startswith("reference/"):
+            continue
+        if value == "none":
+            placement = induction = "none"
+        row = {
+            "model": model,
+            "value": value,
+            "goal_prompt": goal_prompt,
+            "induction": induction,
+            "placement": placement,
+            "protocol": protocol,
+            "wording": wording,
+            "repeat": repeat,
+            "instrument": study.instrument,
+            "temperature": float(study.temperature),
+            "seed": study.seed,
+        }
+        yield tuple(row.items())
+
+
+def _levels(name: str, given: Any) -> tuple[Any, ...]:
+    """Return a factor's levels as a tuple; a lone name counts as a list of one."""
+    levels = (given,) if isinstance(given, str | bool) else tuple(given)
+    if not levels:
+        raise UserError(f"{name} is empty; name at least one")
+    repeated = sorted({str(level) for level in levels if levels.count(level) > 1})
+    if repeated:
+        raise UserError(f"{name} names {', '.join(repeated)} more than once")
+    return levels
+
+
+def _check_number(name: str, given: Any, low: float, high: float, whole: bool = False) -> None:
+    kinds = int if whole else (int, float)
+    if isinstance(given, bool) or not isinstance(given, kinds) or not low <= given <= high:
+        kind = "a whole number" if whole else "a number"
+        raise UserError(f"{name} is {given!r}; it must be {kind} from {low} to {high}")

@@ -1,0 +1,223 @@
+"""The engine asks what is needed, once; whatever stops it, the answers stay."""
+
+import asyncio
+import json
+
+import pytest
+
+from hvae_utils import play, study
+from hvae_utils.errors import EndpointError
+from hvae_utils.records import Records, read
+from hvae_utils.respondents import Answer
+
+MODEL = "openai/scripted"
+
+
+class Scripted:
+    """A respondent that answers as the test says and remembers what it was asked."""
+
+    def __init__(self, reply, concurrency=4):
+        self.name, self.concurrency = MODEL, concurrency
+        self.reply, self.asked, self.now, self.most = reply, [], 0, 0
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *exc):
+        return None
+
+    async def answer(self, request):
+        self.asked.append(request)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.001)
+        self.now -= 1
+        said = self.reply(request)
+        return said if isinstance(said, Answer) else Answer(text=said, finish_reason="stop")
+
+
+def always(label):
+    return lambda request: label if request.kind == "item" else f"my {request.kind}"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Return a function that plays a study of one scripted respondent."""
+
+    def play_it(respondent, reask=True, concurrency=0, **factors):
+        monkeypatch.setattr(play.models, "respondent", lambda name: respondent)
+        given = {"values": ("altruistic",), "temperature": 1.0, **factors}
+        planned = study.conditions(study.Study(models=(MODEL,), **given))
+        with Records(tmp_path / "records.jsonl") as records:
+            assigned = play.assign(planned, records, concurrency)
+            return assigned, play.administer(assigned, records, reask, concurrency)
+
+    play_it.path = tmp_path / "records.jsonl"
+    return play_it
+
+
+def roles(messages):
+    return [message["role"] for message in messages]
+
+
+def test_the_model_describes_adopts_states_its_goal_and_is_quoted_in_every_item(run):
+    model = Scripted(always("C"))
+    assigned, responses = run(model, goal_prompts=(True,))
+    assert [request.kind for request in model.asked] == ["describe", "adopt", "goal"] + ["item"] * 6
+    assert assigned.goal[0] == "my goal"
+    assert assigned.description[0] == "my describe"
+    for request in model.asked[3:]:
+        assert roles(request.messages) == ["user", "assistant"] * 3 + ["user"]
+        assert "my goal" in request.messages[-1]["content"]
+    assert responses.option.tolist() == [3] * 6
+    assert responses.loc[0, ["self", "other"]].tolist() == [85, 68]
+
+
+def test_both_goal_arms_share_one_self_description_and_adoption(run):
+    model = Scripted(always("C"))
+    run(model, goal_prompts=(False, True))
+    kinds = [request.kind for request in model.asked]
+    assert (kinds.count("describe"), kinds.count("adopt"), kinds.count("goal")) == (1, 1, 1)
+    assert kinds.count("item") == 12
+
+
+def test_every_repeat_is_described_afresh(run):
+    model = Scripted(always("C"))
+    run(model, goal_prompts=(False,), repeats=3)
+    described = [request for request in model.asked if request.kind == "describe"]
+    assert len({request.key for request in described}) == 3
+    assert len({request.seed for request in described}) == 3
+
+
+def test_in_the_system_turn_the_description_is_quoted_and_nobody_adopts(run):
+    model = Scripted(always("C"))
+    run(model, goal_prompts=(False,), placements=("system",))
+    items = [request for request in model.asked if request.kind == "item"]
+    assert roles(items[0].messages) == ["system", "user"]
+    assert "my describe" in items[0].messages[0]["content"]
+    assert "adopt" not in {request.kind for request in model.asked}
+
+
+def test_without_a_value_nothing_stands_before_the_item(run):
+    model = Scripted(always("C"))
+    run(model, goal_prompts=(False,), values=("none",))
+    assert [roles(request.messages) for request in model.asked] == [["user"]] * 6
+
+
+def test_independent_items_do_not_see_each_other_and_a_conversation_does(run):
+    model = Scripted(always("C"))
+    run(model, goal_prompts=(False,), values=("none",), protocols=("independent", "conversation"))
+    lengths = [len(request.messages) for request in model.asked]
+    shared_first_item = [1]
+    assert sorted(lengths) == shared_first_item + [1] * 5 + [3, 5, 7, 9, 11]
+
+
+def test_one_reminder_is_a_second_recorded_attempt(run):
+    def undecided(request):
+        if request.kind != "item":
+            return "well"
+        return "I would rather not say much" if request.attempt == 1 else "D"
+
+    model = Scripted(undecided)
+    _, responses = run(model, goal_prompts=(False,), values=("none",), protocols=("conversation",))
+    assert responses.attempts.tolist() == [2] * 6
+    assert set(responses.first_outcome) == {"unparseable"}
+    assert responses.label.tolist() == ["D"] * 6
+    kept = [record["text"] for record in read(run.path)]
+    assert kept.count("D") == kept.count("I would rather not say much") == 6
+    assert roles(model.asked[1].messages) == ["user", "assistant", "user"]
+    assert len(model.asked[-1].messages) == 6 * 4 - 1  # the whole dialogue, reminders included
+
+
+def test_a_respondent_that_never_chooses_leaves_missing_items_and_all_its_words(run):
+    model = Scripted(always("I cannot take part in this."))
+    _, responses = run(model, goal_prompts=(False,), values=("none",))
+    assert set(responses.outcome) == {"refusal"}
+    assert responses.option.isna().all()
+    assert responses["self"].isna().all()
+    assert len(model.asked) == 12
+    _, again = run(model, reask=False, goal_prompts=(False,), values=("none",))
+    assert again.attempts.tolist() == [1] * 6
+    assert len(model.asked) == 12
+
+
+def test_a_second_run_asks_nothing_that_is_answered(run):
+    first = Scripted(always("C"))
+    _, before = run(first)
+    second = Scripted(always("E"))
+    _, after = run(second)
+    assert second.asked == []
+    assert after.equals(before)
+
+
+def test_a_run_that_was_stopped_continues_where_it_was(run):
+    whole = Scripted(always("C"))
+    _, expected = run(whole)
+    lines = run.path.read_bytes().splitlines(keepends=True)
+    run.path.write_bytes(b"".join(lines[:9]))
+    rest = Scripted(always("C"))
+    _, responses = run(rest)
+    assert len(rest.asked) == len(whole.asked) - 9
+    ignored = ["latency_s"]
+    assert responses.drop(columns=ignored).equals(expected.drop(columns=ignored))
+
+
+def test_an_endpoint_that_fails_midway_stops_the_run_and_says_what_is_safe(run):
+    def failing(request):
+        if len(model.asked) > 8:
+            raise EndpointError("openai/scripted: cannot reach it")
+        return always("B")(request)
+
+    model = Scripted(failing, concurrency=1)
+    with pytest.raises(EndpointError, match="cannot reach it; 8 records are safe"):
+        run(model)
+    assert len(list(read(run.path))) == 8
+
+
+def test_a_transport_error_is_an_outcome_and_is_asked_again_next_time(run):
+    model = Scripted(lambda request: Answer(error="timeout") if request.kind == "item" else "well")
+    _, responses = run(model, goal_prompts=(False,))
+    assert set(responses.outcome) == {"error"}
+    assert responses.attempts.tolist() == [1] * 6
+    second = Scripted(always("A"))
+    _, responses = run(second, goal_prompts=(False,))
+    assert len(second.asked) == 6
+    assert set(responses.outcome) == {"choice"}
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 8])
+def test_no_more_requests_are_in_flight_than_allowed(run, concurrency):
+    model = Scripted(always("C"), concurrency=5)
+    run(model, concurrency=concurrency, repeats=10)
+    assert model.most == concurrency
+
+
+def test_each_record_says_what_was_asked_and_what_came_back(run):
+    run(Scripted(always("C")), goal_prompts=(False,))
+    last = list(read(run.path))[-1]
+    assert last["messages"][-1]["content"].count("\n") > 8
+    assert (last["kind"], last["item"], last["attempt"], last["text"]) == ("item", 6, 1, "C")
+    assert (last["order"], last["labels"]) == (list(range(9)), list("ABCDEFGHI"))
+    assert json.dumps(last)
+
+
+def test_probabilities_are_read_from_the_first_token_in_the_instruments_order(run):
+    pairs = (("B", -0.1054), (" b", -5.0), ("The", -2.4))
+
+    def sure(request):
+        if request.kind != "item":
+            return "well"
+        return Answer(text="B", finish_reason="stop", top_logprobs=pairs)
+
+    _, responses = run(Scripted(sure), goal_prompts=(False,))
+    assert responses.p2.to_numpy() == pytest.approx(1.0)
+    assert responses.p1.to_numpy() == pytest.approx(0.0)
+    assert responses.covered_mass.to_numpy() == pytest.approx(0.9, abs=0.01)
+
+
+def test_play_works_inside_a_running_event_loop_as_in_a_notebook(run):
+    async def notebook():
+        return run(Scripted(always("C")))
+
+    _, responses = asyncio.run(notebook())
+    assert set(responses.outcome) == {"choice"}

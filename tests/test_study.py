@@ -1,0 +1,80 @@
+"""Factors become conditions: every combination once, nothing asked that can make no difference."""
+
+import pytest
+
+from hvae_utils import study
+from hvae_utils.errors import UserError
+
+TWO = ("reference/faithful", "reference/random")
+
+
+def test_every_combination_of_factors_is_one_condition():
+    design = study.Study(
+        models=TWO,
+        values=("altruistic", "competitive"),
+        inductions=("self_description", "definition", "label"),
+        placements=("system", "dialogue"),
+        protocols=("independent", "conversation"),
+        wordings=("plain", "formal"),
+        repeats=3,
+    )
+    planned = study.conditions(design)
+    assert len(planned) == 2 * 2 * 2 * 3 * 2 * 2 * 2 * 3
+    assert planned.condition_id.is_unique
+    assert not planned.drop(columns="condition_id").duplicated().any()
+
+
+def test_without_a_value_there_is_no_induction_to_vary():
+    design = study.Study(
+        models=TWO, values=("none",), inductions=("definition", "label"), placements=("system",)
+    )
+    planned = study.conditions(design)
+    assert len(planned) == 4  # two models, two goal arms
+    assert set(planned.induction) == set(planned.placement) == {"none"}
+
+
+@pytest.mark.parametrize(("temperature", "administrations"), [(0.0, 1), (0.7, 5)])
+def test_a_greedy_chat_model_is_not_asked_for_copies(temperature, administrations):
+    design = study.Study(
+        models=("ollama/llama3.2", "reference/random"),
+        values=("none",),
+        goal_prompts=(False,),
+        repeats=5,
+        temperature=temperature,
+    )
+    counts = study.conditions(design).groupby("model").size()
+    assert counts["ollama/llama3.2"] == administrations
+    assert counts["reference/random"] == 5
+
+
+def test_a_condition_keeps_its_id_when_other_factors_join_the_study():
+    small = study.conditions(study.Study(models=TWO[:1]))
+    large = study.conditions(study.Study(models=TWO, wordings=("plain", "brief"), repeats=4))
+    assert set(small.condition_id) < set(large.condition_id)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"values": ["altruist"]}, "unknown value 'altruist'.*Did you mean 'altruistic'"),
+        ({"inductions": ["definitions"]}, "unknown induction.*Did you mean 'definition'"),
+        ({"placements": ["sytem"]}, "unknown placement.*Did you mean 'system'"),
+        ({"protocols": ["conversations"]}, "unknown protocol.*Did you mean 'conversation'"),
+        ({"wordings": ["plane"]}, "unknown wording.*Did you mean 'plain'"),
+        ({"models": ["reference/fathful"]}, "Did you mean 'reference/faithful'"),
+        ({"instrument": "svo-slidr"}, "Did you mean 'svo-slider'"),
+        ({"goal_prompts": ["yes"]}, "unknown goal_prompt 'yes'"),
+        ({"models": []}, "models is empty"),
+        ({"values": ["none", "none"]}, "names none more than once"),
+        ({"repeats": 0}, "repeats is 0"),
+        ({"repeats": 2.5}, "whole number"),
+        ({"temperature": 3}, "temperature is 3"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"seed": -1}, "seed is -1"),
+        ({"repeats": True}, "repeats is True"),
+    ],
+)
+def test_a_mistake_in_a_study_is_one_sentence_with_the_choices(change, said):
+    with pytest.raises(UserError, match=said) as fault:
+        study.Study(**{"models": TWO, **change})
+    assert "\n" not in str(fault.value)
