@@ -1,0 +1,312 @@
+"""How figures look and how they are kept: palette, markers, page, and saving to the byte.
+
+A figure is stored as SVG, PNG and the CSV it was drawn from, listed with caption, alternative
+text and hashes in the folder's index.json. This module must never compute a number that is shown,
+and never touch pyplot's list of open figures except to take a saved one off it.
+
+Public names: WIDTH, DPI, INK, MUTED, FAINT, RANDOM, GOAL, NO_GOAL_LINE, Look, value_look,
+outcome_look, context, new_figure, arranged, panels, name_panels, save, SavedFigure, gallery.
+"""
+
+import base64
+import hashlib
+import html
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hvae_utils import paths
+from hvae_utils.errors import UserError, unknown
+
+WIDTH = 17 / 2.54  # inches: the text width of a page; shown at 800 px, 8 points are 13 px
+DPI = 200
+INK = "#1A1A1A"
+MUTED = "#595959"
+FAINT = "#D9D9D9"
+RANDOM = "#6E6E6E"
+
+# With the goal prompt marks are filled and lines solid; without it hollow and dashed.
+GOAL = {True: "with goal prompt", False: "without goal prompt"}
+NO_GOAL_LINE = (0, (3, 1.6))
+
+_NOT_OURS = ("backend", "interactive", "toolbar", "webagg", "tk.", "macosx", "savefig.directory")
+
+
+@dataclass(frozen=True)
+class Look:
+    """The look of a category: a colour and, for those who cannot tell colours, a second cue."""
+
+    colour: str
+    marker: str = "o"
+    hatch: str = ""
+
+
+# After Okabe & Ito (2008), the vermillion darkened: under simulated deuteranopia and protanopia
+# (Machado et al. 2009) no two of the five come closer than 35 units of CIELAB distance.
+_VALUES = {
+    "altruistic": Look("#0072B2", "o"),
+    "prosocial": Look("#009E73", "s"),
+    "individualistic": Look("#E69F00", "^"),
+    "competitive": Look("#A63603", "D"),
+    "none": Look("#333333", "X"),
+}
+_OTHER_VALUE = Look("#CC79A7", "P")
+
+_OUTCOMES = {
+    "choice": Look("#D5E3EC"),
+    "refusal": Look("#A63603", hatch="xxxx"),
+    "unparseable": Look("#E69F00", hatch="////"),
+    "truncated": Look("#56B4E9", hatch="...."),
+    "empty": Look("#FFFFFF", hatch="\\\\\\\\"),
+    "error": Look("#333333"),
+}
+
+
+def value_look(name: str) -> Look:
+    """Return the look of an assigned value or category; values of one's own share one look."""
+    return _VALUES.get(name, _OTHER_VALUE)
+
+
+def outcome_look(name: str) -> Look:
+    """Return the look of an outcome; UserError for one that is none of the six."""
+    if name not in _OUTCOMES:
+        raise unknown("outcome", name, _OUTCOMES)
+    return _OUTCOMES[name]
+
+
+@contextmanager
+def context() -> Iterator[None]:
+    """Within it, matplotlib draws as we do, whatever a notebook or a matplotlibrc has set."""
+    defaults = {
+        key: value
+        for key, value in dict.items(matplotlib.rcParamsDefault)
+        if not key.startswith(_NOT_OURS)
+    }
+    with matplotlib.rc_context(defaults | _page()):
+        yield
+
+
+def _page() -> dict[str, Any]:
+    return {
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
+        "font.size": 8,
+        "axes.titlesize": 8.5,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.labelsize": 8,
+        "xtick.labelsize": 7.5,
+        "ytick.labelsize": 7.5,
+        "legend.fontsize": 7.5,
+        "legend.frameon": False,
+        "legend.handlelength": 2.2,
+        "legend.columnspacing": 1.6,
+        "figure.dpi": DPI,
+        "savefig.dpi": DPI,
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.titlecolor": INK,
+        "axes.edgecolor": MUTED,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "axes.linewidth": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.unicode_minus": True,
+        "grid.color": FAINT,
+        "grid.linewidth": 0.6,
+        "lines.linewidth": 1.4,
+        "hatch.linewidth": 0.6,
+        "svg.hashsalt": "hvae",
+        "svg.fonttype": "path",  # the same letters everywhere; the words are in alt and metadata
+    }
+
+
+def new_figure(height: float) -> Figure:
+    """Return an empty figure, one page wide and `height` inches high, known to no pyplot."""
+    return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def arranged(figure: Figure) -> Figure:
+    """Return the figure with its panels where they belong, for good.
+
+    Arranged anew at every drawing they would move by fractions of a pixel, and files would differ.
+    """
+    for _ in range(2):  # panels of a fixed shape need a second round
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
+def panels(figure: Figure, count: int, columns: int, **options: Any) -> list[Axes]:
+    """Return `count` axes wrapped into rows of `columns`; every panel keeps its tick labels off
+    except the leftmost of a row and the lowest of a column.
+    """
+    rows = -(-count // columns)
+    grid = figure.subplots(rows, columns, squeeze=False, **options).ravel()
+    for index, axes in enumerate(grid):
+        if index >= count:
+            axes.remove()
+            continue
+        lowest = index + columns >= count
+        axes.tick_params(labelbottom=lowest, labelleft=index % columns == 0)
+    return list(grid[:count])
+
+
+def name_panels(every: list[Axes], names: list[str], columns: int, **options: Any) -> None:
+    """Write the names above their panels, all in one size; one that does not fit on two lines."""
+    room = 0.86 * 72 * WIDTH / columns  # points
+    size = 8.5 if all(_width(name, 8.5) <= room for name in names) else 7.2
+    for axes, name in zip(every, names, strict=True):
+        if _width(name, size) > room:
+            ends = [at for at in range(1, len(name)) if name[at - 1] in "-_/: …"]
+            at = min(ends or [len(name) // 2], key=lambda place: abs(place - len(name) / 2))
+            name = f"{name[:at]}\n{name[at:]}"
+        axes.set_title(name, fontsize=size, **options)
+
+
+def _width(name: str, size: float) -> float:
+    """Return about how many points a bold name is wide."""
+    return 0.68 * size * len(name)
+
+
+@dataclass(frozen=True)
+class SavedFigure:
+    """A figure on disk; in a notebook it shows itself with caption and alternative text.
+
+    files: the paths by ending: svg, png, csv.
+    """
+
+    slug: str
+    title: str
+    caption: str
+    alt: str
+    files: dict[str, Path]
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self.files["png"].read_bytes()).decode("ascii")
+        alt, caption = html.escape(self.alt), html.escape(self.caption)
+        return (
+            f'<figure style="margin:0"><img src="data:image/png;base64,{data}" alt="{alt}" '
+            f'style="width:100%;max-width:800px"><figcaption>{caption}</figcaption></figure>'
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self._repr_html_(), "text/plain": self.caption}
+
+
+def save(
+    figure: Figure,
+    table: pd.DataFrame,
+    folder: Path,
+    slug: str,
+    caption: str,
+    alt: str,
+    title: str = "",
+) -> SavedFigure:
+    """Write folder/slug.svg, .png and .csv, list them in folder/index.json, and close the figure.
+
+    The bytes depend only on the arguments, the locked packages and the platform. Floats in the
+    CSV have six significant digits. title: heading in the gallery, the slug's words if empty.
+    Errors: UserError for a slug that is no file name, an empty caption or alt, or an index.json
+    that cannot be read.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", slug):
+        raise UserError(f"figure name '{slug}': use small letters, digits, '_' and '-' only")
+    caption, alt = " ".join(caption.split()), " ".join(alt.split())
+    title = " ".join(title.split()) or re.sub(r"^\d+_", "", slug).replace("_", " ").capitalize()
+    if not caption or not alt:
+        raise UserError(f"figure '{slug}' needs a caption and an alternative text")
+    index = {entry["slug"]: entry for entry in _read_index(folder)}
+    contents = {
+        "svg": _rendered(figure, "svg", {"Date": None, "Creator": None} | _words(title, alt)),
+        "png": _rendered(figure, "png", {"Software": None}),
+        "csv": _csv(table),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {ending: folder / f"{slug}.{ending}" for ending in contents}
+    for ending, content in contents.items():
+        files[ending].write_bytes(content)
+    hashes = {
+        files[ending].name: hashlib.sha256(content).hexdigest()
+        for ending, content in contents.items()
+    }
+    index[slug] = {"slug": slug, "title": title, "caption": caption, "alt": alt, "files": hashes}
+    _write_index(folder, [index[name] for name in sorted(index)])
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(figure)
+    return SavedFigure(slug, title, caption, alt, files)
+
+
+def gallery(folder: Path) -> None:
+    """Write folder/README.md from index.json: every figure with heading, caption and data.
+
+    Errors: UserError when the folder lists no figure.
+    """
+    entries = _read_index(folder)
+    if not entries:
+        raise UserError(f"{paths.shown(folder)}: no figure is listed there, so no gallery")
+    lines = ["# Figures", "", "Made by the workbook; do not edit. Each is drawn from its CSV.", ""]
+    for entry in entries:
+        slug, alt = entry["slug"], html.escape(entry["alt"])
+        lines += [f"## {html.escape(entry['title'], quote=False)}", ""]
+        lines += [f'<img src="{slug}.svg" width="800" alt="{alt}">', ""]
+        lines += [html.escape(entry["caption"], quote=False), ""]
+        lines += [f"[data (CSV)]({slug}.csv) · [PNG]({slug}.png) · [SVG]({slug}.svg)", ""]
+    (folder / "README.md").write_bytes("\n".join(lines).encode())
+
+
+def _words(title: str, alt: str) -> dict[str, str]:
+    return {"Title": title, "Description": alt}
+
+
+def _rendered(figure: Figure, ending: str, metadata: dict[str, str | None]) -> bytes:
+    """Return the picture without date, program or a box that depends on what was drawn."""
+    stream = io.BytesIO()
+    with context():
+        figure.savefig(stream, format=ending, dpi=DPI, metadata=metadata)
+    return stream.getvalue()
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    """Return the table as CSV; floats nearer to 0 than 1e-9 are 0, not rounding errors."""
+    clean = table.copy()
+    for name in table.select_dtypes("floating"):
+        clean[name] = np.round(table[name], 9) + 0.0
+    return clean.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
+
+
+def _read_index(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "index.json"
+    if not path.exists():
+        return []
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return sorted(entries, key=lambda entry: entry["slug"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{paths.shown(path)}: is no list of figures ({error!r})") from None
+
+
+def _write_index(folder: Path, entries: list[dict[str, Any]]) -> None:
+    text = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+    part = folder / "index.json.part"
+    part.write_bytes(text.encode())
+    os.replace(part, folder / "index.json")

@@ -1,0 +1,62 @@
+"""Dialogues as people read them: one record, its messages and its reply, safely displayed.
+
+Whatever a model wrote is text: escaped in HTML, bounded in length, never interpreted.
+
+Public names: Transcript, of_record.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+SHOWN_CHARACTERS = 1200  # of one message
+SPEAKERS = {"system": "system", "user": "we", "assistant": "model"}
+# Dark on light in every theme; the speaker's name is the second cue besides the shade.
+SHADES = {"system": "#f3ecd8", "user": "#eef1f5", "assistant": "#e2f0ec"}
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """Messages with a title; displays as HTML in a notebook and as plain text elsewhere."""
+
+    title: str
+    messages: tuple[Mapping[str, str], ...]
+
+    def __repr__(self) -> str:
+        lines = [self.title]
+        for message in self.messages:
+            lines += ["", f"[{SPEAKERS[message['role']]}]", _bounded(message["content"])]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        blocks = [_block(message) for message in self.messages]
+        return f"<section><p><b>{escape(self.title)}</b></p>{''.join(blocks)}</section>"
+
+
+def of_record(record: Mapping[str, Any], last: int | None = None) -> Transcript:
+    """Return the dialogue of one record: what was sent, then what came back.
+
+    last: show only so many messages, the reply among them, and count the others.
+    """
+    reply = record["text"] if record["text"] is not None else f"({record['error']})"
+    messages = (*record["messages"], {"role": "assistant", "content": reply})
+    title = f"{record['model']}, told to be {record['value']}"
+    left_out = 0 if last is None else max(len(messages) - last, 0)
+    if left_out:
+        title += f" ({left_out} earlier messages)"
+    return Transcript(title, messages[left_out:])
+
+
+def _block(message: Mapping[str, str]) -> str:
+    style = (
+        f"background:{SHADES[message['role']]};color:#1b1b1b;padding:0.4em 0.7em;"
+        "margin:0.3em 0;border-radius:4px;white-space:pre-wrap;max-width:46em"
+    )
+    who = SPEAKERS[message["role"]]
+    return f'<div style="{style}"><b>{who}:</b> {escape(_bounded(message["content"]))}</div>'
+
+
+def _bounded(text: str) -> str:
+    cut = len(text) - SHOWN_CHARACTERS
+    return text if cut <= 0 else f"{text[:SHOWN_CHARACTERS]}… ({cut} more characters)"

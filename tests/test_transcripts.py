@@ -1,0 +1,49 @@
+"""Dialogues are shown as text, whatever a model wrote."""
+
+import pytest
+
+from hvae_utils import transcripts
+
+RECORD = {
+    "model": "openai/<b>x</b>",
+    "value": "prosocial",
+    "messages": [
+        {"role": "system", "content": "You are & remain"},
+        {"role": "user", "content": "Which one?"},
+    ],
+    "text": '<script>alert("x")</script><img src=x onerror=alert(1)>',
+    "error": None,
+}
+
+
+def test_markup_in_a_reply_or_a_name_is_inert():
+    shown = transcripts.of_record(RECORD)._repr_html_()
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "<b>x" not in shown
+    assert "&lt;script&gt;" in shown
+    assert "You are &amp; remain" in shown
+
+
+def test_the_reply_comes_last_and_everybody_is_named():
+    text = repr(transcripts.of_record(RECORD))
+    assert text.index("[system]") < text.index("[we]") < text.index("[model]")
+    assert text.endswith(RECORD["text"])
+
+
+@pytest.mark.parametrize(("last", "counted"), [(1, 2), (2, 1), (3, 0), (9, 0)])
+def test_messages_left_out_are_counted(last, counted):
+    shown = transcripts.of_record(RECORD, last=last)
+    assert len(shown.messages) == 3 - counted
+    assert (f"({counted} earlier messages)" in shown.title) == (counted > 0)
+
+
+def test_a_very_long_reply_is_cut_and_the_cut_is_counted():
+    shown = repr(transcripts.of_record({**RECORD, "text": "x" * 50_000}))
+    assert len(shown) < 2_000
+    assert "48800 more characters" in shown
+
+
+def test_a_request_that_failed_shows_its_error():
+    shown = repr(transcripts.of_record({**RECORD, "text": None, "error": "timeout"}))
+    assert shown.endswith("(timeout)")
