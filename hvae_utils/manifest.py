@@ -1,0 +1,148 @@
+"""What a run was made of: enough to say later whether two runs can be the same to the byte.
+
+A manifest holds names, numbers and hashes; never a path of this machine, a value from the
+environment or a secret. Files outside the project appear by their name alone.
+
+Public names: SCHEMA, describe, write, read, inputs, environment, sha256.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hvae_utils import paths
+
+SCHEMA = 1
+INPUTS = ("data/**/*", "notebooks/*.ipynb", "notebooks/profiles/*.yml", "hvae_utils/*.py")
+
+
+def describe(
+    run: Path,
+    outputs: Sequence[str],
+    profile: str,
+    overrides: Sequence[str],
+    parameters: Mapping[str, Any],
+    seconds: Mapping[str, float],
+    started: datetime,
+    root: Path = paths.ROOT,
+) -> dict[str, Any]:
+    """Return the manifest of a finished run.
+
+    outputs: the declared writes, relative to `run`; seconds: by notebook; started: with a time
+    zone; root: the project folder that inputs, lock and revision belong to.
+    """
+    named = [_portable(name) for name in parameters.get("models", ())]
+    return {
+        "schema": SCHEMA,
+        "profile": profile,
+        "overrides": [_portable(override) for override in overrides],
+        "parameters": {**parameters, **({"models": named} if named else {})},
+        "seeds": {key: value for key, value in parameters.items() if key.endswith("seed")},
+        "models": _models(parameters.get("models", ())),
+        **_revision(root),
+        **environment(root),
+        "inputs": inputs(root),
+        "outputs": _outputs(run, outputs),
+        "seconds": {name: round(spent, 2) for name, spent in seconds.items()},
+        "started": started.astimezone(UTC).isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def write(run: Path, content: Mapping[str, Any]) -> Path:
+    """Write the manifest of a run at once or not at all; return its path."""
+    path, new = run / "manifest.json", run / ".manifest.json.new"
+    new.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
+    os.replace(new, path)
+    return path
+
+
+def read(run: Path) -> dict[str, Any]:
+    """Return the manifest of a run; FileNotFoundError when the run did not finish."""
+    return json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+
+
+def inputs(root: Path = paths.ROOT) -> dict[str, str]:
+    """Return the SHA-256 of every file of the project that a run is made from, by path."""
+    found = {path for pattern in INPUTS for path in root.glob(pattern) if path.is_file()}
+    visible = {path.relative_to(root).as_posix(): path for path in found}
+    return {name: sha256(visible[name]) for name in sorted(visible) if "/." not in name}
+
+
+def environment(root: Path = paths.ROOT) -> dict[str, Any]:
+    """Return lock hash (None without a lock), platform, and versions of direct dependencies."""
+    lock = root / "requirements.lock"
+    return {
+        "lock_sha256": sha256(lock) if lock.is_file() else None,
+        "platform": {"system": platform.system(), "machine": platform.machine()},
+        "versions": {"python": platform.python_version(), **_dependencies(root)},
+    }
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _portable(name: str) -> str:
+    """Return a model's name, or an override that holds some, without folders of this machine."""
+    return re.sub(r"(local/)?(?:[^\s,\[\]=]*[/\\])?([^/\\,\s\[\]]+\.gguf)", r"\1\2", str(name))
+
+
+def _models(names: Sequence[str]) -> dict[str, str | None]:
+    """Return the SHA-256 of the weights by model, None where there are none on this machine."""
+    if not any(name.startswith("local/") for name in names):
+        return {name: None for name in names}
+    from hvae_utils import models
+
+    weights = models.weights(names)
+    return {_portable(name): weights.get(name) for name in names}
+
+
+def _outputs(run: Path, declared: Sequence[str]) -> dict[str, str]:
+    files: list[Path] = []
+    for name in declared:
+        path = run / name
+        files += sorted(path.rglob("*")) if path.is_dir() else [path]
+    return {path.relative_to(run).as_posix(): sha256(path) for path in files if path.is_file()}
+
+
+def _revision(root: Path) -> dict[str, Any]:
+    """Return the git revision and whether files differ from it; None, None outside of git."""
+    try:
+        revision = _git(root, "rev-parse", "HEAD").strip()
+        changed = _git(root, "status", "--porcelain", "--", ".", ":!figures")
+    except (OSError, subprocess.CalledProcessError):
+        return {"revision": None, "dirty": None}
+    return {"revision": revision, "dirty": bool(changed)}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _dependencies(root: Path) -> dict[str, str | None]:
+    """Return the installed versions of what pyproject.toml names, None for what is missing."""
+    project = root / "pyproject.toml"
+    if not project.is_file():
+        return {}
+    wanted = tomllib.loads(project.read_text(encoding="utf-8"))["project"].get("dependencies", [])
+    names = sorted({re.split(r"[^A-Za-z0-9._-]", entry.strip(), maxsplit=1)[0] for entry in wanted})
+    versions: dict[str, str | None] = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions

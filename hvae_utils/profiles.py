@@ -1,0 +1,134 @@
+"""Parameter sets: a profile by name, and what `--set KEY=VALUE` changes in it.
+
+Pure but for reading the profile's file. It knows the parameters only by the notebooks' defaults,
+so a typo or a value of the wrong kind is found before anything runs.
+
+Public names: Profile, load_profile, resolve.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hvae_utils import paths
+from hvae_utils.errors import UserError, unknown
+
+RUN = ("runs", "run_id")  # parameters of the run, not of a profile
+TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named parameter set; publish: whether its figures are the project's published ones."""
+
+    name: str
+    title: str
+    publish: bool
+    parameters: Mapping[str, Any]
+
+
+def load_profile(name: str, folder: Path = paths.PROFILES) -> Profile:
+    """Return the profile of `folder`/NAME.yml; UserError for an unknown name or key."""
+    import yaml
+
+    names = sorted(path.stem for path in folder.glob("*.yml"))
+    if name not in names:
+        raise unknown("profile", name, names)
+    path = folder / f"{name}.yml"
+    where = paths.shown(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as fault:
+        mark = getattr(fault, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(fault, "problem", None) or "it cannot be read"
+        raise UserError(f"{where}{line}: {problem}") from None
+    kinds = {"title": str, "publish": bool, "parameters": dict}
+    if not isinstance(content, dict):
+        raise UserError(f"{where} must be a mapping with {', '.join(kinds)}")
+    for key, value in content.items():
+        if key not in kinds:
+            raise unknown(f"key in {where}:", key, kinds)
+        if not isinstance(value, kinds[key]):
+            raise UserError(f"{where}: {key} must be a {kinds[key].__name__}, not {value!r}")
+    parameters = content.get("parameters", {})
+    return Profile(name, content.get("title", name), content.get("publish", False), parameters)
+
+
+def resolve(
+    profile: Profile, overrides: Sequence[str], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return every parameter of the workbook: the notebooks' defaults, the profile, the overrides.
+
+    overrides: texts KEY=VALUE, read as the type of the notebooks' default, so `007` stays text
+    where text is wanted; a list is `a,b` or `[a, b]`. Raises UserError for what does not fit.
+    """
+    settable = {key: value for key, value in defaults.items() if key not in RUN}
+    chosen = dict(settable)
+    for key, value in profile.parameters.items():
+        if key not in settable:
+            raise unknown(f"parameter in profile {profile.name}:", key, settable)
+        chosen[key] = _typed(key, value, settable[key], f"profile {profile.name}")
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise UserError(f"--set {override}: wanted KEY=VALUE, for instance repeats=2")
+        if key in RUN:
+            raise UserError(f"--set {override}: use --{key.replace('_', '-')} for that")
+        if key not in settable:
+            raise unknown("parameter", key, settable)
+        chosen[key] = _typed(key, _from_text(key, text, settable[key]), settable[key], "--set")
+    return chosen
+
+
+def _typed(key: str, value: Any, default: Any, where: str) -> Any:
+    """Return `value` if it is of the kind of `default`; a lone value for a list becomes a list."""
+    if isinstance(default, list):
+        items = value if isinstance(value, list) else [value]
+        return [_typed(key, item, default[0], where) for item in items] if default else items
+    wanted = type(default)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if default is not None and type(value) is not wanted:
+        kind = {
+            "str": "text",
+            "int": "a whole number",
+            "float": "a number",
+            "bool": "true or false",
+        }
+        raise UserError(f"{where}: {key} is {value!r}; wanted {kind.get(wanted.__name__, wanted)}")
+    return value
+
+
+def _from_text(key: str, text: str, default: Any) -> Any:
+    """Return what `text` says when something of the kind of `default` is wanted.
+
+    Numbers and truth values that cannot be read stay text, which `_typed` refuses by name.
+    """
+    if isinstance(default, list):
+        items = _listed(key, text)
+        return [_from_text(key, item, default[0]) for item in items] if default else items
+    try:
+        if isinstance(default, bool):
+            return TRUTH[text.strip().lower()]
+        if isinstance(default, int | float):
+            return type(default)(text)
+    except (KeyError, ValueError):
+        pass
+    return text
+
+
+def _listed(key: str, text: str) -> list[str]:
+    """Return the items of `a,b` or of a YAML list, all as text."""
+    if not text.lstrip().startswith("["):
+        return [item.strip() for item in text.split(",") if item.strip()]
+    import yaml
+
+    try:
+        items = yaml.load(text, Loader=yaml.BaseLoader)  # scalars stay text, nothing is built
+    except yaml.YAMLError:
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise UserError(f"--set {key}={text}: the list cannot be read; write a,b or [a, b]")
+    return items

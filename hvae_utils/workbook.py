@@ -1,0 +1,286 @@
+"""The workbook: which notebook reads and writes what, and the command that runs them all.
+
+STEPS is the one declaration of the notebooks' reads, writes and parameters. A notebook opens its
+step with `begin` and can reach nothing else; `reproduce` checks everything that can be checked,
+then executes the notebooks one after another (see `runner`). It publishes nothing (see `publish`)
+and never deletes a record, so a run that was stopped continues.
+
+Public names: STEPS, Step, begin, OpenStep, run_folder, reproduce, WorkbookError.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hvae_utils import manifest, paths, runner
+from hvae_utils.errors import UserError, unknown
+from hvae_utils.profiles import RUN, load_profile, resolve
+from hvae_utils.runner import Report, Step, WorkbookError
+
+STUDY = (
+    *("models", "values", "goal_prompts", "inductions", "placements", "protocols", "wordings"),
+    *("repeats", "instrument", "temperature", "seed"),
+)
+STEPS = (
+    Step("00_overview"),
+    Step(
+        "01_value_assignment",
+        writes=("conditions.parquet", "records.jsonl"),
+        parameters=(*RUN, *STUDY, "concurrency"),
+    ),
+    Step(
+        "02_game_play",
+        reads=("conditions.parquet",),
+        writes=("records.jsonl", "responses.parquet"),
+        parameters=(*RUN, "concurrency", "reask"),
+    ),
+    Step(
+        "03_metric_computation",
+        reads=("conditions.parquet", "responses.parquet"),
+        writes=("scores.parquet", "value_rationality.csv"),
+        parameters=RUN,
+    ),
+    Step(
+        "04_analysis",
+        reads=(
+            *("conditions.parquet", "responses.parquet"),
+            *("scores.parquet", "value_rationality.csv"),
+        ),
+        writes=("figures/", "key_numbers.json"),
+        parameters=RUN,
+    ),
+)
+
+
+def run_folder(runs: str | Path | None, run_id: str) -> Path:
+    """Return the folder of a run; a relative `runs` lies in the project. Creates nothing.
+
+    Raises UserError unless `run_id` is made of letters, digits, `-`, `_` and `.` only.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", str(run_id)):
+        raise UserError(
+            f"run id {run_id!r} is no folder name; use letters, digits, '-', '_' and '.'"
+        )
+    return paths.ROOT / (paths.RUNS if runs is None else Path(runs).expanduser()) / run_id
+
+
+def begin(
+    name: str,
+    *,
+    runs: str | Path | None = None,
+    run_id: str = "default",
+    steps: Sequence[Step] = STEPS,
+    notebooks: Path = paths.NOTEBOOKS,
+) -> "OpenStep":
+    """Open a notebook's step in its run folder.
+
+    What the step reads and the run does not have yet is made first, by the earlier notebooks with
+    their own default parameters. Raises UserError for an unknown step or a bad run id.
+    """
+    step = next((step for step in steps if step.name == name), None)
+    if step is None:
+        raise unknown("step", name, [step.name for step in steps])
+    run = run_folder(runs, run_id)
+    _make_folder(run)
+    for earlier in _producers(step, steps, run):
+        notebook = notebooks / f"{earlier.name}.ipynb"
+        runner.contract(earlier, notebook)
+        given = {"runs": str(run.parent), "run_id": run_id}
+        chosen = {key: given[key] for key in RUN if key in earlier.parameters}
+        seconds = runner.execute(earlier, notebook, run, chosen)
+        print(f"{name} reads what this run did not have; ran {earlier.name} ({seconds:.0f} s)")
+    return OpenStep(step, run)
+
+
+@dataclass(frozen=True)
+class OpenStep:
+    """A step at work in its run folder: its declared files and no others can be reached."""
+
+    step: Step
+    run: Path
+
+    def read(self, name: str) -> Any:
+        """Return a declared read: a DataFrame of .parquet or .csv, the content of .json."""
+        path = self._declared(name, self.step.reads, "read")
+        if path.suffix == ".json":
+            return json.loads(path.read_text(encoding="utf-8"))
+        import pandas as pd
+
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+    def write(self, name: str, content: Any) -> str:
+        """Write a declared file at once or not at all; the suffix says how. Return where it is.
+
+        .parquet and .csv take a DataFrame (numbers in .csv with ten significant digits), .json
+        takes plain data, where NaN becomes null.
+        """
+        path = self._declared(name, self.step.writes, "write")
+        writers: dict[str, Callable[[Path], Any]] = {
+            ".parquet": lambda new: content.to_parquet(new, index=False),
+            ".csv": lambda new: content.to_csv(
+                new, index=False, float_format="%.10g", lineterminator="\n"
+            ),
+            ".json": lambda new: new.write_text(
+                json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+                encoding="utf-8",
+                newline="\n",
+            ),
+        }
+        if path.suffix not in writers:
+            raise unknown("kind of file", name, writers)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}.new")
+        writers[path.suffix](new)
+        os.replace(new, path)
+        return paths.shown(path)
+
+    def path(self, name: str) -> Path:
+        """Return the path of a declared read or write, for code that opens it itself."""
+        return self._declared(name, (*self.step.reads, *self.step.writes), "use")
+
+    def folder(self, name: str) -> Path:
+        """Return a declared folder to write into, emptied: nothing of an earlier run stays."""
+        path = self._declared(f"{name.rstrip('/')}/", self.step.writes, "write")
+        path.mkdir(parents=True, exist_ok=True)
+        for old in path.iterdir():
+            if old.is_file():
+                old.unlink()
+        return path
+
+    def finish(self) -> None:
+        """Check that every declared write is there; a record file that nobody needed is empty.
+
+        Raises WorkbookError naming what is missing.
+        """
+        for name in self.step.writes:
+            if name.endswith(".jsonl"):
+                (self.run / name).touch()
+        missing = [name for name in self.step.writes if not _there(self.run / name)]
+        if missing:
+            raise WorkbookError(f"{self.step.name} did not write {', '.join(missing)}")
+
+    def _declared(self, name: str, declared: Sequence[str], verb: str) -> Path:
+        folders = tuple(entry for entry in declared if entry.endswith("/"))
+        inside = bool(folders) and name.startswith(folders) and ".." not in name
+        if name not in declared and not inside:
+            known = ", ".join(declared) or "nothing"
+            raise WorkbookError(f"{self.step.name} may {verb} {known}; '{name}' is not declared")
+        return self.run / name
+
+
+def reproduce(
+    profile: str = "default",
+    overrides: Sequence[str] = (),
+    *,
+    runs: str | Path | None = None,
+    run_id: str | None = None,
+    steps: Sequence[Step] = STEPS,
+    notebooks: Path = paths.NOTEBOOKS,
+    profiles: Path = paths.PROFILES,
+    report: Report = print,
+) -> Path:
+    """Run the whole workbook with a named profile; return the run folder, with its manifest.
+
+    Everything a user can get wrong is checked before anything runs. overrides: texts KEY=VALUE;
+    runs: the folder of runs, relative to where the user is; run_id: the profile's name unless
+    given; a run that is there already continues from its records.
+    Raises UserError, WorkbookError (a notebook failed) or EndpointError.
+    """
+    chosen = load_profile(profile, profiles)
+    run_id = profile if run_id is None else run_id
+    run = run_folder(None if runs is None else Path(runs).absolute(), run_id)
+    defaults = _defaults(steps, notebooks)
+    parameters = resolve(chosen, overrides, defaults)
+    if "models" in parameters:
+        parameters["models"] = [_located(name) for name in parameters["models"]]
+    _check_study(parameters)
+    _make_folder(run)
+    (run / "manifest.json").unlink(missing_ok=True)
+    given = {**parameters, "runs": str(run.parent), "run_id": run_id}
+    started, seconds = datetime.now(UTC), {}
+    report(f"{chosen.title}: {len(steps)} notebooks into {paths.shown(run)}")
+    for step in steps:
+        notebook = notebooks / f"{step.name}.ipynb"
+        injected = {key: given[key] for key in step.parameters}
+        seconds[step.name] = runner.execute(step, notebook, run, injected, report)
+        report(f"{step.name:<24}{seconds[step.name]:7.1f} s")
+    outputs = sorted({write for step in steps for write in step.writes})
+    finished = manifest.describe(run, outputs, profile, overrides, parameters, seconds, started)
+    finished["publish"] = chosen.publish and not overrides
+    manifest.write(run, finished)
+    return run
+
+
+def _defaults(steps: Sequence[Step], notebooks: Path) -> dict[str, Any]:
+    """Return the defaults of all notebooks; one name must mean one kind of thing in all of them."""
+    found: dict[str, Any] = {}
+    for step in steps:
+        for key, value in runner.contract(step, notebooks / f"{step.name}.ipynb").items():
+            if key in found and type(found[key]) is not type(value):
+                raise WorkbookError(
+                    f"{step.name}.ipynb: {key} is {value!r}, elsewhere {found[key]!r}"
+                )
+            found.setdefault(key, value)
+    return found
+
+
+def _check_study(parameters: Mapping[str, Any]) -> None:
+    """Raise UserError where a study of these parameters could not run."""
+    if "models" not in parameters:
+        return
+    from hvae_utils import models, study
+
+    known = [field.name for field in fields(study.Study) if field.name in parameters]
+    study.Study(**{key: parameters[key] for key in known})
+    models.require(parameters["models"])
+
+
+def _located(name: str) -> str:
+    """Return a model's name; a weights file is then found from the project folder too."""
+    family, _, file = name.partition("/")
+    if family != "local" or not file.endswith(".gguf"):
+        return name
+    path = Path(file).expanduser()
+    return name if (paths.ROOT / path).is_file() else f"local/{path.absolute()}"
+
+
+def _producers(step: Step, steps: Sequence[Step], run: Path) -> list[Step]:
+    """Return the earlier steps, in order, that make what `step` reads and the run lacks."""
+    wanted = {name for name in step.reads if not _there(run / name)}
+    found: list[Step] = []
+    for earlier in reversed(steps[: list(steps).index(step)]):
+        if wanted & set(earlier.writes):
+            found.insert(0, earlier)
+            wanted |= {name for name in earlier.reads if not _there(run / name)}
+    return found
+
+
+def _there(path: Path) -> bool:
+    """Return whether a file is there, or a folder with something in it."""
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UserError(f"cannot make the folder {folder}: {fault.strerror}") from None
+
+
+def _plain(content: Any) -> Any:
+    """Return JSON's own types: numpy scalars unwrapped, NaN and infinities as null."""
+    if isinstance(content, Mapping):
+        return {str(key): _plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(value) for value in content]
+    if hasattr(content, "item"):
+        content = content.item()
+    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -1,0 +1,171 @@
+"""The `hvae` command: one line for a mistake, the documented exit codes, and a quick start."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+import tiny
+
+from hvae_utils import __main__ as cli
+from hvae_utils import errors, manifest, paths, publish, workbook
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """Let the command run the tiny workbook and publish into a scratch folder."""
+    folder = tiny.build(tmp_path / "books")
+    options = {"steps": tiny.STEPS, "notebooks": folder, "profiles": folder}
+    monkeypatch.setattr(workbook, "reproduce", partial(workbook.reproduce, **options))
+    figures = tmp_path / "figures"
+    monkeypatch.setattr(publish, "publish", partial(publish.publish, figures=figures))
+    monkeypatch.setattr(publish, "check", partial(publish.check, profile="tiny", figures=figures))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def environment():
+    """Return an environment in which Python finds the package."""
+    search = os.pathsep.join([str(paths.ROOT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": search}
+
+
+def hvae(*arguments):
+    """Run the command in a process of its own."""
+    command = [sys.executable, "-m", "hvae_utils", *arguments]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reprodice"], "unknown command 'reprodice'; choose from .* Did you mean 'reproduce'"),
+        ([], "required: command"),
+        (["reproduce", "--profil-name", "x"], "unrecognized arguments"),
+        (["reproduce", "--profile", "smok"], "unknown profile 'smok'; .* Did you mean 'smoke'"),
+        (["reproduce", "--profile", "smoke", "--run-id", "../x"], "no folder name"),
+        (["models", "fetch", "smollm"], "unknown local model 'smollm'"),
+        (["models", "fech", "x"], "unknown action 'fech'; choose from fetch"),
+        (["prompts", "import", "nowhere.py"], "no file nowhere.py"),
+        (["prompts", "import", "x.py", "--name", "../x"], "wording name '../x'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(arguments, message, capsys):
+    assert cli.main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    assert line.startswith("hvae: ")
+    assert re.search(message, line)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (errors.UserError("two\nlines"), 2),
+        (errors.EndpointError("openai/x: no answer"), 3),
+        (workbook.WorkbookError("a.ipynb, cell 'c'"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_each_failure_has_its_exit_code(monkeypatch, capsys, fault, code):
+    def fails(*given, **options):
+        raise fault
+
+    monkeypatch.setattr(workbook, "reproduce", fails)
+    assert cli.main(["reproduce"]) == code
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert f"\n  {code}" in cli.EPILOG
+
+
+def test_our_own_mistakes_keep_their_traceback(monkeypatch):
+    def fails(*given, **options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(workbook, "reproduce", fails)
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main(["reproduce"])
+
+
+def test_help_and_version_are_quick_and_load_nothing_heavy():
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        shown = hvae("--help")
+        seconds.append(time.perf_counter() - started)
+    assert shown.returncode == 0
+    assert "exit codes:" in shown.stdout
+    assert min(seconds) < 0.5
+    code = (
+        "import sys; from hvae_utils.__main__ import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'numpy', 'papermill', 'matplotlib', 'yaml', 'openai'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert hvae("--version").stdout.startswith("hvae 0")
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f'"{sys.executable}" -m hvae_utils prompts | true'
+    search = os.pathsep.join([str(paths.ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        command,
+        shell=True,
+        env={**os.environ, "PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_models_and_prompts_are_listed(capsys):
+    assert cli.main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert "reference/faithful" in listed
+    assert "ready" in listed
+    assert cli.main(["prompts"]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} >= {"plain"}
+
+
+def test_reproduce_publishes_and_check_agrees(book, capsys, tmp_path):
+    assert cli.main(["reproduce", "--profile", "tiny", "--runs", "runs"]) == 0
+    said = capsys.readouterr().out
+    assert f"published in {tmp_path / 'figures'}" in said
+    assert manifest.read(tmp_path / "runs" / "tiny")["publish"] is True
+    assert cli.main(["check"]) == 0
+    assert "compared with" in capsys.readouterr().out
+
+
+def test_check_with_differences_is_exit_4(monkeypatch):
+    monkeypatch.setattr(publish, "check", lambda **options: False)
+    assert cli.main(["check", "--keep"]) == 4
+
+
+def test_a_failed_notebook_publishes_nothing(book, capsys, tmp_path):
+    tiny.notebook(book / "a.ipynb", ["1 / 0"], tiny.PARAMETERS["a"])
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    (figures / "01_old.svg").write_text("<svg/>")
+    assert cli.main(["reproduce", "--profile", "tiny", "--runs", "runs"]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("hvae: a.ipynb, cell 'c0': ZeroDivisionError: division by zero")
+    assert len(said.err.splitlines()) == 1
+    assert [path.name for path in figures.iterdir()] == ["01_old.svg"]
+
+
+def test_what_is_not_to_be_published_stays_in_its_run(monkeypatch, capsys, tmp_path):
+    def reproduce(*given, **options):
+        manifest.write(tmp_path, {"publish": False})
+        return tmp_path
+
+    monkeypatch.setattr(workbook, "reproduce", reproduce)
+    monkeypatch.setattr(publish, "publish", lambda run: pytest.fail("published"))
+    assert cli.main(["reproduce", "--set", "repeats=1"]) == 0
+    assert f"figures in {tmp_path / 'figures'}" in capsys.readouterr().out

@@ -1,0 +1,129 @@
+"""Reference respondents do what their names say, through the same prompts and parser as a model."""
+
+import asyncio
+import dataclasses
+
+import numpy as np
+import pytest
+
+from hvae_utils import play, respondents, scoring, study
+from hvae_utils.errors import UserError
+from hvae_utils.records import Records
+from hvae_utils.respondents import Request
+
+IDEAL = {"altruistic": 61.390, "prosocial": 45.0, "individualistic": 0.0, "competitive": -16.260}
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory):
+    names = tuple(f"reference/{name}" for name in respondents.REFERENCE)
+    design = study.Study(
+        models=names,
+        inductions=("self_description", "definition", "label"),
+        placements=("dialogue", "system"),
+        protocols=("independent", "conversation"),
+        wordings=("plain", "formal", "brief"),
+    )
+    with Records(tmp_path_factory.mktemp("run") / "records.jsonl") as records:
+        assigned = play.assign(study.conditions(design), records)
+        return scoring.administrations(assigned, play.administer(assigned, records))
+
+
+def of(scores, name):
+    return scores[scores.model == f"reference/{name}"]
+
+
+def test_every_reply_in_every_phrasing_is_understood(scores):
+    assert (scores.answered == 6).all()
+
+
+@pytest.mark.parametrize(("value", "angle"), IDEAL.items())
+def test_faithful_is_ideal_under_every_induction_placement_protocol_and_wording(
+    scores, value, angle
+):
+    faithful = of(scores, "faithful")
+    angles = faithful[faithful.value == value].angle
+    assert len(angles) == 3 * 2 * 2 * 3 * 2
+    assert angles.to_numpy() == pytest.approx(angle, abs=5e-4)
+
+
+def test_agreeable_is_prosocial_whatever_it_is_told(scores):
+    assert of(scores, "agreeable").angle.to_numpy() == pytest.approx(45.0)
+
+
+def test_first_option_is_called_prosocial_and_is_flagged_by_its_short_vector(scores):
+    first = of(scores, "first-option")
+    assert first.angle.to_numpy() == pytest.approx(30.47, abs=0.005)
+    assert set(first.category) == {"prosocial"}
+    assert (first.vector_length < 35).all()
+    assert not first.transitive.any()
+
+
+def test_random_has_the_mean_and_spread_of_random_profiles(scores):
+    angles = of(scores, "random").angle
+    assert angles.mean() == pytest.approx(22.703, abs=3 * 12.866 / np.sqrt(len(angles)))
+    assert angles.std() == pytest.approx(12.866, rel=0.15)
+
+
+def test_lapsing_is_near_its_value_and_short_of_the_extremes(scores):
+    # published for a lapse rate of 0.2: mean angles 54.9 and -9.7
+    lapsing = of(scores, "lapsing")
+    means = lapsing.groupby("value").angle.mean()
+    errors = 3 * lapsing.groupby("value").angle.sem()
+    assert abs(means["altruistic"] - 54.9) < errors["altruistic"]
+    assert abs(means["competitive"] + 9.7) < errors["competitive"]
+
+
+def test_without_a_value_faithful_and_lapsing_answer_at_random(scores):
+    for name in ("faithful", "lapsing"):
+        free = of(scores, name).query("value == 'none'").angle
+        assert 5 < free.std() < 25
+
+
+REQUEST = Request(
+    kind="item",
+    model="reference/random",
+    messages=({"role": "user", "content": "x"},),
+    condition={"value": "none", "goal_prompt": False, "wording": "plain"},
+    max_tokens=5,
+    temperature=0.0,
+    seed=1,
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"messages": ({"role": "user", "content": "y"},)},
+        {"model": "reference/lapsing"},
+        {"kind": "goal"},
+        {"condition": {"value": "prosocial"}},
+        {"max_tokens": 6},
+        {"temperature": 0.5},
+        {"seed": 2},
+        {"repeat": 2},
+        {"attempt": 2},
+        {"top_logprobs": 5},
+    ],
+)
+def test_whatever_changes_the_answer_changes_the_key(change):
+    assert dataclasses.replace(REQUEST, **change).key != REQUEST.key
+
+
+def test_conditions_that_put_the_same_question_share_its_key():
+    other_arm = {**REQUEST.condition, "goal_prompt": True, "wording": "formal"}
+    assert dataclasses.replace(REQUEST, condition=other_arm).key == REQUEST.key
+
+
+def test_the_same_request_gets_the_same_answer_in_any_order(scores):
+    async def ask():
+        async with respondents.Reference("agreeable") as model:
+            return [await model.answer(dataclasses.replace(REQUEST, kind="goal")) for _ in "ab"]
+
+    first, second = asyncio.run(ask())
+    assert first == second
+
+
+def test_an_unknown_reference_respondent_gets_the_nearest_name():
+    with pytest.raises(UserError, match="Did you mean 'faithful'"):
+        respondents.Reference("faithfull")

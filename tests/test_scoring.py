@@ -1,0 +1,52 @@
+"""Choices reach the scorer in the right places, and what is missing stays missing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hvae_utils import instruments, scoring
+
+SLIDER = instruments.load("svo-slider")
+FACTORS = dict.fromkeys(scoring.FACTORS, "x")
+ALTRUIST, COMPETITOR = [1, 9, 1, 1, 9, 9], [9, 1, 9, 9, 1, 1]
+
+
+def responses(**options):
+    rows = [
+        {"condition_id": name, "item": item, "option": option}
+        for name, chosen in options.items()
+        for item, option in enumerate(chosen, start=1)
+    ]
+    return pd.DataFrame(rows).astype({"option": "Int64"})
+
+
+def conditions(*names):
+    rows = [{**FACTORS, "condition_id": name, "instrument": "svo-slider"} for name in names]
+    return pd.DataFrame(rows)
+
+
+def test_rows_in_any_order_give_each_condition_its_own_angle():
+    shuffled = responses(a=ALTRUIST, b=COMPETITOR).sample(frac=1, random_state=3)
+    scores = scoring.administrations(conditions("b", "a"), shuffled)
+    assert scores.condition_id.tolist() == ["b", "a"]
+    assert scores.angle.tolist() == pytest.approx([-16.260, 61.390], abs=5e-4)
+
+
+def test_a_missing_item_leaves_bounds_and_no_angle():
+    answered = responses(a=[None, *ALTRUIST[1:]])
+    scores = scoring.administrations(conditions("a"), answered).iloc[0]
+    assert (scores.asked, scores.answered) == (6, 5)
+    assert np.isnan(scores.angle)
+    assert (scores.angle_low, scores.angle_high) == pytest.approx((51.3, 61.4), abs=0.05)
+
+
+def test_a_condition_that_was_never_answered_could_be_anything():
+    scores = scoring.administrations(conditions("a", "gone"), responses(a=ALTRUIST))
+    gone = scores.set_index("condition_id").loc["gone"]
+    assert gone.answered == 0
+    assert (gone.angle_low, gone.angle_high) == pytest.approx((-16.26, 61.39), abs=0.005)
+
+
+def test_choices_are_counted_from_zero_and_missing_is_minus_one():
+    found = scoring.choices(responses(a=[1, 9, None, 5, 2, 3]), pd.Series(["a"]), SLIDER)
+    assert found.tolist() == [[0, 8, -1, 4, 1, 2]]
