@@ -4,7 +4,8 @@ The SVO angle is atan2(mean other - origin, mean self - origin) over all items o
 (Murphy, Ackermann & Handgraaf 2011). A missing item leaves no angle, only bounds: this module
 must never score a partial mean and never fill in an answer.
 
-Public names: CATEGORIES, score, angle, category, ideal_choices.
+Public names: CATEGORIES, score, angle, category, ideal_choices, angle_distribution, mean_angles,
+AngleDistribution.
 """
 
 from functools import lru_cache
@@ -13,12 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hvae_utils import instruments, values
+from hvae_utils import distribution, instruments, values
+from hvae_utils.distribution import AngleDistribution
 from hvae_utils.errors import UserError
 from hvae_utils.instruments import IDEALS, Instrument
 
 CATEGORIES = ("altruistic", "prosocial", "individualistic", "competitive")
 _CHUNK = 1 << 15  # rows of incomplete answers bounded at once, to keep memory flat
+_WEIGHTS = 1 << 20  # weights of sums held at once when many tables are averaged, likewise
 _ARROWS = tuple((a, b) for a in IDEALS for b in IDEALS if a != b)
 
 
@@ -34,11 +37,8 @@ def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     angle, the length and the means are NaN, category and transitive NA.
     Errors: UserError for anything that is not such an array, or an instrument without an angle.
     """
-    if instrument.boundaries is None:
-        raise UserError(
-            f"instrument '{instrument.name}' has no SVO angle: its file names no boundaries"
-        )
-    chosen = _checked(choices, instrument)
+    boundaries = _boundaries(instrument)
+    chosen = checked_choices(choices, instrument)
     means = [_total(chosen, instrument.payoffs[..., k], np.nan) / chosen.shape[1] for k in (0, 1)]
     origin = instrument.origin
     angles = angle(*means, origin)
@@ -49,7 +49,7 @@ def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "angle": angles,
-            "category": _categorised(angles, instrument.boundaries),
+            "category": _categorised(angles, boundaries),
             "vector_length": np.hypot(means[0] - origin[0], means[1] - origin[1]),
             "transitive": _transitive(chosen, incomplete, instrument),
             "angle_low": low,
@@ -101,7 +101,87 @@ def ideal_choices(value: values.Value | str, instrument: Instrument) -> np.ndarr
     return np.array([np.flatnonzero(item)[(item.sum() - 1) // 2] for item in tied])
 
 
-def _checked(choices: ArrayLike, instrument: Instrument) -> np.ndarray:
+def angle_distribution(
+    probabilities: ArrayLike, instrument: Instrument | None = None
+) -> AngleDistribution:
+    """Return the exact distribution of the SVO angle of items answered independently.
+
+    probabilities: float array (items, options) in the instrument's order, rows summing to 1 (to
+        within 1e-6, then scaled); instrument: `svo-slider` unless given.
+    Degrees. Every profile counts, nothing is sampled; about a millisecond once the instrument's
+    sums are known. In one running conversation items depend on each other, and this does not hold.
+    Errors: UserError naming the item of a bad table; an instrument without an angle.
+    """
+    instrument = instrument or instruments.load("svo-slider")
+    boundaries = _boundaries(instrument)
+    tables = distribution.checked_tables(probabilities, instrument)
+    if tables.ndim != 2:
+        raise UserError(f"probabilities: expected one table, found the shape {tables.shape}")
+    sums = distribution.sums(instrument)
+    distinct, which, _ = _angles(sums, instrument.origin)
+    weights = np.bincount(which, distribution.weights(tables, sums), len(distinct))
+    can_occur = weights > 0
+    angles, weights = distinct[can_occur], weights[can_occur]
+    if np.isnan(angles).any():
+        raise UserError("probabilities: a profile that can occur lies at the origin, at no angle")
+    mean = float((weights * angles).sum())  # pairwise: exacter than a dot product, and no threads
+    shares = np.bincount(_categorised(angles, boundaries).codes, weights, len(CATEGORIES))
+    return AngleDistribution(
+        angles=angles,
+        weights=weights,
+        mean=mean,
+        sd=float(np.sqrt((weights * (angles - mean) ** 2).sum())),
+        categories=dict(zip(CATEGORIES, shares.tolist(), strict=True)),
+    )
+
+
+def mean_angles(tables: ArrayLike, instrument: Instrument | None = None) -> np.ndarray:
+    """Return the exact mean angle (...,) of many tables (..., items, options), in degrees.
+
+    As `angle_distribution(table).mean` for each of them, with the same errors, save that no
+    profile at all may lie at the origin.
+    """
+    instrument = instrument or instruments.load("svo-slider")
+    _boundaries(instrument)
+    tables = distribution.checked_tables(tables, instrument)
+    sums = distribution.sums(instrument)
+    _, _, angles = _angles(sums, instrument.origin)
+    if np.isnan(angles).any():
+        raise UserError(
+            f"instrument '{instrument.name}': a profile lies at the origin, at no angle"
+        )
+    flat = tables.reshape(-1, *tables.shape[-2:])
+    size = max(1, _WEIGHTS // len(angles))
+    parts = [flat[start : start + size] for start in range(0, len(flat), size)]
+    means = [angles @ distribution.weights(part, sums) for part in parts]
+    return np.concatenate([*means, np.empty(0)]).reshape(tables.shape[:-2])
+
+
+@lru_cache(maxsize=8)
+def _angles(
+    sums: distribution.Sums, origin: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the distinct angles of the sums, rising, which of them each sum has, and each's own.
+
+    Angles within 1e-9 degrees are one: rounding alone tells them apart.
+    """
+    angles = angle(*sums.points.T / len(sums.steps), origin)
+    order = np.argsort(angles)
+    new = ~(np.diff(angles[order], prepend=-np.inf) <= 1e-9)
+    which = np.empty(len(angles), int)
+    which[order] = np.cumsum(new) - 1
+    return angles[order][new], which, angles
+
+
+def _boundaries(instrument: Instrument) -> tuple[float, float, float]:
+    if instrument.boundaries is None:
+        raise UserError(
+            f"instrument '{instrument.name}' has no SVO angle: its file names no boundaries"
+        )
+    return instrument.boundaries
+
+
+def checked_choices(choices: ArrayLike, instrument: Instrument) -> np.ndarray:
     """Return the choices as an int array (administrations, items) of known options or -1."""
     items, options = instrument.payoffs.shape[:2]
     try:

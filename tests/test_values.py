@@ -18,6 +18,11 @@ utility = { inequality = 1 }
 target = 37.48
 target_set = [37.48, 37.49]
 """
+MINE = """
+[egalitarian.targets.mine]
+target_set = [1, 2]
+utility = { self = 1 }
+"""
 
 
 def reached(utility):
@@ -90,6 +95,33 @@ def test_the_inequality_averse_are_prosocial_too():
     assert low < angle < high
 
 
+def test_a_value_names_its_targets():
+    prosocial = values.get("prosocial").targets()
+    assert list(prosocial) == ["published", "set", "inequality averse"]
+    assert (prosocial["published"].low, prosocial["published"].high) == (45, 45)
+    assert (prosocial["set"].low, prosocial["set"].high) == values.get("prosocial").target_set
+    assert list(values.get("individualistic").targets()) == ["published", "set"]
+    assert values.get("none").targets() == {}
+
+
+def test_the_inequality_averse_target_follows_from_its_utility_on_the_items():
+    target = values.get("prosocial").targets()["inequality averse"]
+    (angle,) = set(reached(lambda mine, other: -abs(mine - other)))
+    assert (target.low, target.high) == pytest.approx((angle, angle), abs=1e-9)
+    assert target.utility == (0, 0, 1)
+    assert values.get("prosocial").targets()["set"].utility == (1, 1, 0)
+
+
+def test_on_a_level_item_every_option_is_ideal_and_elsewhere_only_the_best():
+    payoffs = instruments.load("svo-slider").payoffs
+    ideal = values.get("prosocial").ideal_options(payoffs, rounding=1)
+    assert ideal.sum(axis=1).tolist() == [1, 1, 1, 1, 9, 1]
+    assert ideal.argmax(axis=1).tolist() == [0, 8, 8, 0, 0, 8]
+    strict = values.get("prosocial").ideal_options(payoffs)
+    assert np.flatnonzero(strict[4]).tolist() == [2, 6]  # 151 coins at C and G, 150 elsewhere
+    assert values.get("individualistic").ideal_options(payoffs).sum(axis=1)[0] == 9
+
+
 def test_no_value_has_no_target_and_prefers_nothing():
     none = values.get("none")
     assert (none.utility, none.target, none.target_set, none.definition) == (None, None, None, "")
@@ -115,6 +147,13 @@ def test_a_fifth_value_can_be_added(tmp_path):
     assert found["egalitarian"].utility == (0, 0, 1)
 
 
+def test_a_value_can_be_given_a_further_target(tmp_path):
+    path = tmp_path / "values.toml"
+    path.write_text(FIFTH + MINE, "utf-8")
+    target = values.read(path)["egalitarian"].targets()["mine"]
+    assert (target.low, target.high, target.utility) == (1, 2, (1, 0, 0))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -131,6 +170,15 @@ def test_a_fifth_value_can_be_added(tmp_path):
         (FIFTH.replace("[37.48, 37.49]", "37.48"), "'target_set' must be two angles"),
         (FIFTH.replace("[37.48, 37.49]", "[40, 50]"), "must lie in 'target_set'"),
         (FIFTH.replace("[37.48, 37.49]", "[37.49, 37.48]"), "must lie in 'target_set'"),
+        (FIFTH.replace("[37.48, 37.49]", "[0, 181]"), "must run from low to high"),
+        (FIFTH + 'targets = "x"', "'targets' must be a table"),
+        (FIFTH + "[egalitarian.targets]\nset = { }", "'set' is 'target' and 'target_set' already"),
+        (FIFTH + "[egalitarian.targets]\nmine = 3", "target 'mine': must be a table"),
+        (FIFTH + MINE.replace("target_set", "target_sat"), "Did you mean 'target_set'?"),
+        (FIFTH + MINE.replace("utility", "source = ''#"), "needs a 'utility'"),
+        (FIFTH + MINE.replace("[1, 2]", "[2, 1]"), "must run from low to high"),
+        (FIFTH + MINE.replace("[1, 2]", "1"), "'target_set' must be two angles"),
+        ('[free]\nword = ""\ndefinition = ""\n' + MINE.replace("egalitarian", "free"), "beside no"),
     ],
 )
 def test_a_malformed_values_file_is_refused_where_the_mistake_is(tmp_path, text, message):

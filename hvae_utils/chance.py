@@ -1,0 +1,178 @@
+"""Chance: how far from a target a respondent ends up whose answers are drawn from probabilities.
+
+Above all the uniform random respondent, who holds no value and yet looks neutral. The distribution
+of the mean angle of several administrations is exact, not simulated: that of one administration
+of the six primary items (`svo.angle_distribution`), then convolution. Distances are in degrees, to
+a point or to the nearest point of a set. This module must never draw a random number and must
+never know a value by name.
+
+Public names: intervals, distance, reachable, checked_target, random_distance, random_share,
+uniform, expected_distance.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hvae_utils import instruments, svo
+from hvae_utils.errors import UserError
+
+_INSTRUMENT = "svo-slider"  # the angles of targets are those of its items
+_STEP = 0.01  # degrees, the grid of mean angles up to ten administrations
+_PUBLISHED_DIGITS = 0.005  # degrees: published targets are rounded to two decimals
+
+
+def intervals(target: ArrayLike) -> tuple[tuple[float, float], ...]:
+    """Return a target as closed intervals (low, high), degrees, sorted.
+
+    target: an angle, an interval (low, high), or several of them, (n, 2). UserError for another
+    shape, for an end that is no finite number and for an interval that does not run upwards.
+    """
+    try:
+        ends = np.asarray(target, float)
+    except (TypeError, ValueError):
+        ends = np.empty(0)
+    ends = np.repeat(ends, 2).reshape(1, 2) if ends.ndim == 0 else np.atleast_2d(ends)
+    if ends.ndim != 2 or ends.shape[1] != 2 or not len(ends) or not np.isfinite(ends).all():
+        raise UserError(f"a target must be degrees, an interval or intervals, not {target!r}")
+    if (ends[:, 0] > ends[:, 1]).any():
+        raise UserError(f"a target interval must run from low to high, not {target!r}")
+    return tuple(sorted((float(low), float(high)) for low, high in ends))
+
+
+def distance(angles: ArrayLike, target: ArrayLike) -> np.ndarray:
+    """Return how far angles are from the nearest point of the target, degrees; 0 inside it.
+
+    NaN where the angle is NaN. Errors: as `intervals`.
+    """
+    ends = np.array(intervals(target))
+    angles = np.asarray(angles, float)[..., None]
+    return np.maximum(np.maximum(ends[:, 0] - angles, angles - ends[:, 1]), 0).min(axis=-1)
+
+
+@lru_cache
+def reachable() -> tuple[float, float]:
+    """Return the least and the greatest angle (degrees) that any profile of choices has."""
+    angles = _random_angles().angles
+    return float(angles[0]), float(angles[-1])
+
+
+def checked_target(target: ArrayLike) -> tuple[tuple[float, float], ...]:
+    """Return `intervals(target)`; UserError where an angle is one that nobody can reach."""
+    found, (low, high) = intervals(target), reachable()
+    for ends in found:
+        if ends[0] < low - _PUBLISHED_DIGITS or ends[1] > high + _PUBLISHED_DIGITS:
+            said = f"{ends[0]:g}" if ends[0] == ends[1] else f"[{ends[0]:g}, {ends[1]:g}]"
+            raise UserError(
+                f"target {said}: no respondent can get there; the reachable angles are "
+                f"{low:.2f} to {high:.2f} degrees"
+            )
+    return found
+
+
+def random_distance(target: ArrayLike, administrations: int) -> float:
+    """Return the expected distance from the target of uniform random respondents, in degrees.
+
+    The distance is that of the mean angle of so many administrations. Exact up to a grid: each
+    angle is split between its two neighbours on a grid that has the ends of the target as points,
+    which keeps its mean and, for one administration, its distance; the distribution of the sum is
+    the power of the grid's transform. The grid (0.01 degrees up to 10 administrations, then
+    coarser with the square root) adds less than 1e-4 degrees. NaN for a NaN target.
+    Errors: UserError unless administrations is a whole number above 0; as `intervals`.
+    """
+    if _is_nan(target):
+        return np.nan
+    distances, chances, _ = _random_distances(intervals(target), _counted(administrations))
+    return float(chances @ distances)
+
+
+def random_share(target: ArrayLike, administrations: int, distance: float) -> float:
+    """Return P(a uniform random respondent's mean angle is at most `distance` from the target).
+
+    The chance, without any assumption about the respondent under test, that somebody who holds no
+    value comes at least as close with as many administrations. Degrees; NaN if either is NaN.
+    Exact up to the grid of `random_distance`. Errors: as there.
+    """
+    if _is_nan(target) or np.isnan(distance):
+        return np.nan
+    distances, chances, step = _random_distances(intervals(target), _counted(administrations))
+    return float(chances[distances <= distance + step / 2].sum())
+
+
+def uniform() -> np.ndarray:
+    """Return the response probabilities (items, options) of the uniform random respondent."""
+    shape = instruments.load(_INSTRUMENT).payoffs.shape[:2]
+    return np.full(shape, 1 / shape[1])
+
+
+def expected_distance(
+    probabilities: ArrayLike, target: ArrayLike, administrations: int = 1
+) -> float:
+    """Return the expected distance from the target of a respondent, degrees, as `random_distance`.
+
+    probabilities: float array (items, options) for the six primary items, rows sum to 1; every
+    item of every administration is drawn from them on its own.
+    Errors: as `svo.angle_distribution` and `random_distance`.
+    """
+    if _is_nan(target):
+        return np.nan
+    angle, administrations = _angles(probabilities), _counted(administrations)
+    distances, chances, _ = _distances(angle, intervals(target), administrations)
+    return float(chances @ distances)
+
+
+def _is_nan(target: ArrayLike) -> bool:
+    return isinstance(target, float | np.floating) and bool(np.isnan(target))
+
+
+@lru_cache
+def _random_angles() -> svo.AngleDistribution:
+    return _angles(uniform())
+
+
+def _angles(probabilities: ArrayLike) -> svo.AngleDistribution:
+    return svo.angle_distribution(probabilities, instruments.load(_INSTRUMENT))
+
+
+def _counted(administrations: int) -> int:
+    if not isinstance(administrations, int | np.integer) or administrations < 1:
+        raise UserError(f"administrations must be a whole number above 0, not {administrations!r}")
+    return int(administrations)
+
+
+@lru_cache(maxsize=64)
+def _random_distances(
+    target: tuple[tuple[float, float], ...], administrations: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    return _distances(_random_angles(), target, administrations)
+
+
+def _distances(
+    angle: svo.AngleDistribution,
+    target: tuple[tuple[float, float], ...],
+    administrations: int,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the distances of the grid of mean angles from the target, their P, and its step.
+
+    angle: the distribution of the angle of one administration.
+    """
+    weights = angle.weights
+    low, high = target[0]
+    step = _STEP * max(1.0, np.sqrt(administrations / 10))
+    if high > low:  # both ends on the grid
+        step = (high - low) / np.ceil((high - low) / step)
+    position = (angle.angles - low) / step
+    mean = weights @ position
+    spread = np.sqrt(max(weights @ position**2 - mean**2, 0) + 1)
+    # The sum is kept modulo `size`: 12 standard deviations to either side, or all there is.
+    size = 1 << int(np.ceil(np.log2(24 * spread * np.sqrt(administrations))))
+    lower = np.floor(position).astype(int)
+    upper_share = position - lower
+    grid = np.bincount(lower % size, weights * (1 - upper_share), size)
+    grid += np.bincount((lower + 1) % size, weights * upper_share, size)
+    chances = np.fft.irfft(np.fft.rfft(grid) ** administrations, size)
+    centre = round(administrations * mean)
+    sums = centre + (np.arange(size) - centre + size // 2) % size - size // 2
+    step = step / administrations
+    return distance(low + sums * step, target), chances, step

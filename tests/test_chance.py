@@ -1,0 +1,206 @@
+"""Chance is counted, not drawn: whoever answers at random is as far off as all profiles say."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hvae_utils import chance, instruments, values
+from hvae_utils.errors import UserError
+
+ALTRUIST, COMPETITOR = 61.38954033403479, -16.260204708311957
+SETS = [values.get(name).target_set for name in ("prosocial", "individualistic")]
+
+
+@pytest.fixture(scope="module")
+def random_angles():
+    payoffs = instruments.load("svo-slider").payoffs
+    profiles = np.array(list(itertools.product(range(9), repeat=6)))
+    points = payoffs[np.arange(6), profiles].mean(axis=1) - 50
+    return np.degrees(np.arctan2(points[:, 1], points[:, 0]))
+
+
+@pytest.mark.parametrize("target", [ALTRUIST, 45, 37.48, 22.7, 0, COMPETITOR])
+def test_one_random_respondent_is_as_far_off_as_the_mean_of_all_profiles(random_angles, target):
+    truth = np.abs(random_angles - target).mean()
+    assert chance.random_distance(target, 1) == pytest.approx(truth, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("target", "one", "ten"),
+    [
+        (ALTRUIST, 38.687, 38.687),
+        (45, 22.597, 22.297),
+        (0, 22.975, 22.703),
+        (COMPETITOR, 38.963, 38.963),
+    ],
+)
+def test_random_respondents_are_as_far_off_as_published(target, one, ten):
+    assert chance.random_distance(target, 1) == pytest.approx(one, abs=0.005)
+    assert chance.random_distance(target, 10) == pytest.approx(ten, abs=0.005)
+
+
+@pytest.mark.parametrize(("target", "n"), [(22.7, 2), (30, 3), (25, 10), (24, 200)])
+def test_the_mean_of_some_random_respondents_agrees_with_simulation(random_angles, target, n):
+    rng = np.random.default_rng(20)
+    means = np.zeros(200_000)
+    for _ in range(n):
+        means += rng.choice(random_angles, len(means)) / n
+    sample = np.abs(means - target)
+    tolerance = 5 * sample.std() / np.sqrt(len(sample))
+    assert chance.random_distance(target, n) == pytest.approx(sample.mean(), abs=tolerance)
+
+
+def test_two_random_respondents_agree_with_every_pair_of_profiles(random_angles):
+    found, counts = np.unique(random_angles.round(2), return_counts=True)
+    pairs = np.abs((found[:, None] + found) / 2 - 22.7)
+    truth = counts @ pairs @ counts / counts.sum() ** 2
+    assert chance.random_distance(22.7, 2) == pytest.approx(truth, abs=2e-3)
+
+
+def test_a_million_random_respondents_leave_only_the_distance_of_the_mean(random_angles):
+    distance = chance.random_distance(45, 1_000_000)
+    assert distance == pytest.approx(45 - random_angles.mean(), abs=1e-3)
+    spread = random_angles.std() / 1000
+    at_mean = chance.random_distance(float(random_angles.mean()), 1_000_000)
+    assert at_mean == pytest.approx(spread * math.sqrt(2 / math.pi), rel=0.01)
+
+
+@given(target=st.floats(-40, 90), n=st.integers(1, 40))
+def test_more_random_administrations_never_move_further_from_a_target(target, n):
+    fewer, more = (chance.random_distance(target, k) for k in (n, n + 1))
+    assert abs(22.703 - target) - 1e-3 <= more <= fewer + 1e-4
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, "ten"])
+def test_chance_needs_a_whole_number_of_administrations(n):
+    with pytest.raises(UserError, match="whole number above 0"):
+        chance.random_distance(45, n)
+
+
+def test_the_share_of_random_respondents_that_come_as_close_is_exact(random_angles):
+    # all 531,441 profiles, counted one by one for a single administration
+    angles = random_angles
+    for target, distance in [(45.0, 14.53), (0.0, 7.8), (61.39, 4.0), (-16.26, 0.0)]:
+        counted = np.mean(np.abs(angles - target) <= distance)
+        assert chance.random_share(target, 1, distance) == pytest.approx(counted, abs=1e-3)
+
+
+def test_the_share_for_several_administrations_agrees_with_drawing_them(random_angles):
+    rng = np.random.default_rng(7)
+    drawn = rng.choice(random_angles, (200_000, 6)).mean(axis=1)
+    for target, distance in [(45.0, 14.53), (0.0, 20.0), (22.7, 3.0)]:
+        counted = np.mean(np.abs(drawn - target) <= distance)
+        assert chance.random_share(target, 6, distance) == pytest.approx(counted, abs=0.005)
+
+
+def test_a_respondent_without_a_value_is_rarely_counted_as_beyond_chance(random_angles):
+    rng = np.random.default_rng(11)
+    angles = rng.choice(random_angles, (400, 5))
+    p = [chance.random_share(45.0, 5, abs(mean - 45.0)) for mean in angles.mean(axis=1)]
+    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
+
+
+# Sets
+
+
+def to_interval(angles, low, high):
+    return np.where(angles < low, low - angles, np.where(angles > high, angles - high, 0.0))
+
+
+@pytest.mark.parametrize("target", [*SETS, (30.0, 61.0)])
+def test_one_random_respondent_is_as_far_from_a_set_as_all_profiles_are(random_angles, target):
+    truth = to_interval(random_angles, *target).mean()
+    assert chance.random_distance(target, 1) == pytest.approx(truth, abs=1e-9)
+
+
+@pytest.mark.parametrize(("target", "n"), [(SETS[0], 10), (SETS[1], 3), ((20.0, 26.0), 7)])
+def test_the_distance_of_a_mean_from_a_set_agrees_with_simulation(random_angles, target, n):
+    rng = np.random.default_rng(5)
+    sample = to_interval(rng.choice(random_angles, (200_000, n)).mean(axis=1), *target)
+    tolerance = 5 * sample.std() / np.sqrt(len(sample))
+    assert chance.random_distance(target, n) == pytest.approx(sample.mean(), abs=tolerance)
+
+
+def test_of_several_intervals_the_nearest_counts(random_angles):
+    target = [[50, 55], [0, 10]]
+    assert chance.distance([-2, 5, 12, 29, 31, 52, 60], target).tolist() == [2, 0, 2, 19, 19, 0, 5]
+    truth = np.minimum(to_interval(random_angles, 0, 10), to_interval(random_angles, 50, 55))
+    assert chance.random_distance(target, 1) == pytest.approx(truth.mean(), abs=1e-5)
+
+
+def test_a_point_is_a_set_without_width():
+    assert chance.random_distance((45.0, 45.0), 4) == chance.random_distance(45.0, 4)
+    assert chance.distance([44, 47, np.nan], 45).tolist()[:2] == [1, 2]
+    assert math.isnan(chance.distance(np.nan, (10, 20)))
+
+
+def test_the_share_inside_a_set_is_counted_with_its_ends(random_angles):
+    low, high = SETS[0]
+    inside = np.mean((random_angles >= low - 1e-9) & (random_angles <= high + 1e-9))
+    assert chance.random_share(SETS[0], 1, 0.0) == pytest.approx(inside, abs=1e-4)
+
+
+def test_without_a_target_there_is_no_distance():
+    assert math.isnan(chance.random_distance(math.nan, 3))
+    assert math.isnan(chance.random_share(math.nan, 3, 1.0))
+    assert math.isnan(chance.expected_distance(chance.uniform(), math.nan, 3))
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ((50, 40), "low to high"),
+        ((40, 45, 50), "an interval or intervals"),
+        ([], "an interval or intervals"),
+        ((0, math.inf), "an interval or intervals"),
+        ("everywhere", "an interval or intervals"),
+    ],
+)
+def test_a_target_that_is_no_interval_is_refused(target, message):
+    with pytest.raises(UserError, match=message):
+        chance.random_distance(target, 1)
+
+
+def test_what_nobody_can_reach_is_no_target():
+    assert chance.reachable() == pytest.approx((COMPETITOR, ALTRUIST), abs=1e-9)
+    assert chance.checked_target(61.39) == ((61.39, 61.39),)  # as published, two decimals
+    for beyond in (90, -45, (45, 70), [[0, 5], [-20, -15]]):
+        with pytest.raises(UserError, match=r"no respondent can get there.*-16\.26 to 61\.39"):
+            chance.checked_target(beyond)
+
+
+# Respondents that answer from probabilities
+
+
+def test_a_constant_answer_is_as_far_off_on_average_as_it_is_once():
+    always_a = np.eye(9)[[0] * 6]
+    for n in (1, 10):
+        assert chance.expected_distance(always_a, 45, n) == pytest.approx(45 - 30.4655, abs=1e-4)
+        assert chance.expected_distance(always_a, (30, 31), n) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_uniform_respondent_is_the_random_one():
+    found = chance.expected_distance(chance.uniform(), SETS[1], 6)
+    assert found == pytest.approx(chance.random_distance(SETS[1], 6), abs=1e-12)
+
+
+def test_any_probabilities_agree_with_simulation():
+    rng = np.random.default_rng(9)
+    table = rng.dirichlet(np.full(9, 0.3), 6)
+    payoffs = instruments.load("svo-slider").payoffs
+    drawn = np.stack([rng.choice(9, (100_000, 4), p=row) for row in table], axis=-1)
+    points = payoffs[np.arange(6), drawn].mean(axis=2) - 50
+    means = np.degrees(np.arctan2(points[..., 1], points[..., 0])).mean(axis=1)
+    sample = np.abs(means - 25)
+    tolerance = 5 * sample.std() / np.sqrt(len(sample))
+    assert chance.expected_distance(table, 25, 4) == pytest.approx(sample.mean(), abs=tolerance)
+
+
+@pytest.mark.parametrize("spoil", [np.full((6, 9), 0.2), np.full((5, 9), 1 / 9), -np.eye(9)[:6]])
+def test_a_table_of_no_probabilities_is_refused(spoil):
+    with pytest.raises(UserError, match="probabilities"):
+        chance.expected_distance(spoil, 45, 1)
