@@ -58,7 +58,14 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Instrument:
-    """Return the instrument called `name`; UserError when unknown or its files are malformed."""
+    """Return the instrument called `name`; UserError when unknown or its files are malformed.
+
+    A name such as `svo-slider+swapped` is that of an isomorph, see `isomorphs.load`.
+    """
+    if "+" in name:
+        from hvae_utils import isomorphs  # made of instruments, so it cannot be imported above
+
+        return isomorphs.load(name)
     if name not in names():
         raise unknown("instrument", name, names())
     return _load(paths.DATA / "instruments" / f"{name}.csv")

@@ -3,14 +3,16 @@
 Nothing is imputed: an item without a choice is missing, and an administration with a missing item
 has bounds instead of an angle.
 
-Public names: choices, administrations.
+Public names: OUTCOMES, FACTORS, choices, administrations, worked_example.
 """
 
 import numpy as np
 import pandas as pd
 
-from hvae_utils import instruments, svo
+from hvae_utils import instruments, svo, values
+from hvae_utils.errors import UserError
 
+OUTCOMES = ("choice", "refusal", "unparseable", "truncated", "empty", "error")
 FACTORS = [
     "condition_id",
     "model",
@@ -20,6 +22,8 @@ FACTORS = [
     "placement",
     "protocol",
     "wording",
+    "order",
+    "labels",
     "repeat",
 ]
 
@@ -41,7 +45,14 @@ def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Dat
     """Return the scores table: the factors of each condition, items asked, and svo.score's columns.
 
     conditions and responses: tables of the run; angle in degrees, means in coins.
+    Raises UserError when the two do not belong to the same conditions.
     """
+    strange = set(responses.condition_id) ^ set(conditions.condition_id)
+    if strange:
+        raise UserError(
+            f"conditions and responses differ in {len(strange)} conditions: they belong to "
+            "different studies; run 02_game_play again"
+        )
     scored = []
     for name, group in conditions.groupby("instrument", sort=False):
         instrument = instruments.load(str(name))
@@ -50,3 +61,22 @@ def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Dat
         factors = group[FACTORS].assign(asked=len(instrument.items))
         scored.append(factors.join(result))
     return pd.concat(scored).loc[conditions.index].reset_index(drop=True)
+
+
+def worked_example(responses: pd.DataFrame, instrument: instruments.Instrument) -> pd.DataFrame:
+    """Return six choices to compute with by hand: item, option (1-based), self and other (coins).
+
+    The first administration in which every item was answered; where there is none, the choices of
+    an ideal altruist.
+    """
+    shown = ["item", "option", "self", "other"]
+    answered = responses.groupby("condition_id", sort=False)["option"].count()
+    complete = answered.index[answered == len(instrument.items)]
+    if len(complete):
+        return responses.loc[responses["condition_id"] == complete[0], shown].astype(
+            {"option": int}
+        )
+    chosen = svo.ideal_choices(values.get("altruistic"), instrument)
+    payoffs = instrument.payoffs[np.arange(len(chosen)), chosen]
+    columns = (instrument.items, chosen + 1, *payoffs.T)
+    return pd.DataFrame(dict(zip(shown, columns, strict=True)))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from hvae_utils import instruments, scoring
+from hvae_utils.errors import UserError
 
 SLIDER = instruments.load("svo-slider")
 FACTORS = dict.fromkeys(scoring.FACTORS, "x")
@@ -40,11 +41,18 @@ def test_a_missing_item_leaves_bounds_and_no_angle():
     assert (scores.angle_low, scores.angle_high) == pytest.approx((51.3, 61.4), abs=0.05)
 
 
-def test_a_condition_that_was_never_answered_could_be_anything():
-    scores = scoring.administrations(conditions("a", "gone"), responses(a=ALTRUIST))
+def test_an_administration_without_any_choice_could_be_anything():
+    answered = responses(a=ALTRUIST, gone=[None] * 6)
+    scores = scoring.administrations(conditions("a", "gone"), answered)
     gone = scores.set_index("condition_id").loc["gone"]
     assert gone.answered == 0
     assert (gone.angle_low, gone.angle_high) == pytest.approx((-16.26, 61.39), abs=0.005)
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ()])
+def test_responses_of_another_study_are_refused(names):
+    with pytest.raises(UserError, match="run 02_game_play again"):
+        scoring.administrations(conditions(*names, "c"), responses(a=ALTRUIST, b=COMPETITOR))
 
 
 def test_choices_are_counted_from_zero_and_missing_is_minus_one():

@@ -1,0 +1,196 @@
+"""What the order of the options does to a run: its tables with the bias in, and with it out.
+
+Works on the first-question response probabilities of a run's responses; administrations that
+differ in nothing but the order of the options form a group. A respondent without probabilities
+has no place here, and its rows are NaN or absent. The arithmetic is in `debias` and `svo`.
+
+Public names: RESOLUTION, debiased, disagreement, letters, position_bias.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hvae_utils import debias, instruments, presentations, svo
+from hvae_utils.instruments import Instrument
+
+# What an option outside the endpoint's list of tokens is taken to have at most: the mass that is
+# not covered, and never less than this, the resolution of a list of twenty tokens.
+RESOLUTION = 1e-4
+GROUP = [
+    *("model", "value", "goal_prompt", "induction", "placement", "protocol", "wording"),
+    *("labels", "repeat"),
+]
+OPTIONS = [f"p{option}" for option in range(1, 10)]
+
+
+def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a group of administrations that differ in the order of the options only.
+
+    Columns: the factors of GROUP; orders (their number), cancels (which bias averaging over them
+    removes, see debias.cancels), angle_fixed, angle_probability, angle_logit (degrees: exact mean
+    angles of the first order alone, of averaged probabilities and of averaged log-probabilities),
+    order_disagreement (0 to 1), covered_mass (the least of the group's items). Angles are NaN
+    where an item has no probabilities.
+    """
+    found = []
+    for batch in _batches(conditions, responses):
+        known = ~np.isnan(batch.table).any(axis=(1, 2, 3))
+        answered = batch.table[known]
+        readings = {
+            "angle_fixed": debias.average_probabilities(answered[:, :, :1]),
+            "angle_probability": debias.average_probabilities(answered),
+            "angle_logit": debias.average_logits(answered, batch.floor[known]),
+        }
+        rows = batch.factors.assign(orders=len(batch.names), cancels=_cancels(batch.names))
+        for name, tables in readings.items():
+            rows[name] = np.nan
+            if known.any():
+                rows.loc[known, name] = svo.mean_angles(tables, batch.instrument)
+        rows["order_disagreement"] = _disagreement(batch)
+        found.append(rows.assign(covered_mass=batch.covered_mass))
+    return pd.concat(found, ignore_index=True)
+
+
+def disagreement(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
+    """Return the factors of GROUP and order_disagreement (0 to 1) alone, one row a group."""
+    found = [
+        batch.factors.assign(order_disagreement=_disagreement(batch))
+        for batch in _batches(conditions, responses)
+    ]
+    return pd.concat(found, ignore_index=True)
+
+
+def letters(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
+    """Return how often each position is chosen, and each option once the order is averaged out.
+
+    Columns: model, stage ("as shown": mean probability of each position over all presentations;
+    "debiased": of each option in the instrument's own order, log-probabilities averaged over the
+    orders), position (1 to 9), share (0 to 1, sums to 1 over the positions). Items that have no
+    probabilities are left out; a model that has none at all gets the shares of its choices as
+    shown, and NaN for debiased. A respondent that weighs payoffs need not be uniform in either; one
+    that has a favourite position is the same in every item as shown and flatter once debiased.
+    """
+    found = []
+    for batch in _batches(conditions, responses):
+        shown = np.take_along_axis(batch.table, batch.orders[None, None], axis=3)
+        shown = shown / shown.sum(axis=-1, keepdims=True)
+        even = debias.average_logits(batch.table, batch.floor)
+        stages = {"as shown": shown.mean(axis=2), "debiased": even}
+        for stage, shares in stages.items():
+            found += _by_model(batch, shares, "share", stage=stage)
+    table = _mean_over_batches(found, "share", ["model", "stage", "position"])
+    silent = table["share"].isna() & (table["stage"] == "as shown")
+    if silent.any():
+        chosen = _chosen_positions(conditions, responses)
+        keys = pd.MultiIndex.from_frame(table.loc[silent, ["model", "position"]])
+        table.loc[silent, "share"] = chosen.reindex(keys).to_numpy()
+    return table
+
+
+def _chosen_positions(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Series:
+    """Return the share of each position among the choices, by (model, position)."""
+    made = responses[responses["option"].notna() & (responses["order"] != "shuffled")]
+    slot = [
+        presentations.option_order(name, 0).index(option - 1) + 1
+        for name, option in zip(made["order"], made["option"].astype(int), strict=True)
+    ]
+    models = made["condition_id"].map(conditions.set_index("condition_id")["model"])
+    counts = pd.crosstab(models, np.array(slot), normalize="index")
+    return counts.reindex(columns=range(1, 10), fill_value=0.0).stack()
+
+
+def position_bias(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
+    """Return the estimated additive bias of each position, per model.
+
+    Columns: model, assumes ("nothing" with orders that determine every position; "linear in the
+    position" with fixed and reversed), position (1 to 9), bias (nats, summing to 0). NaN where the
+    orders shown determine nothing.
+    """
+    found = []
+    for batch in _batches(conditions, responses):
+        linear = _cancels(batch.names) != "any"
+        assumes = "linear in the position" if linear else "nothing"
+        bias = debias.position_bias(batch.table, batch.orders, floor=batch.floor, linear=linear)
+        found += _by_model(batch, bias, "bias", assumes=assumes)
+    return _mean_over_batches(found, "bias", ["model", "assumes", "position"])
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Groups that were shown in the same orders.
+
+    factors: one row a group; table: float (groups, items, orders, options), NaN rows where a
+    presentation has no probabilities; floor: (groups, items, orders); covered_mass: (groups,).
+    """
+
+    names: tuple[str, ...]
+    instrument: Instrument
+    factors: pd.DataFrame
+    table: np.ndarray
+    floor: np.ndarray
+    covered_mass: np.ndarray
+
+    @property
+    def orders(self) -> np.ndarray:
+        """Return (orders, slots): the option shown at each position."""
+        return np.array([presentations.option_order(name, 0) for name in self.names])
+
+
+def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Batch]:
+    """Yield the groups by what they were shown; shuffled orders differ by item and are left out."""
+    told = conditions[conditions["order"] != "shuffled"]
+    told = told.assign(group=told.groupby(GROUP, sort=False).ngroup())
+    shown = told.groupby("group")["order"].agg(tuple)
+    kinds = told["group"].map(shown)
+    for (name, names), kind in told.groupby(["instrument", kinds], sort=False):
+        instrument = instruments.load(name)
+        factors = kind.drop_duplicates("group")
+        wanted = pd.MultiIndex.from_product(
+            [factors["group"], instrument.items, names], names=["group", "item", "order"]
+        )
+        keyed = responses[["condition_id", "item", "order", "covered_mass", *OPTIONS]].merge(
+            kind[["condition_id", "group"]], on="condition_id", validate="m:1"
+        )
+        keyed = keyed.set_index(["group", "item", "order"]).reindex(wanted)
+        shape = (len(factors), len(instrument.items), len(names))
+        covered = keyed["covered_mass"].to_numpy(float).reshape(shape)
+        yield _Batch(
+            names=names,
+            instrument=instrument,
+            factors=factors[GROUP].reset_index(drop=True),
+            table=keyed[OPTIONS].to_numpy(float).reshape(*shape, -1),
+            floor=np.maximum(1 - np.nan_to_num(covered, nan=1.0), RESOLUTION),
+            covered_mass=covered.min(axis=(1, 2)),
+        )
+
+
+def _by_model(batch: _Batch, values: np.ndarray, name: str, **what: str) -> list[pd.DataFrame]:
+    """Return sums and counts over the items that are known, one table a model; values: (…, 9)."""
+    found = []
+    for model, rows in batch.factors.groupby("model", sort=False).groups.items():
+        mine = values[np.asarray(rows)].reshape(-1, values.shape[-1])
+        known = mine[~np.isnan(mine).any(axis=1)]
+        positions = range(1, values.shape[-1] + 1)
+        found.append(
+            pd.DataFrame({"model": model, **what, "position": positions})
+            .assign(count=len(known))
+            .assign(**{name: known.sum(axis=0)})
+        )
+    return found
+
+
+def _mean_over_batches(found: list[pd.DataFrame], name: str, keys: list[str]) -> pd.DataFrame:
+    summed = pd.concat(found).groupby(keys, sort=False)[[name, "count"]].sum().reset_index()
+    summed[name] = summed[name] / summed["count"].where(summed["count"] > 0)
+    return summed[[*keys, name]]
+
+
+def _disagreement(batch: _Batch) -> list[float]:
+    return [debias.order_disagreement(table) for table in batch.table]
+
+
+def _cancels(names: tuple[str, ...]) -> str:
+    return debias.cancels([presentations.option_order(name, 0) for name in names])

@@ -1,0 +1,124 @@
+"""A favourite position is seen, and taken out, in the tables of a run."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hvae_utils import instruments, orders, presentations, svo, values
+
+SLIDER = instruments.load("svo-slider")
+NINE = tuple(f"cyclic-{start}" for start in range(1, 10))
+FACTORS = {name: "x" for name in orders.GROUP} | {"instrument": "svo-slider", "goal_prompt": False}
+
+
+def run(options, bias, names, model="m", mass=1.0):
+    """Return conditions and responses of one respondent: option log-odds plus a bias of slots."""
+    conditions, responses = [], []
+    for name in names:
+        identity = f"{model}-{name}"
+        conditions.append({**FACTORS, "model": model, "condition_id": identity, "order": name})
+        for row, item in enumerate(SLIDER.items):
+            order = np.array(presentations.option_order(name, row))
+            logits = np.array(options[row], float)
+            logits[order] += bias
+            chances = np.exp(logits - np.logaddexp.reduce(logits))
+            found = dict(zip(orders.OPTIONS, chances, strict=True))
+            responses.append(
+                {"condition_id": identity, "item": item, "order": name, "labels": "A-I"}
+                | {"covered_mass": mass, **found}
+            )
+    return pd.DataFrame(conditions), pd.DataFrame(responses)
+
+
+def soft(name, nats_per_coin=0.2):
+    return nats_per_coin * values.get(name).utilities(SLIDER.payoffs)
+
+
+def truth(options):
+    chances = np.exp(options - np.logaddexp.reduce(options, axis=1, keepdims=True))
+    return svo.angle_distribution(chances).mean
+
+
+@pytest.mark.parametrize("name", ["altruistic", "prosocial", "individualistic", "competitive"])
+@pytest.mark.parametrize(
+    ("names", "bias", "cancels"),
+    [
+        (("fixed", "reversed"), np.linspace(1.5, -1.5, 9), "linear"),
+        (NINE, np.array([3, 0, 1, 0, 2, 0, 0, 1, 0.0]), "any"),
+    ],
+)
+def test_three_nats_of_position_bias_leave_the_debiased_angle_where_it_was(
+    name, names, bias, cancels
+):
+    options = soft(name)
+    (row,) = orders.debiased(*run(options, bias, names)).itertuples()
+    assert row.angle_logit == pytest.approx(truth(options), abs=0.5)
+    assert (row.orders, row.cancels) == (len(names), cancels)
+
+
+def test_one_order_alone_is_as_biased_as_it_was_and_says_that_nothing_cancels():
+    options, bias = np.zeros((6, 9)), np.linspace(1.5, -1.5, 9)
+    (row,) = orders.debiased(*run(options, bias, ["fixed"])).itertuples()
+    assert row.cancels == "none"
+    assert abs(row.angle_logit - truth(options)) > 2
+    assert row.angle_logit == pytest.approx(row.angle_fixed)
+
+
+def test_a_respondent_that_always_takes_the_first_option_disagrees_with_itself_entirely():
+    always_first = np.array([0, *[-40] * 8])
+    (row,) = orders.debiased(*run(np.zeros((6, 9)), always_first, NINE)).itertuples()
+    assert row.order_disagreement == pytest.approx(1)
+    assert row.angle_fixed == pytest.approx(30.47, abs=0.005)
+    assert row.angle_logit == pytest.approx(22.703, abs=0.01)  # nothing is left of it
+
+
+def test_an_item_without_probabilities_leaves_no_angle():
+    conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
+    responses.loc[responses["item"] == 3, [*orders.OPTIONS, "covered_mass"]] = np.nan
+    (row,) = orders.debiased(conditions, responses).itertuples()
+    assert np.isnan([row.angle_fixed, row.angle_logit]).all()
+
+
+def test_a_favourite_position_shows_as_it_was_shown_and_is_flat_once_debiased():
+    bias = np.array([3.0, 0, 0, 0, 0, 0, 0, 0, 0])
+    table = orders.letters(*run(np.zeros((6, 9)), bias, NINE)).set_index(["stage", "position"])
+    assert table.share["as shown", 1] == pytest.approx(np.exp(3) / (np.exp(3) + 8))
+    assert table.share.loc["debiased"].to_numpy() == pytest.approx(1 / 9)
+    assert table.share.groupby("stage").sum().to_numpy() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("names", "bias", "assumes"),
+    [
+        (NINE, [3, 0, 1, 0, 2, 0, 0, 1, 0.0], "nothing"),
+        (("fixed", "reversed"), list(np.linspace(-1, 1, 9)), "linear in the position"),
+    ],
+)
+def test_the_bias_of_positions_is_recovered(names, bias, assumes):
+    table = orders.position_bias(*run(soft("prosocial", 0.05), np.array(bias), names))
+    assert table.bias.to_numpy() == pytest.approx(np.array(bias) - np.mean(bias))
+    assert set(table.assumes) == {assumes}
+
+
+def test_one_order_determines_no_bias():
+    table = orders.position_bias(*run(soft("prosocial"), np.ones(9), ["fixed"]))
+    assert table.bias.isna().all()
+
+
+def test_groups_are_kept_apart():
+    first = run(soft("altruistic"), np.zeros(9), ["fixed", "reversed"], model="a")
+    second = run(soft("competitive"), np.zeros(9), ["fixed", "reversed"], model="b", mass=0.97)
+    both = [pd.concat(pair) for pair in zip(first, second, strict=True)]
+    table = orders.debiased(*both).set_index("model")
+    assert table.angle_logit["a"] > 55
+    assert table.angle_logit["b"] < -10
+    assert table.covered_mass.to_dict() == {"a": 1.0, "b": 0.97}
+
+
+def test_a_model_without_probabilities_shows_the_positions_it_chose():
+    conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
+    responses[orders.OPTIONS] = np.nan
+    responses["option"] = [1] * 6 + [9] * 6  # the first position both times
+    table = orders.letters(conditions, responses).set_index(["stage", "position"]).share
+    assert table["as shown"].tolist() == [1.0] + [0.0] * 8
+    assert table["debiased"].isna().all()
