@@ -46,6 +46,8 @@ class ChatModel:
         self._client: Any = None
         self._dropped: set[str] = set()
         self._renamed: set[str] = set()
+        self._where = _public(base_url)
+        self.identity = f"{self._where} {model}"
 
     async def __aenter__(self) -> Self:
         """Open one client; it belongs to the running event loop."""
@@ -56,6 +58,8 @@ class ChatModel:
             api_key=self._api_key,
             max_retries=RETRIES,
             timeout=TIMEOUT_S,
+            # an organisation or project set for one host must not be sent to another
+            **({} if self.name.startswith("openai/") else {"organization": "", "project": ""}),
             # a proxy set in the environment is for hosts outside, never for this machine
             http_client=DefaultAioHttpClient(trust_env=not on_loopback(self._base_url)),
         )
@@ -74,27 +78,30 @@ class ChatModel:
         import openai
 
         while True:
+            body = self._body(request)
             try:
-                completion = await self._client.chat.completions.create(**self._body(request))
+                completion = await self._client.chat.completions.create(**body)
                 return _answer(completion, tuple(sorted(self._dropped)))
             except openai.APIConnectionError as fault:
                 reason = fault.__cause__ or fault
                 if type(reason).__name__ in SLOW:
-                    return Answer(error=f"no reply within {TIMEOUT_S:g} s")
+                    return Answer(
+                        error=f"no reply within {TIMEOUT_S:g} s, {RETRIES + 1} times in a row"
+                    )
                 raise EndpointError(
-                    f"{self.name}: cannot reach {self._client.base_url} "
+                    f"{self.name}: cannot reach {self._where} "
                     f"({type(reason).__name__}, {RETRIES + 1} tries)"
                 ) from None
             except (openai.AuthenticationError, openai.PermissionDeniedError) as fault:
                 raise EndpointError(
-                    f"{self.name}: {self._client.base_url} refuses the key ({fault.status_code})"
+                    f"{self.name}: {self._where} refuses the key ({fault.status_code})"
                 ) from None
             except openai.NotFoundError:
                 raise EndpointError(
-                    f"{self.name}: {self._client.base_url} has no model '{self.model}' (404)"
+                    f"{self.name}: {self._where} has no model '{self.model}' (404)"
                 ) from None
             except openai.BadRequestError as fault:
-                if not self._do_without(str(fault)):
+                if not self._do_without(str(fault), body):
                     return Answer(error=self._plain(fault))
             except Exception as fault:  # whatever else an endpoint does is one recorded outcome
                 return Answer(error=self._plain(fault))
@@ -114,14 +121,17 @@ class ChatModel:
             body[RENAMED[name]] = body.pop(name)
         return {name: given for name, given in body.items() if name not in self._dropped}
 
-    def _do_without(self, complaint: str) -> bool:
-        """Drop or rename the parameter a 400 complains about; False when there is none."""
-        for name in RENAMED:
-            if RENAMED[name] in complaint and name not in self._renamed:
+    def _do_without(self, complaint: str, sent: dict[str, Any]) -> bool:
+        """Drop or rename a parameter that was sent and that a 400 complains about.
+
+        False when there is none: each retry sends less, so retries come to an end.
+        """
+        for name, other in RENAMED.items():
+            if name in sent and other in complaint:
                 self._renamed.add(name)
                 return True
         for name in OPTIONAL:
-            if name in complaint and name not in self._dropped:
+            if name in sent and name in complaint:
                 self._dropped |= {"logprobs", "top_logprobs"} if "logprobs" in name else {name}
                 return True
         return False
@@ -132,17 +142,26 @@ class ChatModel:
         return " ".join(line.split())[:300]
 
 
+def _public(url: str | None) -> str:
+    """Return a URL without user, password and query, fit for messages and records."""
+    parts = urlsplit(url or "")
+    host = parts.hostname or "the default endpoint"
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
 def _answer(completion: Any, dropped: tuple[str, ...]) -> Answer:
     """Return the first choice of a completion as an Answer; missing parts stay None."""
     if not getattr(completion, "choices", None):
         return Answer(error="the endpoint sent no choices", dropped=dropped)
     choice = completion.choices[0]
-    text = choice.message.content or ""
+    refused = getattr(choice.message, "refusal", None)
+    text = choice.message.content or refused or ""
+    finish = "content_filter" if refused and not choice.message.content else choice.finish_reason
     usage = completion.usage
     details = getattr(usage, "prompt_tokens_details", None)
     return Answer(
         text=text[:KEPT_CHARACTERS],
-        finish_reason=choice.finish_reason if len(text) <= KEPT_CHARACTERS else "cut",
+        finish_reason=finish if len(text) <= KEPT_CHARACTERS else "cut",
         top_logprobs=_first_token(choice),
         prompt_tokens=getattr(usage, "prompt_tokens", None),
         cached_tokens=getattr(details, "cached_tokens", None),
@@ -155,6 +174,5 @@ def _answer(completion: Any, dropped: tuple[str, ...]) -> Answer:
 def _first_token(choice: Any) -> tuple[tuple[str, float], ...] | None:
     """Return (token, log-probability in nats) of the first answer token's alternatives."""
     content = getattr(getattr(choice, "logprobs", None), "content", None)
-    if not content:
-        return None
-    return tuple((entry.token, round(entry.logprob, 6)) for entry in content[0].top_logprobs)
+    listed = getattr(content[0], "top_logprobs", None) if content else None
+    return tuple((entry.token, round(entry.logprob, 6)) for entry in listed) if listed else None

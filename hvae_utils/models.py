@@ -11,7 +11,6 @@ import os
 import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -160,10 +159,11 @@ def _endpoint(name: str) -> Endpoint:
     if entry is None:
         family, _, model = name.partition("/")
         named = [known for known in catalogue["models"] if known.startswith(f"{family}/")]
-        if named:
+        if named and family not in catalogue["servers"]:
             raise unknown("model", name, named)
         if family not in catalogue["servers"]:
-            families = ["reference", "local", *catalogue["servers"], "paper"]
+            own = dict.fromkeys(known.partition("/")[0] for known in catalogue["models"])
+            families = ["reference", "local", *catalogue["servers"], *own]
             raise unknown(f"family of models in '{name}':", family, families)
         if not model:
             raise UserError(f"'{name}' names no model; write {family}/<model>")
@@ -181,18 +181,23 @@ def _endpoint(name: str) -> Endpoint:
 
 
 @lru_cache
-def _catalogue(path: Path | None = None) -> dict[str, dict[str, dict[str, str]]]:
+def _catalogue() -> dict[str, dict[str, dict[str, str]]]:
     """Return the servers and models of data/models.toml. Raises UserError for an unknown field."""
-    path = path or paths.DATA / "models.toml"
+    path = paths.DATA / "models.toml"
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as fault:
         raise UserError(f"{paths.shown(path)}: {fault}") from None
     for kind in ("servers", "models"):
         for name, entry in table.setdefault(kind, {}).items():
+            where = f"{kind}.{name} in {paths.shown(path)}"
+            if not isinstance(entry, dict) or not all(isinstance(x, str) for x in entry.values()):
+                raise UserError(f"{where} must be a table of texts")
             for field in entry:
                 if field not in FIELDS:
-                    raise unknown(f"field of {kind}.{name} in {paths.shown(path)}", field, FIELDS)
+                    raise unknown(f"field of {where}", field, FIELDS)
+            if kind == "models" and "model" not in entry:
+                raise UserError(f"{where} does not say `model`, the name at the endpoint")
             if entry.get("server", "openai") not in table["servers"]:
                 raise unknown(f"server of {name}", entry["server"], table["servers"])
     return table

@@ -1,52 +1,45 @@
-"""The engine: values are assigned, items are asked, every reply becomes a record.
+"""Values are assigned, items are asked: what is said to a respondent, and what it answered.
 
-Asynchronous with bounded concurrency. It knows requests and records, not scores; what a reply
-means is left to `replies`, what an endpoint needs to `chat` and `local`.
+The asking itself, with its concurrency and records, is `engine`'s; what a reply means is left to
+`replies`. Nothing is scored here.
 
-Public names: assign, administer, REASK_ATTEMPTS.
+Public names: assign, administer, MIN_MASS, REASK_ATTEMPTS.
 """
 
-import asyncio
-import contextlib
 import json
-import threading
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hvae_utils import instruments, models, prompts, replies, values
-from hvae_utils.errors import EndpointError
-from hvae_utils.progress import Progress
+from hvae_utils import instruments, isomorphs, presentations, prompts, replies, values
+from hvae_utils.engine import NOTHING_SAID, Asker, Message, NotSaid, Row, for_each
 from hvae_utils.records import Record, Records
-from hvae_utils.respondents import Request, Respondent
 
-# Longest reply asked for, in tokens, by kind of request.
-MAX_TOKENS = {"describe": 96, "adopt": 48, "goal": 64, "item": 24}
-TOP_LOGPROBS = 20  # the most that OpenAI-compatible endpoints give
+MIN_MASS = 0.95  # of the first token's probability that must fall on options to be read exactly
 REASK_ATTEMPTS = 2  # the first question and one reminder
 SHOWN_CHARACTERS = 2000  # of a reply in the responses table; the record keeps all of it
-
-Row = Mapping[str, Any]
-Message = dict[str, str]
 
 
 def assign(conditions: pd.DataFrame, records: Records, concurrency: int = 0) -> pd.DataFrame:
     """Assign each condition its value; return the conditions with what was said.
 
     conditions: as from study.conditions. Adds `prefix` (JSON list of chat messages that every
-    item of the condition follows), `description` and `goal` (the model's own words or None).
+    item of the condition follows), `description` and `goal` (the model's own words or None), and
+    `not_assigned` (the error because of which the value could not be assigned, otherwise None).
     concurrency: requests in flight a model, 0 for the respondent's own number.
     Raises EndpointError when a model cannot be reached; what was answered is in the records.
     """
 
-    async def one(asker: "_Asker", row: Row) -> dict[str, Any]:
-        return {"condition_id": row["condition_id"], **await _assign_one(asker, row)}
+    async def one(asker: Asker, row: Row) -> dict[str, Any]:
+        try:
+            said = await _assign_one(asker, row)
+        except NotSaid as fault:
+            said = {"prefix": None, "description": None, "goal": None, "not_assigned": str(fault)}
+        return {"condition_id": row["condition_id"], "not_assigned": None, **said}
 
-    said = _for_each("assign", one, conditions, records, concurrency, per_condition=1)
+    said = for_each("assign", one, conditions, records, concurrency, per_condition=1)
     return conditions.merge(pd.DataFrame(said), on="condition_id", how="left", validate="1:1")
 
 
@@ -56,22 +49,24 @@ def administer(
     """Administer the instrument in every condition; return one row an item presentation.
 
     conditions: as from `assign`; reask: allow one reminder after a reply without a choice.
-    Columns: condition_id, item, outcome, option (1-based, in the instrument's order), label, self
-    and other (coins), p1 … p9 (response probabilities in the instrument's order), covered_mass,
-    attempts, first_outcome, reply, evidence, tokens, latency_s, key.
+    Columns: condition_id, item, order, labels, method (text or probabilities), outcome, option
+    (1-based, in the instrument's order), label, self and other (coins), p1 … p9 (response
+    probabilities in the instrument's order), covered_mass, attempts, first_outcome, reply,
+    evidence, prompt_tokens, cached_tokens, completion_tokens, latency_s,
+    dropped (request parameters that the endpoint refused), key.
     Raises EndpointError when a model cannot be reached; what was answered is in the records.
     """
 
-    async def one(asker: "_Asker", row: Row) -> list[dict[str, Any]]:
+    async def one(asker: Asker, row: Row) -> list[dict[str, Any]]:
         return await _administer_one(asker, row, reask)
 
     items = max(len(instruments.load(name).items) for name in conditions.instrument.unique())
-    played = _for_each("play", one, conditions, records, concurrency, per_condition=items)
+    played = for_each("play", one, conditions, records, concurrency, per_condition=items)
     frame = pd.DataFrame([row for rows in played for row in rows])
     return frame.astype({"option": "Int64", "self": float, "other": float})
 
 
-async def _assign_one(asker: "_Asker", row: Row) -> dict[str, Any]:
+async def _assign_one(asker: Asker, row: Row) -> dict[str, Any]:
     """Say what assigns the value; return prefix, description and goal."""
     pack, value = prompts.load(row["wording"]), values.get(row["value"])
     messages: list[Message] = []
@@ -96,238 +91,147 @@ async def _assign_one(asker: "_Asker", row: Row) -> dict[str, Any]:
     return {"prefix": prefix, "description": description, "goal": goal}
 
 
-async def _administer_one(asker: "_Asker", row: Row, reask: bool) -> list[dict[str, Any]]:
+async def _administer_one(asker: Asker, row: Row, reask: bool) -> list[dict[str, Any]]:
     """Ask all items of one condition in the instrument's order; return their response rows."""
     pack, value = prompts.load(row["wording"]), values.get(row["value"])
     instrument = instruments.load(row["instrument"])
-    prefix: list[Message] = json.loads(row["prefix"])
     goal = row["goal"] if isinstance(row["goal"], str) else None  # pandas says NaN for None
+    if isinstance(row["not_assigned"], str):
+        reason, prefix = f"value not assigned: {row['not_assigned']}", []
+    else:
+        reason, prefix = "", json.loads(row["prefix"])
+    labels = presentations.labels_of(row["labels"])
     dialogue = list(prefix)
     rows = []
-    for item in range(len(instrument.items)):
-        shown = prompts.present(instrument, item)
-        text = prompts.item_text(pack, value, instrument, shown, goal)
+    for item, payoffs in enumerate(instrument.payoffs):
+        order = presentations.option_order(
+            row["order"], item, len(payoffs), row["seed"] + row["repeat"]
+        )
+        shown = prompts.present(instrument, item, order, labels)
+        question = _user(prompts.item_text(pack, value, instrument, shown, goal))
         before = dialogue if row["protocol"] == "conversation" else prefix
-        exchange = [_user(text)]
-        read = []
-        for attempt in range(1, (REASK_ATTEMPTS if reask else 1) + 1):
-            record = await asker.ask("item", [*before, *exchange], row, shown, attempt)
-            payoffs = instrument.payoffs[item, list(shown.order)]
-            read.append(_read(record, shown, payoffs))
-            exchange.append(_assistant(record["text"] or ""))
-            if read[-1].outcome in ("choice", "error"):
-                break
-            exchange.append(_user(prompts.reminder_text(pack, shown)))
-        if exchange[-1]["role"] == "user":
-            exchange.pop()
-        dialogue += exchange
-        rows.append(_response_row(row, instrument, shown, record, read))
+        asked = _not_asked(reason) if reason else None
+        if asked is None and row["readout"] == "probabilities":
+            asked = await _read_probabilities(asker, row, shown, [*before, question])
+        if asked is None:
+            printed = isomorphs.printed(instrument)[item, list(order)]
+            asked = await _read_text(asker, row, shown, [*before, question], printed, reask)
+        dialogue += [question, *asked.exchange]
+        if row["protocol"] == "conversation" and asked.read[-1].outcome == "error":
+            reason = "an earlier item of this dialogue was not answered"
+        rows.append(_response_row(row, instrument, shown, asked))
         asker.progress.step()
     return rows
 
 
-def _read(record: Record, shown: prompts.Presentation, payoffs: np.ndarray) -> replies.Reply:
-    return replies.read(
-        record["text"], record["finish_reason"], record["error"], shown.labels, payoffs
-    )
+@dataclass(frozen=True)
+class _Asked:
+    """What an item came to: records and readings of its attempts, and what was said after it."""
+
+    records: list[Record]
+    read: list[replies.Reply]
+    method: str
+    exchange: list[Message]
+
+
+def _not_asked(reason: str) -> _Asked:
+    """Return an item that could not be put: an error without a record."""
+    return _Asked([], [replies.Reply("error", None, reason)], "text", [])
+
+
+async def _read_probabilities(
+    asker: Asker, row: Row, shown: prompts.Presentation, messages: list[Message]
+) -> _Asked | None:
+    """Read all options from the first token; None where the endpoint or the mass does not allow.
+
+    The reading is the most probable option; the table keeps all nine probabilities.
+    """
+    if not await asker.gives_probabilities(row):
+        return None
+    record = await asker.ask("readout", messages, row, shown)
+    chances, mass = replies.option_probabilities(record["top_logprobs"] or (), shown.labels)
+    if record["error"] or not mass >= MIN_MASS:
+        return None
+    best = replies.Reply("choice", int(np.argmax(chances)), "most probable first token")
+    return _Asked([record], [best], "probabilities", [_assistant(record["text"] or NOTHING_SAID)])
+
+
+async def _read_text(
+    asker: Asker,
+    row: Row,
+    shown: prompts.Presentation,
+    messages: list[Message],
+    payoffs: np.ndarray,
+    reask: bool,
+) -> _Asked:
+    """Read the reply as text; one reminder after a reply without a choice."""
+    exchange: list[Message] = []
+    records, read = [], []
+    for attempt in range(1, (REASK_ATTEMPTS if reask else 1) + 1):
+        record = await asker.ask("item", [*messages, *exchange], row, shown, attempt)
+        records.append(record)
+        read.append(
+            replies.read(
+                record["text"],
+                record["finish_reason"],
+                record["error"],
+                shown.labels,
+                payoffs,
+            )
+        )
+        exchange.append(_assistant(record["text"] or NOTHING_SAID))
+        if read[-1].outcome in ("choice", "error"):
+            break
+        exchange.append(_user(prompts.reminder_text(prompts.load(row["wording"]), shown)))
+    if exchange[-1]["role"] == "user":
+        exchange.pop()
+    return _Asked(records, read, "text", exchange)
 
 
 def _response_row(
-    row: Row,
-    instrument: instruments.Instrument,
-    shown: prompts.Presentation,
-    record: Record,
-    read: list[replies.Reply],
+    row: Row, instrument: instruments.Instrument, shown: prompts.Presentation, asked: _Asked
 ) -> dict[str, Any]:
-    """Return one row of the responses table: the last attempt, in the instrument's own order."""
-    last = read[-1]
+    """Return one row of the responses table, in the instrument's own order.
+
+    The reading is the last attempt's; the probabilities are those of the first question, before
+    any reminder; tokens and latency are summed over the attempts.
+    """
+    records, last = asked.records, asked.read[-1]
     option = None if last.index is None else shown.order[last.index]
     own, other = (np.nan, np.nan) if option is None else instrument.payoffs[shown.item, option]
-    as_shown, mass = replies.option_probabilities(record["top_logprobs"] or (), shown.labels)
+    listed = records[0]["top_logprobs"] if records else None
+    as_shown, mass = replies.option_probabilities(listed or (), shown.labels)
     chances = np.empty(len(shown.order))
     chances[list(shown.order)] = as_shown
     return {
         "condition_id": row["condition_id"],
         "item": instrument.items[shown.item],
+        "order": row["order"],
+        "labels": row["labels"],
+        "method": asked.method,
         "outcome": last.outcome,
         "option": None if option is None else option + 1,
         "label": None if last.index is None else shown.labels[last.index],
         "self": own,
         "other": other,
         **{f"p{number}": chance for number, chance in enumerate(chances, start=1)},
-        "covered_mass": mass if record["top_logprobs"] else np.nan,
-        "attempts": len(read),
-        "first_outcome": read[0].outcome,
-        "reply": (record["text"] or "")[:SHOWN_CHARACTERS],
+        "covered_mass": mass if listed else np.nan,
+        "attempts": len(records),
+        "first_outcome": asked.read[0].outcome,
+        "reply": (records[-1]["text"] or "")[:SHOWN_CHARACTERS] if records else "",
         "evidence": last.evidence,
-        "prompt_tokens": record["prompt_tokens"],
-        "cached_tokens": record["cached_tokens"],
-        "completion_tokens": record["completion_tokens"],
-        "latency_s": record["latency_s"],
-        "key": record["key"],
+        "prompt_tokens": _sum(records, "prompt_tokens"),
+        "cached_tokens": _sum(records, "cached_tokens"),
+        "completion_tokens": _sum(records, "completion_tokens"),
+        "latency_s": _sum(records, "latency_s"),
+        "dropped": ", ".join(sorted({name for record in records for name in record["dropped"]})),
+        "key": records[-1]["key"] if records else None,
     }
 
 
-class _Asker:
-    """Asks one respondent: from the records where the answer is there, otherwise once."""
-
-    def __init__(self, respondent: Respondent, records: Records, progress: Progress) -> None:
-        self.respondent, self.records, self.progress = respondent, records, progress
-        self._underway: dict[str, asyncio.Task[Record]] = {}
-
-    async def say(self, kind: str, messages: list[Message], row: Row) -> str:
-        """Return the text of a reply that becomes part of the prompt; an error ends the run."""
-        record = await self.ask(kind, messages, row)
-        if record["error"]:
-            raise EndpointError(f"{row['model']}: {record['error']} (while assigning the value)")
-        return record["text"] or ""
-
-    async def ask(
-        self,
-        kind: str,
-        messages: list[Message],
-        row: Row,
-        shown: prompts.Presentation | None = None,
-        attempt: int = 1,
-    ) -> Record:
-        """Return the record of one request, asked at most once however many wait for it."""
-        request = Request(
-            kind=kind,
-            model=row["model"],
-            messages=tuple(messages),
-            condition=row,
-            max_tokens=MAX_TOKENS[kind],
-            temperature=row["temperature"],
-            seed=row["seed"] + row["repeat"],
-            repeat=row["repeat"],
-            attempt=attempt,
-            top_logprobs=TOP_LOGPROBS if kind == "item" else 0,
-            presentation=shown,
-        )
-        if record := self.records.answered(request.key):
-            return record
-        if request.key not in self._underway:
-            self._underway[request.key] = asyncio.create_task(self._ask_now(request))
-        try:
-            return await self._underway[request.key]
-        finally:
-            self._underway.pop(request.key, None)
-
-    async def _ask_now(self, request: Request) -> Record:
-        started = time.perf_counter()
-        answer = await self.respondent.answer(request)
-        record = {
-            "key": request.key,
-            "kind": request.kind,
-            "model": request.model,
-            "value": request.condition["value"],
-            "item": None if request.presentation is None else request.presentation.item + 1,
-            "order": None if request.presentation is None else request.presentation.order,
-            "labels": None if request.presentation is None else request.presentation.labels,
-            "repeat": request.repeat,
-            "attempt": request.attempt,
-            "messages": request.messages,
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-            **answer.as_record(),
-            "latency_s": round(time.perf_counter() - started, 4),
-            "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        }
-        self.records.append(record)
-        return record
-
-
-def _for_each(
-    verb: str,
-    one: Callable[[_Asker, Row], Awaitable[Any]],
-    conditions: pd.DataFrame,
-    records: Records,
-    concurrency: int,
-    per_condition: int,
-) -> list[Any]:
-    """Run `one` on every condition, model by model; return the results in the conditions' order."""
-
-    async def all_models() -> dict[str, Any]:
-        done: dict[str, Any] = {}
-        for model, group in conditions.groupby("model", sort=False):
-            label, unit = f"{verb} {model}", "item" if per_condition > 1 else "condition"
-            respondent = models.respondent(str(model))
-            with Progress(label, len(group) * per_condition, unit) as progress:
-                async with respondent:
-                    asker = _Asker(respondent, records, progress)
-                    rows = group.to_dict("records")
-                    workers = concurrency or respondent.concurrency
-                    await _share(rows, workers, one, asker, done, per_condition == 1)
-        return done
-
-    try:
-        done = _run(all_models())
-    except EndpointError as fault:
-        raise EndpointError(
-            f"{fault}; {len(records)} records are safe, run the same study again to continue"
-        ) from None
-    return [done[condition_id] for condition_id in conditions.condition_id]
-
-
-async def _share(
-    rows: Iterable[Row],
-    workers: int,
-    one: Callable[[_Asker, Row], Awaitable[Any]],
-    asker: _Asker,
-    done: dict[str, Any],
-    counts: bool,
-) -> None:
-    """Let `workers` tasks take the rows in order; the first failure stops them all."""
-    waiting = iter(rows)
-
-    async def work() -> None:
-        for row in waiting:
-            done[row["condition_id"]] = await one(asker, row)
-            if counts:
-                asker.progress.step()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(work())
-    except* EndpointError as faults:
-        raise faults.exceptions[0] from None
-
-
-def _run(work: Awaitable[Any]) -> Any:
-    """Run a coroutine to its end, also inside a notebook whose own loop is running."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    outcome: dict[str, Any] = {}
-    started = threading.Event()
-
-    def in_thread() -> None:
-        async def main() -> None:
-            outcome["loop"], outcome["task"] = asyncio.get_running_loop(), asyncio.current_task()
-            started.set()
-            outcome["result"] = await work
-
-        try:
-            asyncio.run(main())
-        except BaseException as fault:
-            outcome["fault"] = fault
-
-    thread = threading.Thread(target=in_thread, name="hvae-play", daemon=True)
-    thread.start()
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        started.wait()
-        with contextlib.suppress(RuntimeError):
-            outcome["loop"].call_soon_threadsafe(outcome["task"].cancel)
-        thread.join()
-        raise
-    if "fault" in outcome:
-        raise outcome["fault"]
-    return outcome["result"]
+def _sum(records: list[Record], field: str) -> float:
+    """Return the sum over attempts, NaN where the endpoint did not say."""
+    return float(sum(np.nan if record[field] is None else record[field] for record in records))
 
 
 def _user(text: str) -> Message:

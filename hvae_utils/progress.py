@@ -19,8 +19,9 @@ class Progress:
 
     def __init__(self, label: str, total: int, unit: str = "item") -> None:
         self.label, self.total, self.unit = label, total, unit
-        self.done = self.asked = 0
+        self.done = self._done_before = 0
         self._started = self._said = time.monotonic()
+        self._asking_since: float | None = None
         self._bar = None
 
     def __enter__(self) -> Self:
@@ -36,6 +37,11 @@ class Progress:
         else:
             self._say(time.monotonic())
 
+    def asking(self) -> None:
+        """Note that a request goes out; rate and time left count from the first one."""
+        if self._asking_since is None:
+            self._asking_since, self._done_before = time.monotonic(), self.done
+
     def step(self, count: int = 1) -> None:
         """Note that `count` more units are done."""
         self.done += count
@@ -48,14 +54,18 @@ class Progress:
 
     def _say(self, now: float) -> None:
         self._said = now
-        seconds = max(now - self._started, 1e-9)
-        rate = self.done / seconds
-        left = (self.total - self.done) / rate if rate else float("nan")
-        ending = f"{left:.0f} s left" if self.done < self.total else f"{seconds:.0f} s"
-        print(
-            f"{self.label}: {self.done}/{self.total} {self.unit}s, {rate:.3g}/s, {ending}",
-            flush=True,
-        )
+        print(f"{self.label}: {self.done}/{self.total} {self.unit}s, {self._pace(now)}", flush=True)
+
+    def _pace(self, now: float) -> str:
+        """Return rate and time left or taken; units from the records say nothing about either."""
+        if self._asking_since is None:
+            return "from the records" if self.done else "starting"
+        seconds = max(now - self._asking_since, 1e-9)
+        rate = (self.done - self._done_before) / seconds
+        if self.done >= self.total:
+            return f"{rate:.3g}/s, {seconds:.0f} s"
+        left = f"{(self.total - self.done) / rate:.0f} s left" if rate else "time left unknown"
+        return f"{rate:.3g}/s, {left}"
 
 
 def _someone_watches() -> bool:

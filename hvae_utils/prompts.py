@@ -28,6 +28,7 @@ parse, Presentation, present, describe_text, adopt_text, system_text, goal_text,
 reminder_text, quotable, coins.
 """
 
+import re
 import string
 import tomllib
 import unicodedata
@@ -37,7 +38,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import paths
+from hvae_utils import isomorphs, paths
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.instruments import Instrument
 from hvae_utils.values import Value
@@ -53,7 +54,7 @@ TEMPLATES: Mapping[str, frozenset[str]] = {
     "quote_description": frozenset({"value", "description"}),
     "give_definition": frozenset({"value", "definition"}),
     "adopt": frozenset({"value"}),
-    "task": frozenset(),
+    "task": frozenset({"first", "second"}),
     "keep_value": frozenset({"value"}),
     "ask_goal": frozenset({"items", "options"}),
     "quote_goal": frozenset({"goal"}),
@@ -270,7 +271,8 @@ def goal_text(pack: Pack, value: Value, instrument: Instrument) -> str:
         _check_instrument(pack, instrument)
         return pack.goal_turn
     items, options = instrument.payoffs.shape[:2]
-    return "\n".join((*_framing(pack, value), pack.ask_goal.format(items=items, options=options)))
+    ask = pack.ask_goal.format(items=items, options=options)
+    return "\n".join((*_framing(pack, value, instrument), ask))
 
 
 def item_text(
@@ -288,13 +290,13 @@ def item_text(
     """
     if pack.items is not None:
         return _imported_item(pack, value, instrument, presentation, goal)
-    framing = _framing(pack, value)
+    framing = _framing(pack, value, instrument)
     if goal is not None:
         framing.append(pack.quote_goal.format(goal=quotable(goal, GOAL_LIMIT)))
-    payoffs = instrument.payoffs[presentation.item, list(presentation.order)]
+    payoffs = isomorphs.printed(instrument)[presentation.item, list(presentation.order)]
     options = [
-        f"{label}: {coins(own)}, {coins(other)}"
-        for label, (own, other) in zip(presentation.labels, payoffs, strict=True)
+        f"{label}: {coins(first)}, {coins(second)}"
+        for label, (first, second) in zip(presentation.labels, payoffs, strict=True)
     ]
     question = pack.question.format(kind=_kind(presentation.labels))
     return "\n".join((*framing, "", *options, "", question))
@@ -312,7 +314,7 @@ def quotable(text: str, limit: int) -> str:
     Spaces and line breaks become one space, enclosing quotation marks go, double ones inside
     become single, control characters go; what is cut ends in an ellipsis.
     """
-    kept = (c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cs"))
+    kept = (c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
     line = " ".join("".join(kept).split())
     while len(line) > 1 and line[0] in _DOUBLE_QUOTES and line[-1] in _DOUBLE_QUOTES:
         line = line[1:-1].strip()
@@ -327,9 +329,19 @@ def coins(amount: float) -> str:
     return str(int(amount)) if float(amount).is_integer() else f"{amount:g}"
 
 
-def _framing(pack: Pack, value: Value) -> list[str]:
-    """Return the sentences that open every turn about the task; a value is named if assigned."""
-    return [pack.task, *([pack.keep_value.format(value=value.word)] if value.word else [])]
+def _framing(pack: Pack, value: Value, instrument: Instrument) -> list[str]:
+    """Return the sentences that open every turn about the task; a value is named if assigned.
+
+    An isomorph says another word for coins, or shows the other person's number first.
+    """
+    both = ("your coins", "the other person's coins")
+    first, second = both[::-1] if getattr(instrument, "other_first", False) else both
+    task = pack.task.format(first=first, second=second)
+    goods = getattr(instrument, "goods", "coins")
+    for said, instead in (("coins", goods), ("coin", goods.removesuffix("s"))):
+        task = re.sub(rf"\b{said}\b", instead, task)
+        task = re.sub(rf"\b{said.capitalize()}\b", instead.capitalize(), task)
+    return [task, *([pack.keep_value.format(value=value.word)] if value.word else [])]
 
 
 def _word(value: Value) -> str:

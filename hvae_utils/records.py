@@ -1,12 +1,13 @@
 """The append-only store of a run: every request and its reply, one JSON line each.
 
 A line is written the moment an answer arrives. A key that is answered is never asked again; an
-error is kept but does not count as an answer. A last line that was cut off by a crash is dropped
-with a warning; damage anywhere else is an error, and nothing is overwritten.
+error is kept but does not count as an answer. A last line that was cut off by a crash is dropped,
+by `Records` with a warning; damage anywhere else is an error, and nothing is overwritten.
 
 Public names: Records, read.
 """
 
+import contextlib
 import json
 import os
 import warnings
@@ -18,6 +19,7 @@ from hvae_utils import paths
 from hvae_utils.errors import UserError
 
 Record = dict[str, Any]
+NEEDED = {"key", "text", "error"}  # without these a line is no record
 
 
 def read(path: Path) -> Iterator[Record]:
@@ -31,8 +33,8 @@ def read(path: Path) -> Iterator[Record]:
                 return
             try:
                 record = json.loads(line)
-                if not isinstance(record, dict) or "key" not in record:
-                    raise ValueError("no key")
+                if not isinstance(record, dict) or not record.keys() >= NEEDED:
+                    raise ValueError("not a record")
             except ValueError:
                 raise UserError(
                     f"line {number} of {paths.shown(path)} is not a record; "
@@ -63,7 +65,8 @@ class Records:
 
     def __exit__(self, *exc: object) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what could not be written was said by append
+                self._file.close()
             self._file = None
 
     def __len__(self) -> int:

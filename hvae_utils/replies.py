@@ -39,8 +39,7 @@ from hvae_utils.reply_rules import (
     labels_for,
 )
 from hvae_utils.reply_text import PAYOFFS, SIGNS, UNKNOWN, answer_part, is_sign, plain, sign_payoffs
-
-OUTCOMES = ("choice", "refusal", "unparseable", "truncated", "empty", "error")
+from hvae_utils.scoring import OUTCOMES as OUTCOMES
 
 
 @dataclass(frozen=True)

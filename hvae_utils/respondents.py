@@ -12,11 +12,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 
-from hvae_utils import instruments, svo, values
+from hvae_utils import instruments, isomorphs, svo, values
 from hvae_utils.errors import unknown
 from hvae_utils.prompts import Presentation
 
@@ -27,10 +28,10 @@ LAPSE_RATE = 0.2  # share of random answers of the lapsing respondent
 class Request:
     """One question to one respondent.
 
-    kind: describe, adopt, goal or item; messages: chat messages, oldest first; condition: the
-    factors of the condition that first asked (value, wording, …); presentation: what an item
-    showed, None for the other kinds; temperature 0 means greedy; top_logprobs: how many
-    alternatives of each token to ask for, 0 for none.
+    kind: describe, adopt, goal, item, readout or probe; messages: chat messages, oldest first;
+    condition: the factors of the condition that first asked (value, wording, …); temperature 0
+    means greedy; top_logprobs: how many alternatives of each token to ask for, 0 for none;
+    presentation: what an item showed, None for other kinds; identity: the respondent's.
     """
 
     kind: str
@@ -44,14 +45,20 @@ class Request:
     attempt: int = 1
     top_logprobs: int = 0
     presentation: Presentation | None = None
+    identity: str = ""
 
     @cached_property
     def key(self) -> str:
-        """Return 20 hex digits that name the request: same content, same repeat, same key.
+        """Return 20 hex digits that name the request: same content, same respondent, same key.
 
         Goal arm and condition are left out on purpose: conditions that put the very same question
         (a self-description, say) share one record.
         """
+        return _digest([self.draw, self.identity])
+
+    @cached_property
+    def draw(self) -> str:
+        """Return 20 hex digits of what is asked, whoever answers; seeds simulated answers."""
         content = {
             "kind": self.kind,
             "model": self.model,
@@ -61,8 +68,12 @@ class Request:
             "repeat": self.repeat,
             "attempt": self.attempt,
         }
-        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+        return _digest(content)
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,7 @@ class Respondent(Protocol):
     """Anything that answers requests. Entered before the first request, left after the last."""
 
     name: str
+    identity: str  # changes when answers could: weights, endpoint, simulation
     concurrency: int  # requests it answers well at the same time
 
     async def __aenter__(self) -> Self:
@@ -143,16 +155,16 @@ REFERENCE: dict[str, Policy] = {
     "first-option": _first_option,
 }
 
-# The ways in which chat models write a choice; {label}, {own} and {other} are filled in.
+# The ways in which chat models write a choice; label and the two numbers are filled in.
 PHRASES = (
     "{label}",
     "{label}.",
     "({label})",
     "**{label}**",
     "Option {label}",
-    "I choose {label}: {own}, {other}",
+    "I choose {label}: {first}, {second}",
     "My answer is {label}.",
-    "{own}, {other}",
+    "{first}, {second}",
 )
 
 
@@ -166,6 +178,8 @@ class Reference:
             raise unknown("reference respondent", name, REFERENCE)
         self.name = f"reference/{name}"
         self._policy = REFERENCE[name]
+        # simulated answers cost nothing: any change to this module asks them again
+        self.identity = _digest(Path(__file__).read_text(encoding="utf-8"))
         self._held = "prosocial" if name == "agreeable" else None
 
     async def __aenter__(self) -> Self:
@@ -176,8 +190,8 @@ class Reference:
         """Nothing to release."""
 
     async def answer(self, request: Request) -> Answer:
-        """Answer in words; item answers are drawn from the policy, seeded by the request's key."""
-        rng = np.random.default_rng(int(request.key, 16))
+        """Answer in words; item answers are drawn from the policy, seeded by what is asked."""
+        rng = np.random.default_rng(int(request.draw, 16))
         if request.presentation is not None:
             return self._choose(request, request.presentation, rng)
         held = values.get(self._held or request.condition["value"])
@@ -187,9 +201,9 @@ class Reference:
         instrument = instruments.load(request.condition["instrument"])
         chances = self._policy(request.condition["value"], instrument, shown)
         place = int(rng.choice(len(chances), p=chances))
-        own, other = instrument.payoffs[shown.item, shown.order[place]]
+        first, second = isomorphs.printed(instrument)[shown.item, shown.order[place]]
         phrase = PHRASES[int(rng.integers(len(PHRASES)))]
-        text = phrase.format(label=shown.labels[place], own=f"{own:g}", other=f"{other:g}")
+        text = phrase.format(label=shown.labels[place], first=f"{first:g}", second=f"{second:g}")
         listed = [
             (label, float(np.log(chance)))
             for label, chance in zip(shown.labels, chances, strict=False)

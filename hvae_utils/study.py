@@ -4,7 +4,7 @@ A condition fixes every factor, the repeat included, so one condition is adminis
 Factors that make no difference are folded together: without a value there is no induction to
 vary, and a chat model that decodes greedily says the same in every repeat.
 
-Public names: Study, conditions, PROTOCOLS, PLACEMENTS.
+Public names: Study, conditions, PROTOCOLS, PLACEMENTS, READOUTS.
 """
 
 import hashlib
@@ -16,11 +16,12 @@ from typing import Any
 
 import pandas as pd
 
-from hvae_utils import instruments, models, prompts, values
+from hvae_utils import instruments, models, presentations, prompts, values
 from hvae_utils.errors import UserError, unknown
 
 PLACEMENTS = ("dialogue", "system")
 PROTOCOLS = ("independent", "conversation")
+READOUTS = ("text", "probabilities")
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ class Study:
 
     models: respondent names; values: assigned values; goal_prompts: arms without and with the
     model's own goal; inductions, placements, protocols: see the constants of this module;
-    wordings: prompt packs; repeats: administrations a cell and wording; temperature: of every
-    request, 0 is greedy; seed: from which every request's seed is drawn.
+    wordings: prompt packs; orders, labels: see `presentations`; repeats: administrations of each
+    condition; readout: whether an answer is the text or, where the endpoint gives them, the
+    probabilities of all options; temperature: of every request, 0 is greedy; seed: from which
+    every request's seed is drawn.
     Raises UserError naming the choices when a name is unknown or a number out of range.
     """
 
@@ -41,8 +44,11 @@ class Study:
     placements: tuple[str, ...] = ("dialogue",)
     protocols: tuple[str, ...] = ("independent",)
     wordings: tuple[str, ...] = ("plain",)
+    orders: tuple[str, ...] = ("fixed",)
+    labels: tuple[str, ...] = ("A-I",)
     repeats: int = 1
     instrument: str = "svo-slider"
+    readout: str = "text"
     temperature: float = 0.0
     seed: int = 20230524
 
@@ -57,6 +63,9 @@ class Study:
             ("placement", self.placements, PLACEMENTS),
             ("protocol", self.protocols, PROTOCOLS),
             ("wording", self.wordings, prompts.names()),
+            ("order", self.orders, presentations.ORDERS),
+            ("label set", self.labels, presentations.LABEL_SETS),
+            ("readout", (self.readout,), READOUTS),
         )
         for what, given, choices in checks:
             for name in given:
@@ -66,17 +75,39 @@ class Study:
             models.check_name(name)
         for wording in self.wordings:
             prompts.load(wording)
-        instruments.load(self.instrument)
+        self._check_together()
         _check_number("repeats", self.repeats, 1, 10_000, whole=True)
         _check_number("temperature", self.temperature, 0, 2)
         _check_number("seed", self.seed, 0, 2**31 - 1, whole=True)
+
+    def _check_together(self) -> None:
+        """Raise UserError for factors that are right one by one and wrong together."""
+        instruments.load(self.instrument)
+        assigned = [values.get(name) for name in self.values]
+        for value in assigned:
+            if "definition" in self.inductions and value.word and not value.definition:
+                raise UserError(f"value '{value.name}' has no definition for that induction")
+        if self.readout == "probabilities" and "conversation" in self.protocols:
+            raise UserError(
+                "readout 'probabilities' needs items in separate contexts; "
+                "take protocol 'independent'"
+            )
+        names = [name for order in self.orders for name in presentations.order_names(order)]
+        moved = [name for name in names if name not in ("fixed", "cyclic-1")]
+        for wording in self.wordings:
+            if prompts.load(wording).items and (moved or self.labels != ("A-I",)):
+                raise UserError(
+                    f"wording '{wording}' is imported and can only be shown in its own order "
+                    "with its own letters; take orders fixed and labels A-I"
+                )
 
 
 def conditions(study: Study) -> pd.DataFrame:
     """Return one row a condition, in the order that lets neighbours share a prompt prefix.
 
     Columns: condition_id (12 hex digits of the factors' hash), model, value, goal_prompt,
-    induction, placement, protocol, wording, repeat (from 1), instrument, temperature, seed.
+    induction, placement, protocol, wording, order, labels, repeat (from 1), instrument, readout,
+    temperature, seed.
     """
     rows = [dict(row) for row in dict.fromkeys(_factor_rows(study))]
     for row in rows:
@@ -96,22 +127,38 @@ def _factor_rows(study: Study) -> Iterator[tuple[tuple[str, Any], ...]]:
         study.values,
         range(1, study.repeats + 1),
         study.goal_prompts,
+        study.labels,
+        [name for order in study.orders for name in presentations.order_names(order)],
     )
-    for model, protocol, wording, placement, induction, value, repeat, goal_prompt in crossed:
+    for (
+        model,
+        protocol,
+        wording,
+        placement,
+        induction,
+        value,
+        repeat,
+        goal,
+        labels,
+        order,
+    ) in crossed:
         if study.temperature == 0 and repeat > 1 and not model.startswith("reference/"):
             continue
-        if value == "none":
+        if not values.get(value).word:
             placement = induction = "none"
         row = {
             "model": model,
             "value": value,
-            "goal_prompt": goal_prompt,
+            "goal_prompt": goal,
             "induction": induction,
             "placement": placement,
             "protocol": protocol,
             "wording": wording,
+            "order": order,
+            "labels": labels,
             "repeat": repeat,
             "instrument": study.instrument,
+            "readout": study.readout,
             "temperature": float(study.temperature),
             "seed": study.seed,
         }

@@ -30,8 +30,10 @@ class Transcript:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        blocks = [_block(message) for message in self.messages]
-        return f"<section><p><b>{escape(self.title)}</b></p>{''.join(blocks)}</section>"
+        blocks = "".join(_block(message) for message in self.messages)
+        # a dollar sign in a reply is money, not mathematics
+        opening = '<section class="tex2jax_ignore mathjax_ignore">'
+        return f"{opening}<p><b>{escape(self.title)}</b></p>{blocks}</section>"
 
 
 def of_record(record: Mapping[str, Any], last: int | None = None) -> Transcript:

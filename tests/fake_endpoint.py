@@ -25,7 +25,8 @@ def serve(reply: Callable[[dict[str, Any]], tuple[int, Any]]):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            received.append({**body, "_authorization": self.headers["Authorization"]})
+            key = self.headers["Authorization"]
+            received.append({**body, "_headers": str(self.headers), "_authorization": key})
             self._send(*reply(body))
 
         def do_GET(self):

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from hvae_utils import chat, models
+from hvae_utils import chat, models, replies
 from hvae_utils.errors import EndpointError
 from hvae_utils.respondents import Request
 from tests.fake_endpoint import completion, serve
@@ -79,6 +79,64 @@ def test_parameters_that_an_endpoint_refuses_are_left_out_from_then_on_and_noted
     assert received[-1]["max_completion_tokens"] == 5
 
 
+@pytest.mark.parametrize("refused", ["temperature", "max_tokens"])
+def test_many_requests_at_once_survive_a_parameter_that_is_refused(refused):
+    def picky(sent):
+        if refused in sent:
+            return 400, {"error": {"message": f"{refused}: use max_completion_tokens instead"}}
+        return 200, completion("A")
+
+    async def main(url):
+        async with chat.ChatModel("openai/m", "m", url, KEY) as model:
+            several = [model.answer(request(repeat=repeat)) for repeat in range(8)]
+            return await asyncio.gather(*several)
+
+    with serve(picky) as (url, _):
+        answers = asyncio.run(main(url))
+    assert [answer.text for answer in answers] == ["A"] * 8
+
+
+def test_log_probabilities_without_alternatives_do_not_lose_the_reply():
+    bare = {"content": [{"token": "B", "logprob": -0.1, "bytes": None, "top_logprobs": None}]}
+    with serve(lambda sent: (200, completion("B", logprobs=bare))) as (url, _):
+        (answer,) = ask(url, request())
+    assert (answer.text, answer.top_logprobs, answer.error) == ("B", None, None)
+
+
+def test_a_refusal_in_its_own_field_is_kept_as_what_was_said():
+    body = completion(None)
+    body["choices"][0]["message"]["refusal"] = "I cannot take part."
+    with serve(lambda sent: (200, body)) as (url, _):
+        (answer,) = ask(url, request())
+    assert answer.text == "I cannot take part."
+    assert replies.read(answer.text, answer.finish_reason, None, "ABC").outcome == "refusal"
+
+
+def test_messages_show_no_password_and_no_query_of_a_url(monkeypatch):
+    monkeypatch.setattr(chat, "RETRIES", 0)
+    with pytest.raises(EndpointError) as fault:
+        ask("http://127.0.0.1:9/v1?token=hidden", request())
+    assert "hidden" not in str(fault.value)
+    assert "127.0.0.1:9/v1" in str(fault.value)
+    (answer,) = ask("http://someone:hidden@127.0.0.1:9/v1", request())
+    assert "hidden" not in answer.error
+
+
+@pytest.mark.parametrize(("name", "sent"), [("openai/m", True), ("vllm/m", False)])
+def test_an_organisation_is_named_to_openai_alone(monkeypatch, name, sent):
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-planted")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-planted")
+
+    async def main(url):
+        async with chat.ChatModel(name, "m", url, KEY) as model:
+            await model.answer(request())
+
+    with serve(lambda body: (200, completion("A"))) as (url, received):
+        asyncio.run(main(url))
+    assert ("org-planted" in received[0]["_headers"]) == sent
+    assert ("proj-planted" in received[0]["_headers"]) == sent
+
+
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
@@ -121,7 +179,7 @@ def test_an_unreachable_endpoint_is_named_after_bounded_tries(monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(EndpointError, match=rf"cannot reach http://127.0.0.1:{port}/v1/.*2 tries"):
+    with pytest.raises(EndpointError, match=rf"cannot reach http://127.0.0.1:{port}/v1 .*2 tries"):
         ask(f"http://127.0.0.1:{port}/v1", request())
 
 

@@ -55,7 +55,9 @@ def test_a_torn_last_line_is_dropped_with_a_warning_and_the_rest_stays(tmp_path,
     assert [line["key"] for line in read(path)] == ["k1", "k2"]
 
 
-@pytest.mark.parametrize("damage", [b"not json\n", b'{"text":"no key"}\n', b"[1]\n", b"\xff\n"])
+@pytest.mark.parametrize(
+    "damage", [b"not json\n", b'{"text":"no key"}\n', b'{"key":"k1"}\n', b"[1]\n", b"\xff\n"]
+)
 def test_damage_inside_is_named_by_line_and_nothing_is_overwritten(tmp_path, damage):
     path = tmp_path / "records.jsonl"
     good = json.dumps(record("k1")).encode() + b"\n"
