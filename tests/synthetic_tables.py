@@ -62,6 +62,8 @@ def _conditions(models, repeats):
             "placement": "none" if value == "none" else "dialogue",
             "protocol": "independent",
             "wording": wording,
+            "order": "fixed",
+            "labels": "A-I",
             "repeat": repeat,
             "instrument": "svo-slider",
         }
