@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         "import", help="make a wording of an owner's Python file of prompts, without running it"
     )
     bring.add_argument("path", metavar="PATH", type=Path)
-    bring.add_argument("--name", help="name of the wording (default: the file's)")
+    bring.add_argument("--name", help="what follows 'imported-' (default: the file's name)")
     bring.set_defaults(run=_import)
     return parser
 
@@ -168,10 +168,12 @@ def _import(chosen: argparse.Namespace) -> int:
     from hvae_utils.prompt_import import import_prompts
 
     name = chosen.name or re.sub(r"[^a-z0-9]+", "-", chosen.path.stem.lower()).strip("-")
+    name = name.removeprefix("imported-")
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise UserError(f"wording name '{name}': use small letters, digits and '-' (--name NAME)")
     if not chosen.path.is_file():
         raise UserError(f"no file {chosen.path}")
+    name = f"imported-{name}"  # git ignores these: another's texts are not ours to commit
     out = paths.DATA / "prompts" / f"{name}.toml"
     import_prompts(chosen.path, instruments.load("svo-slider"), out)
     _print(f"wrote {paths.shown(out)}; use it with --set wordings={name}")
@@ -179,12 +181,17 @@ def _import(chosen: argparse.Namespace) -> int:
 
 
 def _print(line: object) -> None:
-    print(line, flush=True)
+    print(_printable(line), flush=True)
 
 
 def _say(problem: object, code: int) -> int:
-    print(f"hvae: {' '.join(str(problem).split())}", file=sys.stderr)
+    print(f"hvae: {_printable(' '.join(str(problem).split()))}", file=sys.stderr)
     return code
+
+
+def _printable(line: object) -> str:
+    """Return one line with `?` for what a terminal would obey: an endpoint may have written it."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(line))
 
 
 if __name__ == "__main__":

@@ -28,15 +28,27 @@ FEW = 2  # administrations or answers that may change whatever their share is
 
 # Of a chat model: column -> what may differ, and unit. The first pattern that fits counts.
 TOLERANCES = (
-    (r"(mean_)?angle|bound_(low|high)", 10.0, "degrees"),
-    (r"vr|vr_.*|difference", 10.0, "degrees"),
+    (r"(mean_)?angle|angle_(fixed|probability|logit)|bound_(low|high)", 10.0, "degrees"),
+    (
+        r"vr_(chance|regret).*|chance|lapse_rate|order_disagreement|long_enough|transitive",
+        0.3,
+        "share",
+    ),
+    (r"vr|vr_.*|raw|difference", 10.0, "degrees"),
+    (r"bias", 1.0, "nats"),
     (r"(mean_)?(self|other)", 10.0, "coins"),
     (r"share(_.*)?", 0.15, "share"),
     (r"scored|count|items|pairs|beyond_chance", 0.15, "of those asked"),
 )
-UNSTABLE = re.compile(r"note|.*_sd|(angle|vr)_(low|high)|low|high|vr_random|p_random")
+UNSTABLE = re.compile(
+    r"note|flag|.*_sd|(angle|vr|vr_chance|lapse|raw|chance)_(low|high)|low|high|vr_random|p_random|dz"
+    r"|eta_squared|lapse_evidence"
+)
 SINGLE = "administration"  # `part` of rows that are single administrations
-KEYS = ("part", "model", "respondent", "value", "goal_prompt", "category", "outcome", "item")
+KEYS = (
+    *("part", "source", "model", "respondent", "value", "goal_prompt", "category", "outcome"),
+    *("item", "stage", "position", "factor", "level", "scope", "instrument", "bin", "sample"),
+)
 TOTALS = ("asked", "administrations")
 BASES = ("scored", "pairs")  # how many administrations a cell's numbers rest on
 ROUNDING = 1e-5  # relative, where lock or platform differ

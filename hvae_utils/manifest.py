@@ -1,7 +1,8 @@
 """What a run was made of: enough to say later whether two runs can be the same to the byte.
 
 A manifest holds names, numbers and hashes; never a path of this machine, a value from the
-environment or a secret. Files outside the project appear by their name alone.
+environment or a secret. Weights files appear by their name alone, and imported prompts, which are
+not ours to name, not at all.
 
 Public names: SCHEMA, describe, write, read, inputs, environment, sha256.
 """
@@ -16,12 +17,13 @@ import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from hvae_utils import paths
 
 SCHEMA = 1
+PRIVATE = "data/prompts/imported-"  # how the paths of imported prompts begin
 INPUTS = ("data/**/*", "notebooks/*.ipynb", "notebooks/profiles/*.yml", "hvae_utils/*.py")
 
 
@@ -35,7 +37,7 @@ def describe(
     started: datetime,
     root: Path = paths.ROOT,
 ) -> dict[str, Any]:
-    """Return the manifest of a finished run.
+    """Return the manifest of a finished run; models stand in its parameters, not its overrides.
 
     outputs: the declared writes, relative to `run`; seconds: by notebook; started: with a time
     zone; root: the project folder that inputs, lock and revision belong to.
@@ -44,7 +46,7 @@ def describe(
     return {
         "schema": SCHEMA,
         "profile": profile,
-        "overrides": [_portable(override) for override in overrides],
+        "overrides": [given for given in overrides if given.partition("=")[0] != "models"],
         "parameters": {**parameters, **({"models": named} if named else {})},
         "seeds": {key: value for key, value in parameters.items() if key.endswith("seed")},
         "models": _models(parameters.get("models", ())),
@@ -75,7 +77,11 @@ def inputs(root: Path = paths.ROOT) -> dict[str, str]:
     """Return the SHA-256 of every file of the project that a run is made from, by path."""
     found = {path for pattern in INPUTS for path in root.glob(pattern) if path.is_file()}
     visible = {path.relative_to(root).as_posix(): path for path in found}
-    return {name: sha256(visible[name]) for name in sorted(visible) if "/." not in name}
+    return {
+        name: sha256(visible[name])
+        for name in sorted(visible)
+        if "/." not in name and not name.startswith(PRIVATE)
+    }
 
 
 def environment(root: Path = paths.ROOT) -> dict[str, Any]:
@@ -95,8 +101,12 @@ def sha256(path: Path) -> str:
 
 
 def _portable(name: str) -> str:
-    """Return a model's name, or an override that holds some, without folders of this machine."""
-    return re.sub(r"(local/)?(?:[^\s,\[\]=]*[/\\])?([^/\\,\s\[\]]+\.gguf)", r"\1\2", str(name))
+    """Return a model's name without folders of this machine, whichever slash they are written with.
+
+    Only a local model has any.
+    """
+    family, _, file = name.partition("/")
+    return f"local/{PureWindowsPath(file).name}" if family == "local" else name
 
 
 def _models(names: Sequence[str]) -> dict[str, str | None]:

@@ -26,6 +26,6 @@ def cache() -> Path:
 def shown(path: Path) -> str:
     """Return `path` as text for messages: relative to the project where it lies inside it."""
     try:
-        return path.resolve().relative_to(ROOT).as_posix()
+        return path.resolve().relative_to(ROOT.resolve()).as_posix()
     except ValueError:
         return str(path)

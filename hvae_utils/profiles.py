@@ -39,6 +39,8 @@ def load_profile(name: str, folder: Path = paths.PROFILES) -> Profile:
     where = paths.shown(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as fault:
+        raise UserError(f"{where} is not UTF-8 text (byte {fault.start + 1})") from None
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""

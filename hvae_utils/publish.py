@@ -60,16 +60,20 @@ def check(
     """Reproduce a profile into a scratch folder and compare it with what is committed.
 
     runs: where to reproduce instead of a temporary folder, which is removed unless `keep` or
-    something differs. Returns whether everything is the same, or within what `compare` states.
+    something differs; always into a new folder, because a run that is there would go on from its
+    records and prove nothing.
+    Returns whether everything is the same, or within what `compare` states.
     Raises UserError when there is nothing to compare with, and what `workbook.reproduce` raises.
     """
     committed, source = _committed(figures)
     made_of = json.loads(committed.pop(PROVENANCE, b"{}"))
     scratch = Path(tempfile.mkdtemp(prefix="hvae-check-")) if runs is None else Path(runs)
     same = False
+    names = ("check", *(f"check-{count}" for count in range(2, 10_000)))
+    fresh = next(name for name in names if not (scratch / name).exists())
     try:
         run = workbook.reproduce(
-            profile, runs=scratch, run_id="check", report=report, **workbook_options
+            profile, runs=scratch, run_id=fresh, report=report, **workbook_options
         )
         with tempfile.TemporaryDirectory(prefix="hvae-") as staged:
             reproduced = _contents(_stage(run, Path(staged) / "figures"))
@@ -84,7 +88,8 @@ def check(
     if changed := _changed(made_of.get("inputs", {}), made_now["inputs"]):
         report(f"the committed figures were made before {changed} changed")
     if result.differences:
-        report(result.table())
+        for line in result.table().split("\n"):
+            report(line)
     report(
         f"{len(result.differences)} differences; {result.within} unequal but within what is "
         f"allowed; {result.unstable} not compared (chat model, single administrations, spreads, or "

@@ -27,6 +27,7 @@ Stamp = tuple[int, int, int]
 PROGRESS = re.compile(r"\S: \d+/\d+ \w+, ")  # the plain lines of hvae_utils.progress
 DEAD = "the kernel died here (out of memory, a crash, or ended from outside)"
 LONGEST_REASON = 400  # characters
+LONGEST_SOCKET = 100  # bytes of a socket's path; systems allow 104 or 108
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Step:
 
     reads, writes: paths relative to the run folder; a write that ends in `/` is a folder and one
     that ends in `.jsonl` is append-only, so it may stay as it was when a run is resumed.
+    adds_to: folders among the writes that an earlier step began and whose files stay.
     """
 
     name: str
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
+    adds_to: tuple[str, ...] = ()
 
     def may_write(self, name: str) -> bool:
         """Return whether a path relative to the run folder is a declared write."""
@@ -143,22 +146,25 @@ def _unformatted(path: Path) -> str:
 
 
 def _kernel_manager(folder: Path) -> type:
-    """Return a manager whose kernel is this very Python, imports this package, talks through IPC.
+    """Return a manager whose kernel is this very Python and imports this package.
 
     A kernelspec of the user's or start-up files of theirs would make another workbook of it.
-    folder: short-lived, for the sockets and IPython's own files.
+    folder: short-lived, for IPython's own files and the sockets. They are files of it where the
+    system has such sockets and the path is short enough, else ports of this machine.
     """
     from jupyter_client.manager import AsyncKernelManager
 
     package = str(Path(__file__).resolve().parents[1])
     search = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {"PYTHONPATH": os.pathsep.join(search), "IPYTHONDIR": str(folder / "ipython")}
+    longest = len(os.fsencode(folder / "k-ipc-99999"))
+    sockets = sys.platform != "win32" and longest <= LONGEST_SOCKET
 
     class Manager(AsyncKernelManager):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
             self.connection_file = str(folder / "k.json")
-            if sys.platform != "win32":
+            if sockets:
                 self.transport = "ipc"
 
         def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
@@ -231,13 +237,13 @@ def _raise_known(name: str, sentence: str) -> None:
 
 
 def _snapshot(run: Path) -> dict[str, Stamp]:
-    """Return a stamp of each file of a run, without hidden ones, locks and the runner's own."""
+    """Return a stamp of each file of a run, without hidden ones and the runner's own."""
     stamps = {}
     for path in run.rglob("*"):
         name = path.relative_to(run).as_posix()
         own = name == "manifest.json" or name.startswith("notebooks/")
         hidden = any(part.startswith(".") for part in name.split("/"))
-        if not (own or hidden or name.endswith(".lock")) and path.is_file():
+        if not (own or hidden) and path.is_file():
             status = path.stat()
             stamps[name] = (status.st_mtime_ns, status.st_size, status.st_ino)
     return stamps
@@ -252,8 +258,10 @@ def _wrong_files(step: Step, before: Mapping[str, Stamp], after: Mapping[str, St
     for write in step.writes:
         folder = write.endswith("/")
         there = [name for name in after if name == write or (folder and name.startswith(write))]
-        if not there:
+        if not there or (write in step.adds_to and not changed & set(there)):
             missing.append(write)
+        elif write in step.adds_to:
+            continue
         elif not write.endswith(".jsonl"):
             stale += sorted(set(there) - changed)
     found = (

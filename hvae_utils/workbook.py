@@ -25,7 +25,7 @@ from hvae_utils.runner import Report, Step, WorkbookError
 
 STUDY = (
     *("models", "values", "goal_prompts", "inductions", "placements", "protocols", "wordings"),
-    *("repeats", "instrument", "temperature", "seed"),
+    *("orders", "labels", "repeats", "instrument", "readout", "temperature", "seed"),
 )
 STEPS = (
     Step("00_overview"),
@@ -55,6 +55,16 @@ STEPS = (
         writes=("figures/", "key_numbers.json"),
         parameters=RUN,
     ),
+    Step(
+        "05_robustness",
+        reads=(
+            *("conditions.parquet", "responses.parquet"),
+            *("scores.parquet", "value_rationality.csv"),
+        ),
+        writes=("records.jsonl", "debiased.csv", "probes.csv", "figures/"),
+        parameters=(*RUN, "probe_values", "isomorphs"),
+        adds_to=("figures/",),
+    ),
 )
 
 
@@ -80,21 +90,27 @@ def begin(
 ) -> "OpenStep":
     """Open a notebook's step in its run folder.
 
-    What the step reads and the run does not have yet is made first, by the earlier notebooks with
-    their own default parameters. Raises UserError for an unknown step or a bad run id.
+    What the step reads and the run does not have, or has only from before a file it is made from
+    was written anew, is made first, by the earlier notebooks with their own default parameters.
+    Raises UserError for an unknown step, a bad run id, or where one of those notebooks would ask
+    models that nobody has asked for here (see `_refuse_to_ask`).
     """
     step = next((step for step in steps if step.name == name), None)
     if step is None:
         raise unknown("step", name, [step.name for step in steps])
     run = run_folder(runs, run_id)
     _make_folder(run)
-    for earlier in _producers(step, steps, run):
+    producers = _producers(step, steps, run)
+    _refuse_to_ask(step, producers, run)
+    whole = all(_there(run / read) for read in step.reads)
+    lack = "had only from before a change" if whole else "did not have"
+    for earlier in producers:
         notebook = notebooks / f"{earlier.name}.ipynb"
         runner.contract(earlier, notebook)
         given = {"runs": str(run.parent), "run_id": run_id}
         chosen = {key: given[key] for key in RUN if key in earlier.parameters}
         seconds = runner.execute(earlier, notebook, run, chosen)
-        print(f"{name} reads what this run did not have; ran {earlier.name} ({seconds:.0f} s)")
+        print(f"{name} reads what this run {lack}; ran {earlier.name} ({seconds:.0f} s)")
     return OpenStep(step, run)
 
 
@@ -147,10 +163,14 @@ class OpenStep:
         return self._declared(name, (*self.step.reads, *self.step.writes), "use")
 
     def folder(self, name: str) -> Path:
-        """Return a declared folder to write into, emptied: nothing of an earlier run stays."""
+        """Return a declared folder to write into, emptied: nothing of an earlier run stays.
+
+        A step that adds to what an earlier step has written there finds it as it was.
+        """
         path = self._declared(f"{name.rstrip('/')}/", self.step.writes, "write")
         path.mkdir(parents=True, exist_ok=True)
-        for old in path.iterdir():
+        adds = f"{path.name}/" in self.step.adds_to
+        for old in () if adds else path.iterdir():
             if old.is_file():
                 old.unlink()
         return path
@@ -216,6 +236,8 @@ def reproduce(
     finished = manifest.describe(run, outputs, profile, overrides, parameters, seconds, started)
     finished["publish"] = chosen.publish and not overrides
     manifest.write(run, finished)
+    if failed := _failed(run):
+        report(f"{failed} ended in a transport error; run again to ask them once more")
     return run
 
 
@@ -244,23 +266,82 @@ def _check_study(parameters: Mapping[str, Any]) -> None:
 
 
 def _located(name: str) -> str:
-    """Return a model's name; a weights file is then found from the project folder too."""
+    """Return a model's name; a weights file where the user stands goes before the project's."""
     family, _, file = name.partition("/")
     if family != "local" or not file.endswith(".gguf"):
         return name
     path = Path(file).expanduser()
-    return name if (paths.ROOT / path).is_file() else f"local/{path.absolute()}"
+    here, ours = path.absolute(), paths.ROOT / path
+    if ours.is_file() and (not here.is_file() or here.samefile(ours)):
+        return name
+    return f"local/{here}"
 
 
 def _producers(step: Step, steps: Sequence[Step], run: Path) -> list[Step]:
     """Return the earlier steps, in order, that make what `step` reads and the run lacks."""
-    wanted = {name for name in step.reads if not _there(run / name)}
+    before = steps[: list(steps).index(step)]
+    wanted = {name for name in step.reads if _stale(name, before, run)}
     found: list[Step] = []
-    for earlier in reversed(steps[: list(steps).index(step)]):
+    for earlier in reversed(before):
         if wanted & set(earlier.writes):
             found.insert(0, earlier)
-            wanted |= {name for name in earlier.reads if not _there(run / name)}
+            wanted |= {name for name in earlier.reads if _stale(name, before, run)}
     return found
+
+
+def _stale(name: str, steps: Sequence[Step], run: Path) -> bool:
+    """Return whether a file is missing, or older than any file that the step making it reads.
+
+    A file made from a stale one is stale. Append-only records are neither: they only grow.
+    """
+    if not _there(run / name):
+        return True
+    places = [place for place, step in enumerate(steps) if name in step.writes]
+    if not places or name.endswith(".jsonl"):
+        return False
+    made = _changed(run / name)
+    sources = [read for read in steps[places[-1]].reads if not read.endswith(".jsonl")]
+    before = steps[: places[-1]]
+    return any(_stale(read, before, run) or _changed(run / read) > made for read in sources)
+
+
+def _changed(path: Path) -> int:
+    """Return when a file, or any file of a folder, was last written, in nanoseconds."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return max(file.stat().st_mtime_ns for file in files)
+
+
+def _refuse_to_ask(step: Step, producers: Sequence[Step], run: Path) -> None:
+    """Raise UserError if making what `step` lacks would ask other than reference models.
+
+    They may cost money or hours, so a notebook never asks them on behalf of another. Steps that
+    ask are those with records; whom they ask stands in the run's conditions.
+    """
+    asking = [earlier for earlier in producers if any(w.endswith(".jsonl") for w in earlier.writes)]
+    conditions = run / "conditions.parquet"
+    if not asking or not conditions.is_file():
+        return
+    import pandas as pd
+
+    names = pd.read_parquet(conditions).get("model", pd.Series(dtype=str)).unique()
+    asked = [name for name in names if not name.startswith("reference/")]
+    if asked:
+        raise UserError(
+            f"{step.name} reads what this run does not have, or has only from before a change; "
+            f"run {asking[0].name} first: this run asks {', '.join(asked)}"
+        )
+
+
+def _failed(run: Path) -> str:
+    """Return how many of a run's items ended in a transport error, in words, or ''."""
+    responses = run / "responses.parquet"
+    if not responses.is_file():
+        return ""
+    import pandas as pd
+
+    outcomes = pd.read_parquet(responses).get("outcome", pd.Series(dtype=str))
+    failed = int((outcomes == "error").sum())
+    return f"{failed} of {len(outcomes)} items" if failed else ""
 
 
 def _there(path: Path) -> bool:

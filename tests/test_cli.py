@@ -2,16 +2,18 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from functools import partial
 
+import pandas as pd
 import pytest
 import tiny
 
 from hvae_utils import __main__ as cli
-from hvae_utils import errors, manifest, paths, publish, workbook
+from hvae_utils import errors, instruments, manifest, models, paths, publish, workbook
 
 
 @pytest.fixture
@@ -113,16 +115,68 @@ def test_help_and_version_are_quick_and_load_nothing_heavy():
 
 
 def test_a_closed_pipe_is_no_error():
-    command = f'"{sys.executable}" -m hvae_utils prompts | true'
-    search = os.pathsep.join([str(paths.ROOT), os.environ.get("PYTHONPATH", "")])
+    reader, writer = os.pipe()
+    os.close(reader)  # nobody reads, from the first line on
+    command = [sys.executable, "-m", "hvae_utils", "prompts"]
     done = subprocess.run(
-        command,
-        shell=True,
-        env={**os.environ, "PYTHONPATH": search},
-        capture_output=True,
-        text=True,
+        command, env=environment(), stdout=writer, stderr=subprocess.PIPE, text=True
     )
-    assert "Traceback" not in done.stderr
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_an_endpoint_wrote_cannot_steer_the_terminal(monkeypatch, capsys):
+    hostile = "gpt\x1b[2J\x07\u202e\u009b31m"
+    row = {"name": "ollama/x", "ready": True, "missing": "", "about": f"serves {hostile}\nready"}
+    monkeypatch.setattr(models, "table", lambda: pd.DataFrame([row]))
+    assert cli.main(["models"]) == 0
+    assert capsys.readouterr().out == "ollama/x  ready  serves gpt?[2J???31m?ready\n"
+
+    def fails(*given, **options):
+        raise errors.EndpointError(f"ollama/x: answered '{hostile}' \u2026")
+
+    monkeypatch.setattr(workbook, "reproduce", fails)
+    assert cli.main(["reproduce"]) == 3
+    assert capsys.readouterr().err == "hvae: ollama/x: answered 'gpt?[2J???31m' \u2026\n"
+
+
+def their_file(path):
+    """Write a file in the form of the released prompts, in our own words."""
+    lines = ["task_prompt = 'Share coins six times.'", "goal_prompt = 'What for?'"]
+    lines.append("def gene_task_goal(task_goal='be brief'):")
+    tables = instruments.load("svo-slider").payoffs.astype(int).tolist()
+    for number, pairs in enumerate(tables, start=1):
+        options = dict(zip("ABCDEFGHI", pairs, strict=True))
+        shown = "\n".join(f"{sign}: {own}, {other}" for sign, (own, other) in options.items())
+        lines.append(f"    q{number}_prompt = f{shown + chr(10) + '({task_goal})'!r}")
+        lines.insert(0, f"q{number}_answer = {options}")
+    lines.append("    return " + ", ".join(f"q{number}_prompt" for number in range(1, 7)))
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "more", "name"),
+    [
+        ("plain.py", [], "imported-plain"),
+        ("Their Prompts.py", [], "imported-their-prompts"),
+        ("imported_theirs.py", [], "imported-theirs"),
+        ("x.py", ["--name", "plain"], "imported-plain"),
+        ("x.py", ["--name", "imported-mine"], "imported-mine"),
+    ],
+)
+def test_imported_prompts_never_get_a_name_that_would_be_committed(
+    tmp_path, monkeypatch, capsys, file, more, name
+):
+    shutil.copytree(paths.DATA, tmp_path / "data")
+    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
+    before = {path.name for path in (tmp_path / "data" / "prompts").iterdir()}
+    their_file(tmp_path / file)
+    assert cli.main(["prompts", "import", str(tmp_path / file), *more]) == 0
+    after = {path.name for path in (tmp_path / "data" / "prompts").iterdir()}
+    assert after - before == {f"{name}.toml"}
+    assert f"--set wordings={name}" in capsys.readouterr().out
+    assert cli.main(["prompts"]) == 0
+    assert f"{name} " in capsys.readouterr().out
 
 
 def test_models_and_prompts_are_listed(capsys):
@@ -169,3 +223,17 @@ def test_what_is_not_to_be_published_stays_in_its_run(monkeypatch, capsys, tmp_p
     monkeypatch.setattr(publish, "publish", lambda run: pytest.fail("published"))
     assert cli.main(["reproduce", "--set", "repeats=1"]) == 0
     assert f"figures in {tmp_path / 'figures'}" in capsys.readouterr().out
+
+
+def test_an_endpoint_that_cannot_be_reached_is_named_with_what_is_safe(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    settings = ["models=reference/random,openai/gone", "repeats=1", "values=altruistic,none"]
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    code = cli.main(["reproduce", "--profile", "smoke", "--runs", str(tmp_path), *chosen])
+    said = capsys.readouterr().err
+    assert code == 3
+    assert "openai/gone: cannot reach http://127.0.0.1:9/v1" in said
+    assert "records are safe, run the same study again to continue" in said
+    assert "Traceback" not in said

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hvae_utils import manifest
+from hvae_utils import manifest, models
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def project(tmp_path):
     for name, text in (
         ("data/values.toml", "values"),
         ("data/.hidden", "x"),
+        ("data/prompts/imported-theirs.toml", "private"),
         ("notebooks/a.ipynb", "{}"),
         ("hvae_utils/svo.py", "1"),
         ("README.md", "not an input"),
@@ -82,11 +83,33 @@ def test_it_names_no_folder_and_no_secret_of_the_machine(project, monkeypatch, t
     )
     assert made["models"]["local/m.gguf"] == hashlib.sha256(b"GGUF weights").hexdigest()
     assert made["parameters"]["models"] == ["local/m.gguf", "reference/random"]
-    assert made["overrides"] == ["models=local/m.gguf,reference/random", "repeats=2"]
+    assert made["overrides"] == ["repeats=2"], "the models stand in the parameters"
     text = json.dumps(made)
     assert "secret" not in text
     assert str(tmp_path) not in text
     assert os.path.expanduser("~") not in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/srv/secret/m.gguf",
+        "/srv/secret folder/m.gguf",
+        "/srv/secret=x/[y], z/m.gguf",
+        "~/secret/m.gguf",
+        "D:\\secret user\\m.gguf",
+        "D:/secret (x86)/m.gguf",
+    ],
+)
+def test_a_weights_file_is_named_without_its_folder(project, monkeypatch, path):
+    monkeypatch.setattr(models, "weights", lambda names: dict.fromkeys(names, "ab"))
+    named = [f"local/{path}", "local/smollm2-135m-instruct", "ollama/library/x"]
+    overrides = ["models=[" + ", ".join(named) + "]", "wordings=models=x"]
+    made = describe(project, parameters={"models": named}, overrides=overrides)
+    assert made["parameters"]["models"] == ["local/m.gguf", *named[1:]]
+    assert list(made["models"]) == ["local/m.gguf", *named[1:]]
+    assert made["overrides"] == ["wordings=models=x"]
+    assert "secret" not in json.dumps(made)
 
 
 def test_the_revision_is_null_outside_git_and_dirty_says_what_it_says(project):

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from hvae_utils import paths, runner, workbook
+from tests.fake_endpoint import completion, serve
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
 STEPS = {step.name: step for step in workbook.STEPS}
@@ -117,7 +118,9 @@ def test_every_code_cell_is_introduced_by_prose_or_follows_its_figure(path):
     before = None
     for cell in nbformat.read(path, 4).cells:
         if cell.cell_type == "code" and before is not None and before.cell_type == "code":
-            assert before.id in ("parameters", "setup") or "style.save(" in before.source
+            assert (
+                before.id in ("parameters", "setup", "measures") or "style.save(" in before.source
+            )
         before = cell
 
 
@@ -129,9 +132,9 @@ def test_links_lead_to_files_that_exist(path):
 
 
 def test_every_figure_has_caption_and_alternative_text():
-    (analysis,) = [path for path in NOTEBOOKS if path.stem == "04_analysis"]
-    drawn = [cell.source for cell in cells(analysis, "code") if "style.save(" in cell.source]
-    assert len(drawn) == 8
+    code = [cell.source for path in NOTEBOOKS for cell in cells(path, "code")]
+    drawn = [source for source in code if "style.save(" in source]
+    assert len(drawn) == 8 + 7
     for source in drawn:
         assert 'caption = """' in source
         assert 'alt = """' in source
@@ -166,3 +169,27 @@ def test_the_smoke_workbook_runs_end_to_end_in_under_forty_seconds(tmp_path):
     vr = pd.read_csv(run / "value_rationality.csv").set_index(["model", "value"]).vr
     assert vr["reference/faithful"].dropna().to_numpy() == pytest.approx(60)
     assert len(list((run / "notebooks").glob("*.ipynb"))) == len(NOTEBOOKS)
+
+
+def test_the_workbook_runs_on_an_endpoint_without_token_probabilities(tmp_path, monkeypatch):
+    """Refuses some parameters, leaves one item open, and never lists a probability."""
+
+    def plain(sent):
+        if any("A: 85, 85" in message["content"] for message in sent["messages"]):
+            return 200, completion("I cannot say.")
+        return 200, completion("B")
+
+    with serve(plain) as (url, received):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        study_of_one = [
+            "models=openai/fake",
+            "values=altruistic",
+            "repeats=1",
+            "readout=probabilities",
+        ]
+        run = workbook.reproduce("smoke", study_of_one, runs=tmp_path)
+    assert {body["model"] for body in received} == {"fake"}
+    responses = pd.read_parquet(run / "responses.parquet")
+    assert set(responses.method) == {"text"}
+    assert responses.covered_mass.isna().all()
+    assert set(pd.read_csv(run / "value_rationality.csv").scored) == {0}

@@ -291,9 +291,20 @@ def test_check_finds_a_difference_names_it_and_keeps_the_run(project, tmp_path):
     made["rows"] = "2"
     lines = []
     assert publish.check(figures=figures, runs=tmp_path / "mine", report=lines.append) is False
+    assert not any("\n" in line for line in lines)
     assert any("value_rationality.csv" in line and "reference/random" in line for line in lines)
     assert scratch_of(lines)
     assert (tmp_path / "mine" / "check" / "manifest.json").is_file()
+
+
+def test_a_second_check_in_the_same_folder_starts_from_nothing(project, tmp_path):
+    mine = tmp_path / "mine"
+    for _ in range(3):
+        for old in mine.glob("*"):
+            (old / "records.jsonl").write_text("answered before\n")
+        assert publish.check(figures=project[0], runs=mine, report=lambda line: None) is True
+    assert sorted(path.name for path in mine.iterdir()) == ["check", "check-2", "check-3"]
+    assert not (mine / "check-3" / "records.jsonl").exists()
 
 
 def test_check_demands_equal_bytes_only_on_the_same_lock_and_platform(project):

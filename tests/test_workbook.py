@@ -2,6 +2,8 @@
 
 import json
 import os
+import tempfile
+from dataclasses import fields
 from pathlib import Path
 
 import nbformat
@@ -78,14 +80,16 @@ def test_the_shipped_profiles_load_and_only_the_default_publishes():
     assert [name for name in names if load_profile(name).publish] == ["default"]
     smoke, default = (load_profile(name).parameters for name in ("smoke", "default"))
     assert set(default["models"]) - set(smoke["models"]) == {"local/smollm2-135m-instruct"}
-    assert {key for key in smoke if smoke[key] != default[key]} == {"models", "repeats"}
+    assert {key for key in smoke if smoke[key] != default[key]} == {"models", "repeats", "wordings"}
 
 
 def test_the_shipped_profiles_are_studies():
     from hvae_utils import study
 
+    assert set(workbook.STUDY) == {field.name for field in fields(study.Study)}
     for name in ("smoke", "default", "paper"):
-        study.Study(**load_profile(name).parameters)
+        given = load_profile(name).parameters
+        study.Study(**{key: given[key] for key in workbook.STUDY if key in given})
     assert len(load_profile("paper").parameters["models"]) == 8
 
 
@@ -148,7 +152,87 @@ def test_a_folder_starts_empty_and_finish_names_what_is_missing(tmp_path):
     assert (tmp_path / "r" / "log.jsonl").read_text() == ""
 
 
+# --- what begin makes first
+
+SHORT = {"01": "01_value_assignment", "02": "02_game_play", "03": "03_metric_computation"}
+
+
+def leave_run(run, models=("reference/random",), **times):
+    """Leave a run whose files were last written at the given times; 0 is never."""
+    run.mkdir(parents=True)
+    times = {"conditions": 1, "responses": 2, "scores": 3, "rationality": 3, "records": 9, **times}
+    endings = {"rationality": "value_rationality.csv", "records": "records.jsonl"}
+    for name, when in times.items():
+        path = run / endings.get(name, f"{name}.parquet")
+        if when:
+            path.touch()
+            if name == "conditions":
+                pd.DataFrame({"model": models}).to_parquet(path)
+            os.utime(path, ns=(when, when))
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Return the names of the notebooks that would have been executed."""
+    names = []
+
+    def execute(step, notebook, run, parameters, report=print):
+        names.append(step.name)
+        return 0.0
+
+    monkeypatch.setattr(runner, "execute", execute)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ({}, ""),
+        ({"conditions": 3, "responses": 3}, ""),
+        ({"conditions": 4}, "02 03"),
+        ({"responses": 4}, "03"),
+        ({"rationality": 1}, "03"),
+        ({"scores": 0}, "03"),
+        ({"responses": 0}, "02 03"),
+        ({"conditions": 0}, "01 02 03"),
+        ({"records": 0}, ""),
+    ],
+)
+def test_what_is_older_than_what_it_is_made_from_is_made_again(
+    tmp_path, ran, monkeypatch, capsys, times, expected
+):
+    monkeypatch.setattr(runner, "contract", lambda step, notebook: {})
+    leave_run(tmp_path / "r", **times)
+    workbook.begin("04_analysis", runs=tmp_path, run_id="r")
+    assert ran == [SHORT[number] for number in expected.split()]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(ran)
+    lack = "did not have" if 0 in times.values() else "had only from before a change"
+    assert all(f"reads what this run {lack}; ran " in line for line in lines)
+
+
+def test_a_notebook_never_asks_a_real_model_for_another(tmp_path, ran, monkeypatch):
+    monkeypatch.setattr(runner, "contract", lambda step, notebook: {})
+    models = ["reference/random", "openai/gpt-4o", "openai/gpt-4o", "local/m"]
+    for run, times in (("changed", {"conditions": 8}), ("stopped", {"responses": 0})):
+        leave_run(tmp_path / run, models, **times)
+        for name in ("03_metric_computation", "04_analysis"):
+            said = f"{name} .*; run 02_game_play first: this run asks openai/gpt-4o, local/m$"
+            with pytest.raises(UserError, match=said):
+                workbook.begin(name, runs=tmp_path, run_id=run)
+    assert ran == []
+    leave_run(tmp_path / "unscored", models, scores=0)
+    workbook.begin("04_analysis", runs=tmp_path, run_id="unscored")
+    assert ran == ["03_metric_computation"], "scoring asks nobody"
+
+
 # --- profiles and overrides
+
+
+def test_a_profile_that_is_not_utf_8_is_refused(tmp_path):
+    (tmp_path / "bad.yml").write_bytes("title: Ann\u00e9e\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"bad.yml is not UTF-8 text \(byte 11\)"):
+        load_profile("bad", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -304,6 +388,13 @@ def test_a_notebook_opened_alone_makes_what_it_reads(book, tmp_path, monkeypatch
     assert "b reads what this run did not have; ran a (" in json.dumps(done)
 
 
+def test_a_temporary_folder_with_a_long_name_is_no_obstacle(reproduce, monkeypatch, tmp_path):
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    assert (reproduce() / "manifest.json").is_file()
+
+
 def fails(book, reproduce, cells, message, name="a", parameters=None):
     tiny.notebook(book / f"{name}.ipynb", cells, *(parameters or [tiny.PARAMETERS[name]]))
     with pytest.raises(WorkbookError, match=message) as caught:
@@ -334,8 +425,8 @@ def test_a_missing_output_is_no_success(book, reproduce):
 
 
 def test_an_undeclared_output_is_no_success(book, reproduce):
-    cells = [*GOOD, '(step.run / "extra.txt").write_text("x")']
-    fails(book, reproduce, cells, "touched what it does not declare: extra.txt")
+    cells = [*GOOD, *(f'(step.run / "extra.{end}").write_text("x")' for end in ("txt", "lock"))]
+    fails(book, reproduce, cells, "touched what it does not declare: extra.lock, extra.txt")
 
 
 def test_an_output_of_an_earlier_run_is_no_success(book, reproduce, tmp_path):
@@ -392,6 +483,76 @@ def test_a_study_is_checked_before_anything_runs(book, tmp_path):
                     notebooks=book, profiles=_profiles(tmp_path),
                 )  # fmt: skip
     assert not (tmp_path / "runs").exists()
+
+
+def one_step(tmp_path, monkeypatch, execute, *parameters):
+    """Return what runs a workbook of one step, done by `execute`, and returns its lines."""
+    monkeypatch.setattr(runner, "contract", lambda *given: {key: ["x"] for key in parameters})
+    monkeypatch.setattr(runner, "execute", execute)
+    steps, lines = (Step("s", writes=("responses.parquet",), parameters=parameters),), []
+
+    def run(*overrides):
+        workbook.reproduce(
+            "tiny", overrides, runs=tmp_path / "runs", steps=steps, notebooks=tmp_path,
+            profiles=_profiles(tmp_path), report=lines.append,
+        )  # fmt: skip
+        return lines
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        (["choice", "error", "error"], ["2 of 3 items ended in a transport error; run again"]),
+        (["choice", "refusal"], []),
+        (None, []),
+    ],
+)
+def test_items_that_were_not_answered_are_the_last_word(tmp_path, monkeypatch, outcomes, said):
+    def execute(step, notebook, run, parameters, report):
+        if outcomes:
+            pd.DataFrame({"outcome": outcomes}).to_parquet(run / "responses.parquet")
+        return 0.0
+
+    title, step, *last = one_step(tmp_path, monkeypatch, execute)()
+    assert title.startswith("Tiny")
+    assert step.startswith("s ")
+    assert [line.partition(" to ask")[0] for line in last] == said
+
+
+def test_weights_where_the_user_stands_go_before_those_of_the_project(tmp_path, monkeypatch):
+    project, here = tmp_path / "project", tmp_path / "here"
+    injected = []
+
+    def execute(step, notebook, run, parameters, report):
+        injected.append(parameters["models"])
+        return 0.0
+
+    for folder in (project, here):
+        folder.mkdir()
+        (folder / "both.gguf").touch()
+    (project / "ours.gguf").touch()
+    monkeypatch.setattr(paths, "ROOT", project)
+    monkeypatch.setattr(workbook, "_check_study", lambda parameters: None)
+    monkeypatch.setattr(manifest, "_models", lambda names: {})
+    run = one_step(tmp_path, monkeypatch, execute, "models")
+    for folder in (here, project):
+        monkeypatch.chdir(folder)
+        run("models=local/both.gguf,local/ours.gguf,local/no.gguf,openai/x")
+    same = ["local/ours.gguf", f"local/{here / 'no.gguf'}", "openai/x"]
+    assert injected[0] == [f"local/{here / 'both.gguf'}", *same]
+    assert injected[1][:2] == ["local/both.gguf", "local/ours.gguf"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_project_reached_through_a_link_shows_its_paths_without_it(tmp_path, monkeypatch):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "link").symlink_to("project")
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "link")
+    assert paths.shown(tmp_path / "link" / "runs" / "x") == "runs/x"
+    assert paths.shown(tmp_path / "project" / "runs" / "x") == "runs/x"
+    assert paths.shown(tmp_path / "runs") == str(tmp_path / "runs")
 
 
 def _profiles(tmp_path):
