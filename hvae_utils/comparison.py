@@ -21,7 +21,7 @@ _EXACT = 16  # cells; up to here every assignment of signs is enumerated
 _DRAWS = 99_999  # random assignments of signs for more cells
 _ROWS = 1 << 11  # assignments treated at once, to stay in the processor's cache
 _SEED = 20230523  # of these draws: the same table gives the same p value
-_SAME = 1e-9  # relative to the largest: numbers this close are equal
+_SAME = 1e-9  # numbers this close, or this close relative to the largest, are equal
 _PAIR_COLUMNS = ("model_a", "model_b", "cells", "difference", "low", "high", "p", "p_holm")
 
 
@@ -65,7 +65,7 @@ def compare(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Comparison:
         return Comparison(np.nan, np.nan, np.nan, np.nan, 0, "no cell with both scores")
     mean = float(differences.mean())
     means, exact = _subset_means(differences)
-    slack = _SAME * max(np.abs(differences).max(), 1e-300)
+    slack = _SAME * max(np.abs(differences).max(), 1)
     beyond = np.count_nonzero(means <= slack if mean > 0 else means >= -slack) + 1
     p = float(min(1, 2 * beyond / (len(means) + 1)))
     rank = int(np.floor((1 - level) / 2 * (len(means) + 1) + _SAME))

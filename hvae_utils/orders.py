@@ -103,10 +103,12 @@ def _chosen_positions(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.S
 
 
 def position_bias(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
-    """Return the estimated additive bias of each position, per model.
+    """Return the estimated additive bias of each position, per model and set of labels.
 
-    Columns: model, assumes ("nothing" with orders that determine every position; "linear in the
-    position" with fixed and reversed), position (1 to 9), bias (nats, summing to 0). NaN where the
+    A position's bias contains that of its label; where several sets were shown, the difference
+    between them belongs to the labels. Columns: model, labels, assumes ("nothing" with orders that
+    determine every position; "linear in the position" with fixed and reversed), position (1 to
+    9), bias (nats, summing to 0). NaN where the
     orders shown determine nothing.
     """
     found = []
@@ -115,7 +117,7 @@ def position_bias(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataF
         assumes = "linear in the position" if linear else "nothing"
         bias = debias.position_bias(batch.table, batch.orders, floor=batch.floor, linear=linear)
         found += _by_model(batch, bias, "bias", assumes=assumes)
-    return _mean_over_batches(found, "bias", ["model", "assumes", "position"])
+    return _mean_over_batches(found, "bias", ["model", "labels", "assumes", "position"])
 
 
 @dataclass(frozen=True)
@@ -170,12 +172,13 @@ def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Bat
 def _by_model(batch: _Batch, values: np.ndarray, name: str, **what: str) -> list[pd.DataFrame]:
     """Return sums and counts over the items that are known, one table a model; values: (…, 9)."""
     found = []
-    for model, rows in batch.factors.groupby("model", sort=False).groups.items():
+    groups = batch.factors.groupby(["model", "labels"], sort=False).groups
+    for (model, labels), rows in groups.items():
         mine = values[np.asarray(rows)].reshape(-1, values.shape[-1])
         known = mine[~np.isnan(mine).any(axis=1)]
         positions = range(1, values.shape[-1] + 1)
         found.append(
-            pd.DataFrame({"model": model, **what, "position": positions})
+            pd.DataFrame({"model": model, "labels": labels, **what, "position": positions})
             .assign(count=len(known))
             .assign(**{name: known.sum(axis=0)})
         )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from hvae_utils import instruments, lapse, orders, regret, scoring, values
+from hvae_utils import instruments, lapse, orders, rationality, regret, scoring, values
 from hvae_utils.instruments import Instrument
 
 CELL = ["model", "value", "goal_prompt"]
@@ -27,11 +27,12 @@ def with_readings(
 ) -> pd.DataFrame:
     """Return `cells` with more columns, one row a cell as before.
 
-    vr_regret (1 - mean utility regret over scored administrations; 1 is perfect) and
-    vr_regret_random (exact expectation of a uniform random respondent); lapse_rate with lapse_low
-    and lapse_high (maximum likelihood, 95% profile interval) and lapse_evidence (nats by which it
-    beats pure chance); asked and one column an outcome (items); covered_mass (mean, first
-    question); long_enough and transitive (shares of the scored administrations);
+    vr_chance_set (chance-corrected distance to the set of all ideal angles, so that no indifferent
+    choice is punished); vr_regret (1 - mean utility regret over scored administrations; 1 is
+    perfect) and vr_regret_random (exact expectation of a uniform random respondent); lapse_rate
+    with lapse_low and lapse_high (maximum likelihood, 95% profile interval) and lapse_evidence
+    (nats by which it beats pure chance); asked and one column an outcome (items); covered_mass
+    (mean, first question); long_enough and transitive (shares of the scored administrations);
     order_disagreement (0 to 1, NaN with one order); flag (what to be wary of, empty if nothing).
     """
     instrument = instruments.load(conditions["instrument"].iloc[0])
@@ -41,7 +42,9 @@ def with_readings(
     for key in cells[CELL].itertuples(index=False):
         scored, items, groups = (_of(table, key) for table in (scores, told, by_order))
         chosen = scoring.choices(items, scored["condition_id"], instrument)
-        row = _utility_readings(values.get(key.value), chosen, instrument)
+        value = values.get(key.value)
+        row = {"vr_chance_set": _to_the_set(scored["angle"], value)}
+        row |= _utility_readings(value, chosen, instrument)
         row |= _quality(scored, items, groups)
         rows.append(row | {"flag": _flag(row)})
     added = pd.DataFrame(rows, index=cells.index)
@@ -51,6 +54,12 @@ def with_readings(
 def _of(table: pd.DataFrame, key: tuple) -> pd.DataFrame:
     """Return the rows of one cell."""
     return table[(table[CELL] == list(key)).all(axis=1)]
+
+
+def _to_the_set(angles: pd.Series, value: values.Value) -> float:
+    if value.target_set is None or not angles.notna().any():
+        return np.nan
+    return rationality.value_rationality(angles, value, scale="chance", target="set")
 
 
 def _utility_readings(
