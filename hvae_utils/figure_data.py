@@ -5,8 +5,8 @@ and returns one table that is saved as CSV beside its figure, so that a reader c
 Tables that hold several kinds of rows name the kind in the column `part`. This module must never
 import a plotting library and never estimate anything that `rationality` has not.
 
-Public names: display_names, svo_ring, slider_items, vr_radar, angle_by_value, category_shares,
-goal_effect, outcomes, published_radar.
+Public names: FLAG, display_names, svo_ring, slider_items, vr_radar, angle_by_value,
+category_shares, goal_effect, outcomes, published_radar, flagged, need, named, stack.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +22,7 @@ from hvae_utils.replies import OUTCOMES
 from hvae_utils.values import Value
 
 NO_ANGLE = "no angle"
+FLAG = " †"  # after the name of a respondent whose scores are flagged, see `flagged`
 _ENDS = {"A": "altruistic", "P": "prosocial", "I": "individualistic", "C": "competitive"}
 _LONGEST = 26  # characters of a name that fit above a panel
 _PUBLISHED_TESTS = 10  # administrations behind each point of the published chart
@@ -58,9 +59,7 @@ def svo_ring(
     respondents. "ideal": one ideal respondent a value. "random": the expected point of uniform
     random choices. "reach": corners of the area all possible mean points lie in. "origin".
     """
-    _need(
-        cells, "cells", ["model", "value", "goal_prompt", "mean_self", "mean_other", "mean_angle"]
-    )
+    need(cells, "cells", ["model", "value", "goal_prompt", "mean_self", "mean_other", "mean_angle"])
     if instrument.boundaries is None:
         raise UserError(f"instrument '{instrument.name}' has no SVO angle, so no ring")
     top, middle, low = instrument.boundaries
@@ -84,8 +83,8 @@ def svo_ring(
         columns={"mean_self": "self", "mean_other": "other", "mean_angle": "angle"}
     )
     columns = ["model", "value", "goal_prompt", "self", "other", "angle"]
-    measured = _named(measured[[*columns, "administrations", "scored"]]).assign(part="measured")
-    return _stack(pd.DataFrame(parts), measured).reindex(
+    measured = named(measured[[*columns, "administrations", "scored"]]).assign(part="measured")
+    return stack(pd.DataFrame(parts), measured).reindex(
         columns=[
             *("part", "model", "respondent", "value", "goal_prompt", "self", "other"),
             *("angle", "angle_low", "angle_high", "administrations", "scored"),
@@ -125,11 +124,11 @@ def vr_radar(cells: pd.DataFrame) -> pd.DataFrame:
     administrations, scored. Values without a target are left out; vr is NaN if nothing was scored.
     """
     columns = ["model", "value", "goal_prompt", "vr", "vr_random", "administrations", "scored"]
-    _need(cells, "cells", [*columns, "target"])
+    need(cells, "cells", [*columns, "target"])
     table = cells.loc[cells["target"].notna(), columns]
     if table.empty:
         raise UserError("cells: no assigned value has a target, so there is no value rationality")
-    return _named(table)
+    return flagged(named(table), cells)
 
 
 def angle_by_value(
@@ -147,8 +146,8 @@ def angle_by_value(
     """
     keys = ["model", "value", "goal_prompt"]
     intervals = ["angle_low", "angle_high", "bound_low", "bound_high"]
-    _need(scores, "scores", [*keys, "angle"])
-    _need(cells, "cells", [*keys, "mean_angle", *intervals, "administrations", "scored", "note"])
+    need(scores, "scores", [*keys, "angle"])
+    need(cells, "cells", [*keys, "mean_angle", *intervals, "administrations", "scored", "note"])
     assigned = set(cells["value"])
     angles, weights = _random_angles(instrument)
     context = [{"part": "random", "angle": float(angles @ weights)}]
@@ -160,10 +159,10 @@ def angle_by_value(
     single = scores.loc[scores["angle"].notna(), [*keys, "angle"]].assign(part="administration")
     cell = cells.rename(columns={"mean_angle": "angle"})
     cell = cell[[*keys, "angle", *intervals, "administrations", "scored", "note"]]
-    measured = _named(_stack(cell.assign(part="cell"), single))
+    measured = flagged(named(stack(cell.assign(part="cell"), single)), cells)
     columns = ["part", "model", "respondent", "value", "goal_prompt", "angle", *intervals]
     columns += ["administrations", "scored", "note"]
-    return _stack(pd.DataFrame(context), measured)[columns]
+    return stack(pd.DataFrame(context), measured)[columns]
 
 
 def category_shares(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
@@ -173,7 +172,7 @@ def category_shares(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFram
     model, respondent, value, category (the four, then "no angle" where an item is missing),
     count, administrations, share (0 to 1). Both goal arms are taken together.
     """
-    _need(scores, "scores", ["model", "value", "category", "angle"])
+    need(scores, "scores", ["model", "value", "category", "angle"])
     order = [*svo.CATEGORIES, NO_ANGLE]
     category = scores["category"].astype(object).where(scores["angle"].notna(), NO_ANGLE)
     keyed = scores[["model", "value"]].astype(str).assign(category=category)
@@ -183,14 +182,14 @@ def category_shares(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFram
         for name in order:
             found = {"category": name, "count": int(counts.get(name, 0))}
             rows.append({"model": model, "value": value, "administrations": len(group)} | found)
-    measured = _named(pd.DataFrame(rows)).assign(part="measured")
+    measured = named(pd.DataFrame(rows)).assign(part="measured")
     measured["share"] = measured["count"] / measured["administrations"]
     angles, weights = _random_angles(instrument)
     chance = pd.Series(weights).groupby(np.asarray(svo.category(angles))).sum()
     shares = [float(chance.get(name, 0.0)) for name in order]
     random = pd.DataFrame({"part": "random", "category": order, "share": shares})
     columns = ["part", "model", "respondent", "value", "category", "count", "administrations"]
-    table = _stack(random, measured)[[*columns, "share"]]
+    table = stack(random, measured)[[*columns, "share"]]
     return table.astype({"count": "Int64", "administrations": "Int64"})
 
 
@@ -200,8 +199,8 @@ def goal_effect(goal_effects: pd.DataFrame) -> pd.DataFrame:
     Columns: model, respondent, value, pairs, difference, low, high (degrees; 95% interval), note.
     """
     columns = ["model", "value", "pairs", "difference", "low", "high", "note"]
-    _need(goal_effects, "goal effects", columns)
-    return _named(goal_effects[columns])
+    need(goal_effects, "goal effects", columns)
+    return named(goal_effects[columns])
 
 
 def outcomes(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
@@ -210,8 +209,8 @@ def outcomes(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
     conditions: any table with condition_id and model. Columns: model, respondent, outcome,
     items, asked, share (0 to 1).
     """
-    _need(responses, "responses", ["condition_id", "outcome"])
-    _need(conditions, "conditions", ["condition_id", "model"])
+    need(responses, "responses", ["condition_id", "outcome"])
+    need(conditions, "conditions", ["condition_id", "model"])
     models = conditions.drop_duplicates("condition_id").set_index("condition_id")["model"]
     model = responses["condition_id"].map(models)
     if model.isna().any():
@@ -228,7 +227,7 @@ def outcomes(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
         for outcome in OUTCOMES:
             found = {"outcome": outcome, "items": int(counts.get(outcome, 0))}
             rows.append({"model": name} | found | {"asked": int(counts.sum())})
-    table = _named(pd.DataFrame(rows))
+    table = named(pd.DataFrame(rows))
     return table.assign(share=table["items"] / table["asked"])
 
 
@@ -239,15 +238,30 @@ def published_radar(published: pd.DataFrame) -> pd.DataFrame:
     counts and with reading_error (degrees).
     """
     columns = ["model", "value", "goal_prompt", "vr", "reading_error"]
-    _need(published, "published radar", columns)
+    need(published, "published radar", columns)
     baselines = {
         value: rationality.random_baseline(value, _PUBLISHED_TESTS)
         for value in published["value"].unique()
     }
-    return _named(published[columns].assign(vr_random=published["value"].map(baselines)))
+    return named(published[columns].assign(vr_random=published["value"].map(baselines)))
 
 
-def _need(table: pd.DataFrame, name: str, columns: Iterable[str]) -> None:
+def flagged(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with FLAG after the names of models of which most scores are flagged.
+
+    cells: with the column `flag` of readings.with_readings; without it nobody is flagged.
+    """
+    if "flag" not in cells:
+        return table
+    told = cells[cells["target"].notna()]
+    doubtful = told["flag"].fillna("").ne("").groupby(told["model"]).mean() > 0.5
+    marked = table["model"].isin(doubtful.index[doubtful])
+    names = table["respondent"].where(~marked, table["respondent"] + FLAG)
+    return table.assign(respondent=names)
+
+
+def need(table: pd.DataFrame, name: str, columns: Iterable[str]) -> None:
+    """Raise UserError unless the table has these columns and a row."""
     for column in columns:
         if column not in table:
             raise UserError(f"{name}: the column '{column}' is missing")
@@ -255,7 +269,7 @@ def _need(table: pd.DataFrame, name: str, columns: Iterable[str]) -> None:
         raise UserError(f"{name}: the table is empty, so there is nothing to draw")
 
 
-def _named(table: pd.DataFrame) -> pd.DataFrame:
+def named(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with the display name after the model's full name, rows numbered anew."""
     table = table.reset_index(drop=True)
     names = table["model"].map(display_names(table["model"]))
@@ -275,7 +289,7 @@ def _fit(name: str) -> str:
     return f"{name[: keep - keep // 2]}…{name[-(keep // 2) :]}"
 
 
-def _stack(*tables: pd.DataFrame) -> pd.DataFrame:
+def stack(*tables: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the tables under one another, columns that one lacks empty."""
     columns = list(dict.fromkeys(column for table in tables for column in table))
     rows = [row for table in tables for row in table.to_dict("records")]

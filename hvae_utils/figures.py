@@ -74,7 +74,8 @@ def angle_by_value(table: pd.DataFrame) -> Figure:
             axes.set_yticks(-np.arange(len(values)), values)
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
-        figure.supxlabel("SVO angle, degrees", fontsize=8)
+        note = style.flag_note(respondents)
+        figure.supxlabel("SVO angle, degrees" + note, fontsize=8)
         figure.legend(handles=_angle_legend(), loc="outside upper center", ncols=3)
         return style.arranged(figure)
 

@@ -103,7 +103,7 @@ class _Group:
         what = "Eight published models" if self.source == "published" else "Respondents of this run"
         if self.source == "published" and len(self.names) != 8:
             what = "Published models"
-        axes.set_title(f"{what}, {goal}")
+        axes.set_title(f"{what}, {goal}{style.flag_note(self.names.values())}")
         axes.set_axis_off()
         axes.set_xlim(0, self.columns)
         axes.set_ylim(-self.lines + 0.5, 0.5)

@@ -54,7 +54,8 @@ def _radars(table: pd.DataFrame, what: str) -> Figure:
         label = (
             f"value rationality in degrees: rim {FULL:g} = ideal, dark circle 0, centre {centre:g}"
         )
-        figure.supxlabel(label.replace("-", "−"), fontsize=8)
+        note = style.flag_note(respondents)
+        figure.supxlabel(label.replace("-", "−") + note, fontsize=8)
         figure.legend(handles=_legend(), loc="outside upper center", ncols=3)
         return style.arranged(figure)
 

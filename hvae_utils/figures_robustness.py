@@ -63,7 +63,7 @@ def letter_choice(table: pd.DataFrame) -> Figure:
             "position as shown, 1 = first (debiased: option in the instrument's own order)",
             fontsize=8,
         )
-        figure.supylabel("share of the answers", fontsize=8)
+        figure.supylabel("mean probability", fontsize=8)
         handles = [
             Patch(label="as shown", **_SHOWN),
             Line2D([], [], label="debiased", **_DEBIASED),
@@ -90,6 +90,48 @@ def _letters(axes: Axes, rows: pd.DataFrame) -> None:
         else:
             axes.plot(shares.index, shares, gid=stage, clip_on=False, **_DEBIASED)
     axes.axhline(1 / 9, gid="uniform", **_RANDOM | {"zorder": 3})
+
+
+def position_bias(table: pd.DataFrame) -> Figure:
+    """Draw `robustness_data.position_bias`: one panel a respondent, nats added by each position."""
+    if table.empty:
+        raise UserError("the position bias: the table is empty, so there is nothing to draw")
+    respondents = list(dict.fromkeys(table["respondent"]))
+    sets = list(dict.fromkeys(table["labels"]))
+    highest = max(np.nanmax(np.abs(table["bias"].to_numpy(float)), initial=0.0), 1.0)
+    with style.context():
+        columns = min(3, len(respondents))
+        rows = -(-len(respondents) // columns)
+        figure = style.new_figure(1.0 + 1.25 * rows)
+        every = style.panels(figure, len(respondents), columns)
+        style.name_panels(every, respondents, columns)
+        for axes, respondent in zip(every, respondents, strict=True):
+            _biases(axes, table[table["respondent"] == respondent], sets)
+            axes.set_xlim(0.4, 9.6)
+            axes.set_ylim(-1.15 * highest, 1.15 * highest)
+            axes.set_xticks(range(1, 10))
+        figure.supxlabel("position as shown, 1 = first", fontsize=8)
+        figure.supylabel("estimated bias, nats", fontsize=8)
+        handles = [
+            Line2D([], [], label=f"labels {name}", **_BIAS | {"marker": mark})
+            for name, mark in zip(sets, _MARKS, strict=False)
+        ]
+        handles.append(Line2D([], [], label="no bias", **_RANDOM))
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        return style.arranged(figure)
+
+
+_BIAS = {"color": "#0072B2", "ms": 4, "lw": 1.2, "zorder": 4}
+_MARKS = ("o", "s", "^")  # of the label sets
+
+
+def _biases(axes: Axes, rows: pd.DataFrame, sets: list[str]) -> None:
+    axes.axhline(0, gid="no bias", **_RANDOM)
+    if rows["bias"].isna().all():
+        axes.text(0.98, 0.93, "not estimable", transform=axes.transAxes, ha="right", va="top")
+    for name, mark in zip(sets, _MARKS, strict=False):
+        own = rows[rows["labels"] == name]
+        axes.plot(own["position"], own["bias"], gid=name, marker=mark, **_BIAS)
 
 
 def angle_distributions(table: pd.DataFrame) -> Figure:

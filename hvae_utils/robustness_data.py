@@ -16,7 +16,7 @@ import pandas as pd
 from hvae_utils import chance, instruments, rationality, svo
 from hvae_utils import recovery as simulated
 from hvae_utils.errors import UserError
-from hvae_utils.figure_data import _named, _need, _stack
+from hvae_utils.figure_data import flagged, named, need, stack
 from hvae_utils.instruments import Instrument
 from hvae_utils.values import Value
 
@@ -41,7 +41,7 @@ def raw_and_chance(
     random respondents can expect), chance with chance_low and chance_high (0 is random, 1 ideal);
     NaN where nothing was scored. "mean": over the published models.
     """
-    _need(published, "published radar", ["model", "value", "goal_prompt", "vr"])
+    need(published, "published radar", ["model", "value", "goal_prompt", "vr"])
     mine = published[published["goal_prompt"].astype(bool) == goal_prompt]
     if mine.empty:
         raise UserError(f"published radar: no row with goal_prompt {goal_prompt}")
@@ -55,7 +55,7 @@ def raw_and_chance(
     parts = [_numbered(mine, "published"), means]
     if cells is not None:
         columns = ["model", "value", "goal_prompt", "target", "vr", "vr_random", "vr_chance"]
-        _need(cells, "cells", columns)
+        need(cells, "cells", columns)
         told = cells[cells["target"].notna()]
         if told.empty:
             raise UserError(
@@ -64,10 +64,10 @@ def raw_and_chance(
         arms = told["goal_prompt"].astype(bool)
         if (arms == goal_prompt).any():
             told = told[arms == goal_prompt]
-        parts.append(_numbered(told, "run"))
+        parts.append(flagged(_numbered(told, "run"), cells))
     renamed = {f"vr{end}": f"raw{end}" for end in ("", "_low", "_high", "_random")}
     renamed |= {f"vr_chance{end}": f"chance{end}" for end in ("", "_low", "_high")}
-    table = _stack(*parts).rename(columns=renamed)
+    table = stack(*parts).rename(columns=renamed)
     columns = ["part", "source", "number", "model", "respondent", "value", "goal_prompt"]
     return table.reindex(columns=[*columns, *renamed.values()]).astype({"number": "Int64"})
 
@@ -79,11 +79,21 @@ def letter_choice(letters: pd.DataFrame) -> pd.DataFrame:
     not estimable). Columns: the same with the respondent's display name.
     """
     columns = ["model", "stage", "position", "share"]
-    _need(letters, "letters", columns)
+    need(letters, "letters", columns)
     strange = set(letters["stage"]) - {"as shown", "debiased"}
     if strange:
         raise UserError(f"letters: the stage '{min(strange)}' is neither 'as shown' nor 'debiased'")
-    return _named(letters[columns])
+    return named(letters[columns])
+
+
+def position_bias(bias: pd.DataFrame) -> pd.DataFrame:
+    """Return the estimated bias of each position with the respondent's display name.
+
+    bias: as `orders.position_bias`: model, labels, assumes, position (1 to 9), bias (nats).
+    """
+    columns = ["model", "labels", "assumes", "position", "bias"]
+    need(bias, "position bias", columns)
+    return named(bias[columns])
 
 
 def lapse_curves(values: Mapping[str, Value], rates: Iterable[float] = _RATES) -> pd.DataFrame:
@@ -114,7 +124,7 @@ def lapse_curves(values: Mapping[str, Value], rates: Iterable[float] = _RATES) -
         curve[["angle_low", "angle_high"]] = bands
         parts.append(curve)
     columns = ["part", "value", "rate", "angle", "angle_low", "angle_high", "own", "vr"]
-    return _stack(*parts)[columns]
+    return stack(*parts)[columns]
 
 
 def angle_distributions(
@@ -133,8 +143,8 @@ def angle_distributions(
     one row with NaN. "random": the same of uniform random choices. "target": low and high are the
     angles of ideal respondents.
     """
-    _need(conditions, "conditions", ["condition_id", "model", "value"])
-    _need(responses, "responses", ["condition_id", "item", *_PROBABILITIES])
+    need(conditions, "conditions", ["condition_id", "model", "value"])
+    need(responses, "responses", ["condition_id", "item", *_PROBABILITIES])
     tables = _tables(responses, instrument)
     asked = conditions[conditions["condition_id"].isin(set(responses["condition_id"]))]
     if asked.empty:
@@ -149,7 +159,7 @@ def angle_distributions(
             found = [tables[key] for key in mine["condition_id"] if key in tables]
             key = {"model": model, "value": value, "administrations": len(found)}
             rows += [key | one for one in _binned(found, instrument)]
-    measured = _named(pd.DataFrame(rows)).assign(part="measured")
+    measured = named(pd.DataFrame(rows)).assign(part="measured")
     uniform = np.full(instrument.payoffs.shape[:2], 1 / instrument.payoffs.shape[1])
     context = [{"part": "random"} | one for one in _binned([uniform], instrument)]
     for value in values.values():
@@ -157,7 +167,7 @@ def angle_distributions(
             low, high = value.target_set
             context.append({"part": "target", "value": value.name, "low": low, "high": high})
     columns = ["part", "model", "respondent", "value", "low", "high", "share", "administrations"]
-    return _stack(pd.DataFrame(context), measured)[columns].astype({"administrations": "Int64"})
+    return stack(pd.DataFrame(context), measured)[columns].astype({"administrations": "Int64"})
 
 
 def recovery(
@@ -179,7 +189,7 @@ def recovery(
         "cyclic_probability": "probability",
         "cyclic_logit": "logit",
     }
-    _need(study, "recovery study", [*truth, *stages])
+    need(study, "recovery study", [*truth, *stages])
     mine = study[np.isclose(study["sharpness"], sharpness)]
     mine = mine[(mine["position_bias"] == 0) | (mine["label_bias"] == 0)]
     if mine.empty:
@@ -196,7 +206,7 @@ def recovery(
         steps = simulated.steps(low=mine["utility_angle"].min(), high=mine["utility_angle"].max())
     steps = steps[["low", "high", "angle"]].rename(columns={"angle": "measured"})
     columns = ["part", *truth, "stage", "low", "high", "measured"]
-    return _stack(steps.assign(part="step"), told)[columns]
+    return stack(steps.assign(part="step"), told)[columns]
 
 
 def factor_effects(effects: pd.DataFrame, measure: str = "raw value rationality") -> pd.DataFrame:
@@ -208,8 +218,8 @@ def factor_effects(effects: pd.DataFrame, measure: str = "raw value rationality"
     """
     columns = ["model", "factor", "level", "reference", "scope", "pairs", "clusters"]
     columns += ["difference", "low", "high", "dz", "eta_squared", "note"]
-    _need(effects, "factor effects", columns)
-    return _named(effects[columns]).assign(measure=measure)
+    need(effects, "factor effects", columns)
+    return named(effects[columns]).assign(measure=measure)
 
 
 def people_and_models(
@@ -226,9 +236,9 @@ def people_and_models(
     above. "ideal": value, angle (target), low and high (angles of ideal respondents). "measured":
     model, respondent, value, goal_prompt, angle (mean), low and high (95% interval).
     """
-    _need(histogram, "people's histogram", ["sample", "low", "high", "count", "share"])
+    need(histogram, "people's histogram", ["sample", "low", "high", "count", "share"])
     keys = ["model", "value", "goal_prompt"]
-    _need(cells, "cells", [*keys, "mean_angle", "angle_low", "angle_high"])
+    need(cells, "cells", [*keys, "mean_angle", "angle_low", "angle_high"])
     uniform = svo.angle_distribution(chance.uniform(), instrument)
     bins = histogram[["low", "high"]].drop_duplicates().sort_values("low")
     edges = np.append(bins["low"], bins["high"].iloc[-1])
@@ -239,13 +249,13 @@ def people_and_models(
         if (ends := value.target_set) is not None
     ]
     renamed = {"mean_angle": "angle", "angle_low": "low", "angle_high": "high"}
-    table = _stack(
+    table = stack(
         histogram.assign(part="people"),
         bins.assign(part="random", share=share),
         pd.DataFrame([{"part": "random mean", "angle": uniform.mean}]),
         _boundaries(instrument),
         pd.DataFrame(ideal).assign(part="ideal"),
-        _named(cells[[*keys, *renamed]]).rename(columns=renamed).assign(part="measured"),
+        named(cells[[*keys, *renamed]]).rename(columns=renamed).assign(part="measured"),
     )
     columns = ["part", "sample", "model", "respondent", "value", "goal_prompt"]
     return table[[*columns, "low", "high", "count", "share", "angle"]].astype({"count": "Int64"})
@@ -254,7 +264,7 @@ def people_and_models(
 def _numbered(table: pd.DataFrame, source: str) -> pd.DataFrame:
     models = list(dict.fromkeys(table["model"]))
     numbers = table["model"].map({model: k for k, model in enumerate(models, start=1)})
-    return _named(table.assign(part="model", source=source, number=numbers))
+    return named(table.assign(part="model", source=source, number=numbers))
 
 
 def _slider() -> Instrument:

@@ -5,7 +5,8 @@ text and hashes in the folder's index.json. This module must never compute a num
 and never touch pyplot's list of open figures except to take a saved one off it.
 
 Public names: WIDTH, DPI, INK, MUTED, FAINT, RANDOM, GOAL, NO_GOAL_LINE, Look, value_look,
-outcome_look, context, new_figure, arranged, panels, name_panels, save, SavedFigure, gallery.
+outcome_look, context, new_figure, arranged, flag_note, panels, name_panels, save, SavedFigure,
+gallery.
 """
 
 import base64
@@ -16,7 +17,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,14 @@ def arranged(figure: Figure) -> Figure:
         figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
+
+
+def flag_note(names: Iterable[str]) -> str:
+    """Return what the dagger means, for a figure's lowest label, or '' if no name carries one."""
+    note = (
+        "\n† flagged: few choices, short vectors, intransitive, order matters or low covered mass"
+    )
+    return note if any(name.endswith("†") for name in names) else ""
 
 
 def panels(figure: Figure, count: int, columns: int, **options: Any) -> list[Axes]:

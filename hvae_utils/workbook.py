@@ -61,7 +61,7 @@ STEPS = (
             *("conditions.parquet", "responses.parquet"),
             *("scores.parquet", "value_rationality.csv"),
         ),
-        writes=("records.jsonl", "debiased.csv", "probes.csv", "figures/"),
+        writes=("records.jsonl", "debiased.csv", "probes.csv", "motives.csv", "figures/"),
         parameters=(*RUN, "probe_values", "isomorphs"),
         adds_to=("figures/",),
     ),

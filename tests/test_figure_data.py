@@ -235,3 +235,17 @@ def test_no_table_handed_in_is_changed(tables):
     figure_data.goal_effect(tables.goal_effects)
     for name, table in before.items():
         pd.testing.assert_frame_equal(table, getattr(tables, name))
+
+
+def test_a_respondent_whose_scores_are_mostly_flagged_carries_a_dagger_and_no_other():
+    columns = {"goal_prompt": False, "vr": 1.0, "vr_random": 1.0, "administrations": 1, "scored": 1}
+    cells = pd.DataFrame(
+        {
+            "model": ["a", "a", "b", "b", "b"],
+            "value": ["altruistic", "prosocial", "altruistic", "prosocial", "none"],
+            "target": [61.39, 45.0, 61.39, 45.0, np.nan],
+            "flag": ["short vectors", "order matters", "", np.nan, "short vectors"],
+        }
+    ).assign(**columns)
+    table = figure_data.vr_radar(cells)
+    assert table.groupby("model").respondent.first().to_dict() == {"a": "a †", "b": "b"}

@@ -134,7 +134,7 @@ def test_links_lead_to_files_that_exist(path):
 def test_every_figure_has_caption_and_alternative_text():
     code = [cell.source for path in NOTEBOOKS for cell in cells(path, "code")]
     drawn = [source for source in code if "style.save(" in source]
-    assert len(drawn) == 8 + 7
+    assert len(drawn) == 8 + 8
     for source in drawn:
         assert 'caption = """' in source
         assert 'alt = """' in source

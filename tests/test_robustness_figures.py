@@ -386,3 +386,18 @@ def test_mistakes_in_the_inputs_are_named():
     rows = responses.assign(condition_id="elsewhere")
     with pytest.raises(UserError, match="none of them belongs to a condition"):
         robustness_data.angle_distributions(conditions, rows, SLIDER, KNOWN)
+
+
+def test_the_position_bias_is_drawn_where_it_is_and_named_where_it_is_not():
+    positions = list(range(1, 10))
+    known = pd.DataFrame(
+        {"model": "reference/a", "position": positions, "bias": [2.0] + [-0.25] * 8}
+    )
+    unknown = pd.DataFrame({"model": "reference/b", "position": positions, "bias": np.nan})
+    table = pd.concat([known, unknown]).assign(labels="A-I", assumes="nothing")
+    drawn = figures_robustness.position_bias(robustness_data.position_bias(table))
+    first, second = drawn.axes
+    (line,) = [line for line in first.lines if line.get_gid() == "A-I"]
+    assert line.get_ydata().tolist() == known.bias.tolist()
+    assert [text.get_text() for text in second.texts] == ["not estimable"]
+    assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("a", "b")
