@@ -80,6 +80,14 @@ def test_in_the_five_scenarios_at_least_93_of_100_studies_cover(size):
     assert found["width"].max() < 0.7 * RANGE, found
 
 
+@pytest.mark.parametrize("size", coverage.JUDGED)
+def test_paired_differences_are_covered_at_every_number_of_clusters(size):
+    found = coverage.simulate_pairs(studies=600, sizes=[size]).set_index("scenario")
+    assert (found["covering"] >= coverage.DEMANDED).all()
+    assert found.loc["all clusters agree, no effect", "zero"] == 1  # t has no width there
+    assert found.loc["all clusters agree but for 2% lapses", "t"] < 0.85
+
+
 def test_for_an_altruist_with_lapses_t_covers_as_seldom_as_the_notes_say():
     methods = {"t": coverage.METHODS["t"]}
     found = coverage.simulate(2000, (5, 10, 30), methods, ["altruist, 5% lapses"])
@@ -306,6 +314,9 @@ def test_a_table_that_cannot_be_paired_is_refused():
 
 def test_the_documented_tables_have_the_places_that_the_benchmark_fills():
     text = coverage.DOCUMENT.read_text(encoding="utf-8")
-    for name in ("provenance", "methods", "five", "guards", "recommendation", "formula"):
+    for name in (
+        *("provenance", "methods", "five", "guards", "recommendation", "formula"),
+        *("pairs", "lapses"),
+    ):
         assert text.count(f"<!-- {name} -->\n") == text.count(f"<!-- /{name} -->") == 1
     assert coverage.recommendation_table() in text

@@ -151,7 +151,7 @@ def test_the_interval_covers_every_rate_and_always_has_width(name, administratio
         found.append(lapse.lapse_rate(choices, name, SLIDER))
     low, high = np.array([(one.low, one.high) for one in found]).T
     rates = np.array([one.rate for one in found])
-    assert ((low <= rates) & (rates <= high) & (high - low > 0.02)).all()
+    assert ((low <= rates) & (rates <= high) & (high - low > 0.002)).all()
     for rate in (0, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9, 1):
         chances = stats.binom.pmf(np.arange(items + 1), items, rate * 8 / 9)
         assert chances[(low <= rate) & (rate <= high)].sum() >= 0.95
