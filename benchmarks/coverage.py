@@ -1,10 +1,13 @@
-"""How often intervals for a mean SVO angle contain the truth, and how wide they are.
+"""How often intervals contain the truth, and how wide they are.
+
+Of a mean SVO angle, of a paired difference in value rationality, and of a lapse rate.
 
     python -m benchmarks.coverage           print the tables
     python -m benchmarks.coverage --write   also write them into docs/intervals.md
 
 Respondents are defined by their response probabilities on the six primary items, so the true mean
 angle is exact; a study is K administrations, one a cluster. Every number follows from the seed.
+The coverage of a lapse rate is enumerated, not simulated.
 """
 
 import argparse
@@ -17,8 +20,9 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
+from scipy.stats import binom
 
-from hvae_utils import chance, instruments, intervals, paths, svo, values
+from hvae_utils import chance, instruments, intervals, lapse, paths, svo, values
 
 SIZES = (3, 5, 10, 15, 30)
 JUDGED = (5, 10, 30)
@@ -94,6 +98,108 @@ def draw(angles, weights, shape, rng):
     up_to = np.cumsum(weights)
     at = np.searchsorted(up_to / up_to[-1], rng.random(shape), side="right")
     return angles[np.minimum(at, len(angles) - 1)]
+
+
+# Paired differences: the same administration asked in two ways
+
+
+def pairs():
+    """Name -> (value, respondent asked one way, respondent asked the other way)."""
+    told = scenarios()
+    first, rare = told["always the first option"], told["altruist / individualist 97:3"]
+    steady, often = told["altruist, 2% lapses"], told["altruist, 20% lapses"]
+    return {
+        "no effect, altruist corner, 2% lapses": ("altruistic", steady, steady),
+        "no effect, altruist corner, 5% lapses": ("altruistic", told[FIVE[2]], told[FIVE[2]]),
+        "no effect, competitor corner, 5% lapses": (
+            *("competitive", told["competitor, 5% lapses"], told["competitor, 5% lapses"]),
+        ),
+        "no effect, prosocial, soft choices": ("prosocial", told[FIVE[0]], told[FIVE[0]]),
+        "no effect, now and then of another mind (3%)": ("altruistic", rare, rare),
+        "lapses rarer, 20% to 2%": ("altruistic", steady, often),
+        "from half to all altruistic": ("altruistic", told[FIVE[2]], told[FIVE[4]]),
+        "from random to prosocial": ("prosocial", told[FIVE[0]], told["uniform random"]),
+        "from individualistic to altruistic": ("altruistic", told[FIVE[2]], told[FIVE[1]]),
+        "all clusters agree, no effect": ("prosocial", first, first),
+        "all clusters agree but for 2% lapses": ("altruistic", steady, first),
+    }
+
+
+def simulate_pairs(studies=STUDIES, sizes=JUDGED):
+    """One row a scenario x K: coverage of t and of covering, width (degrees), zero (t's share)."""
+    rows = []
+    for number, (name, (value, *sides)) in enumerate(pairs().items()):
+        target = values.get(value).target
+        reach = chance.greatest_distance(target)
+        expected = [weights @ np.abs(angles - target) for angles, weights, _ in sides]
+        true = round(expected[1] - expected[0], 9)  # rounded: no effect is 0 and not -1e-15
+        for size in sizes:
+            rng = np.random.default_rng([SEED, 1000 + number, size])
+            drawn = [draw(angles, weights, (studies, size), rng) for angles, weights, _ in sides]
+            samples = np.abs(drawn[1] - target) - np.abs(drawn[0] - target)
+            limits = (
+                intervals.t_limits(samples, LEVEL),
+                intervals.covering_limits(samples, LEVEL, -reach, reach),
+            )
+            hits = [((low <= true + 1e-8) & (true - 1e-8 <= high)).mean() for low, high in limits]
+            widths = [high - low for low, high in limits]
+            rows.append((name, size, true, *hits, widths[1].mean(), (widths[0] < 1e-9).mean()))
+    columns = ["scenario", "K", "difference", "t", "covering", "width", "zero"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def pairs_table(found):
+    lines = [["scenario", "difference", *(f"K = {size}: t, covering (width)" for size in JUDGED)]]
+    for name, rows in found.groupby("scenario", sort=False):
+        shown = [
+            f"{told_coverage(row.t, row.zero)}, {told_coverage(row.covering)} ({row.width:.1f})"
+            for row in rows.itertuples()
+        ]
+        lines.append([name, f"{rows['difference'].iloc[0]:.1f}", *shown])
+    return markdown(lines)
+
+
+# Lapse rates: every number of misses
+
+
+RATES, ADMINISTRATIONS = (0, 0.02, 0.05, 0.1, 0.2, 0.5), (1, 5, 10, 30)
+
+
+def lapse_coverage(informative, rates=RATES, administrations=ADMINISTRATIONS):
+    """One row a number of administrations x rate: coverage and mean width, both enumerated.
+
+    informative: items of six on which the value has a single best option; it ties the others.
+    """
+    value = {5: "prosocial", 6: "altruistic"}[informative]
+    instrument = instruments.load("svo-slider")
+    ideal, tied = svo.ideal_choices(value, instrument), 6 - informative
+    order = np.argsort(values.get(value).ideal_options(instrument.payoffs, 1).sum(axis=1))
+    rows = []
+    for count in administrations:
+        items, found = informative * count, []
+        places = [(row, item) for row in range(count) for item in order[: 6 - tied]]
+        for misses in range(items + 1):
+            choices = np.tile(ideal, (count, 1))
+            for place in places[:misses]:
+                choices[place] = (choices[place] + 1) % instrument.payoffs.shape[1]
+            one = lapse.lapse_rate(choices, value, instrument, LEVEL)
+            found.append((one.low, one.high))
+        low, high = np.array(found).T
+        for rate in rates:
+            shares = binom.pmf(np.arange(items + 1), items, rate * 8 / 9)
+            hit = (low <= rate) & (rate <= high)
+            rows.append((count, rate, shares @ hit, shares @ (high - low)))
+    return pd.DataFrame(rows, columns=["administrations", "rate", "coverage", "width"])
+
+
+def lapse_table():
+    lines = [["values", "administrations", *(f"e = {rate:g}" for rate in RATES)]]
+    kinds = {6: "altruistic, competitive", 5: "prosocial, individualistic"}
+    for informative, kind in kinds.items():
+        for count, rows in lapse_coverage(informative).groupby("administrations"):
+            shown = [f"{told_coverage(r.coverage)} ({r.width:.2f})" for r in rows.itertuples()]
+            lines.append([kind, str(count), *shown])
+    return markdown(lines)
 
 
 # Methods: samples (studies, K) -> lower limits, upper limits
@@ -324,6 +430,8 @@ def main():
         "guards": guard_table(found),
         "recommendation": recommendation_table(),
         "formula": formula_table(found),
+        "pairs": pairs_table(simulate_pairs(options.studies)),
+        "lapses": lapse_table(),
         "provenance": provenance(options.studies, time.perf_counter() - begun),
     }
     print("\n\n".join(tables.values()))

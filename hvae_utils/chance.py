@@ -6,8 +6,8 @@ of the six primary items (`svo.angle_distribution`), then convolution. Distances
 a point or to the nearest point of a set. This module must never draw a random number and must
 never know a value by name.
 
-Public names: intervals, distance, reachable, checked_target, random_distance, random_share,
-uniform, expected_distance.
+Public names: intervals, distance, reachable, greatest_distance, checked_target, random_distance,
+random_share, uniform, expected_distance.
 """
 
 from functools import lru_cache
@@ -56,6 +56,15 @@ def reachable() -> tuple[float, float]:
     """Return the least and the greatest angle (degrees) that any profile of choices has."""
     angles = _random_angles().angles
     return float(angles[0]), float(angles[-1])
+
+
+def greatest_distance(target: ArrayLike) -> float:
+    """Return how far (degrees) any profile of choices can end up from the target.
+
+    Two scores that each are a constant less a distance differ by at most this, either way.
+    Errors: as `intervals`.
+    """
+    return float(distance(reachable(), target).max())
 
 
 def checked_target(target: ArrayLike) -> tuple[tuple[float, float], ...]:

@@ -1,5 +1,7 @@
 """Goal-behaviour coherence: does a model's own goal say what its choices do?
 
+The weight on the other's payoff that the goal states stands against the one that the choices reveal
+(`revealed`), both as a utility angle t in degrees, u = cos t * self + sin t * other.
 A goal is read by a fixed, documented rubric, `data/goal_rubric.toml`, in which patterns say whose
 payoff counts. A goal that says two things is "mixed", one that says nothing the rubric knows is
 "unclear": this module must never guess, and never ask a model. Only English is read.
@@ -8,7 +10,6 @@ Public names: MIXED, UNCLEAR, Stated, stated, coherence, Rubric, read_rubric.
 """
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +18,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hvae_utils import paths, values
+from hvae_utils import instruments, paths, revealed, toml_file, values
 from hvae_utils.errors import UserError, unknown
 
 MIXED, UNCLEAR = "mixed", "unclear"
 _RULE_KEYS = ("name", "why", "neutral", "self", "other", "against", "patterns")
+_ASKED = ("model", "value", "goal_prompt", "goal", "instrument")
+_MEASURED = ("angle", "category", "mean_self", "mean_other")
+_REVEALED = ("revealed_weight", "revealed_low", "revealed_high")
 _TABLES = ("source", "spelled", "denied", "named", "words", "rule")
 _TAKEN = "\ue000"  # stands where a rule has read, so that no other reads it again
 _LONGEST = 4000  # characters; a longer goal is no sentence, and unclear
@@ -106,22 +110,30 @@ def stated(goal: str, rubric: Rubric | None = None) -> Stated:
 def coherence(conditions: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Return how well goals agree with the assigned value and with choices, a row a model x value.
 
-    conditions: condition_id, model, value, goal_prompt, goal (text or missing); rows without the
-        goal prompt are left out. scores: condition_id, angle (degrees), category.
+    conditions: condition_id, model, value, goal_prompt, goal (text or missing), instrument; rows
+        without the goal prompt are left out. scores: condition_id, angle (degrees), category,
+        mean_self, mean_other (coins).
     Columns: model, value; goals (administrations with a goal of the model's own); different (texts
     among them); readable (goals that state one value); named (readable by the value's word alone:
     a goal that repeats the word it was given agrees with the assignment and explains nothing);
     stated_<value> for each value that can be stated, stated_mixed, stated_unclear (counts that sum
     to goals); agree_assigned (share of the readable that state the assigned value, NaN for
     `none`); compared (readable and scored); agree_measured (share of these whose category is the
-    stated value); distance (degrees, their mean |stated angle - measured angle|); note (why
-    something is NaN, what was left out).
+    stated value); distance (degrees, their mean |stated angle - measured angle|). Of the compared
+    also, as means in degrees of utility angle: stated_weight (the weights that the rubric reads:
+    90 other, 45 both, 0 own, -45 ahead); revealed_low, revealed_high (the ends of what the choices
+    are consistent with, or regret least: on six items often tens of degrees apart) and
+    revealed_weight (their middle); weight_difference (from the stated weight to the nearest angle
+    that the choices allow: 0 where they allow it, below 0 where they give the other less weight
+    than was said); revealed_regret (coins of utility an item that even the revealed angles regret:
+    0 for choices of one mind; the more, the less a weight says). note (why something is NaN, what
+    was left out).
     Order: models as they appear, values as in `values.names()`.
     Errors: UserError for a missing column, an unknown value, or scores without the conditions.
     """
     for table, columns, name in (
-        (conditions, ("condition_id", "model", "value", "goal_prompt", "goal"), "conditions"),
-        (scores, ("condition_id", "angle", "category"), "scores"),
+        (conditions, ("condition_id", *_ASKED), "conditions"),
+        (scores, ("condition_id", *_MEASURED), "scores"),
     ):
         for column in columns:
             if column not in table:
@@ -131,8 +143,8 @@ def coherence(conditions: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     asked = conditions[conditions["goal_prompt"].astype(bool)]
     if absent := set(asked["condition_id"]) - set(scores["condition_id"]):
         raise UserError(f"scores: {len(absent)} conditions are missing: not of the same run")
-    columns = ["condition_id", "model", "value", "goal"]
-    merged = asked[columns].merge(scores[["condition_id", "angle", "category"]], validate="1:1")
+    own, measured = (asked[["condition_id", *_ASKED]], scores[["condition_id", *_MEASURED]])
+    merged = _with_revealed(own.merge(measured, validate="1:1"))
     rows = []
     for model in merged["model"].unique():
         own = merged[merged["model"] == model]
@@ -144,7 +156,19 @@ def coherence(conditions: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 def _columns() -> list[str]:
     counts = [f"stated_{name}" for name in (*_statable(), MIXED, UNCLEAR)]
     head = ["model", "value", "goals", "different", "readable", "named", *counts]
-    return [*head, "agree_assigned", "compared", "agree_measured", "distance", "note"]
+    weights = ["stated_weight", *_REVEALED, "weight_difference", "revealed_regret"]
+    return [*head, "agree_assigned", "compared", "agree_measured", "distance", *weights, "note"]
+
+
+def _with_revealed(merged: pd.DataFrame) -> pd.DataFrame:
+    """Return the administrations with the utility angles that their choices reveal."""
+    found = [
+        revealed.utility_angles(group[["mean_self", "mean_other"]], instruments.load(str(name)))
+        .set_axis(group.index)
+        .add_prefix("revealed_")
+        for name, group in merged.groupby("instrument", sort=False)
+    ]
+    return merged.join(pd.concat(found)) if found else merged
 
 
 def _statable() -> list[str]:
@@ -160,6 +184,7 @@ def _row(model: str, value: str, group: pd.DataFrame) -> dict[str, object]:
     compared = readable & own["angle"].notna().to_numpy(bool)
     gaps = np.abs(np.array([one.angle for one in found], float) - own["angle"].to_numpy(float))
     same = names == own["category"].to_numpy(object)
+    weights = _weights([one.weights for one in found], own, compared)
     assigned = readable.any() and value in _statable()
     notes = []
     if len(own) < len(group):
@@ -168,6 +193,9 @@ def _row(model: str, value: str, group: pd.DataFrame) -> dict[str, object]:
         notes.append("no goal states one value that the rubric can read")
     elif readable.any() and not compared.any():
         notes.append("not estimable: no readable goal has scored choices")
+    elif compared.sum() < readable.sum():
+        lacking = f"{readable.sum() - compared.sum()} of {readable.sum()}"
+        notes.append(f"{lacking} readable goals stand beside choices with an item missing")
     return {
         "model": model,
         "value": value,
@@ -180,7 +208,28 @@ def _row(model: str, value: str, group: pd.DataFrame) -> dict[str, object]:
         "compared": int(compared.sum()),
         "agree_measured": float(same[compared].mean()) if compared.any() else np.nan,
         "distance": float(gaps[compared].mean()) if compared.any() else np.nan,
+        **weights,
         "note": "; ".join(notes),
+    }
+
+
+def _weights(
+    stated_weights: list[tuple[float, float] | None], own: pd.DataFrame, compared: np.ndarray
+) -> dict[str, float]:
+    """Return stated and revealed weights, degrees, as means over the compared administrations."""
+    if not compared.any():
+        return {}
+    pairs = [pair for pair, used in zip(stated_weights, compared, strict=True) if used]
+    said = np.degrees([np.arctan2(other, mine) for mine, other in pairs])
+    revealing = own.loc[compared, ["revealed_low", "revealed_high", "revealed_regret"]]
+    low, high, regret = revealing.to_numpy(float).T
+    return {
+        "stated_weight": said.mean(),
+        "revealed_weight": (low + high).mean() / 2,
+        "revealed_low": low.mean(),
+        "revealed_high": high.mean(),
+        "weight_difference": (np.clip(said, low, high) - said).mean(),
+        "revealed_regret": regret.mean(),
     }
 
 
@@ -222,13 +271,7 @@ def _own_rubric(path: Path) -> Rubric:
 
 def read_rubric(path: Path) -> Rubric:
     """Return the rubric of a file in the form of `data/goal_rubric.toml`, checked."""
-    where = paths.shown(path)
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{where}: cannot be read ({error.strerror})") from None
-    except ValueError as error:  # malformed TOML and malformed UTF-8
-        raise UserError(f"{where}: is not valid TOML ({error})") from None
+    where, given = paths.shown(path), toml_file.read(path)
     for key in given:
         if key not in _TABLES:
             raise UserError(f"{where}: {unknown('key', key, _TABLES)}")

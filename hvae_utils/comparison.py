@@ -2,19 +2,23 @@
 
 A cell is one value in one condition, scored for both models. The p value is that of an exact
 sign-flip test where the cells are few, of random sign flips with a fixed seed where they are many;
-several pairs are corrected by Holm's method. This module must never compare unpaired cells.
+several pairs are corrected by Holm's method. Null respondents, who hold no value, take part by
+their exact expected scores. This module must never compare unpaired cells.
 
-Public names: Comparison, compare, holm, compare_models.
+Public names: Comparison, compare, holm, compare_models, against_nulls.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hvae_utils.errors import UserError
+from hvae_utils import rationality
+from hvae_utils.errors import UserError, unknown
 from hvae_utils.intervals import check_level
 
 _EXACT = 16  # cells; up to here every assignment of signs is enumerated
@@ -70,9 +74,9 @@ def compare(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Comparison:
     p = float(min(1, 2 * beyond / (len(means) + 1)))
     rank = int(np.floor((1 - level) / 2 * (len(means) + 1) + _SAME))
     if np.ptp(differences) <= slack:
-        note = f"the differences in all {cells} cells agree: no interval can be estimated"
+        note = f"not estimable: the interval, as the differences in all {cells} cells agree"
     elif rank < 1:
-        note = f"too few cells ({cells}) for an interval at level {level:g}"
+        note = f"not estimable: the interval, as {cells} cells are too few at level {level:g}"
     else:
         low, high = (float(means[k]) for k in (rank - 1, len(means) - rank))
         note = "" if exact else f"{_DRAWS} random assignments of signs, fixed seed"
@@ -103,17 +107,61 @@ def compare_models(table: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     is 2 / 2^c, times the number of pairs.
     Columns: model_a, model_b (in order of appearance), cells, difference (a - b, score units),
     low, high (at `level`, for this pair alone), p, p_holm, verdict: "a higher", "b higher",
-    "cannot be separated", or "too few cells" where even complete agreement could not have passed.
+    "cannot be separated", or "too few cells" where even complete agreement could not have passed;
+    note (why there is no interval, or how p was found).
     Errors: UserError for a missing column or a cell of a model found twice; as `compare`.
     """
-    for column in ("model", "cell", "score"):
+    scores = _by_model(table, ("model", "cell", "score"))
+    return _compared(scores, list(combinations(scores, 2)), level)
+
+
+def against_nulls(
+    table: pd.DataFrame, nulls: Iterable[str] = ("random",), level: float = 0.95
+) -> pd.DataFrame:
+    """Return one row a model x null respondent: is the model any better than who holds no value?
+
+    table: as for `compare_models`, with the column value; the score is the mean, over the
+        administrations of the cell, of 60 - |angle - target| (raw scale of value rationality).
+    nulls: names of `rationality.null_respondents`: "random", "always A" to "always I", lapses.
+    The null's score in a cell is its exact expectation, so all the chance is the model's; it does
+    not depend on the number of administrations, as the distances are averaged and not the angles.
+    A value without a target has no null and is left out. Columns, Holm (over all rows) and errors
+    as in `compare_models`, the null being model_b; UserError for an unknown null.
+    """
+    scores = _by_model(table, ("model", "cell", "score", "value"))
+    expected = _null_scores()
+    known = expected["respondent"].unique()
+    value_of = table.drop_duplicates("cell").set_index("cell")["value"]
+    pairs = []
+    for null in nulls:
+        if null not in known:
+            raise unknown("null respondent", null, known)
+        vr = expected[expected["respondent"] == null].set_index("value")["vr"]
+        scores[f"null: {null}"] = value_of.map(vr).dropna()
+        pairs += [(model, f"null: {null}") for model in pd.unique(table["model"])]
+    return _compared(scores, pairs, level)
+
+
+@lru_cache
+def _null_scores() -> pd.DataFrame:
+    return rationality.null_respondents(1)
+
+
+def _by_model(table: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, pd.Series]:
+    """Return each model's scores by cell, models in order of appearance."""
+    for column in columns:
         if column not in table:
             raise UserError(f"table: the column '{column}' is missing")
     if (twice := table.duplicated(["model", "cell"])).any():
         found = table.loc[twice].iloc[0]
         raise UserError(f"table: the cell {found['cell']!r} of {found['model']} is there twice")
-    scores = {model: rows.set_index("cell")["score"] for model, rows in table.groupby("model")}
-    pairs = list(combinations(pd.unique(table["model"]), 2))
+    by_model = table.groupby("model", sort=False)
+    return {model: rows.set_index("cell")["score"] for model, rows in by_model}
+
+
+def _compared(
+    scores: dict[str, pd.Series], pairs: list[tuple[str, str]], level: float
+) -> pd.DataFrame:
     found = [compare(*scores[a].align(scores[b], join="inner"), level) for a, b in pairs]
     adjusted = holm([pair.p for pair in found])
     rows = [
@@ -124,7 +172,10 @@ def compare_models(table: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     verdicts = [
         _verdict(pair, p, len(pairs), 1 - level) for pair, p in zip(found, adjusted, strict=True)
     ]
-    return compared.assign(verdict=pd.Series(verdicts, dtype=object))
+    return compared.assign(
+        verdict=pd.Series(verdicts, dtype=object),
+        note=pd.Series([pair.note for pair in found], dtype=object),
+    )
 
 
 def _verdict(found: Comparison, p_holm: float, pairs: int, alpha: float) -> str:

@@ -2,8 +2,8 @@
 
 A factorial study asks whether a result depends on how it was asked. Every effect is a paired
 difference between administrations that differ in one factor only, so an unbalanced study gives
-fewer pairs and never a biased comparison. This module must never turn too few clusters, or
-clusters without spread, into an interval.
+fewer pairs and never a biased comparison. This module must never turn too few clusters into an
+interval, nor clusters that agree into one of no width.
 
 Public names: FACTORS, REFERENCES, factor_effects.
 """
@@ -11,9 +11,9 @@ Public names: FACTORS, REFERENCES, factor_effects.
 import numpy as np
 import pandas as pd
 
-from hvae_utils import values
+from hvae_utils import chance, values
 from hvae_utils.errors import UserError
-from hvae_utils.intervals import t_interval
+from hvae_utils.intervals import covering_interval
 
 FACTORS = ("induction", "placement", "goal_prompt", "protocol", "wording", "order", "labels")
 REFERENCES = {  # the level others are compared with; else the first one that appears
@@ -43,15 +43,18 @@ def factor_effects(scores: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     level of REFERENCES, or the first that appears); pairs (administrations that agree in all but
     the factor and are both scored); clusters (wording x repeat, the units drawn at random; for the
     factor wording repeat x value); difference (degrees of value rationality, level minus
-    reference: pairs averaged within clusters, then clusters); low, high (t interval over
-    clusters); dz (mean over SD of the paired differences); eta_squared (sum of squares of the
-    factor's level means over total sum of squares, over the sets of administrations scored at
-    every level, so that the design is balanced; the same on all rows of a factor); note ("not
+    reference: pairs averaged within clusters, then clusters); low, high
+    (`intervals.covering_interval` over clusters); dz (mean over SD of the paired differences);
+    eta_squared (sum of squares of the factor's level means over total sum of squares, over the
+    sets of administrations scored at every level, so that the design is balanced; the same on all
+    rows of a factor); note ("not
     estimable: ..." beside a NaN, and what was left out).
-    Intervals are one by one, without a correction for their number.
+    A difference lies within plus or minus the greatest distance that anybody can be from the target
+    (`chance.greatest_distance`; of all values in the scope the largest): the range that the
+    interval is held in. Intervals are one by one, without a correction for their number.
     Order: models as they appear, all values before the single ones, factors as in FACTORS.
     Errors: UserError for a missing column, an unknown value, an administration found twice and a
-    level outside 0 to 1.
+    level outside 0.5 to 1.
     """
     rated = _rated(scores)
     rows = []
@@ -101,13 +104,15 @@ def _of_factor(
     asked = table.assign(vr=1).pivot(index=matched, columns=factor, values="vr")
     wide, asked = (frame.reindex(columns=levels) for frame in (wide, asked))
     eta = _eta_squared(wide.dropna().to_numpy())
+    told = table["value"].unique()
+    reach = max((chance.greatest_distance(values.get(name).target) for name in told), default=0.0)
     clusters = ["repeat", "value"] if factor == "wording" else ["wording", "repeat"]
     rows = []
     for k, other in enumerate(levels[1:], start=1):  # by position: a level may be False or True
         partners = int(asked.iloc[:, [0, k]].notna().all(axis=1).sum())
         differences = (wide.iloc[:, k] - wide.iloc[:, 0]).dropna()
         row = {"level": str(other), "reference": str(levels[0])}
-        row |= _difference(differences, clusters, confidence)
+        row |= _difference(differences, clusters, reach, confidence)
         notes = [row["note"], *_left_out(asked.iloc[:, k], len(differences), partners)]
         if np.isnan(eta):
             notes.append("not estimable: eta_squared, nothing scored at every level or no spread")
@@ -116,19 +121,20 @@ def _of_factor(
 
 
 def _difference(
-    differences: pd.Series, clusters: list[str], confidence: float
+    differences: pd.Series, clusters: list[str], reach: float, confidence: float
 ) -> dict[str, object]:
-    """Return pairs, clusters, difference, interval, dz and a note, of paired differences."""
+    """Return pairs, clusters, difference, interval, dz and a note, of paired differences.
+
+    reach: degrees; no difference can be further from 0.
+    """
     means = differences.groupby(level=clusters).mean()
-    interval = t_interval(means, level=confidence)
+    interval = covering_interval(means, level=confidence, low=-reach, high=reach)
     spread = differences.std(ddof=1)
-    note = ""
+    note = f"only {len(means)} clusters: wide" if interval.note else ""
     if not len(differences):
         note = "not estimable: no scored administrations differ in this factor alone"
     elif len(means) < 2:
         note = "not estimable: the interval, from one cluster"
-    elif interval.note:
-        note = f"not estimable: the interval, as all {len(means)} clusters agree"
     if len(differences) and not spread > 1e-9:
         note += f"{'; ' if note else ''}not estimable: dz, without spread between pairs"
     return {

@@ -9,7 +9,6 @@ Public names: Instrument, names, load, read, IDEALS, COLUMNS.
 
 import csv
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hvae_utils import paths
+from hvae_utils import paths, toml_file
 from hvae_utils.errors import UserError, unknown
 
 COLUMNS = ("item", "option", "self", "other")
@@ -73,7 +72,7 @@ def load(name: str) -> Instrument:
 
 def read(items: Path) -> Instrument:
     """Return the instrument of an items file (.csv) and the .toml beside it, wherever they lie."""
-    notes = _read_notes(items.with_suffix(".toml"))
+    notes = toml_file.read(items.with_suffix(".toml"))
     numbers, payoffs = _read_payoffs(items)
     return Instrument(
         name=items.stem, payoffs=payoffs, items=numbers, **_notes(items, notes, len(numbers))
@@ -83,15 +82,6 @@ def read(items: Path) -> Instrument:
 @lru_cache
 def _load(items: Path) -> Instrument:
     return read(items)
-
-
-def _read_notes(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{paths.shown(path)}: cannot be read ({error.strerror})") from None
-    except ValueError as error:  # malformed TOML and malformed UTF-8
-        raise UserError(f"{paths.shown(path)}: is not valid TOML ({error})") from None
 
 
 def _notes(items: Path, notes: Mapping[str, Any], count: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _TINY = 1e-12  # where the likelihood's slope is taken next to 0 and 1
 class Lapse:
     """How often answers were random rather than guided by the value.
 
-    rate: the maximum-likelihood e, 0 to 1; low, high: its likelihood interval.
+    rate: the maximum-likelihood e, 0 to 1; low, high: its exact interval.
     items: answered items it rests on.
     log_likelihood_ratio: nats, of the data at `rate` against e = 1, a respondent without a value;
         0 or more. As e = 1 is the end of the range, a random respondent exceeds 1.35 in about 5%
@@ -45,14 +45,17 @@ class Lapse:
 def lapse_rate(
     choices: ArrayLike, value: Value | str, instrument: Instrument, level: float = 0.95
 ) -> Lapse:
-    """Return the lapse rate of a cell, with its likelihood interval.
+    """Return the lapse rate of a cell, with an exact interval.
 
-    choices: int array (administrations, items), 0-based, -1 missing. The interval holds the rates
-    whose log-likelihood lies within half the chi-squared quantile (one degree of freedom) of the
-    maximum. Enumerated for 6 to 120 items, the 95% interval covers 95% on average over e and at
-    least 80% at any one, the low ones being small rates; it covers less where the items of one
-    administration depend on each other. A value without a utility, and choices without an
-    informative item, give NaN and a note.
+    choices: int array (administrations, items), 0-based, -1 missing. The interval is that of
+    Clopper & Pearson (1934, Biometrika 26, 404-413) for the number of answers that are not ideal:
+    the rates at which as many, or as few, have a probability of at least (1 - level) / 2. Where
+    items have unequally many ideal options the number is a sum of binomials, its distribution as
+    exact. It has width always and covers at least `level` at every rate (`docs/intervals.md` has
+    the enumeration), provided that answers are independent: lapses that come in clusters, such as
+    whole administrations answered at random, are not accounted for. Misses more frequent than any
+    lapse rate makes likely count as the most that e = 1 does: then low is near 1, and note says
+    so. A value without a utility, and choices without an informative item, give NaN and a note.
     Errors: UserError for choices that are no such array, an unknown value, and a level outside
     0 to 1.
     """
@@ -69,7 +72,7 @@ def lapse_rate(
     if not items:
         return _not_estimable("on the items that were answered the value ties all options")
     rate = _best(counts)
-    low, high = _interval(counts, rate, level)
+    low, high = _interval(counts, level)
     ratio = _log_likelihood(rate, counts) - _log_likelihood(1.0, counts)
     return Lapse(rate, low, high, items, max(ratio, 0.0), _rarer_than_chance(counts))
 
@@ -141,16 +144,35 @@ def _rarer_than_chance(counts: np.ndarray) -> str:
     )
 
 
-def _interval(counts: np.ndarray, rate: float, level: float) -> tuple[float, float]:
-    """Return the ends of the likelihood interval; an end of the range where it is not left."""
+def _interval(counts: np.ndarray, level: float) -> tuple[float, float]:
+    """Return the rates at which as few, and as many, misses have the probability of a tail."""
     from scipy.optimize import brentq
-    from scipy.special import chdtri
 
-    lowest = _log_likelihood(rate, counts) - chdtri(1, 1 - level) / 2
+    tail, misses = (1 - level) / 2, int((counts[:, 1] - counts[:, 0]).sum())
 
-    def above(other: float) -> float:
-        return max(_log_likelihood(other, counts) - lowest, -1e6)
+    def few(rate: float) -> float:  # falls with the rate
+        return _misses(rate, counts)[: misses + 1].sum() - tail
 
-    low = 0.0 if above(0.0) >= 0 else brentq(above, 0.0, rate, xtol=1e-12)
-    high = 1.0 if above(1.0) >= 0 else brentq(above, rate, 1.0, xtol=1e-12)
+    def many(rate: float, least: int) -> float:  # rises with the rate
+        return _misses(rate, counts)[least:].sum() - tail
+
+    upwards = _misses(1.0, counts)[::-1].cumsum()[::-1]  # P(as many or more) if all is random
+    most = int(np.flatnonzero(upwards >= tail)[-1])  # that e = 1 does not make unlikely
+    least = min(misses, most)
+    low = brentq(many, 0.0, 1.0, args=(least,), xtol=1e-12) if least else 0.0
+    high = 1.0 if few(1.0) >= 0 else brentq(few, 0.0, 1.0, xtol=1e-12)
     return float(low), float(high)
+
+
+def _misses(rate: float, counts: np.ndarray) -> np.ndarray:
+    """Return the probability of each number of answers that are not ideal, 0 to all."""
+    from scipy.special import gammaln, xlog1py, xlogy
+
+    found = np.ones(1)
+    for share in np.unique(counts[:, 2]):
+        answers = int(counts[counts[:, 2] == share, 1].sum())
+        miss, k = rate * (1 - share), np.arange(answers + 1)
+        ways = gammaln(answers + 1) - gammaln(k + 1) - gammaln(answers - k + 1)
+        one = np.exp(ways + xlogy(k, miss) + xlog1py(answers - k, -miss))
+        found = np.convolve(found, one)
+    return found

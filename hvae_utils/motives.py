@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hvae_utils import published
-from hvae_utils.errors import UserError
+from hvae_utils import published, svo
 
 IDEALS = ("inequality", "joint_gain", "individualist", "altruist")
 _STEPS = 8  # from option 1 to option 9
@@ -33,7 +32,7 @@ def score(choices: ArrayLike) -> pd.DataFrame:
     items an index does without. Errors: UserError for anything that is not such an array.
     """
     ideals = published.secondary_ideals()
-    chosen = _checked(choices, len(ideals))
+    chosen = svo.checked_options(choices, range(7, 16), _STEPS + 1, "the secondary items")
     distances = np.stack([_distance(chosen, ideals[name].to_numpy(float)) for name in IDEALS], 1)
     inequality, joint_gain, individualist, altruist = distances.T
     known = ~np.isnan(distances).any(axis=1)
@@ -65,20 +64,3 @@ def _notes(chosen: np.ndarray, known: np.ndarray, prosocial: np.ndarray) -> list
         else:
             notes.append(f"{gone} of {chosen.shape[1]} items missing" if gone else "")
     return notes
-
-
-def _checked(choices: ArrayLike, items: int) -> np.ndarray:
-    try:
-        chosen = np.asarray(choices)
-    except ValueError:
-        raise UserError(f"choices: every administration needs {items} items") from None
-    if chosen.ndim != 2 or chosen.shape[1] != items:
-        raise UserError(
-            f"choices: expected the shape (administrations, {items}) for the secondary items, "
-            f"found {chosen.shape}"
-        )
-    if chosen.dtype.kind not in "iu" or (
-        chosen.size and (chosen.min() < -1 or chosen.max() > _STEPS)
-    ):
-        raise UserError(f"choices: options are whole numbers from 0 to {_STEPS}, -1 where missing")
-    return chosen

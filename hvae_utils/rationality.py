@@ -22,7 +22,7 @@ from hvae_utils import chance, instruments, lapse, regret, values
 from hvae_utils.chance import random_distance, random_share
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.instruments import Instrument
-from hvae_utils.intervals import covering_interval, t_interval
+from hvae_utils.intervals import covering_interval
 from hvae_utils.values import Value
 
 SCALES = ("raw", "chance", "regret")
@@ -187,8 +187,11 @@ def goal_effects(scores: pd.DataFrame) -> pd.DataFrame:
     A pair is two administrations that agree on all of `PAIRED_ON`, one with the goal prompt and
     one without. Per administration 60 - |angle - target| (scale inferred from the published
     chart); difference is with minus without, so above 0 the goal prompt helped.
-    Columns: model, value, pairs (scored on both sides, the ones used), vr_with, vr_without,
-    difference (means over these pairs), low, high (95% t interval of the difference), note.
+    Columns: model, value, pairs (scored on both sides, the ones used), vr_with, vr_without
+    (means over these pairs), difference (with minus without: the pairs of a cluster averaged, then
+    the clusters), low, high (95%, `intervals.covering_interval` over clusters; a difference of two
+    distances from a target lies within plus or minus the greatest one,
+    `chance.greatest_distance`), note.
     A mean of distances is no distance of means: vr_with is not the `vr` of a cell.
     Errors: UserError for a missing column, an unknown value or an administration found twice.
     """
@@ -331,7 +334,9 @@ def _image(low: float, high: float, target: float) -> tuple[float, float]:
 
 def _effect(model: str, value: str, pairs: pd.DataFrame) -> dict[str, object]:
     scored = pairs.dropna(subset=["vr_with", "vr_without"])
-    interval = t_interval(scored["vr_with"] - scored["vr_without"], _clusters(scored))
+    difference = scored["vr_with"] - scored["vr_without"]
+    reach = chance.greatest_distance(_target(value))
+    interval = covering_interval(difference, _clusters(scored), low=-reach, high=reach)
     notes = [interval.note if len(pairs) else "no pair with and without the goal prompt"]
     if len(scored) < len(pairs):
         notes.append(f"{len(pairs) - len(scored)} of {len(pairs)} pairs lack an angle")

@@ -30,7 +30,7 @@ def with_readings(
     vr_chance_set (chance-corrected distance to the set of all ideal angles, so that no indifferent
     choice is punished); vr_regret (1 - mean utility regret over scored administrations; 1 is
     perfect) and vr_regret_random (exact expectation of a uniform random respondent); lapse_rate
-    with lapse_low and lapse_high (maximum likelihood, 95% profile interval) and lapse_evidence
+    with lapse_low and lapse_high (maximum likelihood, exact 95% interval) and lapse_evidence
     (nats by which it beats pure chance); asked and one column an outcome (items); covered_mass
     (mean, first question); long_enough and transitive (shares of the scored administrations);
     order_disagreement (0 to 1, NaN with one order); flag (what to be wary of, empty if nothing).

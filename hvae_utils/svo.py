@@ -5,9 +5,10 @@ The SVO angle is atan2(mean other - origin, mean self - origin) over all items o
 must never score a partial mean and never fill in an answer.
 
 Public names: CATEGORIES, score, angle, category, ideal_choices, angle_distribution, mean_angles,
-AngleDistribution.
+checked_choices, checked_options, AngleDistribution.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -183,14 +184,25 @@ def _boundaries(instrument: Instrument) -> tuple[float, float, float]:
 
 def checked_choices(choices: ArrayLike, instrument: Instrument) -> np.ndarray:
     """Return the choices as an int array (administrations, items) of known options or -1."""
-    items, options = instrument.payoffs.shape[:2]
+    return checked_options(
+        choices, instrument.items, instrument.payoffs.shape[1], f"'{instrument.name}'"
+    )
+
+
+def checked_options(
+    choices: ArrayLike, items: Sequence[int], options: int, what: str
+) -> np.ndarray:
+    """Return the choices as an int array (administrations, items) of options from 0, or -1.
+
+    items: their published numbers; what: the questionnaire, for the UserError of anything else.
+    """
     try:
         chosen = np.asarray(choices)
     except ValueError:
-        raise UserError(f"choices: every administration needs {items} items") from None
-    if chosen.ndim != 2 or chosen.shape[1] != items:
+        raise UserError(f"choices: every administration needs {len(items)} items") from None
+    if chosen.ndim != 2 or chosen.shape[1] != len(items):
         raise UserError(
-            f"choices: expected the shape (administrations, {items}) for '{instrument.name}', "
+            f"choices: expected the shape (administrations, {len(items)}) for {what}, "
             f"found {chosen.shape}"
         )
     if chosen.dtype.kind not in "iu":
@@ -201,7 +213,7 @@ def checked_choices(choices: ArrayLike, instrument: Instrument) -> np.ndarray:
         row, column = np.argwhere((chosen < -1) | (chosen >= options))[0]
         raise UserError(
             f"choices: {chosen[row, column]} in administration {row}, item "
-            f"{instrument.items[column]} is no option; options are 0 to {options - 1}, -1 missing"
+            f"{items[column]} is no option; options are 0 to {options - 1}, -1 missing"
         )
     return chosen
 

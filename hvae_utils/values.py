@@ -9,7 +9,6 @@ Public names: Value, Target, names, load, get, read, WEIGHTS.
 """
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hvae_utils import paths
+from hvae_utils import paths, toml_file
 from hvae_utils.errors import UserError, unknown
 
 WEIGHTS = ("self", "other", "inequality")
@@ -110,13 +109,7 @@ def get(name: str) -> Value:
 
 def read(path: Path) -> dict[str, Value]:
     """Return the values of a file in the form of `data/values.toml`, checked."""
-    where = paths.shown(path)
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{where}: cannot be read ({error.strerror})") from None
-    except ValueError as error:  # malformed TOML and malformed UTF-8
-        raise UserError(f"{where}: is not valid TOML ({error})") from None
+    where, tables = paths.shown(path), toml_file.read(path)
     if not tables:
         raise UserError(f"{where}: holds no value")
     return {name: _value(f"{where}, [{name}]", name, table) for name, table in tables.items()}

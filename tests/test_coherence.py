@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import coherence, paths, respondents, values
+from hvae_utils import coherence, instruments, paths, respondents, revealed, svo, values
 from hvae_utils.coherence import stated
 from hvae_utils.errors import UserError
 
@@ -433,9 +433,11 @@ def tables(rows):
     """Return conditions and scores; rows: (value, goal, angle, category)."""
     rows = [(f"id{k}", "m", *row) for k, row in enumerate(rows)]
     columns = ["condition_id", "model", "value", "goal", "angle", "category"]
-    frame = pd.DataFrame(rows, columns=columns).assign(goal_prompt=True)
-    conditions = frame[["condition_id", "model", "value", "goal_prompt", "goal"]]
-    return conditions, frame[["condition_id", "angle", "category"]][::-1]
+    frame = pd.DataFrame(rows, columns=columns).assign(goal_prompt=True, instrument="svo-slider")
+    frame["mean_self"] = frame["mean_other"] = frame["angle"] * 0 + 75.0
+    conditions = frame[["condition_id", "model", "value", "goal_prompt", "goal", "instrument"]]
+    scored = ["condition_id", "angle", "category", "mean_self", "mean_other"]
+    return conditions, frame[scored][::-1]
 
 
 OWN, AHEAD = (
@@ -463,7 +465,10 @@ def test_coherence_counts_goals_readings_and_agreement():
     assert row["agree_measured"] == pytest.approx(2 / 3)
     gap = abs(-16 - values.get(C).target)
     assert row["distance"] == pytest.approx((7.8 + 45 + gap) / 3)
-    assert row["note"] == "1 of 7 administrations have no goal"
+    assert row["note"] == (
+        "1 of 7 administrations have no goal; "
+        "1 of 4 readable goals stand beside choices with an item missing"
+    )
 
 
 def test_without_a_value_nothing_is_assigned_and_goals_are_still_compared():
@@ -480,6 +485,83 @@ def test_what_cannot_be_estimated_is_no_number_and_says_why():
     assert row["agree_assigned"] == 1
     assert np.isnan(row["agree_measured"])
     assert "no readable goal has scored choices" in row["note"]
+
+
+def measured(choices, goals, value=I):
+    """Return coherence's row of goals and the letters chosen on the six items beside them."""
+    slider = instruments.load("svo-slider")
+    conditions, scores = tables([(value, goal, 0.0, I) for goal in goals])
+    options = [["ABCDEFGHI".find(letter) for letter in row] for row in choices]
+    found = svo.score(options, slider)[["angle", "category", "mean_self", "mean_other"]]
+    scores = conditions[["condition_id"]].join(found)
+    (row,) = coherence.coherence(conditions, scores).to_dict("records")
+    return row
+
+
+EQUAL, OTHERS = "I want both of us to benefit.", "I want to maximise the other person's coins."
+
+
+@pytest.mark.parametrize(
+    ("goal", "says", "choices", "low", "high"),
+    [
+        (OTHERS, 90, "AIAAII", 68.749, 90),  # the best options of everybody from 68.7 degrees on
+        (OWN, 0, "AIIIAA", 0, 19.983),
+        (OWN, 0, "EIIIAA", 0, 0),  # the middle of a tie: exactly indifferent to the other
+        (EQUAL, 45, "AIIAEI", 45, 45),
+        (AHEAD, -45, "IAIIAA", -90, -26.565),
+    ],
+)
+def test_who_acts_on_the_goal_reveals_the_weight_that_it_states(goal, says, choices, low, high):
+    row = measured([choices], [goal])
+    assert row["stated_weight"] == says
+    assert (row["revealed_low"], row["revealed_high"]) == pytest.approx((low, high), abs=1e-3)
+    assert row["revealed_weight"] == pytest.approx((low + high) / 2, abs=1e-3)
+    assert row["weight_difference"] == 0
+    assert row["revealed_regret"] < 0.2  # the printed coins are rounded
+
+
+def test_who_says_both_and_takes_all_reveals_less_weight_than_was_stated():
+    row = measured(["AIIIAA", "IIIIAA"], [EQUAL, EQUAL])
+    assert row["stated_weight"] == 45
+    assert row["weight_difference"] == pytest.approx((19.983 - 45 + 0 - 45) / 2, abs=1e-3)
+    assert row["revealed_weight"] == pytest.approx((19.983 - 22.249) / 4, abs=1e-3)
+
+
+def test_choices_of_no_one_mind_are_regretted_at_every_weight():
+    row = measured(["EEEEEE"], [EQUAL])
+    assert row["revealed_regret"] > 5
+    assert measured(["ICBFAH"], [EQUAL])["revealed_regret"] > 5
+
+
+def test_without_complete_choices_no_weight_is_revealed():
+    row = measured(["AIII-A"], [EQUAL])
+    names = ["stated_weight", "revealed_weight", "revealed_low", "weight_difference"]
+    assert np.isnan([row[name] for name in names]).all()
+    assert "not estimable" in row["note"]
+
+
+def test_the_revealed_angle_is_that_of_least_regret_on_a_fine_grid():
+    slider, rng = instruments.load("svo-slider"), np.random.default_rng(3)
+    chosen = rng.integers(0, 9, (300, 6))
+    means = svo.score(chosen, slider)[["mean_self", "mean_other"]].to_numpy()
+    found = revealed.utility_angles(means, slider)
+    grid = np.radians(np.linspace(-90, 90, 18_001))
+    weights = np.stack([np.cos(grid), np.sin(grid)])
+    utilities = slider.payoffs @ weights
+    own = np.take_along_axis(utilities[None], chosen[:, :, None, None], axis=2)[:, :, 0]
+    regrets = (utilities.max(axis=1) - own).mean(axis=1)
+    assert found["regret"].to_numpy() == pytest.approx(regrets.min(axis=1), abs=0.01)
+    at_least = np.degrees(grid)[regrets.argmin(axis=1)]
+    assert (found["low"] - 0.01 <= at_least).all()
+    assert (at_least <= found["high"] + 0.01).all()
+
+
+def test_means_that_no_choices_have_are_refused():
+    slider = instruments.load("svo-slider")
+    with pytest.raises(UserError, match="more than any choices"):
+        revealed.utility_angles([[120.0, 120.0]], slider)
+    with pytest.raises(UserError, match="expected \\(administrations, 2\\)"):
+        revealed.utility_angles([120.0, 120.0], slider)
 
 
 def test_rows_without_the_goal_prompt_are_left_out_and_values_come_in_their_order():

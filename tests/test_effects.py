@@ -51,15 +51,28 @@ def overall(scores, **chosen):
     return found[found["scope"] == effects.ALL].set_index(["factor", "level"])
 
 
-def test_without_noise_every_effect_is_recovered_exactly_and_has_no_interval():
+def test_without_noise_every_effect_is_recovered_exactly_and_its_interval_has_width():
     found = overall(simulated())
     assert len(found) == len(TRUTH)
     for (factor, level), effect in TRUTH.items():
         row = found.loc[(factor, str(level))]
         assert row["difference"] == pytest.approx(effect, abs=1e-9)
-        assert np.isnan(row[["low", "high", "dz"]].astype(float)).all()
-        assert row["note"].startswith("not estimable: the interval, as all")
-        assert "not estimable: dz" in row["note"]
+        # The altruist target is the furthest from anybody: 61.39 to -16.26 degrees. With so many
+        # clusters that agree, what was never seen may still have a share of 1 - 0.05^(1/clusters).
+        unseen = 1 - 0.05 ** (1 / row["clusters"])
+        reach = 61.39 + 16.26
+        assert row["low"] == pytest.approx(effect - unseen * (effect + reach), abs=0.01)
+        assert row["high"] == pytest.approx(effect + unseen * (reach - effect), abs=0.01)
+        assert np.isnan(row["dz"])
+        assert row["note"] == "not estimable: dz, without spread between pairs"
+
+
+def test_an_effect_on_one_value_is_held_in_that_values_own_range():
+    found = effects.factor_effects(simulated({}, repeats=2)).set_index(["scope", "factor", "level"])
+    for value, reach in (("prosocial", 45 + 16.26), ("individualistic", 61.39)):
+        row = found.loc[value, "order", "reversed"]
+        assert row["high"] == pytest.approx((1 - 0.05 ** (1 / 6)) * reach, abs=0.01)
+        assert row["low"] == pytest.approx(-row["high"])
 
 
 def test_the_truth_lies_within_the_interval_as_often_as_it_says():
@@ -69,7 +82,7 @@ def test_the_truth_lies_within_the_interval_as_often_as_it_says():
         for (factor, level), effect in TRUTH.items():
             row = found.loc[(factor, str(level))]
             held.append(row["low"] <= effect <= row["high"])
-    assert np.mean(held) == pytest.approx(0.95, abs=0.05)
+    assert np.mean(held) >= 0.93
 
 
 def test_differences_between_goal_draws_are_not_mistaken_for_precision():

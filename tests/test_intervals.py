@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks import coverage
-from hvae_utils import comparison, instruments, intervals, svo
+from hvae_utils import comparison, instruments, intervals, svo, values
 from hvae_utils.errors import UserError
 
 LOW, HIGH = -16.260204708311957, 61.38954033403479
@@ -78,6 +78,14 @@ def test_in_the_five_scenarios_at_least_93_of_100_studies_cover(size):
     assert len(found) == 5
     assert found["coverage"].min() >= 0.93, found
     assert found["width"].max() < 0.7 * RANGE, found
+
+
+@pytest.mark.parametrize("size", coverage.JUDGED)
+def test_paired_differences_are_covered_at_every_number_of_clusters(size):
+    found = coverage.simulate_pairs(studies=600, sizes=[size]).set_index("scenario")
+    assert (found["covering"] >= coverage.DEMANDED).all()
+    assert found.loc["all clusters agree, no effect", "zero"] == 1  # t has no width there
+    assert found.loc["all clusters agree but for 2% lapses", "t"] < 0.85
 
 
 def test_for_an_altruist_with_lapses_t_covers_as_seldom_as_the_notes_say():
@@ -242,7 +250,7 @@ def test_what_cannot_be_compared_is_said():
     few = comparison.compare([9, 8, 7, 9, 8], [1, 2, 3, 1, 0])
     assert few.p == pytest.approx(2 / 32)
     assert np.isnan([few.low, few.high]).all()
-    assert "too few cells (5)" in few.note
+    assert few.note == "not estimable: the interval, as 5 cells are too few at level 0.95"
     same = comparison.compare([3.0] * 8, [3.0] * 8)
     assert same.p == 1
     assert np.isnan([same.low, same.high]).all()
@@ -296,6 +304,59 @@ def test_too_few_common_cells_are_no_evidence_that_models_are_alike():
     assert "verdict" in comparison.compare_models(table[:0])
 
 
+def test_complete_agreement_is_judged_by_p_alone_and_says_so():
+    found = comparison.compare_models(scored(one=[50.0] * 8, other=[41.0] * 8, twin=[50.0] * 8))
+    assert found["verdict"].tolist() == ["a higher", "cannot be separated", "b higher"]
+    assert found["p"].tolist() == pytest.approx([2 / 2**8, 1, 2 / 2**8])
+    assert found[["low", "high"]].isna().all(axis=None)
+    assert found["note"].str.contains("not estimable: the interval, as the differences in").all()
+
+
+def respondents_without_a_value(probabilities, studies, cells=6, seed=5):
+    """Return tables of `compare_models` of one respondent, drawn, each value in several cells."""
+    slider, rng = instruments.load("svo-slider"), np.random.default_rng(seed)
+    told = [v for v in values.load().values() if v.target is not None]
+    for _ in range(studies):
+        up_to = np.cumsum(probabilities, axis=1)
+        draws = rng.random((len(told) * cells, 6, 1))
+        angles = svo.score((draws > up_to).sum(axis=2), slider)["angle"].to_numpy()
+        frame = pd.DataFrame({"model": "m", "value": [v.name for v in told for _ in range(cells)]})
+        target = np.array([v.target for v in told for _ in range(cells)])
+        yield frame.assign(cell=range(len(frame)), score=60 - np.abs(angles - target))
+
+
+def test_a_random_respondent_is_told_from_the_random_one_as_seldom_as_it_should():
+    studies = respondents_without_a_value(np.full((6, 9), 1 / 9), 120, cells=4)
+    found = [comparison.against_nulls(table).iloc[0] for table in studies]
+    assert np.mean([row["p"] <= 0.05 for row in found]) <= 0.08
+    assert np.mean([row["low"] <= 0 <= row["high"] for row in found]) >= 0.92
+
+
+def test_constant_letters_are_compared_by_their_exact_scores():
+    (table,) = respondents_without_a_value(np.eye(9)[[0] * 6], 1)
+    found = comparison.against_nulls(table, ["random", "always A", "always B"])
+    assert found["model_b"].tolist() == ["null: random", "null: always A", "null: always B"]
+    always_a = found.set_index("model_b").loc["null: always A"]
+    assert always_a["difference"] == pytest.approx(0, abs=1e-9)
+    assert always_a["verdict"] == "cannot be separated"
+
+
+def test_a_faithful_model_is_above_chance_and_a_value_without_target_is_no_evidence():
+    told = [(name, k) for name in (*values.names()[:4], "none") for k in range(3)]
+    rows = [("faithful", f"{name}{k}", name, 60.0 - k) for name, k in told]
+    table = pd.DataFrame(rows, columns=["model", "cell", "value", "score"])
+    (row,) = comparison.against_nulls(table).to_dict("records")
+    assert (row["cells"], row["verdict"]) == (12, "a higher")
+    # one test of a random respondent is 38.687, 22.597, 22.975, 38.963 degrees off on average
+    assert row["difference"] == pytest.approx(
+        59 - 60 + (38.687 + 22.597 + 22.975 + 38.963) / 4, abs=0.005
+    )
+    with pytest.raises(UserError, match="unknown null respondent 'always Z'"):
+        comparison.against_nulls(table, ["always Z"])
+    with pytest.raises(UserError, match="'value' is missing"):
+        comparison.against_nulls(table.drop(columns="value"))
+
+
 def test_a_table_that_cannot_be_paired_is_refused():
     table = scored(one=[1.0, 2.0], other=[1.0, 2.0])
     with pytest.raises(UserError, match="'score' is missing"):
@@ -306,6 +367,9 @@ def test_a_table_that_cannot_be_paired_is_refused():
 
 def test_the_documented_tables_have_the_places_that_the_benchmark_fills():
     text = coverage.DOCUMENT.read_text(encoding="utf-8")
-    for name in ("provenance", "methods", "five", "guards", "recommendation", "formula"):
+    for name in (
+        *("provenance", "methods", "five", "guards", "recommendation", "formula"),
+        *("pairs", "lapses"),
+    ):
         assert text.count(f"<!-- {name} -->\n") == text.count(f"<!-- /{name} -->") == 1
     assert coverage.recommendation_table() in text

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from hvae_utils import instruments, lapse, svo, values
 from hvae_utils.errors import UserError
@@ -45,17 +46,17 @@ def test_without_ties_the_rate_is_nine_eighths_of_the_share_missed(ideal):
     assert found.rate == pytest.approx(min((1 - ideal / 12) * 9 / 8, 1), abs=1e-9)
 
 
-def test_the_interval_ends_where_the_likelihood_has_fallen_enough():
+def test_the_interval_is_the_exact_binomial_one_of_the_misses():
     choices = np.tile(ALTRUIST, (10, 1))
     choices[:3, :2] = 4
     found = lapse.lapse_rate(choices, "altruistic", SLIDER)  # 54 of 60 ideal
+    exact = stats.binomtest(6, 60).proportion_ci(0.95, method="exact")
+    ends = exact.low * 9 / 8, exact.high * 9 / 8
+    assert (found.low, found.high) == pytest.approx(ends, abs=1e-9)
 
     def log_likelihood(e):
         return 54 * math.log(1 - e * 8 / 9) + 6 * math.log(e * 8 / 9)
 
-    for end in (found.low, found.high):
-        fallen = log_likelihood(found.rate) - log_likelihood(end)
-        assert fallen == pytest.approx(3.841459 / 2, abs=1e-5)
     against_random = log_likelihood(found.rate) - log_likelihood(1)
     assert found.log_likelihood_ratio == pytest.approx(against_random)
 
@@ -63,7 +64,7 @@ def test_the_interval_ends_where_the_likelihood_has_fallen_enough():
 def test_twelve_faultless_answers_do_not_prove_that_nothing_ever_slips():
     found = lapse.lapse_rate([ALTRUIST] * 2, "altruistic", SLIDER)
     assert (found.rate, found.low) == (0, 0)
-    assert found.high == pytest.approx((1 - math.exp(-3.841459 / 24)) * 9 / 8, abs=1e-6)
+    assert found.high == pytest.approx((1 - 0.025 ** (1 / 12)) * 9 / 8, abs=1e-9)
 
 
 def test_ties_share_the_value_evenly_and_count():
@@ -76,6 +77,14 @@ def test_ties_share_the_value_evenly_and_count():
     curve = (hits * np.log(hit[:, 0]) + (answers - hits) * np.log(1 - hit[:, 0])).sum(axis=0)
     assert found.items == 12
     assert found.rate == pytest.approx(grid[curve.argmax()], abs=1e-5)
+    # the chance of 3 misses or more, by every way to share out 0 to 2 between the items
+    two_at_most = sum(
+        stats.binom.pmf(one, 6, found.low / 3) * stats.binom.pmf(number - one, 6, found.low * 2 / 3)
+        for number in range(3)
+        for one in range(number + 1)
+    )
+    assert 1 - two_at_most == pytest.approx(0.025, abs=1e-8)
+    assert found.high == 1  # at random, 3 or fewer are no rarity
 
 
 def tied_payoffs():
@@ -122,33 +131,30 @@ def test_following_with_slips_and_holding_no_value_come_apart():
 def test_somebody_who_follows_another_value_is_noted_as_neither():
     found = lapse.lapse_rate([ALTRUIST] * 10, "competitive", SLIDER)
     assert (found.rate, found.log_likelihood_ratio) == (1, 0)
+    assert 0.8 < found.low < found.high == 1
     assert "0 of 60 answers are ideal, fewer than by chance" in found.note
 
 
-@pytest.mark.parametrize("items", [12, 60])
-def test_the_interval_covers_on_average_as_often_as_it_says(items):
-    covered = []
-    pmf = [math.comb(items, k) for k in range(items + 1)]
-    choices = [np.tile(ALTRUIST, (items // 6, 1)) for _ in pmf]
-    for k, table in enumerate(choices):
-        table.reshape(-1)[k:] = 4
-    found = [lapse.lapse_rate(table, "altruistic", SLIDER) for table in choices]
-    for e in np.linspace(0.02, 0.98, 49):
-        hit = 1 - e * 8 / 9
-        chances = [n * hit**k * (1 - hit) ** (items - k) for k, n in enumerate(pmf)]
-        inside = [x.low <= e <= x.high for x in found]
-        covered.append(sum(p for p, good in zip(chances, inside, strict=True) if good))
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.01)
-    assert min(covered) > 0.8
-
-
-def test_the_interval_covers_simulated_respondents_with_and_without_ties():
-    for name in ("prosocial", "competitive"):
-        found = [
-            lapse.lapse_rate(simulated(name, 0.2, 20, seed), name, SLIDER) for seed in range(300)
-        ]
-        covered = np.mean([x.low <= 0.2 <= x.high for x in found])
-        assert covered == pytest.approx(0.95, abs=0.035)
+@pytest.mark.parametrize("administrations", [1, 5, 10, 30])
+@pytest.mark.parametrize("name", FOUR)
+def test_the_interval_covers_every_rate_and_always_has_width(name, administrations):
+    ideal = svo.ideal_choices(name, SLIDER)
+    informative = 5 if name in ("prosocial", "individualistic") else 6
+    free = {"prosocial": 4, "individualistic": 0}.get(name)
+    items = informative * administrations
+    found = []
+    for misses in range(items + 1):
+        choices = np.tile(ideal, (administrations, 1))
+        told = [(row, k) for row in range(administrations) for k in range(6) if k != free]
+        for place in told[:misses]:
+            choices[place] = (choices[place] + 1) % 9
+        found.append(lapse.lapse_rate(choices, name, SLIDER))
+    low, high = np.array([(one.low, one.high) for one in found]).T
+    rates = np.array([one.rate for one in found])
+    assert ((low <= rates) & (rates <= high) & (high - low > 0.002)).all()
+    for rate in (0, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9, 1):
+        chances = stats.binom.pmf(np.arange(items + 1), items, rate * 8 / 9)
+        assert chances[(low <= rate) & (rate <= high)].sum() >= 0.95
 
 
 def test_the_probabilities_of_a_lapsing_respondent_are_those_of_the_story():

@@ -439,9 +439,11 @@ def test_the_goal_effect_is_the_mean_of_paired_differences():
     assert effect["vr_without"] == pytest.approx(50)
     assert effect["vr_with"] == pytest.approx(160 / 3)
     assert effect["difference"] == pytest.approx(10 / 3)
-    half = 4.302653 * np.std([6, 10, -6], ddof=1) / math.sqrt(3)
-    assert (effect["low"], effect["high"]) == pytest.approx((10 / 3 - half, 10 / 3 + half))
-    assert effect["note"] == ""
+    # t would say 3.33 +- 20.68; with three clusters more may be hidden, down to -16.26 degrees
+    assert effect["low"] < 10 / 3 - 20.68
+    assert effect["high"] > 10 / 3 + 20.68
+    assert max(-effect["low"], effect["high"]) < 45 + 16.27
+    assert effect["note"] == "only 3 clusters: wide"
 
 
 def test_only_administrations_that_agree_on_every_other_factor_are_pairs():
@@ -462,7 +464,7 @@ def test_pairs_without_an_angle_are_left_out_and_named():
     ]
     effect = only(rationality.goal_effects(pd.concat(parts)))
     assert (effect["pairs"], effect["difference"]) == (2, 5.5)
-    assert effect["note"] == "1 of 3 pairs lack an angle"
+    assert effect["note"] == "only 2 clusters: wide; 1 of 3 pairs lack an angle"
 
 
 def test_one_arm_alone_has_no_effect_to_report():
@@ -481,8 +483,14 @@ def test_no_value_has_no_goal_effect_and_values_come_in_their_order():
     table = rationality.goal_effects(pd.concat(parts))
     assert table["value"].tolist() == ["altruistic", "competitive"]
     assert table["difference"].tolist() == [0, 0]
-    assert table["low"].isna().all()
-    assert table["note"].str.contains("all 2 clusters agree").all()
+
+
+def test_a_goal_that_changes_nothing_in_any_cluster_may_still_change_something_unseen():
+    parts = [administrations([61.39] * 10, value="altruistic", goal_prompt=g) for g in (0, 1)]
+    effect = only(rationality.goal_effects(pd.concat(parts)))
+    unseen = (1 - 0.05 ** (1 / 10)) * (61.39 + 16.26)
+    assert effect["difference"] == 0
+    assert (effect["low"], effect["high"]) == pytest.approx((-unseen, unseen), abs=0.01)
 
 
 def test_an_administration_found_twice_is_refused():
