@@ -1,4 +1,4 @@
-"""The eight figures: each a pure function from its table in `figure_data` to a Figure.
+"""The figures of the analysis: each a pure function from its table in `figure_data` to a Figure.
 
     table = figure_data.outcomes(responses, conditions)
     style.save(figures.outcomes(table), table, folder, "07_outcomes", caption, alt)

@@ -129,7 +129,8 @@ def _letters(axes: PolarAxes, angles: pd.Series, radius: float, lane: float) -> 
     axes.bar(low, lane, high - low, radius - lane / 2, align="edge", **marks.NULL_BAND)
     for option, angle in enumerate(np.radians(angles.to_numpy(float))):
         place = {"ha": "center", "va": "center", "fontsize": 6.5}
-        axes.text(angle, radius, chr(65 + option), **place)
+        apart = 0.2 * lane * (-1) ** option  # neighbours are two degrees apart
+        axes.text(angle, radius + apart, chr(65 + option), **place)
 
 
 def _with_gaps(measured: pd.DataFrame, respondent: str) -> str:
