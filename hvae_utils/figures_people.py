@@ -51,6 +51,8 @@ def people_and_models(table: pd.DataFrame) -> Figure:
             axes.annotate(name, (np.radians(_ANGLES[1]), radius), (-3, 0), **place)
         handles = _legend(table, list(dict.fromkeys(measured["value"])))
         figure.legend(handles=handles, loc="outside upper center", ncols=4)
+        if measured["angle"].isna().any():
+            figure.supxlabel("(1/10): no angle in one of ten cells", fontsize=8)
         return style.arranged(figure)
 
 
@@ -134,11 +136,11 @@ def _letters(axes: PolarAxes, angles: pd.Series, radius: float, lane: float) -> 
 
 
 def _with_gaps(measured: pd.DataFrame, respondent: str) -> str:
-    """Return the name, and below it how many of its cells have no angle."""
+    """Return the name, and in brackets how many of its cells have no angle."""
     missing = measured.loc[measured["respondent"] == respondent, "angle"].isna()
     if not missing.any():
         return respondent
-    return f"{respondent}\nno angle in {missing.sum()} of {len(missing)} cells"
+    return f"{respondent} ({missing.sum()}/{len(missing)})"
 
 
 def _respondent(
