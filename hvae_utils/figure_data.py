@@ -6,16 +6,16 @@ Tables that hold several kinds of rows name the kind in the column `part`. This 
 import a plotting library and never estimate anything that `rationality` has not.
 
 Public names: FLAG, display_names, svo_ring, slider_items, vr_radar, angle_by_value,
-category_shares, goal_effect, outcomes, published_radar, flagged, need, named, stack.
+category_shares, goal_effect, outcomes, published_radar, always_letters, flagged, need, named,
+stack.
 """
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from hvae_utils import rationality, svo
+from hvae_utils import chance, rationality, svo
 from hvae_utils.errors import UserError
 from hvae_utils.instruments import Instrument
 from hvae_utils.replies import OUTCOMES
@@ -142,15 +142,15 @@ def angle_by_value(
     part "administration": angle. "cell": angle (mean), angle_low and angle_high (95% interval),
     bound_low and bound_high (of the mean angle, whatever the missing items were), administrations,
     scored, note. "target": a value's target as angle and its target set as angle_low, angle_high.
-    "random": angle is the mean angle of uniform random respondents.
+    "random": angle is the mean angle of uniform random respondents. "null": as `always_letters`.
     """
     keys = ["model", "value", "goal_prompt"]
     intervals = ["angle_low", "angle_high", "bound_low", "bound_high"]
     need(scores, "scores", [*keys, "angle"])
     need(cells, "cells", [*keys, "mean_angle", *intervals, "administrations", "scored", "note"])
     assigned = set(cells["value"])
-    angles, weights = _random_angles(instrument)
-    context = [{"part": "random", "angle": float(angles @ weights)}]
+    random = svo.angle_distribution(chance.uniform(), instrument)
+    context = [{"part": "random", "angle": random.mean}, *always_letters(instrument)]
     for value in values.values():
         if value.name in assigned and value.target_set is not None:
             low, high = value.target_set
@@ -184,9 +184,8 @@ def category_shares(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFram
             rows.append({"model": model, "value": value, "administrations": len(group)} | found)
     measured = named(pd.DataFrame(rows)).assign(part="measured")
     measured["share"] = measured["count"] / measured["administrations"]
-    angles, weights = _random_angles(instrument)
-    chance = pd.Series(weights).groupby(np.asarray(svo.category(angles))).sum()
-    shares = [float(chance.get(name, 0.0)) for name in order]
+    expected = svo.angle_distribution(chance.uniform(), instrument).categories
+    shares = [expected.get(name, 0.0) for name in order]
     random = pd.DataFrame({"part": "random", "category": order, "share": shares})
     columns = ["part", "model", "respondent", "value", "category", "count", "administrations"]
     table = stack(random, measured)[[*columns, "share"]]
@@ -244,6 +243,18 @@ def published_radar(published: pd.DataFrame) -> pd.DataFrame:
         for value in published["value"].unique()
     }
     return named(published[columns].assign(vr_random=published["value"].map(baselines)))
+
+
+def always_letters(instrument: Instrument) -> list[dict[str, object]]:
+    """Return the respondents that always take one letter, in the instrument's own order.
+
+    One row a letter: part "null", respondent ("always A" and so on), angle (degrees).
+    """
+    angles = svo.angle(*instrument.payoffs.mean(axis=0).T, instrument.origin)
+    return [
+        {"part": "null", "respondent": f"always {chr(65 + option)}", "angle": float(angle)}
+        for option, angle in enumerate(angles)
+    ]
 
 
 def flagged(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -323,15 +334,3 @@ def _reach(instrument: Instrument) -> np.ndarray:
         if corner not in corners:
             corners.append(corner)
     return np.array(corners)
-
-
-@lru_cache(maxsize=4)
-def _random_angles(instrument: Instrument) -> tuple[np.ndarray, np.ndarray]:
-    """Return every angle (degrees) that uniform random choices can give, and its probability."""
-    sums, counts = np.zeros((1, 2)), np.ones(1)
-    for item in instrument.payoffs:
-        every = (sums[:, None] + item).reshape(-1, 2)
-        sums, where = np.unique(every, axis=0, return_inverse=True)
-        counts = np.bincount(where.ravel(), np.repeat(counts, len(item)))
-    means = sums / len(instrument.items)
-    return svo.angle(*means.T, instrument.origin), counts / counts.sum()

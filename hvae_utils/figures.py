@@ -1,4 +1,4 @@
-"""The eight figures: each a pure function from its table in `figure_data` to a Figure.
+"""The figures of the analysis: each a pure function from its table in `figure_data` to a Figure.
 
     table = figure_data.outcomes(responses, conditions)
     style.save(figures.outcomes(table), table, folder, "07_outcomes", caption, alt)
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from hvae_utils import style
+from hvae_utils import marks, style
 from hvae_utils.errors import UserError
 from hvae_utils.figure_data import NO_ANGLE
 from hvae_utils.figures_plane import part, slider_items, svo_ring
@@ -46,7 +46,8 @@ def angle_by_value(table: pd.DataFrame) -> Figure:
     """Draw `figure_data.angle_by_value`: one panel a respondent, a row a value, degrees across.
 
     Dots are administrations, large marks means with 95% intervals, thin bars the bounds of the
-    mean angle where answers are missing; shaded are the angles of ideal respondents.
+    mean angle where answers are missing; shaded are the angles of ideal respondents. The lowest
+    row is for those who always take one letter.
     """
     cells = part(table, "cell", "the angles by value")
     singles = part(table, "administration")
@@ -56,7 +57,7 @@ def angle_by_value(table: pd.DataFrame) -> Figure:
     with style.context():
         columns = min(3, len(respondents))
         rows = -(-len(respondents) // columns)
-        figure = style.new_figure(0.95 + rows * (0.32 + 0.34 * len(values)))
+        figure = style.new_figure(0.95 + rows * (0.52 + 0.34 * len(values)))
         every = style.panels(figure, len(respondents), columns)
         style.name_panels(every, respondents, columns)
         for axes, respondent in zip(every, respondents, strict=True):
@@ -67,11 +68,12 @@ def angle_by_value(table: pd.DataFrame) -> Figure:
             axes.set_xlim(
                 max(np.nanmin(shown) - 6, _EDGES[0]), min(np.nanmax(shown) + 6, _EDGES[1])
             )
-            axes.set_ylim(-len(values) + 0.45, 0.55)
+            axes.set_ylim(-len(values) - 0.1, 0.55)
             axes.set_xticks(
                 np.arange(-20, 61, 20), [f"{x}".replace("-", "−") for x in range(-20, 61, 20)]
             )
-            axes.set_yticks(-np.arange(len(values)), values)
+            places = [*-np.arange(len(values)), _letters_row(values)]
+            axes.set_yticks(places, [*values, "(one letter)"])
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
         note = style.flag_note(respondents)
@@ -123,7 +125,9 @@ def goal_effect(table: pd.DataFrame) -> Figure:
         for axes, value in zip(every, values, strict=True):
             axes.axvline(0, color=style.INK, lw=0.8)
             for row in table[table["value"] == value].itertuples():
-                _effect(axes, row, -respondents.index(row.respondent))
+                y = -respondents.index(row.respondent)
+                gid = f"effect {row.respondent} {value}"
+                marks.effect(axes, row, y, style.value_look(value), gid)
             axes.set_title(value, loc="center")
             axes.set_xlim(-1.1 * min(widest, _WIDEST), 1.1 * min(widest, _WIDEST))
             axes.set_ylim(-len(respondents) + 0.4, 0.6)
@@ -133,7 +137,10 @@ def goal_effect(table: pd.DataFrame) -> Figure:
             axes.spines["left"].set_visible(False)
         label = "value rationality with minus without goal prompt, degrees (right of 0: it helps)"
         figure.supxlabel(label, fontsize=8)
-        figure.legend(handles=_effect_legend(), loc="outside upper center", ncols=3)
+        handles = marks.effect_legend(style.Look(style.MUTED))
+        zero = "no effect (random expects 0)"
+        handles.append(Line2D([], [], color=style.INK, lw=0.8, label=zero))
+        figure.legend(handles=handles, loc="outside upper center", ncols=4)
         return style.arranged(figure)
 
 
@@ -182,10 +189,15 @@ def _targets(axes: Axes, table: pd.DataFrame, values: list[str]) -> None:
         )
     for row in range(1, len(values)):
         axes.axhline(0.5 - row, color=style.FAINT, lw=0.6, zorder=0)
-    axes.axvline(float(part(table, "random")["angle"].iloc[0]), **_RANDOM_LINE)
+    axes.axhspan(-len(values) - 0.1, 0.5 - len(values), **marks.NULL_BAND)
+    marks.letters(axes, part(table, "null")["angle"], _letters_row(values))
+    axes.axvline(float(part(table, "random")["angle"].iloc[0]), **marks.RANDOM_LINE)
 
 
-_RANDOM_LINE = {"color": style.RANDOM, "lw": 1.1, "ls": (0, (1, 1.4)), "zorder": 1}
+def _letters_row(values: list[str]) -> float:
+    return 0.2 - len(values)
+
+
 _BOUNDS = {"color": style.MUTED, "lw": 0.9, "marker": "|", "ms": 4.5}
 
 
@@ -223,7 +235,8 @@ def _angle_legend() -> list:
         Line2D([], [], ls="none", marker=".", ms=4, color=style.MUTED, label="one administration"),
         Patch(fc=style.MUTED, alpha=0.25, label="angles of ideal respondents"),
         Line2D([], [], label="bounds if answers are missing", **_BOUNDS),
-        Line2D([], [], label="mean of random respondents", **_RANDOM_LINE),
+        Line2D([], [], label="mean of random respondents", **marks.RANDOM_LINE),
+        marks.letters_legend(),
     ]
 
 
@@ -256,39 +269,6 @@ def _heatmap(axes: Axes, grid: pd.DataFrame) -> None:
     axes.set_yticks(rows, list(grid.index))
     axes.tick_params(length=0)
     axes.spines[["left", "bottom"]].set_visible(False)
-
-
-def _effect(axes: Axes, row, y: int) -> None:
-    look = style.value_look(row.value)
-    if np.isnan(row.difference):
-        axes.text(0, y, "not estimable", ha="center", va="center", fontsize=7, bbox=_PAPER)
-        return
-    known = not np.isnan(row.low)
-    if known:
-        axes.plot([row.low, row.high], [y, y], color=look.colour, lw=1.8)
-    axes.plot(
-        row.difference,
-        y,
-        marker=look.marker,
-        ms=5.5,
-        mec=look.colour,
-        mfc=look.colour if known else "white",
-        mew=1.1,
-        zorder=3,
-        gid=f"effect {row.respondent} {row.value}",
-    )
-
-
-_PAPER = {"fc": "white", "ec": "none", "pad": 1}
-
-
-def _effect_legend() -> list[Line2D]:
-    grey = {"marker": "o", "mec": style.MUTED, "color": style.MUTED, "ms": 5}
-    return [
-        Line2D([], [], mfc=style.MUTED, lw=1.8, label="mean difference, 95% interval", **grey),
-        Line2D([], [], mfc="white", lw=0, label="no interval can be estimated", **grey),
-        Line2D([], [], color=style.INK, lw=0.8, label="no effect (random expects 0)"),
-    ]
 
 
 def _bar(axes: Axes, rows: pd.DataFrame, y: int) -> None:

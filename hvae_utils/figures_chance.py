@@ -1,7 +1,8 @@
 """Raw beside chance-corrected value rationality: every model a numbered mark, every value a row.
 
 Drawn from the table `robustness_data.raw_and_chance` and nothing else. Marks that would cover one
-another stand in lanes of their own. This module must never estimate, and never talk to a model.
+another stand in lanes of their own, and the grey lowest lane of each row is for respondents
+without the value. This module must never estimate, and never talk to a model.
 
 Public names: raw_and_chance.
 """
@@ -12,10 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hvae_utils import style
+from hvae_utils import marks, style
 from hvae_utils.figures_plane import part
 
-_RANDOM = {"color": style.RANDOM, "lw": 1.3, "ls": (0, (1, 1.4)), "zorder": 1}
 _MEAN = {"color": style.INK, "lw": 2.6, "solid_capstyle": "butt", "zorder": 2}
 _LANE = 11.5  # points: the height of a numbered mark
 _BADGE = 10.2  # points: its diameter
@@ -38,7 +38,7 @@ def raw_and_chance(table: pd.DataFrame) -> Figure:
     groups = [_Group(table, source, limits) for source in sources]
     heights = [height for group in groups for height in (group.key_height, group.height)]
     with style.context():
-        figure = style.new_figure(1.0 + (sum(heights) + 22 * len(groups)) / 72)
+        figure = style.new_figure(1.15 + (sum(heights) + 22 * len(groups)) / 72)
         grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
         for place, group in enumerate(groups):
             group.write_key(figure.add_subplot(grid[2 * place, :]))
@@ -48,7 +48,7 @@ def raw_and_chance(table: pd.DataFrame) -> Figure:
                 axes.tick_params(labelleft=column == 0)
                 if place == len(groups) - 1:
                     axes.set_xlabel(_AXIS[scale], fontsize=7.5)
-        figure.legend(handles=_chance_legend(), loc="outside upper center", ncols=4)
+        figure.legend(handles=_chance_legend(), loc="outside upper center", ncols=3)
         return style.arranged(figure)
 
 
@@ -63,6 +63,7 @@ class _Group:
         self.source, self.models, self.limits = source, models, limits
         means = part(table, "mean")
         self.means = means[means["source"] == source].set_index("value")
+        self.nulls = part(table, "null")
         self.values = list(dict.fromkeys(models["value"]))
         names = models.drop_duplicates("number").sort_values("number")
         self.names = dict(zip(names["number"].astype(int), names["respondent"], strict=True))
@@ -95,7 +96,7 @@ class _Group:
                 }
                 self.lanes[value, int(row.number)] = lane
             silent = bool(mine["raw"].isna().any())
-            self.rows[value] = max(len(ends) + silent, 2) + 0.8
+            self.rows[value] = max(len(ends) + silent, 2) + 1.9
 
     def write_key(self, axes: Axes) -> None:
         """Write which number is which model."""
@@ -135,12 +136,17 @@ class _Group:
 
     def _row(self, axes: Axes, value: str, scale: str, top: float) -> None:
         look, height = style.value_look(value), self.rows[value]
+        axes.axhspan(top - height, top - height + 0.9, **marks.NULL_BAND)
+        nulls = self.nulls[self.nulls["value"] == value]
+        constant = nulls["respondent"].str.startswith("always")
+        marks.letters(axes, nulls.loc[constant, scale], top - height + 0.45)
+        marks.lapses(axes, nulls.loc[~constant, scale], top - height + 0.45)
         mine = self.models[self.models["value"] == value]
         random = 0.0 if scale == "chance" else mine["raw_random"].mean()
-        axes.plot([random, random], [top, top - height], gid=f"random {value}", **_RANDOM)
+        axes.plot([random, random], [top, top - height], gid=f"random {value}", **marks.RANDOM_LINE)
         if value in self.means.index:
             mean = self.means.loc[value, scale]
-            ends = [top - 0.12, top - height + 0.12]
+            ends = [top - 0.12, top - height + 1.0]
             axes.plot([mean, mean], ends, gid=f"mean {value}", **_MEAN)
             text = f"{mean:.2f}" if scale == "chance" else f"{mean:.1f}"
             place = {"xycoords": axes.get_yaxis_transform(), "va": "center", "ha": "left"}
@@ -175,7 +181,7 @@ class _Group:
             text = "no angle: " + ", ".join(map(str, silent))
             axes.text(
                 self.limits[scale][0],
-                top - height + 0.9,
+                top - height + 1.9,
                 text,
                 va="center",
                 fontsize=7,
@@ -208,6 +214,8 @@ def _chance_legend() -> list[Line2D]:
     return [
         Line2D([], [], lw=1.5, label="model by number (95% interval)", **badge),
         Line2D([], [], label="mean of the models", **_MEAN),
-        Line2D([], [], label="random, expected", **_RANDOM),
+        Line2D([], [], label="random, expected", **marks.RANDOM_LINE),
         Line2D([], [], color=style.MUTED, lw=0.8, label="ideal"),
+        marks.letters_legend(),
+        marks.lapses_legend("ideal with 50%, 20%, 10% lapses"),
     ]

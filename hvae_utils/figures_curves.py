@@ -1,9 +1,9 @@
-"""Figures of angles along an axis: what noise does, what is recovered, where people stand.
+"""Figures of angles along an axis: what noise does to an ideal, what is recovered of a truth.
 
 Drawn from the tables of `robustness_data` and nothing else. This module must never estimate, and
 never talk to a model.
 
-Public names: lapse_curves, recovery, people_and_models.
+Public names: lapse_curves, recovery.
 """
 
 import numpy as np
@@ -11,12 +11,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 
 from hvae_utils import style
 from hvae_utils.figures_plane import part
 
-_RANDOM = {"marker": "x", "ms": 6, "mec": style.RANDOM, "mew": 1.7, "ls": "none"}
 _BOUNDARY = {"color": style.MUTED, "lw": 0.6, "ls": (0, (4, 3)), "zorder": 1}
 _REGIONS = ("altruistic", "prosocial", "individualistic", "competitive")  # downwards
 _ANGLE = (-19.0, 65.0)  # degrees: what answers can reach, with room
@@ -137,142 +136,3 @@ _STAGES = {
         {"color": "#0072B2", "lw": 0, "marker": "o", "ms": 5.4, "mfc": "none", "zorder": 5},
     ),
 }
-
-
-def people_and_models(table: pd.DataFrame) -> Figure:
-    """Draw `robustness_data.people_and_models`: people above, ideals and respondents below."""
-    measured = part(table, "measured", "people and models")
-    respondents = list(dict.fromkeys(measured["respondent"]))
-    values = list(dict.fromkeys(measured["value"]))
-    alone = measured["goal_prompt"].astype(bool).nunique() == 1
-    rows = 0.12 + 0.085 * max(len(values), 2)  # inches
-    below = 0.34 + rows * len(respondents)
-    with style.context():
-        figure = style.new_figure(2.65 + below)
-        people, models = figure.subplots(2, 1, sharex=True, height_ratios=(1.35, below))
-        _people(people, table)
-        _ideals(models, table)
-        for place, respondent in enumerate(respondents):
-            mine = measured[measured["respondent"] == respondent]
-            for row in mine.itertuples():
-                _mean(models, row, -place - 1, values, alone)
-            models.axhline(-place - 0.5, color=style.FAINT, lw=0.6, zorder=0)
-        for axes in (people, models):
-            for angle in part(table, "boundary")["angle"]:
-                axes.axvline(angle, **_BOUNDARY)
-        models.set_ylim(-len(respondents) - 0.5, 0.5)
-        names = [_with_gaps(measured, respondent) for respondent in respondents]
-        models.set_yticks(-np.arange(len(respondents) + 1), ["ideals, random", *names])
-        models.tick_params(axis="y", length=0)
-        models.spines["left"].set_visible(False)
-        models.set_xlim(_ANGLE)
-        ticks = range(-15, 61, 15)
-        models.set_xticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
-        models.set_xlabel("SVO angle, degrees")
-        handles = _people_legend(table, values, set(measured["goal_prompt"].astype(bool)))
-        figure.legend(handles=handles, loc="outside upper center", ncols=4)
-        return style.arranged(figure)
-
-
-def _people(axes: Axes, table: pd.DataFrame) -> None:
-    """Draw the histograms of the samples, the random respondent's outline, and the categories."""
-    import seaborn  # slow to import
-
-    people = part(table, "people").copy()
-    edges = np.append(np.unique(people["low"]), people["high"].max())
-    people["middle"] = (people["low"] + people["high"]) / 2
-    for sample, look in zip(dict.fromkeys(people["sample"]), _SAMPLES, strict=False):
-        mine = people[people["sample"] == sample]
-        seaborn.histplot(
-            mine, x="middle", weights="share", bins=list(edges), element="step", ax=axes, **look
-        )
-    random = part(table, "random").sort_values("low")
-    steps = np.append(random["share"], random["share"].iloc[-1])
-    axes.step([*random["low"], random["high"].iloc[-1]], steps, where="post", **_RANDOM_OUTLINE)
-    highest = float(table["share"].max())
-    axes.set_ylim(0, 1.12 * highest)
-    ticks = np.arange(0, highest + 0.001, 0.1)
-    axes.set_yticks(ticks, [f"{100 * tick:.0f}%" for tick in ticks])
-    axes.set_ylabel("share per 2.5 degrees")
-    axes.set_xlabel("")
-    axes.tick_params(labelbottom=False)
-    cuts = sorted(part(table, "boundary")["angle"].astype(float), reverse=True)
-    edges = [_ANGLE[1], *cuts, _ANGLE[0]]
-    for name, top, bottom in zip(_REGIONS, edges[:-1], edges[1:], strict=False):
-        place = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
-        axes.text((top + bottom) / 2, 1.03, name, fontsize=7.5, **place)
-        colour = style.value_look(name).colour
-        axes.axvspan(bottom, top, 0.965, 1, color=colour, lw=0)
-
-
-_SAMPLES = (
-    {"color": "#7FA8C2", "fill": True, "alpha": 0.6, "lw": 0},
-    {"color": style.INK, "fill": False, "lw": 1.1},
-)
-_RANDOM_OUTLINE = {"color": style.RANDOM, "lw": 1.3, "ls": (0, (1, 1.2)), "zorder": 3}
-
-
-def _ideals(axes: Axes, table: pd.DataFrame) -> None:
-    for ideal in part(table, "ideal").itertuples():
-        look = style.value_look(ideal.value)
-        if ideal.high - ideal.low > 1:
-            box = (ideal.low, -0.28), ideal.high - ideal.low, 0.56
-            axes.add_patch(Rectangle(*box, fc=look.colour, alpha=0.25, lw=0))
-        gid = f"ideal {ideal.value}"
-        axes.plot(ideal.angle, 0, marker=look.marker, ms=7, color=look.colour, gid=gid)
-    axes.plot(part(table, "random mean")["angle"], [0], gid="random", **_RANDOM)
-
-
-def _with_gaps(measured: pd.DataFrame, respondent: str) -> str:
-    """Return the name, and below it how many of its cells have no angle."""
-    missing = measured.loc[measured["respondent"] == respondent, "angle"].isna()
-    if not missing.any():
-        return respondent
-    return f"{respondent}\nno angle in {missing.sum()} of {len(missing)} cells"
-
-
-def _mean(axes: Axes, row, y: float, values: list[str], alone: bool) -> None:
-    """Draw a cell's mean in its value's lane; the interval of the goal arm, or of an arm alone."""
-    lane = 0.84 * ((len(values) - 1) / 2 - values.index(row.value)) / max(len(values), 2)
-    look, goal = style.value_look(row.value), bool(row.goal_prompt)
-    if goal or alone:
-        axes.plot([row.low, row.high], [y + lane] * 2, color=look.colour, lw=1.2, zorder=2)
-    axes.plot(
-        row.angle,
-        y + lane,
-        marker=look.marker,
-        ms=4.4 if goal else 6.6,
-        mfc=look.colour if goal else "none",
-        mec=look.colour,
-        mew=0.5 if goal else 0.9,
-        zorder=4,
-        gid=f"mean {row.respondent} {row.value} {goal}",
-    )
-
-
-def _people_legend(table: pd.DataFrame, values: list[str], arms: set[bool]) -> list:
-    handles = []
-    for sample, look in zip(dict.fromkeys(part(table, "people")["sample"]), _SAMPLES, strict=False):
-        count = int(part(table, "people").query("sample == @sample")["count"].sum())
-        label = f"{sample}, {count:,} people"
-        if look["fill"]:
-            handles.append(Patch(fc=look["color"], alpha=look["alpha"], label=label))
-        else:
-            handles.append(Line2D([], [], color=look["color"], lw=look["lw"], label=label))
-    handles.append(Line2D([], [], label="random respondents", **_RANDOM_OUTLINE))
-    handles.append(Line2D([], [], label="random, mean", **_RANDOM))
-    for value in values:
-        look = style.value_look(value)
-        name = "no value assigned" if value == "none" else value
-        mark = {"marker": look.marker, "color": look.colour, "ms": 5.5, "ls": "none"}
-        handles.append(Line2D([], [], label=name, **mark))
-    grey = {"marker": "s", "mec": style.MUTED, "color": style.MUTED}
-    if True in arms:
-        name = f"{style.GOAL[True]}, 95%"
-        handles.append(Line2D([], [], lw=1.2, ms=4.4, mfc=style.MUTED, label=name, **grey))
-    if False in arms:
-        width = 0 if True in arms else 1.2
-        handles.append(
-            Line2D([], [], lw=width, ms=6.4, mfc="none", label=style.GOAL[False], **grey)
-        )
-    return handles

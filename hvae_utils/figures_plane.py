@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Wedge
 from matplotlib.transforms import ScaledTranslation
 
-from hvae_utils import style
+from hvae_utils import marks, style
 from hvae_utils.errors import UserError
 
 RADIUS = 50.0  # coins: the ring goes through the ideal end points of the items
@@ -95,7 +95,7 @@ def _ring(axes: Axes, table: pd.DataFrame) -> None:
         axes.plot([ideal.self, rim[0]], [ideal.other, rim[1]], color=style.INK, lw=0.7)
         axes.plot(ideal.self, ideal.other, gid=f"ideal {ideal.value}", **_IDEAL)
     random = part(table, "random")
-    axes.plot(random["self"], random["other"], gid="random", **_RANDOM)
+    axes.plot(random["self"], random["other"], gid="random", **marks.RANDOM_POINT)
     axes.plot(*origin, marker="+", color=style.INK, ms=5, mew=0.9)
     axes.set_aspect("equal")
     axes.set_xlim(origin[0] - 4, origin[0] + RADIUS + 8)
@@ -105,7 +105,6 @@ def _ring(axes: Axes, table: pd.DataFrame) -> None:
 
 
 _IDEAL = {"marker": "o", "ms": 10, "mfc": "none", "mec": style.INK, "mew": 0.9, "ls": "none"}
-_RANDOM = {"marker": "x", "ms": 5.5, "mec": style.RANDOM, "mew": 1.6, "ls": "none"}
 
 
 def _clipped(region) -> tuple[float, float]:
@@ -197,7 +196,7 @@ def _ring_legend(measured: pd.DataFrame) -> list[Line2D]:
     handles.append(mark(style.GOAL[False], mfc="none", ms=6.5, **grey))
     handles.append(mark("ideal respondent", **_IDEAL))
     handles.append(mark("angles of ideal respondents", color=style.INK, ls="-", lw=1.6))
-    handles.append(mark("random respondent, expected", **_RANDOM))
+    handles.append(mark("random respondent, expected", **marks.RANDOM_POINT))
     shared = {"marker": "o", "ms": 2.6, "lw": 0.6, "ls": "-"}
     handles.append(mark("one place, marks fanned out", color=style.INK, **shared))
     handles.append(mark("reach of the six items", color=style.MUTED, ls="-", lw=0.7))
@@ -235,7 +234,7 @@ def _segments(axes: Axes, table: pd.DataFrame, options: pd.DataFrame) -> None:
             fontsize=7.5,
         )
     random = part(table, "random")
-    axes.plot(random["self"], random["other"], gid="random", **_RANDOM)
+    axes.plot(random["self"], random["other"], gid="random", **marks.RANDOM_POINT)
     label = {"textcoords": "offset points", "ha": "center", "va": "top", "fontsize": 7}
     place = random[["self", "other"]].to_numpy(float)[0]
     axes.annotate("random\nchoices", place, (-5, -6), zorder=1, **label)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.projections.polar import PolarAxes
 
-from hvae_utils import style
+from hvae_utils import marks, style
 from hvae_utils.errors import UserError
 
 FULL = 60.0  # degrees: the rim of the scale inferred from the published chart
@@ -82,7 +82,12 @@ def _radar(axes: PolarAxes, rows: pd.DataFrame, values: list[str], centre: float
     for goal in (False, True):
         arm = rows[rows["goal_prompt"].astype(bool) == goal].set_index("value").reindex(values)
         closed = [*range(len(values)), 0]
-        axes.plot(spokes[closed], arm["vr_random"].to_numpy(float)[closed], gid="random", **_RANDOM)
+        axes.plot(
+            spokes[closed],
+            arm["vr_random"].to_numpy(float)[closed],
+            gid="random",
+            **marks.RANDOM_LINE,
+        )
         vr = arm["vr"].to_numpy(float)
         axes.plot(spokes[closed], vr[closed], gid=style.GOAL[goal], zorder=4, **_line(goal))
         for spoke, value, one in zip(spokes, values, vr, strict=True):
@@ -116,7 +121,6 @@ def _name_spoke(axes: PolarAxes, spoke: float, value: str) -> None:
     )
 
 
-_RANDOM = {"color": style.RANDOM, "lw": 1.3, "ls": (0, (1, 1.4))}
 _SCALE = {
     "fontsize": 6.5,
     "color": style.MUTED,
@@ -140,5 +144,5 @@ def _legend() -> list[Line2D]:
     return [
         Line2D([], [], label=style.GOAL[True], ms=4.2, mfc=style.INK, **dot, **_line(True)),
         Line2D([], [], label=style.GOAL[False], ms=6, mfc="none", **dot, **_line(False)),
-        Line2D([], [], label="random respondent, expected", **_RANDOM),
+        Line2D([], [], label="random respondent, expected", **marks.RANDOM_LINE),
     ]

@@ -4,11 +4,11 @@
     style.save(figures_robustness.letter_choice(table), table, folder, "10_letter_choice", ...)
 
 Numbers are given, never computed while drawing; the look comes from `style`. Curves, people and
-the two scales live in `figures_curves` and `figures_chance` and are offered here. This module
-must never estimate, and never talk to a model.
+the scales live in modules of their own and are offered here. This module must never estimate, and
+never talk to a model.
 
-Public names: raw_and_chance, letter_choice, lapse_curves, angle_distributions, recovery,
-factor_effects, people_and_models.
+Public names: raw_and_chance, three_readings, letter_choice, position_bias, lapse_curves,
+angle_distributions, recovery, factor_effects, people_and_models.
 """
 
 import numpy as np
@@ -18,11 +18,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from hvae_utils import style
+from hvae_utils import marks, style
 from hvae_utils.errors import UserError
 from hvae_utils.figures_chance import raw_and_chance
-from hvae_utils.figures_curves import lapse_curves, people_and_models, recovery
+from hvae_utils.figures_curves import lapse_curves, recovery
+from hvae_utils.figures_people import people_and_models
 from hvae_utils.figures_plane import part
+from hvae_utils.figures_readings import three_readings
 from hvae_utils.robustness_data import ALL
 
 __all__ = [
@@ -33,9 +35,8 @@ __all__ = [
     "people_and_models",
     "raw_and_chance",
     "recovery",
+    "three_readings",
 ]
-
-_RANDOM = {"color": style.RANDOM, "lw": 1.3, "ls": (0, (1, 1.4)), "zorder": 1}
 
 
 def letter_choice(table: pd.DataFrame) -> Figure:
@@ -67,7 +68,7 @@ def letter_choice(table: pd.DataFrame) -> Figure:
         handles = [
             Patch(label="as shown", **_SHOWN),
             Line2D([], [], label="debiased", **_DEBIASED),
-            Line2D([], [], label="no preference, 1/9", **_RANDOM),
+            Line2D([], [], label="no preference, 1/9", **marks.RANDOM_LINE),
         ]
         figure.legend(handles=handles, loc="outside upper center", ncols=3)
         return style.arranged(figure)
@@ -89,7 +90,7 @@ def _letters(axes: Axes, rows: pd.DataFrame) -> None:
             axes.bar(shares.index, shares, width=0.76, **_SHOWN)
         else:
             axes.plot(shares.index, shares, gid=stage, clip_on=False, **_DEBIASED)
-    axes.axhline(1 / 9, gid="uniform", **_RANDOM | {"zorder": 3})
+    axes.axhline(1 / 9, gid="uniform", **marks.RANDOM_LINE | {"zorder": 3})
 
 
 def position_bias(table: pd.DataFrame) -> Figure:
@@ -116,7 +117,7 @@ def position_bias(table: pd.DataFrame) -> Figure:
             Line2D([], [], label=f"labels {name}", **_BIAS | {"marker": mark})
             for name, mark in zip(sets, _MARKS, strict=False)
         ]
-        handles.append(Line2D([], [], label="no bias", **_RANDOM))
+        handles.append(Line2D([], [], label="no bias", **marks.RANDOM_LINE))
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
         return style.arranged(figure)
 
@@ -126,7 +127,7 @@ _MARKS = ("o", "s", "^")  # of the label sets
 
 
 def _biases(axes: Axes, rows: pd.DataFrame, sets: list[str]) -> None:
-    axes.axhline(0, gid="no bias", **_RANDOM)
+    axes.axhline(0, gid="no bias", **marks.RANDOM_LINE)
     if rows["bias"].isna().all():
         axes.text(0.98, 0.93, "not estimable", transform=axes.transAxes, ha="right", va="top")
     for name, mark in zip(sets, _MARKS, strict=False):
@@ -289,35 +290,22 @@ def _said(factor: str, level: str) -> str:
     return goal.get(level, level) if factor == "goal_prompt" else level
 
 
-_FOREST = {"color": "#0B3C5D", "mec": "#0B3C5D", "mew": 1.1}
+_FOREST = style.Look("#0B3C5D")
 
 
 def _forest(axes: Axes, row, y: float) -> None:
     gid = f"effect {row.respondent} {row.level} {row.scope}"
-    if row.scope != ALL:
+    if row.scope == ALL:
+        marks.effect(axes, row, y, _FOREST, gid)
+    else:
         look = style.value_look(row.scope)
         place = row.difference, y - 0.55
         axes.plot(*place, marker=look.marker, ms=3.6, mew=0, color=look.colour, gid=gid)
-    elif np.isnan(row.difference):
-        paper = {"fc": "white", "ec": "none", "pad": 0.6}
-        place = {"ha": "center", "va": "center", "fontsize": 7, "bbox": paper}
-        axes.text(0, y, "not estimable", **place)
-    else:
-        known = not np.isnan(row.low)
-        clear = known and (row.low > 0 or row.high < 0)
-        look = {"marker": "o" if known else "d", "mfc": _FOREST["color"] if clear else "white"}
-        axes.plot([row.low, row.high], [y, y], lw=1.7, color=_FOREST["color"], zorder=2)
-        axes.plot(row.difference, y, ms=5, zorder=3, gid=gid, **look, **_FOREST)
 
 
 def _forest_legend(scopes: list[str]) -> list[Line2D]:
-    full = _FOREST | {"marker": "o", "ms": 5, "lw": 1.7}
-    handles = [
-        Line2D([], [], label="95% interval without 0", **full),
-        Line2D([], [], mfc="white", label="95% interval with 0", **full),
-        Line2D([], [], mfc="white", label="no interval", **full | {"lw": 0, "marker": "d"}),
-        Line2D([], [], color=style.INK, lw=0.8, label="no effect"),
-    ]
+    handles = marks.effect_legend(_FOREST)
+    handles.append(Line2D([], [], color=style.INK, lw=0.8, label="no effect"))
     for scope in scopes:
         look = style.value_look(scope)
         mark = {"marker": look.marker, "color": look.colour, "ms": 3.6, "mew": 0, "lw": 0}

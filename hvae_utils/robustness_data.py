@@ -4,8 +4,8 @@ As `figure_data`: each function returns one table, what is drawn is what it hold
 as CSV beside its figure. Distributions are exact, from response probabilities. This module must
 never import a plotting library, never draw a random number, and never estimate.
 
-Public names: ALL, raw_and_chance, letter_choice, lapse_curves, angle_distributions, recovery,
-factor_effects, people_and_models.
+Public names: ALL, raw_and_chance, three_readings, letter_choice, position_bias, lapse_curves,
+angle_distributions, recovery, factor_effects, people_and_models.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from hvae_utils import chance, instruments, rationality, svo
+from hvae_utils import chance, instruments, lapse, rationality, svo
 from hvae_utils import recovery as simulated
 from hvae_utils.errors import UserError
-from hvae_utils.figure_data import flagged, named, need, stack
+from hvae_utils.figure_data import FLAG, always_letters, flagged, named, need, stack
 from hvae_utils.instruments import Instrument
 from hvae_utils.values import Value
 
@@ -26,6 +26,17 @@ _PUBLISHED_TESTS = 10  # administrations behind each point of the published char
 _PROBABILITIES = [f"p{option}" for option in range(1, 10)]
 _BAND = (0.1, 0.9)  # quantiles: the middle 80% of administrations
 _RATES = tuple(np.round(np.linspace(0, 1, 41), 3))
+_RAW_AND_CHANCE = {  # columns of cells and their names here
+    **{f"vr{end}": f"raw{end}" for end in ("", "_low", "_high", "_random")},
+    **{f"vr_chance{end}": f"chance{end}" for end in ("", "_low", "_high")},
+}
+_REGRET_AND_LAPSE = {
+    "vr_regret": "regret",
+    "vr_regret_random": "regret_random",
+    "lapse_rate": "lapse",
+    "lapse_low": "lapse_low",
+    "lapse_high": "lapse_high",
+}
 _SHARPNESS = 0.1  # nats per coin: soft enough to show a bias of 3 nats
 
 
@@ -39,7 +50,8 @@ def raw_and_chance(
     part "model": source ("published" or "run"), number (from 1 in each source), model, respondent,
     value, goal_prompt, raw with raw_low and raw_high (degrees, 60 is ideal), raw_random (what
     random respondents can expect), chance with chance_low and chance_high (0 is random, 1 ideal);
-    NaN where nothing was scored. "mean": over the published models.
+    NaN where nothing was scored. "mean": over the published models. "null": respondent, value, raw
+    and chance of `rationality.null_respondents`: constant letters, and ideals with lapses.
     """
     need(published, "published radar", ["model", "value", "goal_prompt", "vr"])
     mine = published[published["goal_prompt"].astype(bool) == goal_prompt]
@@ -52,24 +64,34 @@ def raw_and_chance(
     mine = mine.assign(vr_random=mine["value"].map(expected))
     means = mine.groupby("value", sort=False)[["vr", "vr_random", "vr_chance"]].mean()
     means = means.reset_index().assign(goal_prompt=goal_prompt, part="mean", source="published")
-    parts = [_numbered(mine, "published"), means]
+    parts = [_numbered(mine, "published"), means, _nulls()]
     if cells is not None:
-        columns = ["model", "value", "goal_prompt", "target", "vr", "vr_random", "vr_chance"]
-        need(cells, "cells", columns)
-        told = cells[cells["target"].notna()]
-        if told.empty:
-            raise UserError(
-                "cells: no assigned value has a target, so there is no value rationality"
-            )
-        arms = told["goal_prompt"].astype(bool)
-        if (arms == goal_prompt).any():
-            told = told[arms == goal_prompt]
+        told = _one_arm(cells, goal_prompt, [*_RAW_AND_CHANCE])
         parts.append(flagged(_numbered(told, "run"), cells))
-    renamed = {f"vr{end}": f"raw{end}" for end in ("", "_low", "_high", "_random")}
-    renamed |= {f"vr_chance{end}": f"chance{end}" for end in ("", "_low", "_high")}
-    table = stack(*parts).rename(columns=renamed)
+    table = stack(*parts).rename(columns=_RAW_AND_CHANCE)
     columns = ["part", "source", "number", "model", "respondent", "value", "goal_prompt"]
-    return table.reindex(columns=[*columns, *renamed.values()]).astype({"number": "Int64"})
+    return table.reindex(columns=[*columns, *_RAW_AND_CHANCE.values()]).astype({"number": "Int64"})
+
+
+def three_readings(cells: pd.DataFrame, goal_prompt: bool = True) -> pd.DataFrame:
+    """Return the raw, chance and regret reading and the lapse rate of each cell, and of nobody.
+
+    cells: as `readings.with_readings`; the goal arm is taken as in `raw_and_chance`.
+    part "measured": model, respondent (marked where this very cell is flagged), value, goal_prompt,
+    raw (degrees) and chance with their intervals, regret, lapse (0 to 1) with its interval, what a
+    random respondent has (raw_random, regret_random), flag; NaN where not estimable. "null":
+    constant letters (lapse: what maximum likelihood makes of them) and ideals with lapses.
+    """
+    told = _one_arm(cells, goal_prompt, [*_RAW_AND_CHANCE, *_REGRET_AND_LAPSE, "flag"])
+    measured = named(told).assign(part="measured", flag=told["flag"].fillna("").to_numpy())
+    marked = measured["respondent"] + FLAG
+    measured["respondent"] = measured["respondent"].where(measured["flag"] == "", marked)
+    nulls = _nulls()
+    nulls["lapse_rate"] = list(map(_lapse_of, nulls["respondent"], nulls["value"]))
+    nulls = nulls[nulls["value"].isin(set(measured["value"]))]
+    renamed = _RAW_AND_CHANCE | _REGRET_AND_LAPSE
+    columns = ["part", "model", "respondent", "value", "goal_prompt", *renamed.values(), "flag"]
+    return stack(measured, nulls).rename(columns=renamed)[columns]
 
 
 def letter_choice(letters: pd.DataFrame) -> pd.DataFrame:
@@ -228,13 +250,14 @@ def people_and_models(
     instrument: Instrument,
     values: Mapping[str, Value],
 ) -> pd.DataFrame:
-    """Return on one axis, degrees: people, random and ideal respondents, and a run's models.
+    """Return on one ring, degrees: people, random and ideal respondents, and a run's models.
 
     histogram: as `published.people_histogram`. cells: as `rationality.cells`.
     part "people": sample, low, high (bin), count, share. "random": the same bins for uniform
     random choices. "random mean": angle. "boundary": angle between categories, value the one
-    above. "ideal": value, angle (target), low and high (angles of ideal respondents). "measured":
-    model, respondent, value, goal_prompt, angle (mean), low and high (95% interval).
+    above. "ideal": value, angle (target), low and high (angles of ideal respondents). "null": as
+    `figure_data.always_letters`. "measured": model, respondent, value, goal_prompt, angle (mean),
+    low and high (95% interval).
     """
     need(histogram, "people's histogram", ["sample", "low", "high", "count", "share"])
     keys = ["model", "value", "goal_prompt"]
@@ -255,6 +278,7 @@ def people_and_models(
         pd.DataFrame([{"part": "random mean", "angle": uniform.mean}]),
         _boundaries(instrument),
         pd.DataFrame(ideal).assign(part="ideal"),
+        pd.DataFrame(always_letters(instrument)),
         named(cells[[*keys, *renamed]]).rename(columns=renamed).assign(part="measured"),
     )
     columns = ["part", "sample", "model", "respondent", "value", "goal_prompt"]
@@ -265,6 +289,32 @@ def _numbered(table: pd.DataFrame, source: str) -> pd.DataFrame:
     models = list(dict.fromkeys(table["model"]))
     numbers = table["model"].map({model: k for k, model in enumerate(models, start=1)})
     return named(table.assign(part="model", source=source, number=numbers))
+
+
+def _nulls() -> pd.DataFrame:
+    """Return what constant letters and lapsing ideals score, as often as the published models."""
+    nulls = rationality.null_respondents(_PUBLISHED_TESTS)
+    nulls = nulls[nulls["respondent"] != "random"]  # it has a line of its own
+    return nulls.assign(part="null")
+
+
+def _lapse_of(null: str, value: str) -> float:
+    """Return the lapse rate of a null respondent: its own, or a constant letter's likeliest one."""
+    kind, which = null.split()
+    if kind == "lapse":
+        return float(which)
+    choices = np.full((1, len(_slider().items)), ord(which) - ord("A"))
+    return lapse.lapse_rate(choices, value, _slider()).rate
+
+
+def _one_arm(cells: pd.DataFrame, goal_prompt: bool, columns: list[str]) -> pd.DataFrame:
+    """Return the cells that have a target, of this goal arm or of the only one there is."""
+    need(cells, "cells", ["model", "value", "goal_prompt", "target", *columns])
+    told = cells[cells["target"].notna()]
+    if told.empty:
+        raise UserError("cells: no assigned value has a target, so there is no value rationality")
+    arms = told["goal_prompt"].astype(bool)
+    return told[arms == goal_prompt] if (arms == goal_prompt).any() else told
 
 
 def _slider() -> Instrument:

@@ -229,19 +229,18 @@ def save(
     slug: str,
     caption: str,
     alt: str,
-    title: str = "",
 ) -> SavedFigure:
     """Write folder/slug.svg, .png and .csv, list them in folder/index.json, and close the figure.
 
     The bytes depend only on the arguments, the locked packages and the platform. Floats in the
-    CSV have six significant digits. title: heading in the gallery, the slug's words if empty.
+    CSV have six significant digits. caption: its first sentence is the figure's title.
     Errors: UserError for a slug that is no file name, an empty caption or alt, or an index.json
     that cannot be read.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", slug):
         raise UserError(f"figure name '{slug}': use small letters, digits, '_' and '-' only")
     caption, alt = " ".join(caption.split()), " ".join(alt.split())
-    title = " ".join(title.split()) or re.sub(r"^\d+_", "", slug).replace("_", " ").capitalize()
+    title = caption.partition(". ")[0].removesuffix(".")
     if not caption or not alt:
         raise UserError(f"figure '{slug}' needs a caption and an alternative text")
     index = {entry["slug"]: entry for entry in _read_index(folder)}
@@ -266,7 +265,7 @@ def save(
 
 
 def gallery(folder: Path) -> None:
-    """Write folder/README.md from index.json: every figure with heading, caption and data.
+    """Write folder/README.md from index.json: every figure with title, caption and data.
 
     Errors: UserError when the folder lists no figure.
     """
@@ -278,7 +277,8 @@ def gallery(folder: Path) -> None:
         slug, alt = entry["slug"], html.escape(entry["alt"])
         lines += [f"## {html.escape(entry['title'], quote=False)}", ""]
         lines += [f'<img src="{slug}.svg" width="800" alt="{alt}">', ""]
-        lines += [html.escape(entry["caption"], quote=False), ""]
+        rest = entry["caption"].removeprefix(entry["title"]).removeprefix(".").strip()
+        lines += [html.escape(rest, quote=False), ""] if rest else []
         lines += [f"[data (CSV)]({slug}.csv) · [PNG]({slug}.png) · [SVG]({slug}.svg)", ""]
     (folder / "README.md").write_bytes("\n".join(lines).encode())
 

@@ -192,6 +192,22 @@ def test_mean_angles_and_targets_share_a_row(drawn):
     assert "SVO angle, degrees" in words(figure)
 
 
+def test_constant_letters_have_a_row_below_the_values_of_every_respondent(drawn, tables):
+    nulls = tables["angle_by_value"].query("part == 'null'").set_index("respondent")["angle"]
+    assert nulls.to_dict() == pytest.approx(ALWAYS, abs=0.05)
+    for axes in drawn["angle_by_value"].axes:
+        line = mark(axes, "always one letter")
+        assert list(line.get_xdata()) == list(nulls)
+        assert line.get_ydata()[0] < -4.5
+
+
+# The mean of the six options behind each letter, from the published coins, by hand.
+ALWAYS = {
+    **{"always A": 30.5, "always B": 28.1, "always C": 26.8, "always D": 24.6, "always E": 22.9},
+    **{"always F": 20.7, "always G": 18.8, "always H": 17.1, "always I": 14.7},
+}
+
+
 def test_cells_with_missing_answers_show_bounds_and_others_none(drawn):
     figure = drawn["angle_by_value"]
     weak = panel(figure, "smollm2-135m-instruct")
@@ -414,11 +430,12 @@ def test_the_csv_is_plain_and_rounded(tmp_path):
 def test_the_index_is_sorted_and_holds_the_hashes(tmp_path):
     saved = save_small(tmp_path)
     save_small(tmp_path, slug="01_a")
-    save_small(tmp_path, title="What was not a choice")
+    save_small(tmp_path, caption=f"What was not a choice. {CAPTION}")
     index = json.loads((tmp_path / "index.json").read_text(encoding="utf-8"))
     assert [entry["slug"] for entry in index] == ["01_a", "07_outcomes"]
     entry = index[1]
-    assert (entry["title"], entry["caption"]) == ("What was not a choice", CAPTION)
+    assert entry["title"] == "What was not a choice"
+    assert entry["caption"] == f"What was not a choice. {CAPTION}"
     assert entry["alt"] == ALT
     for path in saved.files.values():
         assert entry["files"][path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -437,10 +454,11 @@ def test_a_notebook_shows_the_picture_with_escaped_words_and_no_file_beside_it(t
 
 
 def test_the_gallery_shows_every_figure_with_its_words_and_its_data(tmp_path):
-    save_small(tmp_path)
+    save_small(tmp_path, caption="How the items ended. A bar each.")
     style.gallery(tmp_path)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "## Outcomes" in text
+    assert "## How the items ended\n" in text
+    assert "\nA bar each.\n" in text, "the title is not said twice"
     assert 'src="07_outcomes.svg"' in text
     assert "&quot;weak&quot; one is &lt; 60% &amp; hatched" in text
     assert "[data (CSV)](07_outcomes.csv)" in text

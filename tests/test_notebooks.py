@@ -134,9 +134,11 @@ def test_links_lead_to_files_that_exist(path):
 def test_every_figure_has_caption_and_alternative_text():
     code = [cell.source for path in NOTEBOOKS for cell in cells(path, "code")]
     drawn = [source for source in code if "style.save(" in source]
-    assert len(drawn) == 8 + 8
+    assert len(drawn) == 9 + 8
     for source in drawn:
-        assert 'caption = """' in source
+        (caption,) = re.findall(r'caption = """(.*?)"""', source, flags=re.S)
+        title = " ".join(caption.split()).partition(". ")[0]
+        assert len(title) <= 72, f"the caption's first sentence is the title: {title}"
         assert 'alt = """' in source
 
 

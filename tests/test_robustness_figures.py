@@ -111,12 +111,28 @@ def effects(models):
     return pd.DataFrame(rows, columns=columns)
 
 
+def with_lapses(cells):
+    """Return cells with readings that tell a lapsing respondent from one without the value."""
+    lapse = {"reference/faithful": 0.0, "reference/lapsing": 0.2}
+    rate = cells["model"].map(lapse).where(cells["target"].notna(), np.nan)
+    weak = ~cells["model"].str.startswith("reference/")
+    return cells.assign(
+        vr_regret=(1 - rate / 2).where(~weak),
+        vr_regret_random=0.5,
+        lapse_rate=rate,
+        lapse_low=rate / 2,
+        lapse_high=rate + 0.1,
+        flag=np.where(weak, "few choices", ""),
+    )
+
+
 def tables_of(models):
     conditions, responses, cells = run_of(models)
     people = published.people_histogram()
     study = recovery.study(recovery.truths(angles=(-45.0, 0.0, 45.0, 90.0), sharpness=(0.1,)))
     return {
         "raw_and_chance": robustness_data.raw_and_chance(published.radar(), cells),
+        "three_readings": robustness_data.three_readings(with_lapses(cells)),
         "letter_choice": robustness_data.letter_choice(letters(models)),
         "lapse_curves": robustness_data.lapse_curves(KNOWN, np.linspace(0, 1, 11)),
         "angle_distributions": robustness_data.angle_distributions(
@@ -283,13 +299,75 @@ def test_rows_without_probabilities_say_so(drawn):
     assert [text.get_text() for text in axes.texts] == ["no probabilities"] * 5
 
 
-def test_people_stand_over_models_on_one_axis(drawn):
-    people, models = drawn["people_and_models"].axes
-    assert people.get_xlim() == models.get_xlim()
-    assert models.get_xlabel() == "SVO angle, degrees"
-    (mark,) = marks(models, "mean faithful altruistic True")
-    assert mark.get_xdata()[0] == pytest.approx(61.390, abs=5e-4)
-    assert set(svo.CATEGORIES) <= {text.get_text() for text in people.texts}
+def test_null_respondents_stand_in_the_lowest_lane_of_every_row_on_both_scales(drawn, tables):
+    nulls = tables["raw_and_chance"].query("part == 'null' and value == 'prosocial'")
+    nulls = nulls.set_index("respondent")
+    assert nulls.loc["always A", ["raw", "chance"]].tolist() == pytest.approx(
+        [45.47, 0.35], abs=0.01
+    )
+    panels = [axes for axes in drawn["raw_and_chance"].axes if axes.lines]
+    assert len(panels) == 4  # two scales for the published models, two for the run
+    for axes in panels:
+        assert len(marks(axes, "always one letter")) == len(marks(axes, "ideal with lapses")) == 4
+    (line,) = (
+        line
+        for line in marks(panels[1], "always one letter")
+        if nulls.chance["always A"] in line.get_xdata()
+    )
+    badge = marks(panels[1], "chance GPT-4 prosocial")[0]
+    assert line.get_ydata()[0] < badge.get_ydata()[0]
+
+
+def test_lapsing_and_holding_no_value_come_apart_in_the_fourth_column(drawn):
+    _, _, regret, lapse = drawn["three_readings"].axes
+    place = {name: marks(lapse, f"lapse {name} altruistic") for name in ("faithful", "lapsing")}
+    assert {name: line[0].get_xdata()[0] for name, line in place.items()} == {
+        "faithful": 0.0,
+        "lapsing": 0.2,
+    }
+    (low, high) = next(
+        line.get_xdata()
+        for line in lapse.lines
+        if list(line.get_xdata()) == [0.1, pytest.approx(0.3)]
+    )
+    assert low < 0.2 < high
+    assert [marks(axes, "random altruistic")[0].get_xdata()[0] for axes in (regret, lapse)] == [
+        0.5,
+        1,
+    ]
+
+
+def test_a_flagged_cell_carries_the_dagger_and_an_empty_one_says_so(drawn, tables):
+    table = tables["three_readings"].query("part == 'measured'")
+    assert set(table.loc[table["flag"] != "", "respondent"]) == {"smollm2-135m-instruct †"}
+    assert {"smollm2-135m-instruct †", "no angle", "not estimable"} <= words(
+        drawn["three_readings"]
+    )
+
+
+def test_a_constant_letter_has_the_lapse_rate_that_its_ideal_answers_give_it(tables):
+    nulls = tables["three_readings"].query("part == 'null'").set_index(["respondent", "value"])
+    # "A" is an ideal altruist's answer on 3 of 6 items: 1 - e + e / 9 = 1 / 2.
+    assert nulls.loc[("always A", "altruistic"), "lapse"] == pytest.approx(9 / 16)
+    assert nulls.loc[("always C", "altruistic"), "lapse"] == 1
+    assert nulls.loc[("lapse 0.2", "prosocial"), "lapse"] == 0.2
+
+
+def test_people_stand_outside_the_ring_and_models_inside_at_their_angle(drawn, tables):
+    (axes,) = drawn["people_and_models"].axes
+    (mark,) = marks(axes, "mean faithful altruistic True")
+    assert np.degrees(mark.get_xdata()[0]) == pytest.approx(61.390, abs=5e-4)
+    ideals = [marks(axes, f"ideal {name}")[0] for name in svo.CATEGORIES]
+    rim = 50
+    assert mark.get_ydata()[0] < ideals[0].get_ydata()[0] < rim
+    people = tables["people_and_models"].query("part == 'people' and sample == 'Many Labs 2'")
+    bars = [bar for bar in axes.patches if bar.get_y() > rim + 4]
+    assert len(bars) == len(people)
+    tallest = max(bars, key=lambda bar: bar.get_height())
+    assert np.degrees(tallest.get_x()) == pytest.approx(35)  # the bin with most people
+    heights = np.array([bar.get_height() for bar in bars])
+    assert heights / heights.sum() == pytest.approx(people["share"].to_numpy())
+    assert set(svo.CATEGORIES) <= {text.get_text() for text in axes.texts}
 
 
 # For one and for many, to the byte, and from the file.
@@ -330,7 +408,11 @@ def pixels(figure):
 
 
 @pytest.mark.parametrize(
-    "slug", ["raw_and_chance", "angle_distributions", "factor_effects", "people_and_models"]
+    "slug",
+    [
+        *("raw_and_chance", "three_readings", "angle_distributions", "factor_effects"),
+        "people_and_models",
+    ],
 )
 def test_a_figure_is_the_same_from_its_csv(slug, tables, drawn, tmp_path):
     with style.context():
@@ -362,6 +444,7 @@ def test_a_run_in_which_nothing_could_be_measured_still_has_its_figures(tables):
     for slug, column in (
         ("raw_and_chance", "raw"),
         ("people_and_models", "angle"),
+        ("three_readings", "lapse"),
     ):
         table = tables[slug].copy()
         own = table["respondent"].isin(["faithful", "lapsing"])
