@@ -6,7 +6,7 @@ FOLDER holds what `prepare` wrote: the conditions of a study and the same reques
 completion bodies. Prints {"requests", "seconds"} as JSON. Every client answers a few requests
 first, so that imports and connections' first use are not counted.
 
-Public names: prepare, bodies, CLIENTS.
+Public names: assigned, prepare, bodies, CLIENTS, MODEL, ITEMS.
 """
 
 import argparse
@@ -27,36 +27,40 @@ WARM_UP = 8
 MODEL = "openai/fake-1"
 
 
-def prepare(folder: Path, requests: int) -> int:
-    """Write conditions.parquet and bodies.jsonl of at least so many requests; return how many.
+def assigned(requests: int) -> pd.DataFrame:
+    """Return conditions that make at least so many requests about items, values assigned.
 
     Prefixes are what a reference respondent says, made different in every repeat, as those of a
     model that is sampled would be.
     """
     factors = {
+        "models": ("reference/first-option",),
         "values": ("altruistic", "prosocial", "individualistic", "competitive"),
         "wordings": ("plain", "formal", "brief"),
         "orders": ("fixed", "reversed"),
+        "temperature": 1.0,
     }
-    once = len(study.conditions(study.Study(models=("reference/first-option",), **factors)))
-    asked = study.Study(
-        models=("reference/first-option",),
-        repeats=-(-requests // (once * ITEMS)),
-        temperature=1.0,
-        **factors,
-    )
-    with records.Records(folder / "reference.jsonl") as store:
-        conditions = play.assign(study.conditions(asked), store)
-        conditions["prefix"] = [
-            row.prefix.replace("Such a person", f"Such a person (no. {row.repeat})")
-            for row in conditions.itertuples()
-        ]
-        play.administer(conditions, store)
+    once = play.assign(study.conditions(study.Study(**factors)), records.Held())
+    repeats = -(-requests // (len(once) * ITEMS))
+    every = study.conditions(study.Study(**factors, repeats=repeats))
+    shared = ["value", "wording", "order", "goal_prompt"]
+    said = [*shared, "prefix", "description", "goal", "not_assigned"]
+    frame = every.merge(once[said], on=shared, how="left", validate="m:1")
+    frame["prefix"] = [
+        prefix.replace("Such a person", f"Such a person (no. {repeat})")
+        for prefix, repeat in zip(frame.prefix, frame.repeat, strict=True)
+    ]
+    return frame.iloc[: -(-requests // ITEMS)]
+
+
+def prepare(folder: Path, requests: int) -> int:
+    """Write conditions.parquet and bodies.jsonl of at least so many requests; return how many."""
+    conditions = assigned(requests)
+    store = records.Held()
+    play.administer(conditions, store)
     conditions.assign(model=MODEL).to_parquet(folder / "conditions.parquet")
     with (folder / "bodies.jsonl").open("w", encoding="utf-8") as lines:
-        for record in records.read(folder / "reference.jsonl"):
-            if record["kind"] == "item":
-                lines.write(json.dumps(_body(record)) + "\n")
+        lines.writelines(json.dumps(_body(record)) + "\n" for record in store.new)
     return len(conditions) * ITEMS
 
 

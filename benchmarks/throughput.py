@@ -50,7 +50,10 @@ def measure(requests: int, rounds: int, slow_rounds: int, peers: str) -> dict:
                 for name in names if number % 2 == 0 else reversed(names):
                     rate = _rate(name, url, Path(folder), in_flight, requests, peers)
                     rates.setdefault((name, in_flight), []).append(rate)
-                    print(f"round {number + 1}, {in_flight} in flight, {name}: {rate:.0f}/s")
+                    print(
+                        f"round {number + 1}, {in_flight} in flight, {name}: {rate:.0f}/s",
+                        flush=True,
+                    )
     return rates
 
 
