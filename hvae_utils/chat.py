@@ -8,7 +8,6 @@ Public names: ChatModel, RETRIES, TIMEOUT_S, QUOTA_WAIT_S, KEPT_CHARACTERS.
 """
 
 import asyncio
-import math
 import random
 import time
 from typing import Any, Self
@@ -176,11 +175,10 @@ def _answer(reply: Any, dropped: tuple[str, ...], latency_s: float, tries: int) 
     said = content or refusal or ""
     if not isinstance(said, str):
         return Answer(error="the reply's content is no text", **sent)
-    text = _clean(said)
     finish = _at(choice, "finish_reason") if content or not refusal else "content_filter"
     return Answer(
-        text=text[:KEPT_CHARACTERS],
-        finish_reason=_text(finish) if len(text) <= KEPT_CHARACTERS else "cut",
+        text=said[:KEPT_CHARACTERS],
+        finish_reason=_text(finish) if len(said) <= KEPT_CHARACTERS else "cut",
         top_logprobs=_first_token(choice),
         prompt_tokens=_count(reply, "usage", "prompt_tokens"),
         cached_tokens=_count(reply, "usage", "prompt_tokens_details", "cached_tokens"),
@@ -192,16 +190,16 @@ def _answer(reply: Any, dropped: tuple[str, ...], latency_s: float, tries: int) 
 
 def _first_token(choice: Any) -> tuple[tuple[str, float], ...] | None:
     """Return (token, log-probability in nats) of the first answer token's alternatives."""
-    listed = _at(choice, "logprobs", "content", 0, "top_logprobs")
-    if not isinstance(listed, list):
+    listed = _at(choice, "logprobs", "content", 0, "top_logprobs") or ()
+    try:
+        kept = [
+            (str(entry["token"]), round(entry["logprob"], 6))
+            for entry in listed
+            if entry["logprob"] is not None
+        ]
+    except (KeyError, TypeError):
         return None
-    pairs = [(_at(entry, "token"), _at(entry, "logprob")) for entry in listed]
-    kept = tuple(
-        (_clean(token), round(float(value), 6))
-        for token, value in pairs
-        if isinstance(token, str) and isinstance(value, int | float) and math.isfinite(value)
-    )
-    return kept or None
+    return tuple(kept) or None
 
 
 def _at(tree: Any, *path: str | int) -> Any:
@@ -222,9 +220,4 @@ def _count(tree: Any, *path: str) -> int | None:
 
 def _text(found: Any) -> str | None:
     """Return a short text, None for anything else."""
-    return _clean(found[:200]) if isinstance(found, str) else None
-
-
-def _clean(text: str) -> str:
-    """Return a text with `?` for lone surrogates, which no file and no request can hold."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return found[:200] if isinstance(found, str) else None

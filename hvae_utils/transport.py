@@ -22,6 +22,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 REPLY_BYTES = 1_000_000  # of one reply; 24 tokens with 20 alternatives each take about 40,000
 CONNECT_S = 30.0
 MAX_RETRY_AFTER_S = 120.0  # as in the openai client: an endpoint that asks for more is given up
+TELEMETRY = "X-Stainless-"  # what the client tells of the machine; nobody needs it for an answer
 EXCERPT = 200  # characters of an endpoint's own message
 PASSING = (408, 409, 429)  # with all from 500: what the openai client tries again
 
@@ -70,7 +71,11 @@ class Transport:
         async with AsyncOpenAI(timeout=self._timeout_s, **self._options) as client:
             given = {**client.default_headers, **client.auth_headers}
             base, query = urlsplit(str(client.base_url)), client.default_query
-        headers = {name: said for name, said in given.items() if said and isinstance(said, str)}
+        headers = {
+            name: said
+            for name, said in given.items()
+            if said and isinstance(said, str) and not name.startswith(TELEMETRY)
+        }
         self._url = base._replace(
             path=f"{base.path.rstrip('/')}/chat/completions",
             query="&".join(filter(None, [base.query, urlencode(query)])),
@@ -148,15 +153,24 @@ async def _bounded(response: Any) -> bytes:
 
 
 def _parsed(content: bytes, headers: Mapping[str, str]) -> Any:
-    """Return JSON, leniently: NaN, infinities and lone surrogates are for `chat` to sort out."""
+    """Return JSON; what only a lenient reader takes is made what every reader takes."""
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         try:
-            return json.loads(content)
+            return _plain(json.loads(content, parse_constant=lambda name: None))
         except (ValueError, RecursionError):
             kind = headers.get("Content-Encoding") or headers.get("Content-Type") or "no type given"
             raise Failure("unusable", f"the reply is no JSON ({kind[:60]})") from None
+
+
+def _plain(tree: Any) -> Any:
+    """Return a JSON tree with `?` for lone surrogates, which no file and no request can hold."""
+    if isinstance(tree, dict):
+        return {_plain(name): _plain(part) for name, part in tree.items()}
+    if isinstance(tree, list):
+        return [_plain(part) for part in tree]
+    return tree.encode("utf-8", "replace").decode() if isinstance(tree, str) else tree
 
 
 def _refusal(status: int, headers: Mapping[str, str], content: bytes) -> Failure:
