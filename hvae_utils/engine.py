@@ -213,7 +213,10 @@ def for_each(
     done: dict[tuple[int, int], Any] = {}
     stops: list[BudgetReached] = []
     limits: dict[str, Any] = {}  # one an endpoint, shared by its models
-    asked = {name: models.respondent(name, limits) for name in map(str, conditions.model.unique())}
+    asked = {
+        name: models.respondent(name, limits, concurrency)
+        for name in map(str, conditions.model.unique())
+    }
     unit = "item" if per_condition > 1 else "condition"
 
     async def one_model(name: str, rows: list[tuple[int, Row]]) -> None:

@@ -205,7 +205,11 @@ class Records:
 
 def _lines(path: Path, begin: int = 0, count: int = 0) -> Iterator[tuple[Record, int]]:
     """Yield each record from byte `begin`, where `count` lines end, and its line's size."""
-    with path.open("rb") as file:
+    try:
+        opened = path.open("rb")
+    except OSError as fault:
+        raise UserError(f"cannot read {paths.shown(path)}: {_why(fault)}") from None
+    with opened as file:
         file.seek(begin)
         for number, line in enumerate(file, start=count + 1):
             if not line.endswith(b"\n"):

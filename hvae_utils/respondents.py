@@ -81,8 +81,9 @@ class Answer:
     """One reply: the raw text and what the endpoint said about it; `error` when there is none.
 
     top_logprobs: (token, log-probability in nats) of the first answer token, None if not given;
-    dropped: request parameters that the endpoint refused and that were left out; latency_s:
-    seconds of the try that answered, None where whoever asks shall measure; tries: how many.
+    dropped: request parameters that the endpoint refused and that were left out;
+    latency_s: seconds of the try that answered, None where nobody measured; tries: how often the
+    request was sent.
     """
 
     text: str | None = None
