@@ -1,4 +1,5 @@
-# Every target does its own set-up. Nothing is installed outside .venv and the weights' cache.
+# Every target does its own set-up. Nothing is installed outside .venv, .venv-peers (make bench)
+# and the weights' cache.
 
 # The first Python here that requirements.lock has wheels for, or name one: make PYTHON=...
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -7,9 +8,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 UV ?= uv
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help setup weights lab smoke reproduce check test lint lock clean
+.PHONY: help setup weights lab smoke reproduce check test lint bench drills lock clean
 
 help:
 	@echo 'make reproduce  run the workbook (default profile) and publish its figures'
@@ -20,6 +22,8 @@ help:
 	@echo 'make setup      only install: virtual environment, pinned packages, this package'
 	@echo 'make weights    only fetch the weights of the embedded model'
 	@echo 'make lint       only check style and formatting'
+	@echo 'make bench      measure the engine beside its peers, write docs/engine.md (SHORT=1: only print)'
+	@echo 'make drills     kill runs at random, ask hostile endpoints (SHORT=1: fewer)'
 	@echo 'make lock       pin the packages anew (needs uv; UPGRADE=1 takes the newest versions)'
 	@echo 'make clean      remove the virtual environment and caches; runs and weights stay'
 
@@ -63,12 +67,33 @@ lint: setup
 test: lint weights
 	$(BIN)/python -m pytest -q --durations=10
 
+# What the engine is compared with has an environment of its own: it needs other versions than ours.
+$(PEERS)/.locked: benchmarks/peers.lock | setup
+	@echo 'bench: installing the peers into $(PEERS)'
+	@$(BIN)/python -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --no-input --quiet install \
+	  --require-hashes --no-deps -r benchmarks/peers.lock
+	@touch $@
+
+# All of them run, also after one that misses a requirement; then make fails.
+bench: weights $(PEERS)/.locked
+	@failed=; for part in throughput prefixes scale; do \
+	  $(BIN)/python -m benchmarks.$$part $(if $(SHORT),--short,--write) || failed="$$failed $$part"; \
+	done; test -z "$$failed" || { echo "error: missed in:$$failed" >&2; exit 1; }
+
+drills: setup
+	@failed=; for part in kills hostile; do \
+	  $(BIN)/python -m benchmarks.$$part $(if $(SHORT),--short) || failed="$$failed $$part"; \
+	done; test -z "$$failed" || { echo "error: failed:$$failed" >&2; exit 1; }
+
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --fork-strategy fewest \
+  --generate-hashes --custom-compile-command 'make lock' --quiet $(if $(UPGRADE),--upgrade)
+
 lock:
 	@command -v '$(UV)' >/dev/null || { echo 'error: make lock needs uv; install it, or name it: make lock UV=...' >&2; exit 1; }
-	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --fork-strategy fewest \
-	  --generate-hashes --custom-compile-command 'make lock' --quiet $(if $(UPGRADE),--upgrade) \
-	  --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	$(COMPILE) benchmarks/peers.in --output-file benchmarks/peers.lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .hypothesis
 	find hvae_utils tests notebooks benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,116 +1,110 @@
-"""A chat model behind any OpenAI-compatible endpoint, through the `openai` client.
+"""A chat model behind any OpenAI-compatible endpoint: one request, exactly one answer.
 
-Transport retries (408, 409, 429, >= 500, retry-after) are the client's own. What fails after them
-is either this one request (recorded as an error) or the endpoint as a whole (EndpointError).
-Never logs or stores a key.
+Tries again what passes (see `transport`), under the endpoint's own `limits`. What fails after that
+is either this one request (an Answer with `error`) or the endpoint as a whole (EndpointError).
+Never logs or stores a key, and trusts no shape of a reply.
 
-Public names: ChatModel, on_loopback.
+Public names: ChatModel, RETRIES, TIMEOUT_S, QUOTA_WAIT_S, KEPT_CHARACTERS.
 """
 
+import asyncio
+import random
+import time
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from hvae_utils.errors import EndpointError
+from hvae_utils.limits import Limit
 from hvae_utils.respondents import Answer, Request
+from hvae_utils.transport import Failure, Transport, on_loopback, public
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-RETRIES = 3
+RETRIES = 3  # after a broken connection, a time-out or a server's error; a 429 is none of these
 TIMEOUT_S = 120.0
+BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0  # as in the openai client: doubling, less up to a quarter
+QUOTA_WAIT_S = 600.0  # that one request waits for quotas in all before it is given up
 KEPT_CHARACTERS = 100_000  # of one reply; what is longer is cut and said so in finish_reason
-
-# Faults of one request; any other failure of the connection is the endpoint's.
-SLOW = ("ReadTimeout", "WriteTimeout", "PoolTimeout")
+CHARACTERS_A_TOKEN = 4  # of English prompts, roughly; only the cap on tokens per minute uses it
+NO_CREDIT = "insufficient_quota"  # the one 429 that no waiting cures
 
 # Parameters that some endpoints refuse and a study can do without, and their other spellings.
 OPTIONAL = ("top_logprobs", "logprobs", "seed", "temperature")
 RENAMED = {"max_tokens": "max_completion_tokens"}
 
 
-def on_loopback(url: str | None) -> bool:
-    """Return whether a URL points to this machine."""
-    return urlsplit(url or "").hostname in LOOPBACK
-
-
 class ChatModel:
     """One model of one endpoint.
 
     name: as in the study (`openai/gpt-4o`); model: as the endpoint calls it; base_url: None for
-    the client's default; api_key: from the environment, or any text where none is needed.
+    the client's default; api_key: from the environment, or any text where none is needed;
+    limit: of the endpoint, shared with its other models.
     """
 
     def __init__(
-        self, name: str, model: str, base_url: str | None, api_key: str, concurrency: int = 16
+        self, name: str, model: str, base_url: str | None, api_key: str, limit: Limit
     ) -> None:
-        self.name, self.model, self.concurrency = name, model, concurrency
-        self._base_url, self._api_key = base_url, api_key
-        self._client: Any = None
+        self.name, self.model = name, model
+        self.limit, self.concurrency = limit, limit.most
+        self.prefix_reuse = on_loopback(base_url)  # servers of one's own keep prompts' beginnings
+        self._where = public(base_url)
+        self.identity = f"{self._where} {model}"
+        self._api_key = api_key
+        # an organisation or project set for one host must not be sent to another
+        own = {} if name.startswith("openai/") else {"organization": "", "project": ""}
+        self._transport = Transport(base_url, api_key, TIMEOUT_S, **own)
         self._dropped: set[str] = set()
         self._renamed: set[str] = set()
-        self._where = _public(base_url)
-        self.identity = f"{self._where} {model}"
 
     async def __aenter__(self) -> Self:
-        """Open one client; it belongs to the running event loop."""
-        from openai import AsyncOpenAI, DefaultAioHttpClient
-
-        self._client = AsyncOpenAI(
-            base_url=self._base_url,
-            api_key=self._api_key,
-            max_retries=RETRIES,
-            timeout=TIMEOUT_S,
-            # an organisation or project set for one host must not be sent to another
-            **({} if self.name.startswith("openai/") else {"organization": "", "project": ""}),
-            # a proxy set in the environment is for hosts outside, never for this machine
-            http_client=DefaultAioHttpClient(trust_env=not on_loopback(self._base_url)),
-        )
+        """Open one session; it belongs to the running event loop."""
+        await self._transport.__aenter__()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Close the client."""
-        await self._client.close()
+        """Close the session."""
+        await self._transport.__aexit__(*exc)
 
     async def answer(self, request: Request) -> Answer:
-        """Ask once; a failure of this request alone becomes an Answer with `error`.
+        """Ask until there is an answer; a failure of this request alone is one with `error`.
 
         Raises EndpointError when no further request can succeed: unreachable, key refused,
-        model unknown.
+        model unknown, no credit left.
         """
-        import openai
-
+        tokens = request.max_tokens + _characters(request) // CHARACTERS_A_TOKEN
+        tries = faults = refused = 0
+        waited_s = 0.0
         while True:
             body = self._body(request)
+            tries += 1
             try:
-                completion = await self._client.chat.completions.create(**body)
-                return _answer(completion, tuple(sorted(self._dropped)))
-            except openai.APIConnectionError as fault:
-                reason = fault.__cause__ or fault
-                if type(reason).__name__ in SLOW:
-                    return Answer(
-                        error=f"no reply within {TIMEOUT_S:g} s, {RETRIES + 1} times in a row"
-                    )
-                raise EndpointError(
-                    f"{self.name}: cannot reach {self._where} "
-                    f"({type(reason).__name__}, {RETRIES + 1} tries)"
-                ) from None
-            except (openai.AuthenticationError, openai.PermissionDeniedError) as fault:
-                raise EndpointError(
-                    f"{self.name}: {self._where} refuses the key ({fault.status_code})"
-                ) from None
-            except openai.NotFoundError:
-                raise EndpointError(
-                    f"{self.name}: {self._where} has no model '{self.model}' (404)"
-                ) from None
-            except openai.BadRequestError as fault:
-                if not self._do_without(str(fault), body):
-                    return Answer(error=self._plain(fault))
-            except Exception as fault:  # whatever else an endpoint does is one recorded outcome
-                return Answer(error=self._plain(fault))
+                async with self.limit.permit(tokens):
+                    started = time.perf_counter()
+                    reply = await self._transport.post(body)
+                    latency_s = time.perf_counter() - started
+                    self.limit.ok(latency_s)
+                return _answer(reply, tuple(sorted(self._dropped)), latency_s, tries)
+            except Failure as fault:
+                if fault.status == 400 and self._do_without(str(fault), body):
+                    continue
+                if fault.status == 429 and fault.again and fault.code != NO_CREDIT:
+                    self.limit.quota(fault.wait_s)
+                    delay_s = fault.wait_s or _backoff(refused)
+                    refused += 1
+                    waited_s += delay_s
+                    if waited_s > QUOTA_WAIT_S:
+                        return self._given_up(fault, tries)
+                elif fault.again and fault.status != 429 and faults < RETRIES:
+                    delay_s = fault.wait_s or _backoff(faults)
+                    faults += 1
+                else:
+                    return self._given_up(fault, tries)
+            except Exception as fault:  # whatever else happens is one recorded outcome
+                return Answer(error=self._plain(f"{type(fault).__name__}: {fault}"), tries=tries)
+            await asyncio.sleep(delay_s)
 
     def _body(self, request: Request) -> dict[str, Any]:
         """Return the request's parameters, less what this endpoint has refused before."""
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [dict(message) for message in request.messages],
+            "messages": request.messages,
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
@@ -136,43 +130,94 @@ class ChatModel:
                 return True
         return False
 
-    def _plain(self, fault: Exception) -> str:
-        """Return an exception as one bounded line in which the key cannot stand."""
-        line = f"{type(fault).__name__}: {fault}".replace(self._api_key or "\0", "***")
-        return " ".join(line.split())[:300]
+    def _given_up(self, fault: Failure, tries: int) -> Answer:
+        """Return the answer of a request that failed for good, or raise the endpoint's error."""
+        if fault.kind == "unreachable":
+            raise EndpointError(
+                f"{self.name}: cannot reach {self._where} ({fault}, {tries} tries)"
+            ) from None
+        if fault.status in (401, 403):
+            raise EndpointError(
+                f"{self.name}: {self._where} refuses the key ({fault.status})"
+            ) from None
+        if fault.status == 404:
+            raise EndpointError(
+                f"{self.name}: {self._where} has no model '{self.model}' (404)"
+            ) from None
+        if fault.code == NO_CREDIT:
+            raise EndpointError(
+                f"{self.name}: {self._where} says that the account has no credit left (429)"
+            ) from None
+        said = f"{fault}, {tries} times in a row" if tries > 1 else str(fault)
+        return Answer(error=self._plain(said), tries=tries)
+
+    def _plain(self, said: str) -> str:
+        """Return what was said as one bounded line in which the key cannot stand."""
+        return " ".join(said.replace(self._api_key or "\0", "***").split())[:300]
 
 
-def _public(url: str | None) -> str:
-    """Return a URL without user, password and query, fit for messages and records."""
-    parts = urlsplit(url or "")
-    host = parts.hostname or "the default endpoint"
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
+def _characters(request: Request) -> int:
+    return sum(len(message["content"]) for message in request.messages)
 
 
-def _answer(completion: Any, dropped: tuple[str, ...]) -> Answer:
+def _backoff(before: int) -> float:
+    """Return the seconds to wait after a failure with `before` others before it."""
+    return min(BACKOFF_S * 2**before, LONGEST_BACKOFF_S) * (1 - random.random() / 4)
+
+
+def _answer(reply: Any, dropped: tuple[str, ...], latency_s: float, tries: int) -> Answer:
     """Return the first choice of a completion as an Answer; missing parts stay None."""
-    if not getattr(completion, "choices", None):
-        return Answer(error="the endpoint sent no choices", dropped=dropped)
-    choice = completion.choices[0]
-    refused = getattr(choice.message, "refusal", None)
-    text = choice.message.content or refused or ""
-    finish = "content_filter" if refused and not choice.message.content else choice.finish_reason
-    usage = completion.usage
-    details = getattr(usage, "prompt_tokens_details", None)
+    sent = {"dropped": dropped, "latency_s": round(latency_s, 4), "tries": tries}
+    choice = _at(reply, "choices", 0)
+    if not isinstance(choice, dict):
+        return Answer(error="the endpoint sent no choices", **sent)
+    content, refusal = _at(choice, "message", "content"), _at(choice, "message", "refusal")
+    said = content or refusal or ""
+    if not isinstance(said, str):
+        return Answer(error="the reply's content is no text", **sent)
+    finish = _at(choice, "finish_reason") if content or not refusal else "content_filter"
     return Answer(
-        text=text[:KEPT_CHARACTERS],
-        finish_reason=finish if len(text) <= KEPT_CHARACTERS else "cut",
+        text=said[:KEPT_CHARACTERS],
+        finish_reason=_text(finish) if len(said) <= KEPT_CHARACTERS else "cut",
         top_logprobs=_first_token(choice),
-        prompt_tokens=getattr(usage, "prompt_tokens", None),
-        cached_tokens=getattr(details, "cached_tokens", None),
-        completion_tokens=getattr(usage, "completion_tokens", None),
-        served_model=completion.model,
-        dropped=dropped,
+        prompt_tokens=_count(reply, "usage", "prompt_tokens"),
+        cached_tokens=_count(reply, "usage", "prompt_tokens_details", "cached_tokens"),
+        completion_tokens=_count(reply, "usage", "completion_tokens"),
+        served_model=_text(_at(reply, "model")),
+        **sent,
     )
 
 
 def _first_token(choice: Any) -> tuple[tuple[str, float], ...] | None:
     """Return (token, log-probability in nats) of the first answer token's alternatives."""
-    content = getattr(getattr(choice, "logprobs", None), "content", None)
-    listed = getattr(content[0], "top_logprobs", None) if content else None
-    return tuple((entry.token, round(entry.logprob, 6)) for entry in listed) if listed else None
+    listed = _at(choice, "logprobs", "content", 0, "top_logprobs") or ()
+    try:
+        kept = [
+            (str(entry["token"]), round(entry["logprob"], 6))
+            for entry in listed
+            if entry["logprob"] is not None
+        ]
+    except (KeyError, TypeError):
+        return None
+    return tuple(kept) or None
+
+
+def _at(tree: Any, *path: str | int) -> Any:
+    """Return what stands at a path of a JSON tree, None where the tree has another shape."""
+    for step in path:
+        try:
+            tree = tree[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return tree
+
+
+def _count(tree: Any, *path: str) -> int | None:
+    """Return a count of a JSON tree, None where there is none."""
+    found = _at(tree, *path)
+    return found if type(found) is int and found >= 0 else None
+
+
+def _text(found: Any) -> str | None:
+    """Return a short text, None for anything else."""
+    return found[:200] if isinstance(found, str) else None

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from hvae_utils import paths
 from hvae_utils.chat import ChatModel
 from hvae_utils.errors import EndpointError, UserError, unknown
+from hvae_utils.limits import Limit
 from hvae_utils.respondents import Answer, Request
 
 CONTEXT_TOKENS = 8192
@@ -159,6 +160,7 @@ class LocalModel:
     """
 
     concurrency = 1
+    prefix_reuse = True
 
     def __init__(self, name: str) -> None:
         self.name = f"local/{name}"
@@ -184,7 +186,8 @@ class LocalModel:
             if self._chat is None:
                 self._server = _serve(self.weights, self.name)
                 url = f"{self._server.listening_address}/v1"
-                chat = ChatModel(self.name, self.weights.stem, url, "not-needed", concurrency=1)
+                limit = Limit(1, fixed=True)
+                chat = ChatModel(self.name, self.weights.stem, url, "not-needed", limit)
                 self._chat = await chat.__aenter__()
         return await self._chat.answer(request)
 

@@ -17,13 +17,16 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from hvae_utils import local, paths
-from hvae_utils.chat import ChatModel, on_loopback
+from hvae_utils.chat import ChatModel
 from hvae_utils.errors import UserError, unknown
+from hvae_utils.limits import Limit
 from hvae_utils.respondents import REFERENCE, Reference, Respondent
+from hvae_utils.transport import on_loopback, public
 
-LOOPBACK_CONCURRENCY, HOSTED_CONCURRENCY = 4, 16
+LOOPBACK_MOST, HOSTED_MOST = 64, 256  # in flight at one endpoint, unless its entry says otherwise
 PROBE_S = 0.5  # how long `table` waits for a server on this machine
 FIELDS = {"base_url", "base_url_env", "api_key_env", "model", "server", "about"}
+CAPS = {"requests_per_minute", "tokens_per_minute", "max_in_flight"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class Endpoint:
     base_url_env: str | None = None
     api_key_env: str | None = None
     about: str = ""
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_in_flight: int | None = None
 
     @property
     def url(self) -> str | None:
@@ -66,8 +72,14 @@ def check_name(name: str) -> None:
         _endpoint(name)
 
 
-def respondent(name: str) -> Respondent:
-    """Return the respondent of a name, not yet entered. Raises UserError when it is not usable."""
+def respondent(
+    name: str, limits: dict[str, Limit] | None = None, concurrency: int = 0
+) -> Respondent:
+    """Return the respondent of a name, not yet entered. Raises UserError when it is not usable.
+
+    limits: what models of one endpoint share, by endpoint; what is missing is added to it.
+    concurrency: requests in flight that the user wants, 0 to let the endpoint's answers decide.
+    """
     family, _, model = name.partition("/")
     if family == "reference":
         return Reference(model)
@@ -77,8 +89,19 @@ def respondent(name: str) -> Respondent:
     if endpoint.missing:
         raise UserError(f"{name} is not ready: {endpoint.missing}")
     key = os.environ.get(endpoint.api_key_env or "", "") or "not-needed"
-    concurrency = LOOPBACK_CONCURRENCY if on_loopback(endpoint.url) else HOSTED_CONCURRENCY
-    return ChatModel(name, endpoint.model, endpoint.url, key, concurrency)
+    shared = {} if limits is None else limits
+    where = public(endpoint.url).rstrip("/")
+    if where not in shared:
+        shared[where] = _limit(endpoint, concurrency)
+    return ChatModel(name, endpoint.model, endpoint.url, key, shared[where])
+
+
+def _limit(endpoint: Endpoint, concurrency: int) -> Limit:
+    """Return a new limit for an endpoint; its own most in flight is never passed."""
+    usual = LOOPBACK_MOST if on_loopback(endpoint.url) else HOSTED_MOST
+    most = min(concurrency or usual, endpoint.max_in_flight or concurrency or usual)
+    rates = endpoint.requests_per_minute, endpoint.tokens_per_minute
+    return Limit(most, bool(concurrency), *rates)
 
 
 def require(names: list[str] | tuple[str, ...]) -> None:
@@ -177,11 +200,12 @@ def _endpoint(name: str) -> Endpoint:
         base_url_env=entry.get("base_url_env"),
         api_key_env=entry.get("api_key_env"),
         about=entry.get("about", ""),
+        **{cap: entry[cap] for cap in CAPS if cap in entry},
     )
 
 
 @lru_cache
-def _catalogue() -> dict[str, dict[str, dict[str, str]]]:
+def _catalogue() -> dict[str, dict[str, dict[str, Any]]]:
     """Return the servers and models of data/models.toml. Raises UserError for an unknown field."""
     path = paths.DATA / "models.toml"
     try:
@@ -191,11 +215,15 @@ def _catalogue() -> dict[str, dict[str, dict[str, str]]]:
     for kind in ("servers", "models"):
         for name, entry in table.setdefault(kind, {}).items():
             where = f"{kind}.{name} in {paths.shown(path)}"
-            if not isinstance(entry, dict) or not all(isinstance(x, str) for x in entry.values()):
-                raise UserError(f"{where} must be a table of texts")
-            for field in entry:
-                if field not in FIELDS:
-                    raise unknown(f"field of {where}", field, FIELDS)
+            if not isinstance(entry, dict):
+                raise UserError(f"{where} must be a table")
+            for field, given in entry.items():
+                if field not in FIELDS | CAPS:
+                    raise unknown(f"field of {where}", field, sorted(FIELDS | CAPS))
+                if field in FIELDS and not isinstance(given, str):
+                    raise UserError(f"{field} of {where} must be a text")
+                if field in CAPS and (type(given) is not int or given < 1):
+                    raise UserError(f"{field} of {where} must be a whole number from 1")
             if kind == "models" and "model" not in entry:
                 raise UserError(f"{where} does not say `model`, the name at the endpoint")
             if entry.get("server", "openai") not in table["servers"]:

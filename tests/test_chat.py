@@ -7,6 +7,7 @@ import pytest
 
 from hvae_utils import chat, models, replies
 from hvae_utils.errors import EndpointError
+from hvae_utils.limits import Limit
 from hvae_utils.respondents import Request
 from tests.fake_endpoint import completion, serve
 
@@ -29,7 +30,7 @@ def request(**changes) -> Request:
 
 def ask(url: str, *requests: Request):
     async def main():
-        async with chat.ChatModel("openai/m", "m", url, KEY) as model:
+        async with chat.ChatModel("openai/m", "m", url, KEY, Limit(16)) as model:
             return [await model.answer(one) for one in requests]
 
     return asyncio.run(main())
@@ -87,7 +88,7 @@ def test_many_requests_at_once_survive_a_parameter_that_is_refused(refused):
         return 200, completion("A")
 
     async def main(url):
-        async with chat.ChatModel("openai/m", "m", url, KEY) as model:
+        async with chat.ChatModel("openai/m", "m", url, KEY, Limit(16)) as model:
             several = [model.answer(request(repeat=repeat)) for repeat in range(8)]
             return await asyncio.gather(*several)
 
@@ -128,7 +129,7 @@ def test_an_organisation_is_named_to_openai_alone(monkeypatch, name, sent):
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-planted")
 
     async def main(url):
-        async with chat.ChatModel(name, "m", url, KEY) as model:
+        async with chat.ChatModel(name, "m", url, KEY, Limit(16)) as model:
             await model.answer(request())
 
     with serve(lambda body: (200, completion("A"))) as (url, received):

@@ -17,8 +17,9 @@ MODEL = "openai/scripted"
 class Scripted:
     """A respondent that answers as the test says and remembers what it was asked."""
 
-    def __init__(self, reply, concurrency=4):
+    def __init__(self, reply, concurrency=4, prefix_reuse=False):
         self.name, self.identity, self.concurrency = MODEL, "scripted", concurrency
+        self.prefix_reuse = prefix_reuse
         self.reply, self.asked, self.now, self.most = reply, [], 0, 0
 
     async def __aenter__(self):
@@ -46,7 +47,7 @@ def run(tmp_path, monkeypatch):
     """Return a function that plays a study of one scripted respondent."""
 
     def play_it(respondent, reask=True, concurrency=0, **factors):
-        monkeypatch.setattr(engine.models, "respondent", lambda name: respondent)
+        monkeypatch.setattr(engine.models, "respondent", lambda name, limits: respondent)
         given = {"values": ("altruistic",), "temperature": 1.0, **factors}
         planned = study.conditions(study.Study(models=(MODEL,), **given))
         with Records(tmp_path / "records.jsonl") as records:

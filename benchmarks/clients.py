@@ -1,0 +1,186 @@
+"""The clients that the throughput benchmark compares, each run in a process of its own.
+
+    python -m benchmarks.clients NAME URL FOLDER IN_FLIGHT REQUESTS
+
+FOLDER holds what `prepare` wrote: the conditions of a study and the same requests as chat
+completion bodies. Prints {"requests", "seconds"} as JSON. Every client answers a few requests
+first, so that imports and connections' first use are not counted.
+
+Public names: assigned, prepare, bodies, CLIENTS, MODEL, ITEMS.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pandas as pd
+
+from hvae_utils import play, records, study
+
+ITEMS = 6  # requests of one condition: every answer is a choice, so nothing is asked twice
+WARM_UP = 8
+MODEL = "openai/fake-1"
+
+
+def assigned(requests: int) -> pd.DataFrame:
+    """Return conditions that make at least so many requests about items, values assigned.
+
+    Prefixes are what a reference respondent says, made different in every repeat, as those of a
+    model that is sampled would be.
+    """
+    factors = {
+        "models": ("reference/first-option",),
+        "values": ("altruistic", "prosocial", "individualistic", "competitive"),
+        "wordings": ("plain", "formal", "brief"),
+        "orders": ("fixed", "reversed"),
+        "temperature": 1.0,
+    }
+    once = play.assign(study.conditions(study.Study(**factors)), records.Held())
+    repeats = -(-requests // (len(once) * ITEMS))
+    every = study.conditions(study.Study(**factors, repeats=repeats))
+    shared = ["value", "wording", "order", "goal_prompt"]
+    said = [*shared, "prefix", "description", "goal", "not_assigned"]
+    frame = every.merge(once[said], on=shared, how="left", validate="m:1")
+    frame["prefix"] = [
+        prefix.replace("Such a person", f"Such a person (no. {repeat})")
+        for prefix, repeat in zip(frame.prefix, frame.repeat, strict=True)
+    ]
+    return frame.iloc[: -(-requests // ITEMS)]
+
+
+def prepare(folder: Path, requests: int) -> int:
+    """Write conditions.parquet and bodies.jsonl of at least so many requests; return how many."""
+    conditions = assigned(requests)
+    store = records.Held()
+    play.administer(conditions, store)
+    conditions.assign(model=MODEL).to_parquet(folder / "conditions.parquet")
+    with (folder / "bodies.jsonl").open("w", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(_body(record)) + "\n" for record in store.new)
+    return len(conditions) * ITEMS
+
+
+def _body(record: records.Record) -> dict:
+    shared = {name: record[name] for name in ("messages", "max_tokens", "temperature", "seed")}
+    return {"model": "fake-1", **shared, "logprobs": True, "top_logprobs": 20}
+
+
+def bodies(folder: Path, most: int) -> list[dict]:
+    """Return the first requests of a prepared folder as chat completion bodies."""
+    with (folder / "bodies.jsonl").open(encoding="utf-8") as lines:
+        return [json.loads(line) for line, _ in zip(lines, range(most), strict=False)]
+
+
+def engine(url: str, folder: Path, in_flight: int, requests: int) -> float:
+    """This project's engine, from conditions to the table of responses, records on disk."""
+    os.environ.update(OPENAI_BASE_URL=url, OPENAI_API_KEY="not-needed")
+    conditions = pd.read_parquet(folder / "conditions.parquet").iloc[: requests // ITEMS]
+    with tempfile.TemporaryDirectory(dir=folder) as run:
+        for name, part in (("warm-up", conditions.iloc[:2]), ("records", conditions)):
+            path = Path(run) / f"{name}.jsonl"
+            started = time.perf_counter()
+            with records.Records(path) as store:
+                played = play.administer(part, store, concurrency=in_flight)
+            seconds = time.perf_counter() - started
+        kept = sum(1 for record in records.read(path) if not record["error"])
+    if not kept == len(played) == requests:
+        raise SystemExit(f"{kept} records and {len(played)} rows of {requests} requests")
+    return seconds
+
+
+async def aiohttp_loop(url: str, asked: list[dict], in_flight: int) -> float:
+    """A bare aiohttp session: send JSON, read JSON, keep nothing."""
+    import aiohttp
+
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def one(body: dict) -> None:
+            async with session.post(f"{url}/chat/completions", json=body) as response:
+                await response.json()
+
+        return await _timed(one, asked, in_flight)
+
+
+async def openai_default(url: str, asked: list[dict], in_flight: int) -> float:
+    """The openai client as it comes."""
+    from openai import DefaultAsyncHttpxClient
+
+    return await _openai(DefaultAsyncHttpxClient(), url, asked, in_flight)
+
+
+async def openai_aiohttp(url: str, asked: list[dict], in_flight: int) -> float:
+    """The openai client with its aiohttp transport."""
+    from openai import DefaultAioHttpClient
+
+    return await _openai(DefaultAioHttpClient(), url, asked, in_flight)
+
+
+async def _openai(transport: object, url: str, asked: list[dict], in_flight: int) -> float:
+    from openai import AsyncOpenAI
+
+    async with AsyncOpenAI(base_url=url, api_key="not-needed", http_client=transport) as client:
+
+        async def one(body: dict) -> None:
+            await client.chat.completions.create(**body)
+
+        return await _timed(one, asked, in_flight)
+
+
+async def _timed(
+    one: Callable[[dict], Awaitable[None]], asked: list[dict], in_flight: int
+) -> float:
+    """Return the seconds that so many workers take for all bodies, after a warm-up."""
+    for body in asked[:WARM_UP]:
+        await one(body)
+    waiting = iter(asked)
+
+    async def work() -> None:
+        for body in waiting:
+            await one(body)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(in_flight)))
+    return time.perf_counter() - started
+
+
+def _on_asyncio(client: Callable) -> Callable[..., float]:
+    return lambda url, folder, in_flight, requests: asyncio.run(
+        client(url, bodies(folder, requests), in_flight)
+    )
+
+
+def _on_uvloop(url: str, folder: Path, in_flight: int, requests: int) -> float:
+    import uvloop
+
+    return uvloop.run(aiohttp_loop(url, bodies(folder, requests), in_flight))
+
+
+CLIENTS = {
+    "engine": engine,
+    "aiohttp": _on_asyncio(aiohttp_loop),
+    "aiohttp-uvloop": _on_uvloop,
+    "openai": _on_asyncio(openai_default),
+    "openai-aiohttp": _on_asyncio(openai_aiohttp),
+}
+
+
+def main() -> None:
+    """Run one client and print its time."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("name", choices=CLIENTS)
+    parser.add_argument("url")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("in_flight", type=int)
+    parser.add_argument("requests", type=int)
+    given = parser.parse_args()
+    seconds = CLIENTS[given.name](given.url, given.folder, given.in_flight, given.requests)
+    print(json.dumps({"requests": given.requests, "seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main()

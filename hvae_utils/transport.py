@@ -1,0 +1,209 @@
+"""One try of one request: configured by the `openai` client, sent by one aiohttp session.
+
+The client says where and how (base URL, headers, time-out, OPENAI_* variables); its request
+building, response models and HTTP layer, which cost more time than a fast endpoint, are left out.
+Never retries, never follows a redirect, never reads more than REPLY_BYTES, never names a key.
+
+Public names: Transport, Failure, REPLY_BYTES, CONNECT_S, MAX_RETRY_AFTER_S, on_loopback, public.
+"""
+
+import json
+import math
+import time
+import urllib.request
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Self
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+REPLY_BYTES = 1_000_000  # of one reply; 24 tokens with 20 alternatives each take about 40,000
+CONNECT_S = 30.0
+MAX_RETRY_AFTER_S = 120.0  # as in the openai client: an endpoint that asks for more is given up
+TELEMETRY = "X-Stainless-"  # what the client tells of the machine; nobody needs it for an answer
+EXCERPT = 200  # characters of an endpoint's own message
+PASSING = (408, 409, 429)  # with all from 500: what the openai client tries again
+
+
+class Failure(Exception):
+    """A try that brought no reply, with what its caller needs to decide what comes next.
+
+    kind: status, slow (no reply in time), lost (connection broken), unreachable or unusable (a
+    reply that is none); status: of HTTP, 0 without; again: another try may help; wait_s: seconds
+    the endpoint asks to wait, None where it does not say; code: the endpoint's own error code.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        said: str,
+        status: int = 0,
+        again: bool = False,
+        wait_s: float | None = None,
+        code: str = "",
+    ) -> None:
+        super().__init__(said)
+        self.kind, self.status, self.again = kind, status, again
+        self.wait_s, self.code = wait_s, code
+
+
+class Transport:
+    """A session to one endpoint's chat completions. Belongs to the event loop that enters it.
+
+    timeout_s: from sending to the last byte of the reply; options: of the openai client.
+    """
+
+    def __init__(
+        self, base_url: str | None, api_key: str, timeout_s: float, **options: Any
+    ) -> None:
+        self._options = {"base_url": base_url, "api_key": api_key, **options}
+        self._timeout_s = timeout_s
+        self._session: Any = None
+        self._url = ""
+
+    async def __aenter__(self) -> Self:
+        """Read the client's configuration and open the session."""
+        import aiohttp
+        from openai import AsyncOpenAI
+
+        async with AsyncOpenAI(timeout=self._timeout_s, **self._options) as client:
+            given = {**client.default_headers, **client.auth_headers}
+            base, query = urlsplit(str(client.base_url)), client.default_query
+        headers = {
+            name: said
+            for name, said in given.items()
+            if said and isinstance(said, str) and not name.startswith(TELEMETRY)
+        }
+        self._url = base._replace(
+            path=f"{base.path.rstrip('/')}/chat/completions",
+            query="&".join(filter(None, [base.query, urlencode(query)])),
+        ).geturl()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),  # see `limits`
+            # what is not compressed is no bomb: nothing is unpacked, and nothing packed asked for
+            headers={**headers, "Accept-Encoding": "identity"},
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=CONNECT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=_proxy(self._url),
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the session."""
+        await self._session.close()
+
+    async def post(self, body: Mapping[str, Any]) -> Any:
+        """Send one body; return the reply's JSON. Raises Failure."""
+        import aiohttp
+
+        try:
+            async with self._session.post(
+                self._url, data=orjson.dumps(body), allow_redirects=False
+            ) as response:
+                content = await _bounded(response)
+                if not 200 <= response.status < 300:
+                    raise _refusal(response.status, response.headers, content)
+                return _parsed(content, response.headers)
+        except aiohttp.ConnectionTimeoutError:
+            raise Failure("unreachable", "ConnectTimeout", again=True) from None
+        except TimeoutError:
+            said = f"no reply within {self._timeout_s:g} s"
+            raise Failure("slow", said, again=True) from None
+        except (aiohttp.ClientConnectorError, aiohttp.ClientProxyConnectionError) as fault:
+            raise Failure("unreachable", type(fault).__name__, again=True) from None
+        except (aiohttp.ClientError, OSError) as fault:
+            raise Failure("lost", f"connection lost ({type(fault).__name__})", again=True) from None
+
+
+def on_loopback(url: str | None) -> bool:
+    """Return whether a URL points to this machine."""
+    return urlsplit(url or "").hostname in LOOPBACK
+
+
+def public(url: str | None) -> str:
+    """Return a URL without user, password and query, fit for messages and records."""
+    parts = urlsplit(url or "")
+    host = parts.hostname or "the default endpoint"
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _proxy(url: str) -> str | None:
+    """Return the environment's proxy for a URL, looked up once; never one for this machine."""
+    parts = urlsplit(url)
+    if on_loopback(url) or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
+async def _bounded(response: Any) -> bytes:
+    """Return a reply's bytes; Failure as soon as they are more than REPLY_BYTES."""
+    if 0 <= (response.content_length or -1) <= REPLY_BYTES:
+        return await response.read()
+    parts, size = [], 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > REPLY_BYTES:
+            response.close()
+            raise Failure("unusable", f"the reply has more than {REPLY_BYTES:,} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _parsed(content: bytes, headers: Mapping[str, str]) -> Any:
+    """Return JSON; what only a lenient reader takes is made what every reader takes."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        try:
+            return _plain(json.loads(content, parse_constant=lambda name: None))
+        except (ValueError, RecursionError):
+            kind = headers.get("Content-Encoding") or headers.get("Content-Type") or "no type given"
+            raise Failure("unusable", f"the reply is no JSON ({kind[:60]})") from None
+
+
+def _plain(tree: Any) -> Any:
+    """Return a JSON tree with `?` for lone surrogates, which no file and no request can hold."""
+    if isinstance(tree, dict):
+        return {_plain(name): _plain(part) for name, part in tree.items()}
+    if isinstance(tree, list):
+        return [_plain(part) for part in tree]
+    return tree.encode("utf-8", "replace").decode() if isinstance(tree, str) else tree
+
+
+def _refusal(status: int, headers: Mapping[str, str], content: bytes) -> Failure:
+    """Return what a status other than 200 means; which come again is the openai client's rule."""
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        body = None
+    error = body.get("error", body) if isinstance(body, dict) else {}
+    error = error if isinstance(error, dict) else {"message": error}
+    said = str(error.get("message") or "")[:EXCERPT]
+    code = str(error.get("code") or "")
+    wait_s = _retry_after(headers)
+    told = headers.get("x-should-retry")
+    again = told == "true" or (told != "false" and (status in PASSING or status >= 500))
+    again = again and not (wait_s is not None and wait_s > MAX_RETRY_AFTER_S)
+    line = f"HTTP {status}" + (f": {said}" if said else "")
+    line += " (a redirect; none is followed)" if status < 400 else ""
+    if wait_s is not None and wait_s > MAX_RETRY_AFTER_S:
+        line += f" (asks to wait {wait_s:.0f} s)"
+    return Failure("status", line, status, again, wait_s, code)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds (from 0) that a reply asks to wait: retry-after-ms, else retry-after."""
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        try:
+            seconds = float(headers[name]) / unit
+        except (KeyError, ValueError):
+            continue
+        if math.isfinite(seconds):
+            return max(seconds, 0.0)
+    try:
+        return max(parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time(), 0.0)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
