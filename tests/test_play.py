@@ -407,7 +407,7 @@ def test_a_server_that_keeps_its_last_prompt_reads_every_shared_beginning_once(r
     items = [prompt(request) for request in model.asked if request.kind == "item"]
     assert len(items) > 800
     trie = read_by_one_slot(sorted(set(items)))  # sorted, each branch is entered once
-    assert trie <= read_by_one_slot(items) <= 1.001 * trie
+    assert trie <= read_by_one_slot(items) <= 1.02 * trie
 
 
 def test_a_prefix_is_read_once_before_the_others_that_share_it_are_sent(run):

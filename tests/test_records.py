@@ -1,5 +1,6 @@
 """The store keeps what was answered, through crashes, and never overwrites damage."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -52,10 +53,9 @@ def test_a_torn_last_line_is_dropped_with_a_warning_and_the_rest_stays(tmp_path,
     path.write_bytes(whole + torn)
     assert Records(path).get("k2") is None
     assert path.read_bytes() == whole + torn, "who only reads changes nothing"
-    records = Records(path)
-    with pytest.warns(UserWarning, match="torn last line"):
-        records.__enter__()
-    with records:
+    with contextlib.ExitStack() as opened:
+        with pytest.warns(UserWarning, match="torn last line"):
+            records = opened.enter_context(Records(path))
         assert len(records) == 1
         assert path.read_bytes() == whole
         records.append(record("k2"))
