@@ -108,7 +108,8 @@ def live(folder: Path) -> None:
 
 
 def child(folder: Path, endpoint: Endpoint) -> subprocess.Popen:
-    environment = {**os.environ, "OPENAI_BASE_URL": endpoint.url, "PYTHONPATH": str(paths.ROOT)}
+    search = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "OPENAI_BASE_URL": endpoint.url, "PYTHONPATH": search}
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.kills", "--child", str(folder)]
     return subprocess.Popen(command, env=environment, cwd=paths.ROOT, stdout=subprocess.DEVNULL)
 

@@ -235,7 +235,8 @@ def for_each(
 
     async def lane(names: list[str]) -> None:
         for name in names:
-            await one_model(name, _rows(conditions, name))
+            if not stops:
+                await one_model(name, _rows(conditions, name))
 
     stopped: EndpointError | BudgetReached | None = None
     try:

@@ -1,5 +1,6 @@
 """The store keeps what was answered, through crashes, and never overwrites damage."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 
+from benchmarks import kills
 from hvae_utils.errors import UserError
 from hvae_utils.records import Held, Records, read
 
@@ -51,7 +53,9 @@ def test_a_torn_last_line_is_dropped_with_a_warning_and_the_rest_stays(tmp_path,
     path.write_bytes(whole + torn)
     assert Records(path).get("k2") is None
     assert path.read_bytes() == whole + torn, "who only reads changes nothing"
-    with pytest.warns(UserWarning, match="torn last line"), Records(path) as records:
+    with contextlib.ExitStack() as opened:
+        with pytest.warns(UserWarning, match="torn last line"):
+            records = opened.enter_context(Records(path))
         assert len(records) == 1
         assert path.read_bytes() == whole
         records.append(record("k2"))
@@ -176,3 +180,9 @@ def test_a_folder_that_cannot_be_made_is_one_sentence_and_holds_no_lock(tmp_path
     (tmp_path / "records.jsonl").mkdir()
     with pytest.raises(UserError, match=r"cannot (write|read)"):
         Records(tmp_path / "records.jsonl").__enter__()
+
+
+def test_a_study_that_is_killed_midway_ends_as_if_nobody_had(tmp_path):
+    table, wrong = kills.drill(tmp_path, kills=1, seed=1)
+    assert wrong == []
+    assert table["while playing"].all()
