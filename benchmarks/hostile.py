@@ -167,7 +167,9 @@ def main(arguments=None):
     ):
         os.environ["OPENAI_BASE_URL"] = server.url
         os.environ["OPENAI_API_KEY"] = "drill"
-        planned = study.conditions(study.Study(models=("openai/fake",), repeats=repeats))
+        planned = study.conditions(
+            study.Study(models=("openai/fake",), repeats=repeats, temperature=1.0)
+        )
         path = Path(folder) / "records.jsonl"
         with records.Records(path) as held:
             assigned = play.assign(planned, held)
