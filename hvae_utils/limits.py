@@ -15,7 +15,8 @@ from contextlib import asynccontextmanager
 from aiolimiter import AsyncLimiter
 
 START = 4
-STEPS = 32  # additive growth: this share of the most, a window
+STEPS = 32  # additive growth: this share of the most, a window, and at most a quarter of what is
+PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0  # after a 429 that does not say how long; doubled in a row
 JUDGED = 1.25  # growth by this factor is enough to be judged by what it brought
 GAIN = 0.2  # of a growth in flight that must arrive as throughput, else it is taken back
 BACK = 0.9  # of the last number that paid is gone back to
@@ -42,7 +43,7 @@ class Limit:
         self.most, self.fixed = most, fixed
         self.allowed, self.in_flight = min(START, most), 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._paused_until = 0.0
+        self._paused_until, self._pause_s = 0.0, 0.0
         self._doubling, self._held, self._late = True, 0, 0
         self._mark: tuple[int, float] | None = None  # the last number that paid, its throughput
         self._answered, self._latency_s, self._began, self._full = 0, 0.0, 0.0, False
@@ -69,6 +70,7 @@ class Limit:
             self._late = max(self._late - 1, 0)
             return
         self._answered += 1
+        self._pause_s = 0.0
         self._latency_s += latency_s
         if self._answered >= self.allowed:
             self._close_window(now)
@@ -77,13 +79,13 @@ class Limit:
         """Note a 429: all wait as long as it asks; halve, once for all that were in flight."""
         loop = asyncio.get_running_loop()
         if retry_after_s:
-            until = loop.time() + retry_after_s
-            if until > self._paused_until:
-                self._paused_until = until
-                loop.call_at(until, self._wake)
+            self._pause(retry_after_s)
         if self._late > 0:
             self._late -= 1
             return
+        if not retry_after_s:
+            self._pause_s = min(max(2 * self._pause_s, PAUSE_S), LONGEST_PAUSE_S)
+            self._pause(self._pause_s)
         self._late = self.in_flight
         self.allowed, self._doubling, self._held, self._mark = (
             self.allowed // 2 or 1,
@@ -92,6 +94,14 @@ class Limit:
             None,
         )
         self._begin(loop.time())
+
+    def _pause(self, seconds: float) -> None:
+        """Send nothing for so long, if a longer pause is not on already."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        if until > self._paused_until:
+            self._paused_until = until
+            loop.call_at(until, self._wake)
 
     async def _admit(self) -> None:
         """Take a place in flight, at once or in turn."""
@@ -159,7 +169,8 @@ class Limit:
         self._begin(now)
 
     def _grow(self) -> None:
-        step = self.allowed if self._doubling else max(self.most // STEPS, 1)
+        step = max(min(self.most // STEPS, self.allowed // 4), 1)
+        step = self.allowed if self._doubling else step
         self.allowed = min(self.allowed + step, self.most)
 
     def _begin(self, now: float) -> None:

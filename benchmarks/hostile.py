@@ -1,0 +1,213 @@
+"""A server that fails three requests in ten in every way it can, and one study played on it.
+
+    python -m benchmarks.hostile           about 2,000 requests, below a minute
+    python -m benchmarks.hostile --short   about 400, below 15 s
+
+Prints what the server did and what became of it, and ends with 1 unless every request that was
+asked is recorded exactly once. Server and study run in this process, on loopback.
+"""
+
+import argparse
+import asyncio
+import collections
+import contextlib
+import gzip
+import json
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from hvae_utils import chat, play, records, study
+
+SEED, SHARE = 2023, 0.3
+TIMEOUT_S, BACKOFF_S = 2.0, 0.05  # of the study, so that the drill is short
+LETTERS = [{"token": c, "logprob": -0.5 - i, "bytes": None} for i, c in enumerate("ABCDEFGHI")]
+
+
+def completion(text="A", **changes):
+    """The body of a usual reply; a change to None leaves a part out."""
+    listed = {"content": [{**LETTERS[0], "top_logprobs": LETTERS}]}
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": listed}
+    usage = {"prompt_tokens": 7, "completion_tokens": 1, "total_tokens": 8}
+    body = {"model": "fake-1", "choices": [choice], "usage": usage, **changes}
+    return json.dumps({name: part for name, part in body.items() if part is not None}).encode()
+
+
+def reply(body, status="200 OK", kind="application/json", length=None, head=""):
+    """The bytes of an HTTP reply; head: further lines."""
+    size = len(body) if length is None else length
+    lines = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n{head}\r\n"
+    return lines.encode() + body
+
+
+def without(*names):
+    """A completion whose choice lacks what is named."""
+    body = json.loads(completion())
+    body["choices"][0] = {k: v for k, v in body["choices"][0].items() if k not in names}
+    return json.dumps(body).encode()
+
+
+def short():
+    body = json.loads(completion())
+    body["choices"][0]["logprobs"]["content"][0]["top_logprobs"] = LETTERS[:1]
+    return json.dumps(body).encode()
+
+
+REFUSED = b'{"error": {"message": "not now"}}'
+HTML = b"<html><script>alert(1)</script>busy</html>"
+LONG = completion("x" * 2_000_000)
+# What is written; None: the connection is reset; a text: what is done instead (see `Server`).
+CASES = {
+    "429, retry-after": reply(REFUSED, "429 Too Many", head="Retry-After: 0.1\r\n"),
+    "429, retry-after-ms": reply(REFUSED, "429 Too Many", head="Retry-After-Ms: 50\r\n"),
+    "429, no word": reply(REFUSED, "429 Too Many"),
+    "500": reply(REFUSED, "500 Error"),
+    "502, HTML": reply(HTML, "502 Bad", "text/html"),
+    "503": reply(b"", "503 Away"),
+    "connection reset": None,
+    "slow drip": "drip",
+    "silence": "silence",
+    "body cut short": "cut",
+    "truncated JSON": reply(completion()[:80]),
+    "HTML": reply(HTML, kind="text/html"),
+    "no HTTP": b"hello there\r\n\r\n",
+    "redirect": reply(b"", "307 Elsewhere", head="Location: http://127.0.0.1:9/\r\n"),
+    "no choices": reply(completion(choices=[])),
+    "choices of no kind": reply(completion(choices=["A", 1])),
+    "JSON of no kind": reply(b"[1, 2]"),
+    "deep JSON": reply(b"[" * 100_000),
+    "2 MB": reply(LONG),
+    "2 MB, compressed": reply(gzip.compress(LONG), head="Content-Encoding: gzip\r\n"),
+    "invalid UTF-8": reply(completion("X").replace(b"X", b"\xff\xfe")),
+    "wrong content type": reply(completion(), kind="image/png"),
+    "no usage": reply(completion(usage=None)),
+    "no log-probabilities": reply(without("logprobs")),
+    "one log-probability": reply(short()),
+    "infinite log-probability": reply(completion().replace(b"-1.5", b"-Infinity")),
+    "lone surrogate": reply(completion("A. \ud800")),
+    "never a letter": reply(completion("I would rather talk about the weather.")),
+}
+
+
+class Server:
+    """Answers as `pick` says (a case, or "" for a good reply) in a thread of its own."""
+
+    def __init__(self, pick, delay_s=0.0):
+        self.pick, self.delay_s = pick, delay_s
+        self.done, self.dialogues = collections.Counter(), collections.Counter()
+
+    def __enter__(self):
+        started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main(started)))
+        self._thread.start()
+        started.wait()
+        return self
+
+    def __exit__(self, *exc):
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
+
+    async def _main(self, started):
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        started.set()
+        await self._end.wait()
+        server.close()
+
+    async def _serve(self, reader, writer):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                size = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+                self.dialogues[await reader.readexactly(size)] += 1
+                case = self.pick()
+                self.done[case] += 1
+                await asyncio.sleep(self.delay_s)
+                if await self._do(writer, CASES[case] if case else reply(completion())):
+                    break
+        writer.transport.abort()
+
+    async def _do(self, writer, what):
+        """Return whether the connection ends with this."""
+        if isinstance(what, bytes):
+            writer.write(what)
+            await writer.drain()
+            return False
+        if what == "silence":
+            await asyncio.sleep(3600)
+        if what == "drip":
+            for byte in reply(completion()):
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.05)
+        if what == "cut":
+            writer.write(reply(completion(), length=9000))
+            await writer.drain()
+            writer.close()
+            await asyncio.sleep(0.05)
+        return True
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--short", action="store_true", help="about 400 requests")
+    repeats = 27 if parser.parse_args(arguments).short else 133
+    rng = random.Random(SEED)
+    cases = list(CASES)
+    chat.TIMEOUT_S, chat.BACKOFF_S = TIMEOUT_S, BACKOFF_S
+    started = time.perf_counter()
+    with (
+        Server(lambda: rng.choice(cases) if rng.random() < SHARE else "", 0.02) as server,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        os.environ["OPENAI_BASE_URL"] = server.url
+        os.environ["OPENAI_API_KEY"] = "drill"
+        planned = study.conditions(
+            study.Study(models=("openai/fake",), repeats=repeats, temperature=1.0)
+        )
+        path = Path(folder) / "records.jsonl"
+        with records.Records(path) as held:
+            assigned = play.assign(planned, held)
+            responses = play.administer(assigned, held)
+        kept = list(records.read(path))
+    seconds = time.perf_counter() - started
+    table(server.done, kept, responses, seconds)
+    keys = collections.Counter(record["key"] for record in kept)
+    sent = sum(record["tries"] for record in kept)
+    wrong = [
+        (len(responses) == 6 * len(planned), "a response row for every item of every condition"),
+        (max(keys.values()) == 1, "every key recorded once"),
+        (sent == sum(server.done.values()), f"tries recorded {sent} = requests served"),
+        (all((r["text"] is None) == bool(r["error"]) for r in kept), "text or error, never both"),
+    ]
+    for held_true, what in wrong:
+        print("yes" if held_true else "NO ", what)
+    return 0 if all(held_true for held_true, _ in wrong) else 1
+
+
+def table(done, kept, responses, seconds):
+    sent = sum(done.values())
+    print(
+        f"{len(kept)} requests, {sent} tries, {seconds:.1f} s\n\n| the server | tries |\n|---|---|"
+    )
+    for case, count in sorted(done.items(), key=lambda pair: -pair[1]):
+        print(f"| {case or 'a good reply'} | {count} |")
+    print("\n| the record says | requests |\n|---|---|")
+    said = collections.Counter(record["error"] or "an answer" for record in kept)
+    for error, count in said.most_common():
+        print(f"| {error} | {count} |")
+    longest, row = 0, 0
+    for record in kept:
+        row = row + 1 if record["error"] else 0
+        longest = max(longest, row)
+    print(f"\noutcomes of items: {responses.outcome.value_counts().to_dict()}")
+    print(f"longest row of errors one after the other: {longest}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""A limit finds what an endpoint can take, keeps its quota and its caps, and loses nothing.
+
+Simulated endpoints on a clock of their own: minutes pass in no time, and every run is the same.
+"""
+
+import asyncio
+import itertools
+
+import pytest
+
+from hvae_utils.limits import Limit
+
+
+class Clock(asyncio.SelectorEventLoop):
+    """An event loop that jumps to the next moment at which something happens."""
+
+    now = 1000.0
+
+    def time(self):
+        return self.now
+
+    def _run_once(self):
+        if not self._ready and self._scheduled:
+            self.now = max(self.now, self._scheduled[0].when()) + 1e-7  # no clock stands still
+        super()._run_once()
+
+
+def run(work):
+    with asyncio.Runner(loop_factory=Clock) as runner:
+        return runner.run(work)
+
+
+async def play(limit, serve, count, workers=400, tokens=0):
+    """Have `count` requests answered by `serve`; return (seconds, moments of sending)."""
+    loop = asyncio.get_running_loop()
+    waiting, sent, started = iter(range(count)), [], loop.time()
+
+    async def work():
+        for _ in waiting:
+            while True:
+                async with limit.permit(tokens):
+                    sent.append(loop.time())
+                    began = loop.time()
+                    retry_after = await serve()
+                    if retry_after is None:
+                        limit.ok(loop.time() - began)
+                        break
+                limit.quota(retry_after)
+                await asyncio.sleep(retry_after or 0.5)
+
+    await asyncio.gather(*[work() for _ in range(workers)])
+    return loop.time() - started, sent
+
+
+def with_slots(slots, seconds):
+    """A server that answers `slots` at a time and lets the others wait."""
+    places = asyncio.Semaphore(slots)
+
+    async def serve():
+        async with places:
+            await asyncio.sleep(seconds)
+
+    return serve
+
+
+@pytest.mark.parametrize("slots", [1, 3, 10, 50, 130])
+def test_it_finds_how_many_a_server_answers_at_once(slots):
+    async def main():
+        limit, serve = Limit(400), with_slots(slots, 0.2)
+        await play(limit, serve, 40 * slots)
+        highs, rates = [], []
+        for _ in range(20):
+            seconds, sent = await play(limit, serve, 20 * slots)
+            highs.append(limit.allowed)
+            rates.append(len(sent) / seconds)
+        return sorted(highs)[10], sorted(rates)[10]
+
+    allowed, rate = run(main())
+    assert rate >= 0.75 * slots / 0.2
+    assert allowed <= max(3 * slots, 16)
+
+
+def test_a_server_without_bounds_is_given_the_most_within_a_few_answers():
+    async def main():
+        limit = Limit(256)
+        await play(limit, with_slots(10_000, 0.2), 3000)
+        return limit.allowed
+
+    assert run(main()) == 256
+
+
+def test_a_number_that_the_user_chose_is_used_whatever_the_latency():
+    async def main():
+        limit = Limit(100, fixed=True)
+        await play(limit, with_slots(5, 0.2), 1500)
+        return limit.allowed
+
+    assert run(main()) == 100
+
+
+def with_quota(per_second, refused, retry_after):
+    """A server that refuses what comes after `per_second` requests in a second."""
+    loop = asyncio.get_running_loop()
+    served = {}
+
+    async def serve():
+        second = int(loop.time())
+        served[second] = served.get(second, 0) + 1
+        if served[second] > per_second:
+            refused.append(loop.time())
+            return retry_after
+        await asyncio.sleep(0.1)
+
+    return serve
+
+
+@pytest.mark.parametrize("retry_after", [0.0, 1.0])
+def test_a_quota_is_found_by_its_refusals_and_nothing_is_lost(retry_after):
+    refused = []
+
+    async def main():
+        return await play(Limit(200), with_quota(50, refused, retry_after), 3000)
+
+    seconds, sent = run(main())
+    assert len(sent) - len(refused) == 3000
+    assert seconds >= 3000 / 50 - 1
+    assert seconds <= 3 * 3000 / 50
+    assert len(refused) < 0.5 * 3000
+
+
+def test_refusals_of_one_moment_halve_once():
+    async def main():
+        limit = Limit(64, fixed=True)
+        await play(limit, with_slots(100, 0.1), 2000)
+        before = limit.allowed
+        async with asyncio.TaskGroup() as group:
+            for _ in range(before):
+                group.create_task(refuse(limit))
+        return before, limit.allowed
+
+    async def refuse(limit):
+        async with limit.permit():
+            await asyncio.sleep(0.1)
+        limit.quota()
+
+    before, after = run(main())
+    assert (before, after) == (64, 32)
+
+
+def test_all_wait_as_long_as_one_was_asked_to():
+    async def main():
+        loop, limit = asyncio.get_running_loop(), Limit(8)
+        limit.quota(30.0)
+        started = loop.time()
+        _, sent = await play(limit, with_slots(10, 0.1), 20)
+        return min(sent) - started
+
+    assert run(main()) == pytest.approx(30)
+
+
+@pytest.mark.parametrize("cap", [1, 7, 60, 90, 1000])
+def test_no_minute_has_more_requests_than_the_cap(cap):
+    async def main():
+        limit = Limit(50, requests_per_minute=cap)
+        return await play(limit, with_slots(100, 0.1), 3 * cap + 2)
+
+    seconds, sent = run(main())
+    for first, after in itertools.pairwise([*sent[: len(sent) - cap], sent[-1]]):
+        assert after >= first
+    gaps = [later - sooner for sooner, later in zip(sent, sent[cap:], strict=False)]
+    assert min(gaps) >= 60 - 1e-4
+    assert seconds <= 60 * 4.2
+
+
+def test_no_minute_has_more_tokens_than_the_cap_but_those_of_one_request():
+    async def main():
+        limit = Limit(50, tokens_per_minute=10_000)
+        return await play(limit, with_slots(100, 0.1), 80, tokens=400)
+
+    seconds, sent = run(main())
+    most = 10_000 // 400 + 1
+    gaps = [later - sooner for sooner, later in zip(sent, sent[most:], strict=False)]
+    assert min(gaps) >= 60 - 1e-4
+    assert seconds == pytest.approx(80 * 400 / 10_000 * 60, rel=0.1)
+
+
+def test_who_gives_up_waiting_gives_the_place_back():
+    async def main():
+        limit = Limit(1)
+        async with limit.permit():
+            gone = [asyncio.create_task(play(limit, with_slots(1, 0.1), 1, 1)) for _ in range(5)]
+            await asyncio.sleep(0.1)
+            for task in gone:
+                task.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        async with asyncio.timeout(1), limit.permit():
+            return limit.in_flight
+
+    assert run(main()) == 1
