@@ -7,6 +7,8 @@ Never logs or stores a key.
 Public names: ChatModel, on_loopback.
 """
 
+import hashlib
+from dataclasses import replace
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -16,6 +18,8 @@ from hvae_utils.respondents import Answer, Request
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 RETRIES = 3
 TIMEOUT_S = 120.0
+NO_KEY = "not-needed"  # the client wants one even where the endpoint does not
+SHORTEST_KEY = 8  # characters; what is shorter is no secret, and may stand in an honest reply
 KEPT_CHARACTERS = 100_000  # of one reply; what is longer is cut and said so in finish_reason
 
 # Faults of one request; any other failure of the connection is the endpoint's.
@@ -47,7 +51,8 @@ class ChatModel:
         self._dropped: set[str] = set()
         self._renamed: set[str] = set()
         self._where = _public(base_url)
-        self.identity = f"{self._where} {model}"
+        # a hash, because manifests and bundles carry it and a URL may be a private matter
+        self.identity = hashlib.sha256(f"{self._where} {model}".encode()).hexdigest()
 
     async def __aenter__(self) -> Self:
         """Open one client; it belongs to the running event loop."""
@@ -81,7 +86,7 @@ class ChatModel:
             body = self._body(request)
             try:
                 completion = await self._client.chat.completions.create(**body)
-                return _answer(completion, tuple(sorted(self._dropped)))
+                return self._masked(_answer(completion, tuple(sorted(self._dropped))))
             except openai.APIConnectionError as fault:
                 reason = fault.__cause__ or fault
                 if type(reason).__name__ in SLOW:
@@ -138,8 +143,22 @@ class ChatModel:
 
     def _plain(self, fault: Exception) -> str:
         """Return an exception as one bounded line in which the key cannot stand."""
-        line = f"{type(fault).__name__}: {fault}".replace(self._api_key or "\0", "***")
+        line = self._without_key(f"{type(fault).__name__}: {fault}")
         return " ".join(line.split())[:300]
+
+    def _masked(self, answer: Answer) -> Answer:
+        """Return an answer without the key, should the endpoint have echoed it, cut to length."""
+        text = self._without_key(answer.text or "")
+        return replace(
+            answer,
+            text=None if answer.text is None else text[:KEPT_CHARACTERS],
+            finish_reason="cut" if len(text) > KEPT_CHARACTERS else answer.finish_reason,
+            served_model=answer.served_model and self._without_key(answer.served_model),
+        )
+
+    def _without_key(self, text: str) -> str:
+        secret = self._api_key if len(self._api_key) >= SHORTEST_KEY else NO_KEY
+        return text if secret == NO_KEY else text.replace(secret, "***")
 
 
 def _public(url: str | None) -> str:
@@ -160,8 +179,8 @@ def _answer(completion: Any, dropped: tuple[str, ...]) -> Answer:
     usage = completion.usage
     details = getattr(usage, "prompt_tokens_details", None)
     return Answer(
-        text=text[:KEPT_CHARACTERS],
-        finish_reason=finish if len(text) <= KEPT_CHARACTERS else "cut",
+        text=text,
+        finish_reason=finish,
         top_logprobs=_first_token(choice),
         prompt_tokens=getattr(usage, "prompt_tokens", None),
         cached_tokens=getattr(details, "cached_tokens", None),

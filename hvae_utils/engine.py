@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from hvae_utils import models, prompts
+from hvae_utils import models, prompts, replay
 from hvae_utils.errors import EndpointError, UserError
 from hvae_utils.progress import Progress
 from hvae_utils.records import Record, Records
@@ -46,6 +46,8 @@ class Asker:
         self._underway: dict[str, asyncio.Task[Record]] = {}
         self._listed: bool | None = None
         self._failures = 0
+        # a replay repeats a recorded error, too, which otherwise would be asked again
+        self._settled = records.answered if replay.identities() is None else records.get
 
     async def say(self, kind: str, messages: list[Message], row: Row) -> str:
         """Return the text of a reply that becomes part of the prompt. Raises NotSaid."""
@@ -86,7 +88,7 @@ class Asker:
             presentation=shown,
             identity=self.respondent.identity,
         )
-        if record := self.records.answered(request.key):
+        if record := self._settled(request.key):
             return record
         if request.key not in self._underway:
             self._underway[request.key] = asyncio.create_task(self._ask_now(request))
@@ -104,6 +106,7 @@ class Asker:
             "kind": request.kind,
             "model": request.model,
             "value": request.condition["value"],
+            "wording": request.condition.get("wording"),
             "item": None if request.presentation is None else request.presentation.item + 1,
             "order": None if request.presentation is None else request.presentation.order,
             "labels": None if request.presentation is None else request.presentation.labels,

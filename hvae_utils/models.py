@@ -2,7 +2,7 @@
 
 Reads keys from the environment and hands them to the client; shows them to nobody.
 
-Public names: check_name, respondent, require, table, weights.
+Public names: check_name, respondent, require, table, identities.
 """
 
 import http.client
@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from hvae_utils import local, paths
-from hvae_utils.chat import ChatModel, on_loopback
-from hvae_utils.errors import UserError, unknown
+from hvae_utils import local, paths, replay
+from hvae_utils.chat import NO_KEY, ChatModel, on_loopback
+from hvae_utils.errors import NotReady, UserError, unknown
 from hvae_utils.respondents import REFERENCE, Reference, Respondent
 
 LOOPBACK_CONCURRENCY, HOSTED_CONCURRENCY = 4, 16
@@ -71,37 +71,45 @@ def respondent(name: str) -> Respondent:
     family, _, model = name.partition("/")
     if family == "reference":
         return Reference(model)
+    if (recorded := replay.identities()) is not None:
+        return replay.Recorded(name, recorded.get(name, ""))
     if family == "local":
         return local.LocalModel(model)
     endpoint = _endpoint(name)
     if endpoint.missing:
         raise UserError(f"{name} is not ready: {endpoint.missing}")
-    key = os.environ.get(endpoint.api_key_env or "", "") or "not-needed"
+    key = os.environ.get(endpoint.api_key_env or "", "") or NO_KEY
     concurrency = LOOPBACK_CONCURRENCY if on_loopback(endpoint.url) else HOSTED_CONCURRENCY
     return ChatModel(name, endpoint.model, endpoint.url, key, concurrency)
 
 
 def require(names: list[str] | tuple[str, ...]) -> None:
-    """Raise one UserError that names everything missing for `names`, before anything runs."""
+    """Raise one NotReady that names everything missing for `names`, before anything runs."""
     missing = []
     for name in names:
         check_name(name)
+        if replay.identities() is not None:
+            continue
         family, _, model = name.partition("/")
         if family == "local":
             try:
                 local.find(model)
+                local.check_engine()
             except UserError as fault:
                 missing.append(str(fault))
         elif family != "reference" and (lack := _endpoint(name).missing):
             missing.append(f"{name}: {lack}")
     if missing:
-        raise UserError("not ready: " + "; ".join(missing))
+        raise NotReady("not ready: " + "; ".join(missing))
 
 
-def weights(names: list[str] | tuple[str, ...]) -> dict[str, str]:
-    """Return the SHA-256 of the weights of every local model among `names`."""
-    found = [name for name in names if name.startswith("local/")]
-    return {name: local.sha256(local.find(name.partition("/")[2])) for name in found}
+def identities(names: list[str] | tuple[str, ...]) -> dict[str, str]:
+    """Return what the records of each model among `names` hang on, a hash; no reference has one.
+
+    It is of the weights, or of the endpoint's URL and the model's name there.
+    """
+    asked = [name for name in names if not name.startswith("reference/")]
+    return {name: respondent(name).identity for name in asked}
 
 
 def table() -> pd.DataFrame:
