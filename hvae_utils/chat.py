@@ -148,12 +148,15 @@ class ChatModel:
 
     def _masked(self, answer: Answer) -> Answer:
         """Return an answer without the key, should the endpoint have echoed it, cut to length."""
-        text = self._without_key(answer.text or "")
+        hidden = self._without_key
+        text, finish = hidden(answer.text or ""), hidden(answer.finish_reason or "")
         return replace(
             answer,
             text=None if answer.text is None else text[:KEPT_CHARACTERS],
-            finish_reason="cut" if len(text) > KEPT_CHARACTERS else answer.finish_reason,
-            served_model=answer.served_model and self._without_key(answer.served_model),
+            finish_reason="cut" if len(text) > KEPT_CHARACTERS else finish or None,
+            top_logprobs=answer.top_logprobs
+            and tuple((hidden(token), value) for token, value in answer.top_logprobs),
+            served_model=answer.served_model and hidden(answer.served_model),
         )
 
     def _without_key(self, text: str) -> str:
