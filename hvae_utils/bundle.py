@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from hvae_utils import manifest, paths, records, replay, workbook
@@ -191,6 +191,9 @@ def _answers(path: Path, made: Mapping[str, Any]) -> Iterator[bytes]:
     for record in records.read(path):
         if record["model"] in asked and record.get("wording") in _wordings(made):
             silent.discard(record["model"])
+            if record["model"].startswith("local/") and record.get("served_model"):
+                # records of older versions say in which folder the weights lay
+                record["served_model"] = PureWindowsPath(record["served_model"]).name
             yield _json(record)
     if silent:
         raise UserError(

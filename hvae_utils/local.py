@@ -18,7 +18,7 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -194,7 +194,8 @@ class LocalModel:
                 url = f"{self._server.listening_address}/v1"
                 chat = ChatModel(self.name, self.weights.stem, url, "not-needed", concurrency=1)
                 self._chat = await chat.__aenter__()
-        return await self._chat.answer(request)
+        answer = await self._chat.answer(request)
+        return replace(answer, served_model=self.weights.name)  # the server says where they lie
 
 
 def _serve(weights: Path, name: str) -> Any:

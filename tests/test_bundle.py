@@ -87,6 +87,16 @@ def test_only_what_the_runs_models_said_to_its_wordings_is_in_it(tmp_path):
         assert [json.loads(line) for line in archive.open("records.jsonl")] == [kept]
 
 
+def test_a_record_of_local_weights_does_not_say_where_they_lay(tmp_path):
+    name = "local/smollm2-135m-instruct"
+    said = record(name, served_model="/srv/me/cache/SmolLM2.gguf")
+    run = finished(tmp_path / "run", [said, record()], asked=name)
+    manifest.write(run, {**manifest.read(run), "models": {name: "ab", "reference/random": None}})
+    with zipfile.ZipFile(bundle.write(run, tmp_path / "b.zip").path) as archive:
+        (line,) = archive.open("records.jsonl")
+    assert json.loads(line)["served_model"] == "SmolLM2.gguf"
+
+
 def test_how_the_asking_was_done_is_left_out(made):
     assert made.manifest["parameters"] == {"wordings": ["plain"]}
     assert made.manifest["overrides"] == ["repeats=2"]
