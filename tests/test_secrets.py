@@ -36,7 +36,9 @@ class Tags(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
-        own_picture = tag == "img" and dict(attrs)["src"].startswith("data:image/png;base64,")
+        own_picture = tag == "img" and str(dict(attrs).get("src")).startswith(
+            "data:image/png;base64,"
+        )
         self.elements |= set() if own_picture else {tag}
         self.attributes.update(name for name, _ in attrs)
 
