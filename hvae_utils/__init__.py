@@ -6,12 +6,12 @@ The package is a house of five floors; a module imports only from its own floor 
 1 measure scoring, chance, regret, lapse, intervals, comparison, rationality, readings
 1 measure presentations, debias, orders, effects, revealed, coherence, motives, recovery
 2 ask     prompts, prompt_import, reply_text, reply_rules, replies, respondents, chat, local
-2 ask     models, transport, limits
+2 ask     models, transport, limits, replay
 3 play    study, records, progress, engine, play, probes
 4 show    style, marks, figure_data, figures_plane, figures_radar, figures, robustness_data
 4 show    figures_chance, figures_readings, figures_people, figures_curves, figures_robustness
 4 show    transcripts
-5 run     profiles, manifest, runner, workbook, compare, publish, __main__
+5 run     profiles, manifest, runner, workbook, compare, publish, __main__, bundle
 
 `errors` and `paths` stand beside the stairs: importable from every floor.
 """

@@ -1,4 +1,4 @@
-"""The `hvae` command: reproduce, check, models, prompts. It only parses, calls and prints.
+"""The `hvae` command: reproduce, bundle, check, models, prompts. It only parses, calls and prints.
 
 A user's mistake is one line on stderr and never a traceback; our own mistakes keep theirs.
 
@@ -85,7 +85,19 @@ def _parser() -> argparse.ArgumentParser:
         help="change a parameter, as often as needed; a list is a,b",
     )  # fmt: skip
     reproduce.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
+    reproduce.add_argument(
+        "--replay", metavar="FILE", type=Path,
+        help="take profile, parameters and the models' answers from a bundle; nobody is asked",
+    )  # fmt: skip
     reproduce.set_defaults(run=_reproduce)
+
+    bundle = commands.add_parser(
+        "bundle", help="write a finished run into one file that can be replayed"
+    )
+    bundle.add_argument("out", metavar="OUT", nargs="?", type=Path, help="(default: RUN_ID.zip)")
+    bundle.add_argument("--run-id", default="default", help="the run (default: default)")
+    bundle.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
+    bundle.set_defaults(run=_bundle)
 
     check = commands.add_parser(
         "check", help="reproduce the default profile and compare with what is committed"
@@ -94,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
         "--runs", metavar="DIR", help="where to reproduce (default: a scratch folder)"
     )
     check.add_argument("--keep", action="store_true", help="keep the scratch folder")
+    check.add_argument(
+        "--replay", action="store_true", help="with the recorded answers of the models: fast"
+    )
     check.set_defaults(run=_check)
 
     models = commands.add_parser("models", help="list models and what each still needs")
@@ -118,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
 def _reproduce(chosen: argparse.Namespace) -> int:
     from hvae_utils import manifest, paths, publish, workbook
 
+    if chosen.replay:
+        return _replay(chosen)
     run = workbook.reproduce(
         chosen.profile, chosen.overrides, runs=chosen.runs, run_id=chosen.run_id, report=_print
     )
@@ -128,10 +145,31 @@ def _reproduce(chosen: argparse.Namespace) -> int:
     return OK
 
 
+def _replay(chosen: argparse.Namespace) -> int:
+    from hvae_utils import bundle, paths
+
+    if chosen.overrides or chosen.profile != "default":
+        raise UserError("--replay takes everything from the bundle: leave out --profile and --set")
+    run = bundle.rebuild(chosen.replay, runs=chosen.runs, run_id=chosen.run_id, report=_print)
+    _print(f"figures in {paths.shown(run / 'figures')}")
+    return OK
+
+
+def _bundle(chosen: argparse.Namespace) -> int:
+    from hvae_utils import bundle, paths, workbook
+
+    runs = None if chosen.runs is None else Path(chosen.runs).absolute()
+    run = workbook.run_folder(runs, chosen.run_id)
+    made = bundle.write(run, chosen.out or Path(f"{run.name}.zip"))
+    size = made.path.stat().st_size
+    _print(f"wrote {paths.shown(made.path)} ({size:,} bytes, SHA-256 {made.sha256})")
+    return OK
+
+
 def _check(chosen: argparse.Namespace) -> int:
     from hvae_utils import publish
 
-    same = publish.check(runs=chosen.runs, keep=chosen.keep, report=_print)
+    same = publish.check(runs=chosen.runs, keep=chosen.keep, replay=chosen.replay, report=_print)
     return OK if same else DIFFERENT
 
 

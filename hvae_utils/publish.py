@@ -13,11 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import manifest, paths, workbook
+from hvae_utils import bundle, manifest, paths, workbook
 from hvae_utils.compare import MIN_SCORED, compare
-from hvae_utils.errors import UserError
+from hvae_utils.errors import NotReady, NotRecorded, UserError
 from hvae_utils.runner import Report
 
+RECORDED = paths.DATA / "recorded"
 TABLES = ("value_rationality.csv", "key_numbers.json")
 PROVENANCE = "provenance.json"
 MADE_OF = ("profile", "lock_sha256", "platform", "versions", "models", "inputs")
@@ -54,6 +55,8 @@ def check(
     figures: Path = paths.FIGURES,
     runs: str | Path | None = None,
     keep: bool = False,
+    replay: bool = False,
+    recorded: Path | None = None,
     report: Report = print,
     **workbook_options: Any,
 ) -> bool:
@@ -62,6 +65,8 @@ def check(
     runs: where to reproduce instead of a temporary folder, which is removed unless `keep` or
     something differs; always into a new folder, because a run that is there would go on from its
     records and prove nothing.
+    replay: take the answers of the models from the bundle `recorded` (default: the profile's in
+    data/recorded), as is done, and said, where a model cannot be asked here.
     Returns whether everything is the same, or within what `compare` states.
     Raises UserError when there is nothing to compare with, and what `workbook.reproduce` raises.
     """
@@ -72,9 +77,9 @@ def check(
     names = ("check", *(f"check-{count}" for count in range(2, 10_000)))
     fresh = next(name for name in names if not (scratch / name).exists())
     try:
-        run = workbook.reproduce(
-            profile, runs=scratch, run_id=fresh, report=report, **workbook_options
-        )
+        where = {"runs": scratch, "run_id": fresh, "report": report, **workbook_options}
+        recorded = RECORDED / f"{profile}.zip" if recorded is None else recorded
+        run = _replay(recorded, where) if replay else _reproduce(profile, recorded, where)
         with tempfile.TemporaryDirectory(prefix="hvae-") as staged:
             reproduced = _contents(_stage(run, Path(staged) / "figures"))
         made_now = json.loads(reproduced.pop(PROVENANCE))
@@ -98,6 +103,28 @@ def check(
     if scratch.exists():
         report(f"the reproduced run is in {paths.shown(run)}")
     return same
+
+
+def _reproduce(profile: str, recorded: Path, where: dict[str, Any]) -> Path:
+    """Reproduce a profile, from its recorded answers where a model cannot be asked here."""
+    try:
+        return workbook.reproduce(profile, **where)
+    except NotReady as fault:
+        if not recorded.is_file():
+            raise
+        where["report"](str(fault))
+    return _replay(recorded, where)
+
+
+def _replay(recorded: Path, where: dict[str, Any]) -> Path:
+    where["report"](f"the models' answers come from {paths.shown(recorded)}; no model is asked")
+    try:
+        return bundle.rebuild(recorded, **where)
+    except NotRecorded as fault:
+        raise UserError(
+            f"the recorded bundle is older than the prompts; record it anew: hvae reproduce, then "
+            f"hvae bundle {paths.shown(recorded)} ({fault})"
+        ) from None
 
 
 def _stage(run: Path, folder: Path) -> Path:

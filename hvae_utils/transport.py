@@ -4,7 +4,8 @@ The client says where and how (base URL, headers, time-out, OPENAI_* variables);
 building, response models and HTTP layer, which cost more time than a fast endpoint, are left out.
 Never retries, never follows a redirect, never reads more than REPLY_BYTES, never names a key.
 
-Public names: Transport, Failure, REPLY_BYTES, CONNECT_S, MAX_RETRY_AFTER_S, on_loopback, public.
+Public names: Transport, Failure, NO_KEY, REPLY_BYTES, CONNECT_S, MAX_RETRY_AFTER_S, on_loopback,
+public.
 """
 
 import json
@@ -21,6 +22,8 @@ import orjson
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 REPLY_BYTES = 1_000_000  # of one reply; 24 tokens with 20 alternatives each take about 40,000
 CONNECT_S = 30.0
+NO_KEY = "not-needed"  # the client wants one even where the endpoint does not
+SHORTEST_KEY = 8  # characters; what is shorter is no secret, and may stand in an honest reply
 MAX_RETRY_AFTER_S = 120.0  # as in the openai client: an endpoint that asks for more is given up
 TELEMETRY = "X-Stainless-"  # what the client tells of the machine; nobody needs it for an answer
 EXCERPT = 200  # characters of an endpoint's own message
@@ -60,6 +63,7 @@ class Transport:
     ) -> None:
         self._options = {"base_url": base_url, "api_key": api_key, **options}
         self._timeout_s = timeout_s
+        self._secrets = _as_bytes(api_key)
         self._session: Any = None
         self._url = ""
 
@@ -104,6 +108,8 @@ class Transport:
                 self._url, data=orjson.dumps(body), allow_redirects=False
             ) as response:
                 content = await _bounded(response)
+                for secret in self._secrets:  # should the endpoint echo it
+                    content = content.replace(secret, b"***")
                 if not 200 <= response.status < 300:
                     raise _refusal(response.status, response.headers, content)
                 return _parsed(content, response.headers)
@@ -128,6 +134,13 @@ def public(url: str | None) -> str:
     parts = urlsplit(url or "")
     host = parts.hostname or "the default endpoint"
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _as_bytes(api_key: str) -> tuple[bytes, ...]:
+    """Return the ways in which a key can stand in a reply, none where it is no secret."""
+    if api_key == NO_KEY or len(api_key) < SHORTEST_KEY:
+        return ()
+    return tuple({api_key.encode(), api_key.replace("/", "\\/").encode()})
 
 
 def _proxy(url: str) -> str | None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from hvae_utils import manifest, paths, runner
 from hvae_utils.errors import UserError, unknown
-from hvae_utils.profiles import RUN, load_profile, resolve
+from hvae_utils.profiles import RUN, Profile, load_profile, resolve
 from hvae_utils.runner import Report, Step, WorkbookError
 
 STUDY = (
@@ -197,7 +197,7 @@ class OpenStep:
 
 
 def reproduce(
-    profile: str = "default",
+    profile: str | Profile = "default",
     overrides: Sequence[str] = (),
     *,
     runs: str | Path | None = None,
@@ -209,13 +209,14 @@ def reproduce(
 ) -> Path:
     """Run the whole workbook with a named profile; return the run folder, with its manifest.
 
-    Everything a user can get wrong is checked before anything runs. overrides: texts KEY=VALUE;
-    runs: the folder of runs, relative to where the user is; run_id: the profile's name unless
-    given; a run that is there already continues from its records.
+    Everything a user can get wrong is checked before anything runs. profile: by name, or one that
+    stands in no file; overrides: texts KEY=VALUE; runs: the folder of runs, relative to where the
+    user is; run_id: the profile's name unless given; a run that is there already continues from
+    its records.
     Raises UserError, WorkbookError (a notebook failed) or EndpointError.
     """
-    chosen = load_profile(profile, profiles)
-    run_id = profile if run_id is None else run_id
+    chosen = profile if isinstance(profile, Profile) else load_profile(profile, profiles)
+    run_id = chosen.name if run_id is None else run_id
     run = run_folder(None if runs is None else Path(runs).absolute(), run_id)
     defaults = _defaults(steps, notebooks)
     parameters = resolve(chosen, overrides, defaults)
@@ -233,7 +234,7 @@ def reproduce(
         seconds[step.name] = runner.execute(step, notebook, run, injected, report)
         report(f"{step.name:<24}{seconds[step.name]:7.1f} s")
     outputs = sorted({write for step in steps for write in step.writes})
-    finished = manifest.describe(run, outputs, profile, overrides, parameters, seconds, started)
+    finished = manifest.describe(run, outputs, chosen.name, overrides, parameters, seconds, started)
     finished["publish"] = chosen.publish and not overrides
     manifest.write(run, finished)
     if failed := _failed(run):
@@ -272,7 +273,7 @@ def _located(name: str) -> str:
         return name
     path = Path(file).expanduser()
     here, ours = path.absolute(), paths.ROOT / path
-    if ours.is_file() and (not here.is_file() or here.samefile(ours)):
+    if not here.is_file() or (ours.is_file() and here.samefile(ours)):
         return name
     return f"local/{here}"
 

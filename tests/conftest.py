@@ -33,3 +33,14 @@ def _no_network(_network_log):
         refused = _network_log.read_text(encoding="utf-8").split("\n")
         _network_log.unlink()
         pytest.fail("reached for the network: " + "; ".join(filter(None, refused)))
+
+
+@pytest.fixture(scope="session")
+def indiscreet(tmp_path_factory):
+    """Return a whole workbook, and its bundle, whose endpoint echoed the key and wrote markup.
+
+    The endpoint is off when the fixture is there.
+    """
+    import indiscreet
+
+    return indiscreet.study(tmp_path_factory.mktemp("indiscreet"))

@@ -26,8 +26,9 @@ def serve(reply: Callable[[dict[str, Any]], tuple[int, Any]]):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             key = self.headers["Authorization"]
-            received.append({**body, "_headers": str(self.headers), "_authorization": key})
-            self._send(*reply(body))
+            seen = {**body, "_headers": str(self.headers), "_authorization": key}
+            received.append(seen)
+            self._send(*reply(seen))
 
         def do_GET(self):
             self._send(200, {"data": [{"id": "fake-1"}]})
@@ -37,6 +38,7 @@ def serve(reply: Callable[[dict[str, Any]], tuple[int, Any]]):
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
+            self.send_header("X-Echo", self.headers["Authorization"] or "")
             self.end_headers()
             self.wfile.write(content)
 

@@ -53,6 +53,7 @@ def test_greedy_answers_repeat_and_the_second_time_the_prompt_is_remembered(answ
     first, second, _ = answers[0]
     assert first.text
     assert first.text == second.text
+    assert first.served_model == "SmolLM2-135M-Instruct.Q4_1.gguf", "and not where it lies"
     assert second.cached_tokens > first.cached_tokens
 
 

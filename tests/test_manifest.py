@@ -102,7 +102,7 @@ def test_it_names_no_folder_and_no_secret_of_the_machine(project, monkeypatch, t
     ],
 )
 def test_a_weights_file_is_named_without_its_folder(project, monkeypatch, path):
-    monkeypatch.setattr(models, "weights", lambda names: dict.fromkeys(names, "ab"))
+    monkeypatch.setattr(models, "identities", lambda names: dict.fromkeys(names, "ab"))
     named = [f"local/{path}", "local/smollm2-135m-instruct", "ollama/library/x"]
     overrides = ["models=[" + ", ".join(named) + "]", "wordings=models=x"]
     made = describe(project, parameters={"models": named}, overrides=overrides)
