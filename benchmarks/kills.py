@@ -39,8 +39,6 @@ STUDY = study.Study(
     models=(MODEL,),
     wordings=("plain", "brief"),
     orders=("fixed", "reversed"),
-    repeats=2,
-    temperature=1.0,
 )
 
 
