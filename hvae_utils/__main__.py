@@ -18,6 +18,7 @@ from hvae_utils import errors
 from hvae_utils.errors import UserError
 
 OK, FAILED, BAD_INPUT, UNREACHABLE, DIFFERENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+TOO_MANY_ERRORS = 6
 
 EPILOG = """\
 exit codes:
@@ -26,6 +27,7 @@ exit codes:
   2    bad input: an unknown name, a missing key, a wrong type, a damaged file
   3    a model's endpoint could not be reached; what was answered is saved
   4    `hvae check` found differences
+  6    too many items ended in a transport error (see --max-errors); nothing was published
   130  interrupted; the same command continues where it was
 """
 
@@ -89,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
         "--replay", metavar="FILE", type=Path,
         help="take profile, parameters and the models' answers from a bundle; nobody is asked",
     )  # fmt: skip
+    reproduce.add_argument(
+        "--max-errors", type=float, metavar="SHARE",
+        help="share of items that may end in a transport error, 0 to 1 (default: 0.5)",
+    )  # fmt: skip
     reproduce.set_defaults(run=_reproduce)
 
     bundle = commands.add_parser(
@@ -131,13 +137,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _reproduce(chosen: argparse.Namespace) -> int:
-    from hvae_utils import manifest, paths, publish, workbook
+    from hvae_utils import manifest, outcomes, paths, publish, workbook
 
     if chosen.replay:
         return _replay(chosen)
+    most = outcomes.MAX_ERRORS if chosen.max_errors is None else chosen.max_errors
+    if not 0 <= most <= 1:
+        raise UserError(f"--max-errors {most:g}: a share lies between 0 and 1")
     run = workbook.reproduce(
         chosen.profile, chosen.overrides, runs=chosen.runs, run_id=chosen.run_id, report=_print
     )
+    if (share := outcomes.error_share(run)) > most:
+        said = f"{share:.0%} of the items ended in a transport error, more than {most:.0%}"
+        return _say(f"{said}; run again to ask them once more", TOO_MANY_ERRORS)
     if manifest.read(run)["publish"]:
         _print(f"published in {paths.shown(publish.publish(run))}")
     else:

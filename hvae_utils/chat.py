@@ -150,7 +150,7 @@ class ChatModel:
             raise EndpointError(
                 f"{self.name}: {self._where} says that the account has no credit left (429)"
             ) from None
-        said = f"{fault}, {tries} times in a row" if tries > 1 else str(fault)
+        said = f"{fault} ({tries} tries)" if tries > 1 else str(fault)
         return Answer(error=self._plain(said), tries=tries)
 
     def _plain(self, said: str) -> str:

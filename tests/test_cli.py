@@ -13,7 +13,7 @@ import pytest
 import tiny
 
 from hvae_utils import __main__ as cli
-from hvae_utils import errors, instruments, manifest, models, paths, publish, workbook
+from hvae_utils import errors, instruments, manifest, models, outcomes, paths, publish, workbook
 
 
 @pytest.fixture
@@ -200,6 +200,18 @@ def test_reproduce_publishes_and_check_agrees(book, capsys, tmp_path):
 def test_check_with_differences_is_exit_4(monkeypatch):
     monkeypatch.setattr(publish, "check", lambda **options: False)
     assert cli.main(["check", "--keep"]) == 4
+
+
+@pytest.mark.parametrize(("given", "code"), [([], 6), (["--max-errors", "0.7"], 0)])
+def test_a_run_in_which_most_items_failed_is_exit_6_and_publishes_nothing(
+    book, monkeypatch, tmp_path, given, code
+):
+    monkeypatch.setattr(outcomes, "error_share", lambda run: 0.6)
+    command = ["reproduce", "--profile", "tiny", "--runs", "runs", *given]
+    assert cli.main(command) == code
+    assert (tmp_path / "figures").exists() == (code == 0)
+    assert "\n  6" in cli.EPILOG
+    assert cli.main([*command, "--max-errors", "7"]) == 2
 
 
 def test_a_failed_notebook_publishes_nothing(book, capsys, tmp_path):

@@ -504,15 +504,29 @@ def one_step(tmp_path, monkeypatch, execute, *parameters):
 @pytest.mark.parametrize(
     ("outcomes", "said"),
     [
-        (["choice", "error", "error"], ["2 of 3 items ended in a transport error; run again"]),
-        (["choice", "refusal"], []),
+        (
+            ["choice", "error", "error"],
+            [
+                "items by outcome  choice  error",
+                "m                      1      2",
+                "2 of 3 items ended in a transport error; run again",
+            ],
+        ),
+        (
+            ["choice", "refusal"],
+            ["items by outcome  choice  refusal", "m" + "1".rjust(23) + "1".rjust(9)],
+        ),
+        (["choice", "choice"], []),
         (None, []),
     ],
 )
 def test_items_that_were_not_answered_are_the_last_word(tmp_path, monkeypatch, outcomes, said):
     def execute(step, notebook, run, parameters, report):
         if outcomes:
-            pd.DataFrame({"outcome": outcomes}).to_parquet(run / "responses.parquet")
+            rows = pd.DataFrame({"condition_id": "c", "outcome": outcomes})
+            rows.to_parquet(run / "responses.parquet")
+            conditions = pd.DataFrame({"condition_id": ["c"], "model": ["m"]})
+            conditions.to_parquet(run / "conditions.parquet")
         return 0.0
 
     title, step, *last = one_step(tmp_path, monkeypatch, execute)()
