@@ -3,6 +3,8 @@
 Works on the first-question response probabilities of a run's responses; administrations that
 differ in nothing but the order of the options form a group. A respondent without probabilities
 has no place here, and its rows are NaN or absent. The arithmetic is in `debias` and `svo`.
+Shuffled orders differ by item and are left out; a run that has no others is refused with a
+UserError, as are tables without a column or with probabilities that are none.
 
 Public names: RESOLUTION, debiased, disagreement, letters, position_bias.
 """
@@ -14,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils import debias, instruments, presentations, svo
+from hvae_utils.errors import UserError
 from hvae_utils.instruments import Instrument
 
 # What an option outside the endpoint's list of tokens is taken to have at most: the mass that is
@@ -55,7 +58,12 @@ def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
 
 
 def disagreement(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
-    """Return the factors of GROUP and order_disagreement (0 to 1) alone, one row a group."""
+    """Return the factors of GROUP and order_disagreement (0 to 1) alone, one row a group.
+
+    No row where all orders were shuffled: nothing can be compared.
+    """
+    if (conditions["order"] == "shuffled").all():
+        return conditions[GROUP][:0].assign(order_disagreement=np.nan)
     found = [
         batch.factors.assign(order_disagreement=_disagreement(batch))
         for batch in _batches(conditions, responses)
@@ -75,9 +83,9 @@ def letters(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for batch in _batches(conditions, responses):
+        even = debias.average_logits(batch.table, batch.floor)  # refuses what is no table
         shown = np.take_along_axis(batch.table, batch.orders[None, None], axis=3)
         shown = shown / shown.sum(axis=-1, keepdims=True)
-        even = debias.average_logits(batch.table, batch.floor)
         stages = {"as shown": shown.mean(axis=2), "debiased": even}
         for stage, shares in stages.items():
             found += _by_model(batch, shares, "share", stage=stage)
@@ -143,7 +151,14 @@ class _Batch:
 
 def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Batch]:
     """Yield the groups by what they were shown; shuffled orders differ by item and are left out."""
+    _require(conditions, "conditions", ["condition_id", "instrument", "order", *GROUP])
+    _require(responses, "responses", ["condition_id", "item", "order", "covered_mass", *OPTIONS])
     told = conditions[conditions["order"] != "shuffled"]
+    if told.empty:
+        raise UserError(
+            "conditions: no order to compare; ask for fixed, reversed or cyclic, shuffled ones "
+            "differ by item"
+        )
     told = told.assign(group=told.groupby(GROUP, sort=False).ngroup())
     shown = told.groupby("group")["order"].agg(tuple)
     kinds = told["group"].map(shown)
@@ -167,6 +182,12 @@ def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Bat
             floor=np.maximum(1 - np.nan_to_num(covered, nan=1.0), RESOLUTION),
             covered_mass=covered.min(axis=(1, 2)),
         )
+
+
+def _require(table: pd.DataFrame, name: str, columns: list[str]) -> None:
+    absent = [column for column in columns if column not in table]
+    if absent:
+        raise UserError(f"{name}: the column '{absent[0]}' is missing")
 
 
 def _by_model(batch: _Batch, values: np.ndarray, name: str, **what: str) -> list[pd.DataFrame]:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from hvae_utils import instruments, orders, presentations, svo, values
+from hvae_utils.errors import UserError
 
 SLIDER = instruments.load("svo-slider")
 NINE = tuple(f"cyclic-{start}" for start in range(1, 10))
@@ -122,3 +123,43 @@ def test_a_model_without_probabilities_shows_the_positions_it_chose():
     table = orders.letters(conditions, responses).set_index(["stage", "position"]).share
     assert table["as shown"].tolist() == [1.0] + [0.0] * 8
     assert table["debiased"].isna().all()
+
+
+# Bad input
+
+TABLES = (orders.debiased, orders.letters, orders.position_bias)
+
+
+@pytest.mark.parametrize("function", TABLES)
+def test_a_run_of_shuffled_orders_has_nothing_to_compare_and_says_so(function):
+    shuffled = run(soft("prosocial"), np.zeros(9), ["shuffled"])
+    nothing = [table[:0] for table in shuffled]
+    for tables in (shuffled, nothing):
+        with pytest.raises(UserError, match="no order to compare; ask for fixed"):
+            function(*tables)
+        assert orders.disagreement(*tables).empty
+
+
+@pytest.mark.parametrize("function", [*TABLES, orders.disagreement])
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([-0.1, *[1.1 / 8] * 8], "holds a negative number"),
+        ([np.nan, *[1 / 8] * 8], "is NaN in some options but not in all"),
+        ([0.0] * 9, "is all zeros"),
+        ([0.2] * 9, "sums to more than 1"),
+    ],
+)
+def test_probabilities_that_are_none_are_refused(function, row, message):
+    conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
+    responses.loc[3, orders.OPTIONS] = row
+    with pytest.raises(UserError, match=message):
+        function(conditions, responses)
+
+
+def test_a_missing_column_is_named():
+    conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
+    with pytest.raises(UserError, match="responses: the column 'p9' is missing"):
+        orders.debiased(conditions, responses.drop(columns="p9"))
+    with pytest.raises(UserError, match="conditions: the column 'labels' is missing"):
+        orders.debiased(conditions.drop(columns="labels"), responses)
