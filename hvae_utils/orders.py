@@ -113,11 +113,14 @@ def _chosen_positions(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.S
 def position_bias(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     """Return the estimated additive bias of each position, per model and set of labels.
 
-    A position's bias contains that of its label; where several sets were shown, the difference
-    between them belongs to the labels. Columns: model, labels, assumes ("nothing" with orders that
-    determine every position; "linear in the position" with fixed and reversed), position (1 to
-    9), bias (nats, summing to 0). NaN where the
-    orders shown determine nothing.
+    Columns: model, labels, assumes ("nothing" with orders that determine every position; "linear in
+    the position" with fixed and reversed), position (1 to 9), bias (nats, summing to 0; NaN where
+    the orders shown determine nothing), position_part, label_part, note. A label keeps its
+    position, so bias is the two together. Over several sets of labels it is split: position_part
+    (nats) is what the sets share, the mean of their biases, label_part the set's remainder. This
+    takes the labels at each position to have no bias of their own on average over the sets: a
+    favour that all sets' labels share there is counted as the position's. With one set, or none
+    with a bias, both are NaN and note says why.
     """
     found = []
     for batch in _batches(conditions, responses):
@@ -125,7 +128,23 @@ def position_bias(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataF
         assumes = "linear in the position" if linear else "nothing"
         bias = debias.position_bias(batch.table, batch.orders, floor=batch.floor, linear=linear)
         found += _by_model(batch, bias, "bias", assumes=assumes)
-    return _mean_over_batches(found, "bias", ["model", "labels", "assumes", "position"])
+    table = _mean_over_batches(found, "bias", ["model", "labels", "assumes", "position"])
+    return table.join(_split(table))
+
+
+def _split(table: pd.DataFrame) -> pd.DataFrame:
+    """Return position_part, label_part and note for each row of biases."""
+    alike = table.groupby(["model", "assumes", "position"], sort=False)["bias"]
+    sets, shared = alike.transform("count"), alike.transform("mean")
+    told = (sets > 1) & table["bias"].notna()
+    note = np.where(table["bias"].isna(), "not estimable", "not separable: one set of labels")
+    return pd.DataFrame(
+        {
+            "position_part": shared.where(told),
+            "label_part": (table["bias"] - shared).where(told),
+            "note": np.where(told, "", note),
+        }
+    )
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,66 @@ def test_the_bias_of_positions_is_recovered(names, bias, assumes):
 
 def test_one_order_determines_no_bias():
     table = orders.position_bias(*run(soft("prosocial"), np.ones(9), ["fixed"]))
-    assert table.bias.isna().all()
+    assert table[["bias", "position_part", "label_part"]].isna().all(axis=None)
+    assert set(table.note) == {"not estimable"}
+
+
+FAVOURS = {  # nats of each label, first position first; at every position they sum to 0
+    "A-I": np.array([0.5, -1, 0, 0.3, 0, -0.2, 0, 0, 0.4]),
+    "1-9": np.array([0.25, 2, 0, -0.1, 0, -0.2, 0.7, 0, -0.4]),
+    "P-X": np.array([-0.75, -1, 0, -0.2, 0, 0.4, -0.7, 0, 0]),
+}
+PATTERNS = {  # 3 nats over the positions; of two orders only a line can be told
+    NINE: (np.array([3, 0, 1, 0, 2, 0, 0, 1, 0.0]), FAVOURS),
+    ("fixed", "reversed"): (
+        np.linspace(1.5, -1.5, 9),
+        {"A-I": np.linspace(-0.5, 0.5, 9), "1-9": np.linspace(0.5, -0.5, 9)},
+    ),
+}
+
+
+def shown_with(at_position, favours, names):
+    """Return the tables of a respondent that was shown several sets of labels."""
+    tables = []
+    for labels, favour in favours.items():
+        pair = run(soft("prosocial", 0.05), at_position + favour, names)
+        tables.append(
+            [one.assign(labels=labels, condition_id=labels + one.condition_id) for one in pair]
+        )
+    return [pd.concat(pair, ignore_index=True) for pair in zip(*tables, strict=True)]
+
+
+@pytest.mark.parametrize("names", PATTERNS, ids=["nine", "two"])
+def test_sets_of_labels_without_a_common_favour_tell_position_from_label(names):
+    at_position, favours = PATTERNS[names]
+    table = orders.position_bias(*shown_with(at_position, favours, names)).set_index("labels")
+    assert set(table.note) == {""}
+    for labels, favour in favours.items():
+        mine = table.loc[labels]
+        assert mine.position_part.to_numpy() == pytest.approx(at_position - at_position.mean())
+        assert mine.label_part.to_numpy() == pytest.approx(favour - favour.mean())
+        assert mine.bias.to_numpy() == pytest.approx((mine.position_part + mine.label_part).array)
+
+
+def test_a_favour_that_all_sets_share_is_counted_as_the_positions():
+    common = np.array([2.0, 0, 0, 0, 0, 0, 0, 0, 0])
+    favours = {labels: favour + common for labels, favour in FAVOURS.items()}
+    table = orders.position_bias(*shown_with(np.zeros(9), favours, NINE))
+    first = table[table.position == 1]
+    assert first.position_part.to_numpy() == pytest.approx(2 - 2 / 9)
+
+
+def test_one_set_of_labels_cannot_be_told_from_the_positions_and_says_so():
+    one = {"A-I": FAVOURS["A-I"]}
+    alone = orders.position_bias(*shown_with(np.zeros(9), one, NINE))
+    conditions, responses = shown_with(np.zeros(9), FAVOURS, NINE)
+    responses.loc[responses.labels != "A-I", [*orders.OPTIONS, "covered_mass"]] = np.nan
+    silent = orders.position_bias(conditions, responses)
+    for table in (alone, silent[silent.labels == "A-I"]):
+        assert table.bias.notna().all()
+        assert table[["position_part", "label_part"]].isna().all(axis=None)
+        assert set(table.note) == {"not separable: one set of labels"}
+    assert set(silent[silent.labels != "A-I"].note) == {"not estimable"}
 
 
 def test_groups_are_kept_apart():
