@@ -35,6 +35,9 @@ def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     Columns: the factors of GROUP; orders (their number), cancels (which bias averaging over them
     removes, see debias.cancels), angle_fixed, angle_probability, angle_logit (degrees: exact mean
     angles of the first order alone, of averaged probabilities and of averaged log-probabilities),
+    angle_logit_low, angle_logit_high (degrees: outer bounds of angle_logit, whatever options
+    outside the endpoint's list had, up to the rounding of `svo.options_by_angle`; equal to it where
+    all options were listed, NaN for an instrument without such an order),
     order_disagreement (0 to 1), covered_mass (the least of the group's items). Angles are NaN
     where an item has no probabilities.
     """
@@ -46,11 +49,12 @@ def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
             "angle_fixed": debias.average_probabilities(answered[:, :, :1]),
             "angle_probability": debias.average_probabilities(answered),
             "angle_logit": debias.average_logits(answered, batch.floor[known]),
+            **_extremes(answered, batch.floor[known], batch.instrument),
         }
         rows = batch.factors.assign(orders=len(batch.names), cancels=_cancels(batch.names))
         for name, tables in readings.items():
             rows[name] = np.nan
-            if known.any():
+            if known.any() and tables is not None:
                 rows.loc[known, name] = svo.mean_angles(tables, batch.instrument)
         rows["order_disagreement"] = _disagreement(batch)
         found.append(rows.assign(covered_mass=batch.covered_mass))
@@ -96,6 +100,29 @@ def letters(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
         keys = pd.MultiIndex.from_frame(table.loc[silent, ["model", "position"]])
         table.loc[silent, "share"] = chosen.reindex(keys).to_numpy()
     return table
+
+
+def _extremes(
+    table: np.ndarray, floor: np.ndarray, instrument: Instrument
+) -> dict[str, np.ndarray | None]:
+    """Return the tables (groups, items, options) whose mean angles bound that of the averages.
+
+    Of all probabilities between the least and the greatest of each option, those that put as much
+    as can be on the options of the greatest angles, and of the least: item by item, as a mean
+    angle rises with each item's own angle whatever the other items are.
+    """
+    order = svo.options_by_angle(instrument)
+    if order is None:
+        return {"angle_logit_low": None, "angle_logit_high": None}
+    least, greatest = debias.average_range(table, floor)
+    found = {}
+    for name, best in (("angle_logit_low", order), ("angle_logit_high", order[:, ::-1])):
+        low, high = (np.take_along_axis(x, best[None], axis=-1) for x in (least, greatest))
+        others = low[..., ::-1].cumsum(axis=-1)[..., ::-1] - low  # what the rest has at least
+        reached = np.minimum(high.cumsum(axis=-1), 1 - others).clip(0, 1)
+        filled = np.diff(reached, axis=-1, prepend=0.0).clip(0)
+        found[name] = np.take_along_axis(filled, np.argsort(best, axis=1)[None], axis=-1)
+    return found
 
 
 def _chosen_positions(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Series:
@@ -151,8 +178,9 @@ def _split(table: pd.DataFrame) -> pd.DataFrame:
 class _Batch:
     """Groups that were shown in the same orders.
 
-    factors: one row a group; table: float (groups, items, orders, options), NaN rows where a
-    presentation has no probabilities; floor: (groups, items, orders); covered_mass: (groups,).
+    factors: one row a group; table: float (groups, items, orders, options), summing to the mass
+    covered, NaN rows where a presentation has no probabilities; floor: (groups, items, orders);
+    covered_mass: (groups,).
     """
 
     names: tuple[str, ...]
@@ -193,12 +221,13 @@ def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Bat
         keyed = keyed.set_index(["group", "item", "order"]).reindex(wanted)
         shape = (len(factors), len(instrument.items), len(names))
         covered = keyed["covered_mass"].to_numpy(float).reshape(shape)
+        mass = np.nan_to_num(covered, nan=1.0)  # recorded probabilities are shares of it
         yield _Batch(
             names=names,
             instrument=instrument,
             factors=factors[GROUP].reset_index(drop=True),
-            table=keyed[OPTIONS].to_numpy(float).reshape(*shape, -1),
-            floor=np.maximum(1 - np.nan_to_num(covered, nan=1.0), RESOLUTION),
+            table=keyed[OPTIONS].to_numpy(float).reshape(*shape, -1) * mass[..., None],
+            floor=np.maximum(1 - mass, RESOLUTION),
             covered_mass=covered.min(axis=(1, 2)),
         )
 

@@ -57,6 +57,53 @@ def test_three_nats_of_position_bias_leave_the_debiased_angle_where_it_was(
     assert (row.orders, row.cancels) == (len(names), cancels)
 
 
+def top_of(responses, kept):
+    """Return responses of an endpoint that lists so many options only, and their covered mass."""
+    table = responses[orders.OPTIONS].to_numpy()
+    last = np.sort(table, axis=1)[:, [-kept]]
+    listed = np.where(table >= last, table, 0)
+    covered = listed.sum(axis=1)
+    cut = responses.assign(covered_mass=covered)
+    cut[orders.OPTIONS] = listed / covered[:, None]
+    return cut
+
+
+@pytest.mark.parametrize("name", ["altruistic", "prosocial", "individualistic", "competitive"])
+@pytest.mark.parametrize("names", [("fixed", "reversed"), NINE], ids=["two", "nine"])
+@pytest.mark.parametrize("kept", [3, 6, 8])
+def test_the_bounds_hold_the_angle_of_what_the_endpoint_did_not_list(name, names, kept):
+    options = soft(name, 0.1)
+    conditions, responses = run(options, np.linspace(1.5, -1.5, 9), names)
+    (row,) = orders.debiased(conditions, top_of(responses, kept)).itertuples()
+    assert row.angle_logit_low <= truth(options) <= row.angle_logit_high
+    assert row.angle_logit_low <= row.angle_logit <= row.angle_logit_high
+    assert row.angle_logit_high - row.angle_logit_low > 1e-3
+
+
+def test_the_bounds_hold_whatever_the_missing_options_are():
+    """Probabilities outside the list are drawn below their floor, at its corners too."""
+    rng = np.random.default_rng(3)
+    conditions, responses = run(rng.normal(0, 2, (6, 9)), np.zeros(9), ("fixed", "reversed"))
+    cut = top_of(responses, 5)
+    (row,) = orders.debiased(conditions, cut).itertuples()
+    found = []
+    for _ in range(200):
+        listed, filled = cut[orders.OPTIONS].to_numpy(), cut.copy()
+        share = rng.choice([rng.random(listed.shape), rng.integers(0, 2, listed.shape)])
+        covered = cut.covered_mass.to_numpy()[:, None]
+        full = np.where(listed > 0, listed * covered, np.maximum(share, 1e-9) * (1 - covered))
+        filled[orders.OPTIONS] = full / full.sum(axis=1, keepdims=True)
+        found.append(orders.debiased(conditions, filled.assign(covered_mass=1.0)).angle_logit[0])
+    assert row.angle_logit_low <= min(found) < max(found) <= row.angle_logit_high
+    assert max(found) - min(found) > 0.3 * (row.angle_logit_high - row.angle_logit_low)
+
+
+def test_where_everything_is_listed_the_bounds_are_the_angle():
+    (row,) = orders.debiased(*run(soft("altruistic", 0.05), np.zeros(9), NINE)).itertuples()
+    assert row.angle_logit_low == pytest.approx(row.angle_logit, abs=1e-9)
+    assert row.angle_logit_high == pytest.approx(row.angle_logit, abs=1e-9)
+
+
 def test_one_order_alone_is_as_biased_as_it_was_and_says_that_nothing_cancels():
     options, bias = np.zeros((6, 9)), np.linspace(1.5, -1.5, 9)
     (row,) = orders.debiased(*run(options, bias, ["fixed"])).itertuples()
@@ -77,7 +124,7 @@ def test_an_item_without_probabilities_leaves_no_angle():
     conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
     responses.loc[responses["item"] == 3, [*orders.OPTIONS, "covered_mass"]] = np.nan
     (row,) = orders.debiased(conditions, responses).itertuples()
-    assert np.isnan([row.angle_fixed, row.angle_logit]).all()
+    assert np.isnan([row.angle_fixed, row.angle_logit, row.angle_logit_low]).all()
 
 
 def test_a_favourite_position_shows_as_it_was_shown_and_is_flat_once_debiased():
