@@ -62,13 +62,13 @@ def greatest_distance(target: ArrayLike) -> float:
     """Return how far (degrees) any profile of choices can end up from the target.
 
     Two scores that each are a constant less a distance differ by at most this, either way.
-    Errors: as `intervals`.
+    NaN for a NaN target. Errors: as `checked_target`.
     """
-    return float(distance(reachable(), target).max())
+    return np.nan if _is_nan(target) else float(distance(reachable(), checked_target(target)).max())
 
 
 def checked_target(target: ArrayLike) -> tuple[tuple[float, float], ...]:
-    """Return `intervals(target)`; UserError where an angle is one that nobody can reach."""
+    """Return `intervals(target)`; UserError as there, and where nobody can reach an angle of it."""
     found, (low, high) = intervals(target), reachable()
     for ends in found:
         if ends[0] < low - _PUBLISHED_DIGITS or ends[1] > high + _PUBLISHED_DIGITS:
@@ -88,11 +88,11 @@ def random_distance(target: ArrayLike, administrations: int) -> float:
     which keeps its mean and, for one administration, its distance; the distribution of the sum is
     the power of the grid's transform. The grid (0.01 degrees up to 10 administrations, then
     coarser with the square root) adds less than 1e-4 degrees. NaN for a NaN target.
-    Errors: UserError unless administrations is a whole number above 0; as `intervals`.
+    Errors: UserError unless administrations is a whole number above 0; as `checked_target`.
     """
     if _is_nan(target):
         return np.nan
-    distances, chances, _ = _random_distances(intervals(target), _counted(administrations))
+    distances, chances, _ = _random_distances(checked_target(target), _counted(administrations))
     return float(chances @ distances)
 
 
@@ -105,7 +105,7 @@ def random_share(target: ArrayLike, administrations: int, distance: float) -> fl
     """
     if _is_nan(target) or np.isnan(distance):
         return np.nan
-    distances, chances, step = _random_distances(intervals(target), _counted(administrations))
+    distances, chances, step = _random_distances(checked_target(target), _counted(administrations))
     return float(chances[distances <= distance + step / 2].sum())
 
 
@@ -127,7 +127,7 @@ def expected_distance(
     if _is_nan(target):
         return np.nan
     angle, administrations = _angles(probabilities), _counted(administrations)
-    distances, chances, _ = _distances(angle, intervals(target), administrations)
+    distances, chances, _ = _distances(angle, checked_target(target), administrations)
     return float(chances @ distances)
 
 

@@ -53,6 +53,7 @@ def average_range(probabilities: ArrayLike, floor: ArrayLike) -> tuple[np.ndarra
     least has its own at 0 and the others' at the floor, its greatest the reverse. Hence the least
     is 0 for every option that is missing from any order's list: nothing bounds it from below.
     Equal to `average_logits` where all options are listed. NaN and errors as there.
+    `orders.debiased` turns the ranges into bounds of the mean angle.
     """
     table = _checked(probabilities)
     least = _logs(table, 0.0).mean(axis=-2)

@@ -5,7 +5,7 @@ The SVO angle is atan2(mean other - origin, mean self - origin) over all items o
 must never score a partial mean and never fill in an answer.
 
 Public names: CATEGORIES, score, angle, category, ideal_choices, angle_distribution, mean_angles,
-checked_choices, checked_options, AngleDistribution.
+options_by_angle, checked_choices, checked_options, AngleDistribution.
 """
 
 from collections.abc import Sequence
@@ -156,6 +156,24 @@ def mean_angles(tables: ArrayLike, instrument: Instrument | None = None) -> np.n
     parts = [flat[start : start + size] for start in range(0, len(flat), size)]
     means = [angles @ distribution.weights(part, sums) for part in parts]
     return np.concatenate([*means, np.empty(0)]).reshape(tables.shape[:-2])
+
+
+def options_by_angle(instrument: Instrument) -> np.ndarray | None:
+    """Return int (items, options): each item's options, the one of the least angle first.
+
+    Whatever is chosen on the other items, the angle rises in this order, up to the rounding of the
+    coins (on item 3 of the slider one step can lower it, by less than 0.1 degrees). For a step d
+    turns a sum of payoffs v upwards where v x d > 0, and what holds at both ends of the reachable
+    angles holds, within half a turn, between them. None for an instrument with an item that has
+    no such order. Errors: as `angle_distribution`.
+    """
+    uniform = np.full(instrument.payoffs.shape[:2], 1 / instrument.payoffs.shape[1])
+    ends = np.radians(angle_distribution(uniform, instrument).angles[[0, -1]])
+    turns = instrument.payoffs @ np.array([-np.sin(ends), np.cos(ends)])  # v x p, v of length 1
+    order = np.argsort(turns.sum(axis=-1), axis=1, kind="stable")
+    steps = np.diff(np.take_along_axis(turns, order[..., None], axis=1), axis=1)
+    rises = (steps >= -instrument.rounding - 1e-9).all()
+    return order if rises and ends[1] - ends[0] < np.pi else None
 
 
 @lru_cache(maxsize=8)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hvae_utils import chance, instruments, values
@@ -69,7 +69,8 @@ def test_a_million_random_respondents_leave_only_the_distance_of_the_mean(random
     assert at_mean == pytest.approx(spread * math.sqrt(2 / math.pi), rel=0.01)
 
 
-@given(target=st.floats(-40, 90), n=st.integers(1, 40))
+@settings(deadline=None)  # the time of the first grid is no matter of this test
+@given(target=st.floats(COMPETITOR, ALTRUIST), n=st.integers(1, 40))
 def test_more_random_administrations_never_move_further_from_a_target(target, n):
     fewer, more = (chance.random_distance(target, k) for k in (n, n + 1))
     assert abs(22.703 - target) - 1e-3 <= more <= fewer + 1e-4
@@ -148,6 +149,7 @@ def test_without_a_target_there_is_no_distance():
     assert math.isnan(chance.random_distance(math.nan, 3))
     assert math.isnan(chance.random_share(math.nan, 3, 1.0))
     assert math.isnan(chance.expected_distance(chance.uniform(), math.nan, 3))
+    assert math.isnan(chance.greatest_distance(math.nan))
 
 
 @pytest.mark.parametrize(
@@ -171,6 +173,14 @@ def test_what_nobody_can_reach_is_no_target():
     for beyond in (90, -45, (45, 70), [[0, 5], [-20, -15]]):
         with pytest.raises(UserError, match=r"no respondent can get there.*-16\.26 to 61\.39"):
             chance.checked_target(beyond)
+        for ask in (
+            lambda target: chance.random_distance(target, 1),
+            lambda target: chance.random_share(target, 1, 5.0),
+            lambda target: chance.expected_distance(chance.uniform(), target),
+            chance.greatest_distance,
+        ):
+            with pytest.raises(UserError, match="no respondent can get there"):
+                ask(beyond)
 
 
 # Respondents that answer from probabilities

@@ -359,6 +359,11 @@ def test_an_order_that_is_no_permutation_is_refused(orders, message):
         debias.position_bias(EVEN, orders)
 
 
+def test_orders_that_are_no_permutations_cancel_nothing_but_are_refused():
+    with pytest.raises(UserError, match=r"orders\[1\] is no permutation of 0 to 2"):
+        debias.cancels([[0, 1, 2], [0, 0, 1]])
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [

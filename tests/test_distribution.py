@@ -197,6 +197,8 @@ def spoilt(item, row):
         (spoilt(1, [0.1] * 9), "item 2 sums to 0.9, not to 1"),
         (np.full((9, 6), 1 / 6), r"expected the shape .* \(6, 9\) .* found \(9, 6\)"),
         (np.full(9, 1 / 9), r"found \(9,\)"),
+        (np.empty((0, 9)), r"found \(0, 9\)"),
+        ([], r"found \(0,\)"),
         (UNIFORM[None], "expected one table"),
         ([["a"] * 9] * 6, "must be numbers"),
         ([[1], [0, 1]], "must be numbers"),

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from hvae_utils import instruments, orders, presentations, svo, values
+from hvae_utils.errors import UserError
 
 SLIDER = instruments.load("svo-slider")
 NINE = tuple(f"cyclic-{start}" for start in range(1, 10))
@@ -56,6 +57,53 @@ def test_three_nats_of_position_bias_leave_the_debiased_angle_where_it_was(
     assert (row.orders, row.cancels) == (len(names), cancels)
 
 
+def top_of(responses, kept):
+    """Return responses of an endpoint that lists so many options only, and their covered mass."""
+    table = responses[orders.OPTIONS].to_numpy()
+    last = np.sort(table, axis=1)[:, [-kept]]
+    listed = np.where(table >= last, table, 0)
+    covered = listed.sum(axis=1)
+    cut = responses.assign(covered_mass=covered)
+    cut[orders.OPTIONS] = listed / covered[:, None]
+    return cut
+
+
+@pytest.mark.parametrize("name", ["altruistic", "prosocial", "individualistic", "competitive"])
+@pytest.mark.parametrize("names", [("fixed", "reversed"), NINE], ids=["two", "nine"])
+@pytest.mark.parametrize("kept", [3, 6, 8])
+def test_the_bounds_hold_the_angle_of_what_the_endpoint_did_not_list(name, names, kept):
+    options = soft(name, 0.1)
+    conditions, responses = run(options, np.linspace(1.5, -1.5, 9), names)
+    (row,) = orders.debiased(conditions, top_of(responses, kept)).itertuples()
+    assert row.angle_logit_low <= truth(options) <= row.angle_logit_high
+    assert row.angle_logit_low <= row.angle_logit <= row.angle_logit_high
+    assert row.angle_logit_high - row.angle_logit_low > 1e-3
+
+
+def test_the_bounds_hold_whatever_the_missing_options_are():
+    """Probabilities outside the list are drawn below their floor, at its corners too."""
+    rng = np.random.default_rng(3)
+    conditions, responses = run(rng.normal(0, 2, (6, 9)), np.zeros(9), ("fixed", "reversed"))
+    cut = top_of(responses, 5)
+    (row,) = orders.debiased(conditions, cut).itertuples()
+    found = []
+    for _ in range(200):
+        listed, filled = cut[orders.OPTIONS].to_numpy(), cut.copy()
+        share = rng.choice([rng.random(listed.shape), rng.integers(0, 2, listed.shape)])
+        covered = cut.covered_mass.to_numpy()[:, None]
+        full = np.where(listed > 0, listed * covered, np.maximum(share, 1e-9) * (1 - covered))
+        filled[orders.OPTIONS] = full / full.sum(axis=1, keepdims=True)
+        found.append(orders.debiased(conditions, filled.assign(covered_mass=1.0)).angle_logit[0])
+    assert row.angle_logit_low <= min(found) < max(found) <= row.angle_logit_high
+    assert max(found) - min(found) > 0.3 * (row.angle_logit_high - row.angle_logit_low)
+
+
+def test_where_everything_is_listed_the_bounds_are_the_angle():
+    (row,) = orders.debiased(*run(soft("altruistic", 0.05), np.zeros(9), NINE)).itertuples()
+    assert row.angle_logit_low == pytest.approx(row.angle_logit, abs=1e-9)
+    assert row.angle_logit_high == pytest.approx(row.angle_logit, abs=1e-9)
+
+
 def test_one_order_alone_is_as_biased_as_it_was_and_says_that_nothing_cancels():
     options, bias = np.zeros((6, 9)), np.linspace(1.5, -1.5, 9)
     (row,) = orders.debiased(*run(options, bias, ["fixed"])).itertuples()
@@ -76,7 +124,7 @@ def test_an_item_without_probabilities_leaves_no_angle():
     conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
     responses.loc[responses["item"] == 3, [*orders.OPTIONS, "covered_mass"]] = np.nan
     (row,) = orders.debiased(conditions, responses).itertuples()
-    assert np.isnan([row.angle_fixed, row.angle_logit]).all()
+    assert np.isnan([row.angle_fixed, row.angle_logit, row.angle_logit_low]).all()
 
 
 def test_a_favourite_position_shows_as_it_was_shown_and_is_flat_once_debiased():
@@ -102,7 +150,66 @@ def test_the_bias_of_positions_is_recovered(names, bias, assumes):
 
 def test_one_order_determines_no_bias():
     table = orders.position_bias(*run(soft("prosocial"), np.ones(9), ["fixed"]))
-    assert table.bias.isna().all()
+    assert table[["bias", "position_part", "label_part"]].isna().all(axis=None)
+    assert set(table.note) == {"not estimable"}
+
+
+FAVOURS = {  # nats of each label, first position first; at every position they sum to 0
+    "A-I": np.array([0.5, -1, 0, 0.3, 0, -0.2, 0, 0, 0.4]),
+    "1-9": np.array([0.25, 2, 0, -0.1, 0, -0.2, 0.7, 0, -0.4]),
+    "P-X": np.array([-0.75, -1, 0, -0.2, 0, 0.4, -0.7, 0, 0]),
+}
+PATTERNS = {  # 3 nats over the positions; of two orders only a line can be told
+    NINE: (np.array([3, 0, 1, 0, 2, 0, 0, 1, 0.0]), FAVOURS),
+    ("fixed", "reversed"): (
+        np.linspace(1.5, -1.5, 9),
+        {"A-I": np.linspace(-0.5, 0.5, 9), "1-9": np.linspace(0.5, -0.5, 9)},
+    ),
+}
+
+
+def shown_with(at_position, favours, names):
+    """Return the tables of a respondent that was shown several sets of labels."""
+    tables = []
+    for labels, favour in favours.items():
+        pair = run(soft("prosocial", 0.05), at_position + favour, names)
+        tables.append(
+            [one.assign(labels=labels, condition_id=labels + one.condition_id) for one in pair]
+        )
+    return [pd.concat(pair, ignore_index=True) for pair in zip(*tables, strict=True)]
+
+
+@pytest.mark.parametrize("names", PATTERNS, ids=["nine", "two"])
+def test_sets_of_labels_without_a_common_favour_tell_position_from_label(names):
+    at_position, favours = PATTERNS[names]
+    table = orders.position_bias(*shown_with(at_position, favours, names)).set_index("labels")
+    assert set(table.note) == {""}
+    for labels, favour in favours.items():
+        mine = table.loc[labels]
+        assert mine.position_part.to_numpy() == pytest.approx(at_position - at_position.mean())
+        assert mine.label_part.to_numpy() == pytest.approx(favour - favour.mean())
+        assert mine.bias.to_numpy() == pytest.approx((mine.position_part + mine.label_part).array)
+
+
+def test_a_favour_that_all_sets_share_is_counted_as_the_positions():
+    common = np.array([2.0, 0, 0, 0, 0, 0, 0, 0, 0])
+    favours = {labels: favour + common for labels, favour in FAVOURS.items()}
+    table = orders.position_bias(*shown_with(np.zeros(9), favours, NINE))
+    first = table[table.position == 1]
+    assert first.position_part.to_numpy() == pytest.approx(2 - 2 / 9)
+
+
+def test_one_set_of_labels_cannot_be_told_from_the_positions_and_says_so():
+    one = {"A-I": FAVOURS["A-I"]}
+    alone = orders.position_bias(*shown_with(np.zeros(9), one, NINE))
+    conditions, responses = shown_with(np.zeros(9), FAVOURS, NINE)
+    responses.loc[responses.labels != "A-I", [*orders.OPTIONS, "covered_mass"]] = np.nan
+    silent = orders.position_bias(conditions, responses)
+    for table in (alone, silent[silent.labels == "A-I"]):
+        assert table.bias.notna().all()
+        assert table[["position_part", "label_part"]].isna().all(axis=None)
+        assert set(table.note) == {"not separable: one set of labels"}
+    assert set(silent[silent.labels != "A-I"].note) == {"not estimable"}
 
 
 def test_groups_are_kept_apart():
@@ -122,3 +229,43 @@ def test_a_model_without_probabilities_shows_the_positions_it_chose():
     table = orders.letters(conditions, responses).set_index(["stage", "position"]).share
     assert table["as shown"].tolist() == [1.0] + [0.0] * 8
     assert table["debiased"].isna().all()
+
+
+# Bad input
+
+TABLES = (orders.debiased, orders.letters, orders.position_bias)
+
+
+@pytest.mark.parametrize("function", TABLES)
+def test_a_run_of_shuffled_orders_has_nothing_to_compare_and_says_so(function):
+    shuffled = run(soft("prosocial"), np.zeros(9), ["shuffled"])
+    nothing = [table[:0] for table in shuffled]
+    for tables in (shuffled, nothing):
+        with pytest.raises(UserError, match="no order to compare; ask for fixed"):
+            function(*tables)
+        assert orders.disagreement(*tables).empty
+
+
+@pytest.mark.parametrize("function", [*TABLES, orders.disagreement])
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([-0.1, *[1.1 / 8] * 8], "holds a negative number"),
+        ([np.nan, *[1 / 8] * 8], "is NaN in some options but not in all"),
+        ([0.0] * 9, "is all zeros"),
+        ([0.2] * 9, "sums to more than 1"),
+    ],
+)
+def test_probabilities_that_are_none_are_refused(function, row, message):
+    conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
+    responses.loc[3, orders.OPTIONS] = row
+    with pytest.raises(UserError, match=message):
+        function(conditions, responses)
+
+
+def test_a_missing_column_is_named():
+    conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
+    with pytest.raises(UserError, match="responses: the column 'p9' is missing"):
+        orders.debiased(conditions, responses.drop(columns="p9"))
+    with pytest.raises(UserError, match="conditions: the column 'labels' is missing"):
+        orders.debiased(conditions.drop(columns="labels"), responses)

@@ -136,6 +136,16 @@ def test_a_target_nobody_can_reach_is_refused(ring):
             rationality.value_rationality([45], beyond, "chance", name)
 
 
+def test_a_dictionary_with_a_target_out_of_reach_gives_no_cell_and_no_effect(monkeypatch):
+    beyond = {"prosocial": dataclasses.replace(values.get("prosocial"), target=90.0)}
+    monkeypatch.setattr(values, "load", lambda: beyond)
+    without = administrations([30, 34, 38])
+    both = pd.concat([without, without.assign(goal_prompt=True)])
+    for ask in (rationality.cells, rationality.goal_effects):
+        with pytest.raises(UserError, match="target 90: no respondent can get there"):
+            ask(both)
+
+
 def test_an_unknown_target_names_the_choices():
     with pytest.raises(UserError, match="choose from published, set, inequality averse"):
         rationality.value_rationality([45], "prosocial", target="inequality-averse")

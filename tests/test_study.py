@@ -66,6 +66,8 @@ def test_a_condition_keeps_its_id_when_other_factors_join_the_study():
         ({"goal_prompts": ["yes"]}, "unknown goal_prompt 'yes'"),
         ({"models": []}, "models is empty"),
         ({"values": ["none", "none"]}, "names none more than once"),
+        ({"labels": ["A-I", "A-I"]}, "names A-I more than once"),
+        ({"orders": ["fixed", "fixed"]}, "names fixed more than once"),
         ({"repeats": 0}, "repeats is 0"),
         ({"repeats": 2.5}, "whole number"),
         ({"temperature": 3}, "temperature is 3"),

@@ -405,3 +405,27 @@ def test_people_score_as_published():
     assert table["transitive"].mean() == pytest.approx(0.9168, abs=5e-5)
     length = people["vector_length"].astype(float)
     assert (table["vector_length"] - length).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "name", ["svo-slider", "svo-slider+swapped", "svo-slider+permuted-4-3-6-5-1-2"]
+)
+def test_the_angle_rises_along_each_item_whatever_the_others_are(name):
+    instrument = instruments.load(name)
+    totals = np.zeros((1, 2))
+    for item, order in zip(instrument.payoffs, svo.options_by_angle(instrument), strict=True):
+        totals = (totals[:, None] + item[order]).reshape(-1, 2)
+    angles = svo.angle(*totals.T / 6, instrument.origin).reshape((9,) * 6)
+    falls = [-np.diff(angles, axis=item).min() for item in range(6)]
+    assert max(falls) < 0.1
+    assert sum(fall > 0 for fall in falls) == 1  # item 3 of the slider: a step of (5, -1) coins
+
+
+def test_options_that_turn_the_angle_either_way_have_no_order():
+    slider = instruments.load("svo-slider")
+    payoffs = slider.payoffs.copy()
+    payoffs[2] = payoffs[2][[0, 8, 1, 7, 2, 6, 3, 5, 4]]  # another sequence is no hindrance
+    turned = dataclasses.replace(slider, payoffs=payoffs)
+    assert svo.options_by_angle(turned)[2].tolist() == [1, 3, 5, 7, 8, 6, 4, 2, 0]
+    payoffs[2] = [[50 + 5 * k, 50 + 3 * k] for k in range(9)]  # a ray, at an angle others pass
+    assert svo.options_by_angle(dataclasses.replace(slider, payoffs=payoffs)) is None
