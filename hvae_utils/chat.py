@@ -4,9 +4,10 @@ Transport retries (408, 409, 429, >= 500, retry-after) are the client's own. Wha
 is either this one request (recorded as an error) or the endpoint as a whole (EndpointError).
 Never logs or stores a key.
 
-Public names: ChatModel, on_loopback.
+Public names: ChatModel, body, read, on_loopback.
 """
 
+from collections.abc import Mapping
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -108,18 +109,10 @@ class ChatModel:
 
     def _body(self, request: Request) -> dict[str, Any]:
         """Return the request's parameters, less what this endpoint has refused before."""
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": [dict(message) for message in request.messages],
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-        }
-        if request.top_logprobs:
-            body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+        sent = body(self.model, request)
         for name in self._renamed:
-            body[RENAMED[name]] = body.pop(name)
-        return {name: given for name, given in body.items() if name not in self._dropped}
+            sent[RENAMED[name]] = sent.pop(name)
+        return {name: given for name, given in sent.items() if name not in self._dropped}
 
     def _do_without(self, complaint: str, sent: dict[str, Any]) -> bool:
         """Drop or rename a parameter that was sent and that a 400 complains about.
@@ -140,6 +133,30 @@ class ChatModel:
         """Return an exception as one bounded line in which the key cannot stand."""
         line = f"{type(fault).__name__}: {fault}".replace(self._api_key or "\0", "***")
         return " ".join(line.split())[:300]
+
+
+def body(model: str, request: Request) -> dict[str, Any]:
+    """Return the JSON body of a chat completion: a request to `model`, as the endpoint calls it."""
+    asked: dict[str, Any] = {
+        "model": model,
+        "messages": [dict(message) for message in request.messages],
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+    }
+    if request.top_logprobs:
+        asked |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+    return asked
+
+
+def read(completion: Mapping[str, Any]) -> Answer:
+    """Return the answer that the JSON of a chat completion holds; one without is an error."""
+    from openai.types.chat import ChatCompletion
+
+    try:
+        return _answer(ChatCompletion.construct(**completion), ())
+    except Exception as fault:  # whatever else stands there is one recorded outcome
+        return Answer(error=f"the reply is no chat completion ({type(fault).__name__})")
 
 
 def _public(url: str | None) -> str:

@@ -2,24 +2,25 @@
 
 It knows respondents, requests and records. What is asked and what a reply means is `play`'s.
 
-Public names: Asker, NotSaid, for_each, MAX_TOKENS, NOTHING_SAID.
+Public names: Asker, NotSaid, request_for, record_of, for_each, MAX_TOKENS, NOTHING_SAID.
 """
 
 import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
 from hvae_utils import models, prompts
-from hvae_utils.errors import EndpointError, UserError
+from hvae_utils.budget import Budget
+from hvae_utils.errors import BudgetReached, EndpointError, UserError
 from hvae_utils.progress import Progress
 from hvae_utils.records import Record, Records
-from hvae_utils.respondents import Request, Respondent
+from hvae_utils.respondents import Answer, Request, Respondent
 
 # Longest reply asked for, in tokens, by kind of request.
 MAX_TOKENS = {"describe": 96, "adopt": 48, "goal": 64, "item": 24, "readout": 1, "probe": 1}
@@ -41,8 +42,15 @@ class NotSaid(RuntimeError):
 class Asker:
     """Asks one respondent: from the records where the answer is there, otherwise once."""
 
-    def __init__(self, respondent: Respondent, records: Records, progress: Progress) -> None:
+    def __init__(
+        self,
+        respondent: Respondent,
+        records: Records,
+        progress: Progress,
+        budget: Budget | None = None,
+    ) -> None:
         self.respondent, self.records, self.progress = respondent, records, progress
+        self.budget = budget
         self._underway: dict[str, asyncio.Task[Record]] = {}
         self._listed: bool | None = None
         self._failures = 0
@@ -72,20 +80,7 @@ class Asker:
         attempt: int = 1,
     ) -> Record:
         """Return the record of one request, asked at most once however many wait for it."""
-        request = Request(
-            kind=kind,
-            model=row["model"],
-            messages=tuple(messages),
-            condition=row,
-            max_tokens=MAX_TOKENS[kind],
-            temperature=row["temperature"] if kind not in READ_EXACTLY else 0.0,
-            seed=row["seed"] + row["repeat"],
-            repeat=row["repeat"],
-            attempt=attempt,
-            top_logprobs=TOP_LOGPROBS if kind in READ_TOKENS else 0,
-            presentation=shown,
-            identity=self.respondent.identity,
-        )
+        request = request_for(kind, messages, row, self.respondent.identity, shown, attempt)
         if record := self.records.answered(request.key):
             return record
         if request.key not in self._underway:
@@ -96,34 +91,70 @@ class Asker:
             self._underway.pop(request.key, None)
 
     async def _ask_now(self, request: Request) -> Record:
+        if self.budget:
+            self.budget.admit(request)
         self.progress.asking()
         started = time.perf_counter()
         answer = await self.respondent.answer(request)
-        record = {
-            "key": request.key,
-            "kind": request.kind,
-            "model": request.model,
-            "value": request.condition["value"],
-            "item": None if request.presentation is None else request.presentation.item + 1,
-            "order": None if request.presentation is None else request.presentation.order,
-            "labels": None if request.presentation is None else request.presentation.labels,
-            "repeat": request.repeat,
-            "attempt": request.attempt,
-            "messages": request.messages,
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-            **answer.as_record(),
-            "latency_s": round(time.perf_counter() - started, 4),
-            "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        }
+        seconds = round(time.perf_counter() - started, 4)
+        record = record_of(request, answer, seconds)
         self.records.append(record)
+        if self.budget:
+            self.budget.note(record)
         self._failures = self._failures + 1 if answer.error else 0
         if self._failures >= FAILURES_IN_A_ROW:
             raise EndpointError(
                 f"{request.model}: {self._failures} requests in a row failed, {answer.error}"
             )
         return record
+
+
+def request_for(
+    kind: str,
+    messages: Sequence[Message],
+    row: Row,
+    identity: str,
+    shown: prompts.Presentation | None = None,
+    attempt: int = 1,
+) -> Request:
+    """Return the request that puts `messages` in a condition to the respondent of `identity`."""
+    return Request(
+        kind=kind,
+        model=row["model"],
+        messages=tuple(messages),
+        condition=row,
+        max_tokens=MAX_TOKENS[kind],
+        temperature=row["temperature"] if kind not in READ_EXACTLY else 0.0,
+        seed=row["seed"] + row["repeat"],
+        repeat=row["repeat"],
+        attempt=attempt,
+        top_logprobs=TOP_LOGPROBS if kind in READ_TOKENS else 0,
+        presentation=shown,
+        identity=identity,
+    )
+
+
+def record_of(request: Request, answer: Answer, latency_s: float | None = None) -> Record:
+    """Return the record of a request and its answer; latency_s: None where nobody waited."""
+    shown = request.presentation
+    return {
+        "key": request.key,
+        "kind": request.kind,
+        "model": request.model,
+        "value": request.condition["value"],
+        "item": None if shown is None else shown.item + 1,
+        "order": None if shown is None else shown.order,
+        "labels": None if shown is None else shown.labels,
+        "repeat": request.repeat,
+        "attempt": request.attempt,
+        "messages": request.messages,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+        **answer.as_record(),
+        "latency_s": latency_s,
+        "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
 
 
 def for_each(
@@ -133,6 +164,7 @@ def for_each(
     records: Records,
     concurrency: int,
     per_condition: int,
+    budget: Budget | None = None,
 ) -> list[Any]:
     """Run `one` on every condition, model by model; return the results in the conditions' order."""
 
@@ -143,7 +175,7 @@ def for_each(
             respondent = models.respondent(str(model))
             with Progress(label, len(group) * per_condition, unit) as progress:
                 async with respondent:
-                    asker = Asker(respondent, records, progress)
+                    asker = Asker(respondent, records, progress, budget)
                     rows = group.to_dict("records")
                     workers = concurrency or respondent.concurrency
                     await _share(rows, workers, one, asker, done, per_condition == 1)
@@ -179,8 +211,13 @@ async def _share(
     first: BaseException | None = None
 
     async def work() -> None:
+        nonlocal first
         for row in waiting:
-            done[row["condition_id"]] = await one(asker, row)
+            try:
+                done[row["condition_id"]] = await one(asker, row)
+            except BudgetReached as fault:  # what others have in flight is paid for: await it
+                first = fault
+                return
             if counts:
                 asker.progress.step()
 

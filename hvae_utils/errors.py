@@ -2,7 +2,7 @@
 
 Never used for our own mistakes: those keep their traceback.
 
-Public names: UserError, EndpointError, unknown.
+Public names: UserError, EndpointError, BudgetReached, unknown.
 """
 
 from collections.abc import Iterable
@@ -23,3 +23,7 @@ def unknown(what: str, name: object, choices: Iterable[str]) -> UserError:
 
 class EndpointError(RuntimeError):
     """A model's endpoint cannot be used: which one, why, and what was saved."""
+
+
+class BudgetReached(RuntimeError):
+    """The next request would pass the budget: what was spent, and how to continue."""

@@ -3,7 +3,7 @@
 Weights are fetched once through pip, verified by SHA-256 and cached; a `.gguf` file of the
 user's own works the same way. Nothing is loaded that was not verified or is not a GGUF file.
 
-Public names: Weights, known, find, fetch, sha256, LocalModel.
+Public names: Weights, known, find, fetch, sha256, LocalModel, serve.
 """
 
 import asyncio
@@ -182,14 +182,14 @@ class LocalModel:
         """Answer one request through the loopback server."""
         async with self._loading:
             if self._chat is None:
-                self._server = _serve(self.weights, self.name)
+                self._server = serve(self.weights, self.name)
                 url = f"{self._server.listening_address}/v1"
                 chat = ChatModel(self.name, self.weights.stem, url, "not-needed", concurrency=1)
                 self._chat = await chat.__aenter__()
         return await self._chat.answer(request)
 
 
-def _serve(weights: Path, name: str) -> Any:
+def serve(weights: Path, name: str) -> Any:
     """Return a server that has answered once; EndpointError when the weights cannot be loaded."""
     import xllamacpp
 

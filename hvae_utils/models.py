@@ -2,7 +2,7 @@
 
 Reads keys from the environment and hands them to the client; shows them to nobody.
 
-Public names: check_name, respondent, require, table, weights.
+Public names: check_name, respondent, identity, require, table, weights.
 """
 
 import http.client
@@ -79,6 +79,20 @@ def respondent(name: str) -> Respondent:
     key = os.environ.get(endpoint.api_key_env or "", "") or "not-needed"
     concurrency = LOOPBACK_CONCURRENCY if on_loopback(endpoint.url) else HOSTED_CONCURRENCY
     return ChatModel(name, endpoint.model, endpoint.url, key, concurrency)
+
+
+def identity(name: str) -> str:
+    """Return the identity of a respondent that need not be ready; '' for weights not here yet."""
+    family, _, model = name.partition("/")
+    if family == "reference":
+        return Reference(model).identity
+    if family == "local":
+        try:
+            return local.sha256(local.find(model))
+        except UserError:
+            return ""
+    endpoint = _endpoint(name)
+    return ChatModel(name, endpoint.model, endpoint.url, "").identity
 
 
 def require(names: list[str] | tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 The asking itself, with its concurrency and records, is `engine`'s; what a reply means is left to
 `replies`. Nothing is scored here.
 
-Public names: assign, administer, MIN_MASS, REASK_ATTEMPTS.
+Public names: assign, administer, assign_one, administer_one, MIN_MASS, REASK_ATTEMPTS.
 """
 
 import json
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils import instruments, isomorphs, presentations, prompts, replies, values
+from hvae_utils.budget import Budget
 from hvae_utils.engine import NOTHING_SAID, Asker, Message, NotSaid, Row, for_each
 from hvae_utils.records import Record, Records
 
@@ -22,29 +23,40 @@ REASK_ATTEMPTS = 2  # the first question and one reminder
 SHOWN_CHARACTERS = 2000  # of a reply in the responses table; the record keeps all of it
 
 
-def assign(conditions: pd.DataFrame, records: Records, concurrency: int = 0) -> pd.DataFrame:
+def assign(
+    conditions: pd.DataFrame,
+    records: Records,
+    concurrency: int = 0,
+    budget: Budget | None = None,
+) -> pd.DataFrame:
     """Assign each condition its value; return the conditions with what was said.
 
     conditions: as from study.conditions. Adds `prefix` (JSON list of chat messages that every
     item of the condition follows), `description` and `goal` (the model's own words or None), and
     `not_assigned` (the error because of which the value could not be assigned, otherwise None).
-    concurrency: requests in flight a model, 0 for the respondent's own number.
-    Raises EndpointError when a model cannot be reached; what was answered is in the records.
+    concurrency: requests in flight a model, 0 for the respondent's own number; budget: what may
+    be spent, None for no limit.
+    Raises EndpointError when a model cannot be reached and BudgetReached before the request that
+    would pass the budget; what was answered is in the records.
     """
 
     async def one(asker: Asker, row: Row) -> dict[str, Any]:
         try:
-            said = await _assign_one(asker, row)
+            said = await assign_one(asker, row)
         except NotSaid as fault:
             said = {"prefix": None, "description": None, "goal": None, "not_assigned": str(fault)}
         return {"condition_id": row["condition_id"], "not_assigned": None, **said}
 
-    said = for_each("assign", one, conditions, records, concurrency, per_condition=1)
+    said = for_each("assign", one, conditions, records, concurrency, 1, budget)
     return conditions.merge(pd.DataFrame(said), on="condition_id", how="left", validate="1:1")
 
 
 def administer(
-    conditions: pd.DataFrame, records: Records, reask: bool = True, concurrency: int = 0
+    conditions: pd.DataFrame,
+    records: Records,
+    reask: bool = True,
+    concurrency: int = 0,
+    budget: Budget | None = None,
 ) -> pd.DataFrame:
     """Administer the instrument in every condition; return one row an item presentation.
 
@@ -54,16 +66,25 @@ def administer(
     probabilities in the instrument's order), covered_mass, attempts, first_outcome, reply,
     evidence, prompt_tokens, cached_tokens, completion_tokens, latency_s,
     dropped (request parameters that the endpoint refused), key.
-    Raises EndpointError when a model cannot be reached; what was answered is in the records.
+    Raises as `assign` does.
     """
 
     async def one(asker: Asker, row: Row) -> list[dict[str, Any]]:
-        return await _administer_one(asker, row, reask)
+        return await administer_one(asker, row, reask)
 
     items = max(len(instruments.load(name).items) for name in conditions.instrument.unique())
-    played = for_each("play", one, conditions, records, concurrency, per_condition=items)
+    played = for_each("play", one, conditions, records, concurrency, items, budget)
     frame = pd.DataFrame([row for rows in played for row in rows])
     return frame.astype({"option": "Int64", "self": float, "other": float})
+
+
+async def assign_one(asker: Asker, row: Row) -> dict[str, Any]:
+    """Assign one condition its value; return what `assign` adds to its row."""
+    try:
+        said = await _assign_one(asker, row)
+    except NotSaid as fault:
+        said = {"prefix": None, "description": None, "goal": None, "not_assigned": str(fault)}
+    return {"not_assigned": None, **said}
 
 
 async def _assign_one(asker: Asker, row: Row) -> dict[str, Any]:
@@ -91,7 +112,7 @@ async def _assign_one(asker: Asker, row: Row) -> dict[str, Any]:
     return {"prefix": prefix, "description": description, "goal": goal}
 
 
-async def _administer_one(asker: Asker, row: Row, reask: bool) -> list[dict[str, Any]]:
+async def administer_one(asker: Asker, row: Row, reask: bool) -> list[dict[str, Any]]:
     """Ask all items of one condition in the instrument's order; return their response rows."""
     pack, value = prompts.load(row["wording"]), values.get(row["value"])
     instrument = instruments.load(row["instrument"])
