@@ -3,7 +3,7 @@
 It is one of the run's folder: what its records have spent counts, whoever asked, so the same
 command with the same budget asks nothing more, and with a larger one continues. A request is
 admitted only if it cannot pass the budget even at its greatest length; what is in flight counts at
-that length until it is answered. Prompts are counted about, and longer where the endpoint has been seen
+that length until it is answered. Prompts are counted about, and longer once the endpoint was seen
 to count more, so only the first requests to an endpoint can pass a budget, and by little. It never
 stops a request that was admitted.
 
