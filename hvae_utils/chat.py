@@ -44,6 +44,7 @@ class ChatModel:
     ) -> None:
         self.name, self.model, self.concurrency = name, model, concurrency
         self._base_url, self._api_key = base_url, api_key
+        self.prefix_reuse = on_loopback(base_url)
         self._client: Any = None
         self._dropped: set[str] = set()
         self._renamed: set[str] = set()

@@ -1,25 +1,31 @@
 """The engine: many requests, bounded concurrency, each asked once and recorded when answered.
 
-It knows respondents, requests and records. What is asked and what a reply means is `play`'s.
+It knows respondents, requests and records. What is asked and what a reply means is `play`'s, which
+hands over its work as jobs. A model's workers take the jobs in order, so no more requests are in
+flight than it has workers, and no more conditions are begun than are needed to keep them busy.
 
-Public names: Asker, NotSaid, request_for, record_of, for_each, MAX_TOKENS, NOTHING_SAID.
+A server that keeps prompt prefixes (`Respondent.prefix_reuse`) is asked in the order of prefixes,
+and the first job with a prefix is done before the others with it begin: each is read once.
+
+Public names: Asker, NotSaid, Job, Budget, for_each, MAX_TOKENS, NOTHING_SAID.
 """
 
 import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from itertools import chain
+from typing import Any, Protocol
 
 import pandas as pd
 
 from hvae_utils import models, prompts
-from hvae_utils.budget import Budget
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
 from hvae_utils.progress import Progress
-from hvae_utils.records import Record, Records
+from hvae_utils.records import Held, Record, Records
 from hvae_utils.respondents import Answer, Request, Respondent
 
 # Longest reply asked for, in tokens, by kind of request.
@@ -28,7 +34,9 @@ TOP_LOGPROBS = 20  # the most that OpenAI-compatible endpoints give
 READ_EXACTLY = ("readout", "probe")  # kinds of which only the first token's alternatives matter
 READ_TOKENS = ("item", *READ_EXACTLY)
 NOTHING_SAID = "(no reply)"  # stands for an empty reply in a dialogue; endpoints refuse empty turns
-FAILURES_IN_A_ROW = 10  # transport errors after which an endpoint counts as gone
+# An endpoint counts as gone after so many failures without a success between them: ten, and every
+# request in flight twice. An outage that all requests in flight meet once is survived.
+FAILURES_IN_A_ROW, FAILURES_A_WORKER = 10, 2
 PROBE = "Answer with the letter C and nothing else."
 
 Row = Mapping[str, Any]
@@ -39,21 +47,56 @@ class NotSaid(RuntimeError):
     """A reply that the prompt needs did not come; holds the error of its record."""
 
 
+class Budget(Protocol):
+    """What may be spent; both methods raise BudgetReached when nothing more may be."""
+
+    def admit(self, request: Request) -> None:
+        """Let this request be sent."""
+
+    def note(self, record: Record) -> None:
+        """Take note of what it came to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of a model's work, done by one worker without a pause.
+
+    place: where its result belongs, results are sorted by it; prefix: what its prompts begin with;
+    steps: the units of progress it counts.
+    """
+
+    place: tuple[int, int]
+    prefix: str
+    steps: int
+    do: Callable[["Asker"], Awaitable[Any]]
+
+
+# Rows of conditions with their numbers, whether to go by prefixes -> the jobs to do.
+Plan = Callable[[list[tuple[int, Row]], bool], Iterator[Job]]
+
+
 class Asker:
-    """Asks one respondent: from the records where the answer is there, otherwise once."""
+    """Asks one respondent: from the records where the answer is there, otherwise once.
+
+    workers: how many ask at the same time; stops: shared by all models, holds the BudgetReached
+    after which nothing more is sent.
+    """
 
     def __init__(
         self,
         respondent: Respondent,
-        records: Records,
+        records: Records | Held,
         progress: Progress,
-        budget: Budget | None = None,
+        workers: int,
+        budget: Budget | None,
+        stops: list[BudgetReached],
     ) -> None:
         self.respondent, self.records, self.progress = respondent, records, progress
-        self.budget = budget
-        self._underway: dict[str, asyncio.Task[Record]] = {}
+        self.workers, self._budget, self.stops = workers, budget, stops
+        self._underway: dict[str, asyncio.Future[Record]] = {}
         self._listed: bool | None = None
         self._failures = 0
+        self._patience = max(FAILURES_IN_A_ROW, FAILURES_A_WORKER * workers)
 
     async def say(self, kind: str, messages: list[Message], row: Row) -> str:
         """Return the text of a reply that becomes part of the prompt. Raises NotSaid."""
@@ -83,26 +126,34 @@ class Asker:
         request = request_for(kind, messages, row, self.respondent.identity, shown, attempt)
         if record := self.records.answered(request.key):
             return record
-        if request.key not in self._underway:
-            self._underway[request.key] = asyncio.create_task(self._ask_now(request))
+        if underway := self._underway.get(request.key):
+            return await asyncio.shield(underway)
+        self._underway[request.key] = underway = asyncio.get_running_loop().create_future()
         try:
-            return await self._underway[request.key]
+            record = await self._ask_now(request)
+            underway.set_result(record)
+            return record
+        except BaseException:
+            underway.cancel()  # who waits for it stops too
+            raise
         finally:
-            self._underway.pop(request.key, None)
+            del self._underway[request.key]
 
     async def _ask_now(self, request: Request) -> Record:
-        if self.budget:
-            self.budget.admit(request)
+        if self.stops:
+            raise self.stops[0]
+        if self._budget is not None:
+            self._budget.admit(request)
         self.progress.asking()
         started = time.perf_counter()
         answer = await self.respondent.answer(request)
-        seconds = round(time.perf_counter() - started, 4)
-        record = record_of(request, answer, seconds)
+        latency = time.perf_counter() - started if answer.latency_s is None else answer.latency_s
+        record = record_of(request, answer, round(latency, 4))
         self.records.append(record)
-        if self.budget:
-            self.budget.note(record)
+        if self._budget is not None:
+            self._budget.note(record)
         self._failures = self._failures + 1 if answer.error else 0
-        if self._failures >= FAILURES_IN_A_ROW:
+        if self._failures >= self._patience:
             raise EndpointError(
                 f"{request.model}: {self._failures} requests in a row failed, {answer.error}"
             )
@@ -139,6 +190,8 @@ def record_of(request: Request, answer: Answer, latency_s: float | None = None) 
     shown = request.presentation
     return {
         "key": request.key,
+        "error": answer.error,
+        "condition_id": request.condition.get("condition_id"),
         "kind": request.kind,
         "model": request.model,
         "value": request.condition["value"],
@@ -159,72 +212,119 @@ def record_of(request: Request, answer: Answer, latency_s: float | None = None) 
 
 def for_each(
     verb: str,
-    one: Callable[[Asker, Row], Awaitable[Any]],
+    plan: Plan,
     conditions: pd.DataFrame,
-    records: Records,
+    records: Records | Held,
     concurrency: int,
     per_condition: int,
     budget: Budget | None = None,
 ) -> list[Any]:
-    """Run `one` on every condition, model by model; return the results in the conditions' order."""
+    """Do the jobs of every condition; return their results in the conditions' order.
 
-    async def all_models() -> dict[str, Any]:
-        done: dict[str, Any] = {}
-        for model, group in conditions.groupby("model", sort=False):
-            label, unit = f"{verb} {model}", "item" if per_condition > 1 else "condition"
-            respondent = models.respondent(str(model))
-            with Progress(label, len(group) * per_condition, unit) as progress:
-                async with respondent:
-                    asker = Asker(respondent, records, progress, budget)
-                    rows = group.to_dict("records")
-                    workers = concurrency or respondent.concurrency
-                    await _share(rows, workers, one, asker, done, per_condition == 1)
-        return done
-
+    per_condition: units of progress. Conditions whose items are all answered come last, so that a
+    run that continues asks at once. Models are asked at the same time, those on this machine one
+    after the other. Raises EndpointError and BudgetReached, saying how many records are safe.
+    """
     if not isinstance(concurrency, int) or concurrency < 0:
         raise UserError(f"concurrency is {concurrency!r}; it must be a whole number from 0")
-    gone = ""
-    try:
-        done = _run(all_models())
-    except EndpointError as fault:
-        gone = str(fault)
-    if gone:
-        raise EndpointError(
-            f"{gone}; {len(records)} records are safe, run the same study again to continue"
+    done: dict[tuple[int, int], Any] = {}
+    stops: list[BudgetReached] = []
+    limits: dict[str, Any] = {}  # one an endpoint, shared by its models
+    asked = {name: models.respondent(name, limits) for name in map(str, conditions.model.unique())}
+    unit = "item" if per_condition > 1 else "condition"
+
+    async def one_model(name: str, rows: list[tuple[int, Row]]) -> None:
+        workers = concurrency or asked[name].concurrency
+        by_prefix = asked[name].prefix_reuse
+        ready = [records.items(row["condition_id"]) >= per_condition for _, row in rows]
+        parts = (
+            [row for row, last in zip(rows, ready, strict=True) if last == part]
+            for part in (False, True)
         )
-    return [done[condition_id] for condition_id in conditions.condition_id]
+        jobs = chain.from_iterable(plan(part, by_prefix) for part in parts)
+        with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
+            async with asked[name] as respondent:
+                asker = Asker(respondent, records, progress, workers, budget, stops)
+                await _share(jobs, asker, done)
+
+    async def lane(names: list[str]) -> None:
+        for name in names:
+            await one_model(name, _rows(conditions, name))
+
+    stopped: EndpointError | BudgetReached | None = None
+    try:
+        _run(_together(lane(names) for names in _lanes(asked)))
+        stopped = stops[0] if stops else None
+    except EndpointError as fault:
+        stopped = fault
+    if stopped is not None:
+        raise type(stopped)(
+            f"{stopped}; {len(records)} records are safe, run the same study again to continue"
+        )
+    return [done[place] for place in sorted(done)]
 
 
-async def _share(
-    rows: Iterable[Row],
-    workers: int,
-    one: Callable[[Asker, Row], Awaitable[Any]],
-    asker: Asker,
-    done: dict[str, Any],
-    counts: bool,
-) -> None:
-    """Let `workers` tasks take the rows in order; the first failure stops them all.
+def _rows(conditions: pd.DataFrame, model: str) -> list[tuple[int, Row]]:
+    """Return the numbers and rows of one model's conditions."""
+    numbers = (conditions.model == model).to_numpy().nonzero()[0].tolist()
+    return list(zip(numbers, conditions.iloc[numbers].to_dict("records"), strict=True))
+
+
+def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
+    """Return the models in groups that are asked at the same time; in a group one by one.
+
+    Models on this machine share its processors and its memory: they make one group.
+    """
+    groups: dict[str, list[str]] = {}
+    for name, respondent in respondents.items():
+        here = respondent.prefix_reuse or name.startswith("reference/")
+        groups.setdefault("" if here else name, []).append(name)
+    return list(groups.values())
+
+
+async def _share(jobs: Iterable[Job], asker: Asker, done: dict[tuple[int, int], Any]) -> None:
+    """Let the workers take the jobs in order until there are none, or no budget is left."""
+    waiting = iter(jobs)
+    prefix: str | None = None
+    warm = asyncio.Event()
+
+    async def do(job: Job) -> None:
+        nonlocal prefix, warm
+        if not asker.respondent.prefix_reuse:
+            done[job.place] = await job.do(asker)
+        elif job.prefix == prefix:
+            await warm.wait()
+            done[job.place] = await job.do(asker)
+        else:
+            prefix, warm = job.prefix, (mine := asyncio.Event())
+            try:
+                done[job.place] = await job.do(asker)
+            finally:
+                mine.set()
+
+    async def work() -> None:
+        for job in waiting:
+            try:
+                await do(job)
+            except BudgetReached as fault:
+                asker.stops.append(fault)
+                return
+            asker.progress.step(job.steps)
+            await asyncio.sleep(0)  # answers from the records must not hold up those under way
+
+    await _together(work() for _ in range(asker.workers))
+
+
+async def _together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run coroutines at the same time; the first failure stops them all.
 
     It is raised alone and bare: a notebook hides an exception that has a group in its context.
     """
-    waiting = iter(rows)
     first: BaseException | None = None
-
-    async def work() -> None:
-        nonlocal first
-        for row in waiting:
-            try:
-                done[row["condition_id"]] = await one(asker, row)
-            except BudgetReached as fault:  # what others have in flight is paid for: await it
-                first = fault
-                return
-            if counts:
-                asker.progress.step()
-
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(work())
+            for coroutine in coroutines:
+                group.create_task(coroutine)
     except BaseExceptionGroup as faults:
         first = faults.exceptions[0]
     if first is not None:
@@ -232,12 +332,22 @@ async def _share(
         raise first
 
 
-def _run(work: Awaitable[Any]) -> Any:
+def _run_here(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a loop of its own; on uvloop, where the system has it."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:  # Windows
+        new_event_loop = None
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine to its end, also inside a notebook whose own loop is running."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        return _run_here(work)
     outcome: dict[str, Any] = {}
     started = threading.Event()
 
@@ -248,7 +358,7 @@ def _run(work: Awaitable[Any]) -> Any:
             outcome["result"] = await work
 
         try:
-            asyncio.run(main())
+            _run_here(main())
         except BaseException as fault:
             outcome["fault"] = fault
 

@@ -26,4 +26,4 @@ class EndpointError(RuntimeError):
 
 
 class BudgetReached(RuntimeError):
-    """The next request would pass the budget: what was spent, and how to continue."""
+    """The budget a user set is used up: which one, how much of it, and what was saved."""

@@ -159,6 +159,7 @@ class LocalModel:
     """
 
     concurrency = 1
+    prefix_reuse = True
 
     def __init__(self, name: str) -> None:
         self.name = f"local/{name}"

@@ -66,7 +66,7 @@ def check_name(name: str) -> None:
         _endpoint(name)
 
 
-def respondent(name: str) -> Respondent:
+def respondent(name: str, limits: dict[str, Any] | None = None) -> Respondent:
     """Return the respondent of a name, not yet entered. Raises UserError when it is not usable."""
     family, _, model = name.partition("/")
     if family == "reference":

@@ -74,12 +74,13 @@ def unanswered(
     reply: what pretends to be the answer. None: nobody answers, and the requests are those whose
     prompts the records determine.
     """
+    sources = play.Sources()
     asker = _Rehearsing(models.identity(model), records, reply)
     for design in planned:
         rows = design.conditions[design.conditions["model"] == model].to_dict("records")
         for row in rows:
-            assigned = _drive(play.assign_one(asker, row))
-            _drive(play.administer_one(asker, {**row, **assigned}, design.reask))
+            assigned = _drive(play.assign_one(asker, row, sources))
+            _drive(play.administer_one(asker, {**row, **assigned}, sources, design.reask))
             yield from asker.found
             asker.found.clear()
 
@@ -113,7 +114,7 @@ class _Rehearsing(Asker):
 
     def __init__(self, identity: str, records: Known, reply: Reply | None) -> None:
         nobody = SimpleNamespace(identity=identity)
-        super().__init__(nobody, records, SimpleNamespace(step=lambda: None))
+        super().__init__(nobody, records, SimpleNamespace(), 1, None, [])
         self.reply, self.found = reply, []
         self._seen: set[str] = set()
         self._open: tuple[Message, ...] | str | None = None

@@ -24,7 +24,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -152,6 +152,13 @@ def read(
     return reply
 
 
+@lru_cache(maxsize=4096)
+def _bare(token: str) -> str:
+    """Return a token without the marks around a label, lower case; the same few come again."""
+    form = plain(token.lstrip("▁Ġ"))  # marks of a space in raw vocabularies
+    return re.sub(r"^[\"'(\[{<]+|[.,:;)\]}>\"]+$", "", form).casefold()
+
+
 def option_probabilities(
     top_logprobs: Sequence[tuple[str, float]], labels: Sequence[str]
 ) -> tuple[np.ndarray, float]:
@@ -164,8 +171,7 @@ def option_probabilities(
     index = labels_for(tuple(labels)).index
     mass: list[list[float]] = [[] for _ in labels]
     for token, logprob in top_logprobs:
-        form = plain(token.lstrip("▁Ġ"))  # marks of a space in raw vocabularies
-        form = re.sub(r"^[\"'(\[{<]+|[.,:;)\]}>\"]+$", "", form).casefold()
+        form = _bare(token)
         if form in index and logprob <= 0.01:  # false for NaN
             mass[index[form]].append(math.exp(logprob))
     sums = np.array([math.fsum(part) for part in mass])

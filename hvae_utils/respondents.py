@@ -10,7 +10,7 @@ Public names: Request, Answer, Respondent, REFERENCE, Reference.
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -71,9 +71,11 @@ class Request:
         return _digest(content)
 
 
+_ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
+
+
 def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+    return hashlib.sha256(_ENCODE(content).encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Answer:
     """One reply: the raw text and what the endpoint said about it; `error` when there is none.
 
     top_logprobs: (token, log-probability in nats) of the first answer token, None if not given;
-    dropped: request parameters that the endpoint refused and that were left out.
+    dropped: request parameters that the endpoint refused and that were left out; latency_s:
+    seconds of the try that answered, None where whoever asks shall measure; tries: how many.
     """
 
     text: str | None = None
@@ -93,10 +96,12 @@ class Answer:
     served_model: str | None = None
     error: str | None = None
     dropped: tuple[str, ...] = field(default=())
+    latency_s: float | None = None
+    tries: int = 1
 
     def as_record(self) -> dict[str, Any]:
         """Return the fields as a plain dict, ready for JSON."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 class Respondent(Protocol):
@@ -105,6 +110,7 @@ class Respondent(Protocol):
     name: str
     identity: str  # changes when answers could: weights, endpoint, simulation
     concurrency: int  # requests it answers well at the same time
+    prefix_reuse: bool  # its server keeps the beginnings of prompts that it has read
 
     async def __aenter__(self) -> Self:
         """Make ready: open clients, load weights."""
@@ -172,6 +178,7 @@ class Reference:
     """A simulated respondent with a known policy; name: one of REFERENCE."""
 
     concurrency = 64
+    prefix_reuse = False
 
     def __init__(self, name: str) -> None:
         if name not in REFERENCE:

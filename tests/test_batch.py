@@ -95,7 +95,7 @@ def test_stage_by_stage_the_tables_are_those_of_a_direct_run(tmp_path, monkeypat
     respondent = models.respondent
     direct = Scripted(lambda request: chat.read(completion(chat.body("scripted", request))))
     direct.identity = models.identity(MODEL)
-    pick = lambda name: direct if name == MODEL else respondent(name)  # noqa: E731
+    pick = lambda name, *limits: direct if name == MODEL else respondent(name)  # noqa: E731
     monkeypatch.setattr(engine.models, "respondent", pick)
     with Records(tmp_path / "direct.jsonl") as records:
         expected = played(planned, records)
@@ -114,7 +114,9 @@ def test_stage_by_stage_the_tables_are_those_of_a_direct_run(tmp_path, monkeypat
     silent = Scripted(lambda request: pytest.fail("asked"))
     silent.identity = direct.identity
     monkeypatch.setattr(
-        engine.models, "respondent", lambda name: silent if name == MODEL else respondent(name)
+        engine.models,
+        "respondent",
+        lambda name, *limits: silent if name == MODEL else respondent(name),
     )
     with Records(tmp_path / "batch.jsonl") as records:
         found = played(planned, records)
@@ -128,7 +130,7 @@ def test_stage_by_stage_the_tables_are_those_of_a_direct_run(tmp_path, monkeypat
     assert len(kept) == len(direct.asked)
     for name, line in asked.items():
         assert kept[name].keys() == line.keys()
-        for part in line.keys() - {"latency_s", "answered_at"}:
+        for part in line.keys() - {"latency_s", "answered_at", "condition_id"}:  # who asked first
             assert kept[name][part] == line[part]
 
 

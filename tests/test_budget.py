@@ -15,7 +15,7 @@ def run(tmp_path, monkeypatch):
     """Return a function that plays ten conditions of one item each kind within a budget."""
 
     def play_it(text, respondent, **factors):
-        monkeypatch.setattr(engine.models, "respondent", lambda name: respondent)
+        monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: respondent)
         given = {"values": ("none",), "goal_prompts": (False,), "temperature": 1.0, "repeats": 10}
         planned = study.conditions(study.Study(models=(MODEL,), **given, **factors))
         limit = Budget.of_run(text, play_it.path)

@@ -32,7 +32,7 @@ def play_all(planned, path, reply, monkeypatch):
     """Play designs with a respondent that answers by `reply`; return the keys it was asked."""
     model = Scripted(reply)
     model.identity = models.identity(MODEL)
-    monkeypatch.setattr(engine.models, "respondent", lambda name: model)
+    monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: model)
     with Records(path) as records:
         for design in planned:
             assigned = play.assign(design.conditions, records)

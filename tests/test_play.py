@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hvae_utils import engine, play, study
-from hvae_utils.errors import EndpointError, UserError
+from hvae_utils.errors import BudgetReached, EndpointError, UserError
 from hvae_utils.records import Records, read
 from hvae_utils.respondents import Answer
 
@@ -17,8 +17,9 @@ MODEL = "openai/scripted"
 class Scripted:
     """A respondent that answers as the test says and remembers what it was asked."""
 
-    def __init__(self, reply, concurrency=4):
+    def __init__(self, reply, concurrency=4, prefix_reuse=False):
         self.name, self.identity, self.concurrency = MODEL, "scripted", concurrency
+        self.prefix_reuse = prefix_reuse
         self.reply, self.asked, self.now, self.most = reply, [], 0, 0
 
     async def __aenter__(self):
@@ -45,13 +46,13 @@ def always(label):
 def run(tmp_path, monkeypatch):
     """Return a function that plays a study of one scripted respondent."""
 
-    def play_it(respondent, reask=True, concurrency=0, **factors):
-        monkeypatch.setattr(engine.models, "respondent", lambda name: respondent)
+    def play_it(respondent, reask=True, concurrency=0, budget=None, **factors):
+        monkeypatch.setattr(engine.models, "respondent", lambda name, limits: respondent)
         given = {"values": ("altruistic",), "temperature": 1.0, **factors}
         planned = study.conditions(study.Study(models=(MODEL,), **given))
         with Records(tmp_path / "records.jsonl") as records:
-            assigned = play.assign(planned, records, concurrency)
-            return assigned, play.administer(assigned, records, reask, concurrency)
+            assigned = play.assign(planned, records, concurrency, budget)
+            return assigned, play.administer(assigned, records, reask, concurrency, budget)
 
     play_it.path = tmp_path / "records.jsonl"
     return play_it
@@ -366,3 +367,176 @@ def test_a_failure_among_many_tasks_arrives_alone_with_nothing_in_its_context(ru
 def test_a_concurrency_that_is_no_count_is_refused(run, concurrency):
     with pytest.raises(UserError, match="concurrency"):
         run(Scripted(always("C")), concurrency=concurrency)
+
+
+def test_the_items_of_one_condition_are_asked_side_by_side_unless_they_are_a_conversation(run):
+    for protocol, most in (("independent", 6), ("conversation", 1)):
+        model = Scripted(always("C"), concurrency=64)
+        _, responses = run(
+            model, goal_prompts=(False,), values=("none",), labels=("P-X",), protocols=(protocol,)
+        )
+        assert model.most == most
+        assert responses["item"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def prompt(request):
+    """Return a request's messages as one text, a sign that no text holds after each."""
+    return "".join(f"{said['role']}: {said['content']}\0" for said in request.messages)
+
+
+def shared(one, other):
+    return next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+                min(len(one), len(other)))  # fmt: skip
+
+
+def read_by_one_slot(prompts):
+    """Return the characters a server evaluates that keeps nothing but the last prompt."""
+    return sum(
+        len(new) - shared(old, new) for old, new in zip(["", *prompts], prompts, strict=False)
+    )
+
+
+def test_a_server_that_keeps_its_last_prompt_reads_every_shared_beginning_once(run):
+    def undecided(request):
+        if request.kind != "item":
+            return f"my {request.kind}"
+        return f"Hm, {request.condition['order']}" if request.attempt == 1 else "B"
+
+    model = Scripted(undecided, concurrency=1, prefix_reuse=True)
+    run(model, values=("none", "prosocial"), wordings=("plain", "brief"), orders=("cyclic",))
+    items = [prompt(request) for request in model.asked if request.kind == "item"]
+    assert len(items) > 800
+    trie = read_by_one_slot(sorted(set(items)))  # sorted, each branch is entered once
+    assert trie <= read_by_one_slot(items) <= 1.02 * trie
+
+
+def test_a_prefix_is_read_once_before_the_others_that_share_it_are_sent(run):
+    under_way, together = Counter(), []
+
+    class Watched(Scripted):
+        async def answer(self, request):
+            start = prompt(request)[: prompt(request).rfind("user: ")]
+            under_way[start] += 1
+            together.append((start, under_way[start]))
+            try:
+                return await super().answer(request)
+            finally:
+                under_way[start] -= 1
+
+    model = Watched(always("C"), concurrency=16, prefix_reuse=True)
+    run(model, orders=("cyclic",), goal_prompts=(False,))
+    first, second, *rest = [most for start, most in together if "adopt" in start]
+    assert (first, second) == (1, 1), "one is sent alone, and the next when it is answered"
+    assert max(rest) > 8
+
+
+def test_models_of_different_endpoints_are_asked_together_and_local_ones_in_turn(run, monkeypatch):
+    log = []
+
+    class Entered(Scripted):
+        async def __aenter__(self):
+            log.append(f"enter {self.name}")
+            return self
+
+        async def __aexit__(self, *exc):
+            log.append(f"leave {self.name}")
+
+    def named(name, limits):
+        model = Entered(always("C"), prefix_reuse=name.startswith("ollama"))
+        model.name = name
+        return model
+
+    names = ("ollama/one", "openai/one", "ollama/two", "anthropic/two")
+    monkeypatch.setattr(engine.models, "respondent", named)
+    planned = study.conditions(study.Study(models=names, values=("none",)))
+    with Records(run.path) as records:
+        play.assign(planned, records)
+        assigned = play.assign(planned, records)
+        log.clear()
+        responses = play.administer(assigned, records)
+    told = responses.merge(assigned[["condition_id", "model"]])
+    assert told.model.drop_duplicates().tolist() == list(names)
+    assert {f"enter {name}" for name in names if name != "ollama/two"} == set(log[:3])
+    assert log.index("leave ollama/one") < log.index("enter ollama/two")
+
+
+class Purse:
+    """A budget of so many requests."""
+
+    def __init__(self, requests):
+        self.left, self.noted = requests, 0
+
+    def admit(self):
+        if not self.left:
+            raise BudgetReached("the budget of requests is used up")
+        self.left -= 1
+
+    def note(self, record):
+        self.noted += 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_budget_stops_the_run_when_what_is_under_way_is_answered_and_a_larger_one_resumes(
+    run, concurrency
+):
+    model, purse = Scripted(always("C"), concurrency), Purse(10)
+    with pytest.raises(BudgetReached, match="used up; 10 records are safe, run the same study"):
+        run(model, budget=purse, repeats=3)
+    assert (len(model.asked), len(list(read(run.path))), purse.noted) == (10, 10, 10)
+    rest = Scripted(always("C"))
+    _, responses = run(rest, budget=Purse(1000), repeats=3)
+    assert (responses.outcome == "choice").all()
+    assert len(rest.asked) == len(list(read(run.path))) - 10
+
+
+def test_a_hiccup_that_every_request_in_flight_meets_once_is_survived(run):
+    def hiccup(request):
+        return Answer(error="502") if 100 < len(model.asked) <= 140 else always("B")(request)
+
+    model = Scripted(hiccup, concurrency=40)
+    _, responses = run(model, values=("none",), repeats=50)
+    assert 20 <= (responses.outcome == "error").sum() <= 80
+
+
+def test_an_endpoint_is_gone_when_all_requests_in_flight_failed_twice(run):
+    model = Scripted(lambda request: Answer(error="502"), concurrency=40)
+    with pytest.raises(EndpointError, match="80 requests in a row failed, 502"):
+        run(model, values=("none",), goal_prompts=(False,), repeats=100)
+    assert len(model.asked) < 80 + 40
+
+
+def test_a_run_that_continues_asks_at_once_before_it_reads_what_is_there(run):
+    whole = Scripted(always("C"))
+    factors = {"values": ("none",), "goal_prompts": (False,), "repeats": 20, "temperature": 1.0}
+    _, expected = run(whole, **factors)
+    lines = run.path.read_bytes().splitlines(keepends=True)
+    run.path.write_bytes(b"".join(lines[:-1]))
+    looked_up = []
+
+    class Counting(Records):
+        def answered(self, key):
+            looked_up.append(key)
+            return super().answered(key)
+
+    def first(request):
+        assert len(looked_up) <= 6, "the condition with a missing item comes first"
+        return "C"
+
+    planned = study.Study(models=(MODEL,), **factors)
+    rest = Scripted(first, concurrency=1)
+    engine.models.respondent = lambda name, limits: rest  # as the fixture did; it restores
+    with Counting(run.path) as records:
+        assigned = play.assign(study.conditions(planned), records)
+        responses = play.administer(assigned, records)
+    assert len(rest.asked) == 1
+    assert responses.drop(columns="latency_s").equals(expected.drop(columns="latency_s"))
+
+
+def test_the_seconds_of_an_answer_are_the_respondents_own_where_it_tells_them(run):
+    _, told = run(
+        Scripted(lambda request: Answer(text="C", latency_s=1.5, tries=2)),
+        goal_prompts=(False,),
+        values=("none",),
+    )
+    assert told.latency_s.tolist() == [1.5] * 6
+    assert {record["tries"] for record in read(run.path)} == {2}
