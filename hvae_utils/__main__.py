@@ -1,4 +1,6 @@
-"""The `hvae` command: reproduce, bundle, check, models, prompts. It only parses, calls and prints.
+"""The `hvae` command: reproduce, bundle, check, estimate, batch, models, prompts.
+
+It only parses, calls and prints.
 
 A user's mistake is one line on stderr and never a traceback; our own mistakes keep theirs.
 
@@ -17,8 +19,8 @@ import hvae_utils
 from hvae_utils import errors
 from hvae_utils.errors import UserError
 
-OK, FAILED, BAD_INPUT, UNREACHABLE, DIFFERENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
-TOO_MANY_ERRORS = 6
+OK, FAILED, BAD_INPUT, UNREACHABLE, DIFFERENT, OVER_BUDGET, TOO_MANY_ERRORS = range(7)
+INTERRUPTED = 130
 
 EPILOG = """\
 exit codes:
@@ -27,6 +29,7 @@ exit codes:
   2    bad input: an unknown name, a missing key, a wrong type, a damaged file
   3    a model's endpoint could not be reached; what was answered is saved
   4    `hvae check` found differences
+  5    the budget is reached; what was answered is saved, a larger --budget continues
   6    too many items ended in a transport error (see --max-errors); nothing was published
   130  interrupted; the same command continues where it was
 """
@@ -53,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(mistake, BAD_INPUT)
     except errors.EndpointError as fault:
         return _say(fault, UNREACHABLE)
+    except errors.BudgetReached as limit:
+        return _say(limit, OVER_BUDGET)
     except KeyboardInterrupt:
         return _say("interrupted; run the same command to continue", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has left, for instance `| head`
@@ -80,12 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     reproduce = commands.add_parser(
         "reproduce", help="run all notebooks and make every table and figure"
     )
-    reproduce.add_argument("--profile", default="default", help="parameter set (default: default)")
+    _add_study(reproduce)
     reproduce.add_argument("--run-id", help="name of the run's folder (default: the profile's)")
-    reproduce.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-        help="change a parameter, as often as needed; a list is a,b",
-    )  # fmt: skip
     reproduce.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
     reproduce.add_argument(
         "--replay", metavar="FILE", type=Path,
@@ -94,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument(
         "--max-errors", type=float, metavar="SHARE",
         help="share of items that may end in a transport error, 0 to 1 (default: 0.5)",
+    )  # fmt: skip
+    reproduce.add_argument(
+        "--budget", metavar="AMOUNT",
+        help="most that the run's folder may have spent, all calls together: "
+        "'500 requests', '2M tokens', '3 USD'",
     )  # fmt: skip
     reproduce.set_defaults(run=_reproduce)
 
@@ -117,6 +123,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(run=_check)
 
+    estimate = commands.add_parser(
+        "estimate", help="say what a study will take: requests, tokens, cost, time"
+    )
+    _add_study(estimate)
+    estimate.add_argument("--run-id", help="leave out what this run has answered already")
+    estimate.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
+    estimate.add_argument(
+        "--rate", type=float, metavar="R",
+        help="requests per second (default: assumed by kind of endpoint)",
+    )  # fmt: skip
+    estimate.add_argument("--json", action="store_true", help="print JSON, with more columns")
+    estimate.set_defaults(run=_estimate)
+
+    batch = commands.add_parser(
+        "batch", help="put a study through the OpenAI Batch API, stage by stage"
+    ).add_subparsers(metavar="action", dest="action", required=True)
+    export = batch.add_parser("export", help="write what can be asked by now as input files")
+    export.add_argument("out", metavar="OUT_DIR", type=Path, help="a new folder for this stage")
+    export.set_defaults(run=_export)
+    take = batch.add_parser("import", help="make records of output and error files")
+    take.add_argument("files", metavar="FILE", type=Path, nargs="+")
+    take.set_defaults(run=_take)
+    for action in (export, take):
+        _add_study(action)
+        action.add_argument("--run-id", help="name of the run's folder (default: the profile's)")
+        action.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
+
     models = commands.add_parser("models", help="list models and what each still needs")
     models.set_defaults(run=_models)
     fetch = models.add_subparsers(metavar="action", dest="action").add_parser(
@@ -136,16 +169,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_study(command: argparse.ArgumentParser) -> None:
+    """Add what names a study: a profile and what is changed in it."""
+    command.add_argument("--profile", default="default", help="parameter set (default: default)")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+        help="change a parameter, as often as needed; a list is a,b",
+    )  # fmt: skip
+
+
 def _reproduce(chosen: argparse.Namespace) -> int:
-    from hvae_utils import manifest, outcomes, paths, publish, workbook
+    from hvae_utils import budget, manifest, outcomes, paths, publish, workbook
 
     if chosen.replay:
         return _replay(chosen)
     most = outcomes.MAX_ERRORS if chosen.max_errors is None else chosen.max_errors
     if not 0 <= most <= 1:
         raise UserError(f"--max-errors {most:g}: a share lies between 0 and 1")
+    overrides = list(chosen.overrides)
+    if chosen.budget is not None:
+        overrides.append(f"budget={budget.parse(chosen.budget)}")
     run = workbook.reproduce(
-        chosen.profile, chosen.overrides, runs=chosen.runs, run_id=chosen.run_id, report=_print
+        chosen.profile, overrides, runs=chosen.runs, run_id=chosen.run_id, report=_print
     )
     if (share := outcomes.error_share(run)) > most:
         said = f"{share:.0%} of the items ended in a transport error, more than {most:.0%}"
@@ -183,6 +228,61 @@ def _check(chosen: argparse.Namespace) -> int:
 
     same = publish.check(runs=chosen.runs, keep=chosen.keep, replay=chosen.replay, report=_print)
     return OK if same else DIFFERENT
+
+
+def _estimate(chosen: argparse.Namespace) -> int:
+    from hvae_utils import estimate, rehearsal
+    from hvae_utils.records import Records
+
+    planned, path = _study(chosen)
+    if chosen.run_id and not path.exists():
+        raise UserError(f"run '{chosen.run_id}' has no records; leave --run-id out")
+    records = Records(path) if chosen.run_id else rehearsal.NOTHING
+    table = estimate.estimate(planned, records, chosen.rate)
+    if chosen.json:
+        _print(table.to_json(orient="records", double_precision=6))
+        return OK
+    for line in estimate.shown(table):
+        _print(line)
+    return OK
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    from hvae_utils import batch, paths
+    from hvae_utils.records import Records
+
+    planned, path = _study(chosen)
+    for done in batch.export(planned, Records(path), chosen.out):
+        stage = ", ".join(f"{count:,} {kind}" for kind, count in done.stage.items())
+        files = ", ".join(paths.shown(file) for file in done.files)
+        written = f"{stage} in {files}" if files else "nothing left to ask"
+        _print(f"{done.model}: {written}; about {done.later:,} requests later")
+    return OK
+
+
+def _take(chosen: argparse.Namespace) -> int:
+    from hvae_utils import batch, paths
+    from hvae_utils.records import Records
+
+    planned, path = _study(chosen)
+    with Records(path) as records:
+        for done in batch.take(planned, records, chosen.files):
+            counts = ", ".join(f"{count:,} {what}" for what, count in done.lines.items())
+            _print(f"{paths.shown(done.file)}: {counts or 'no lines'}")
+            if done.error:
+                _print(f"  first failure: {done.error}")
+    return OK
+
+
+def _study(chosen: argparse.Namespace):
+    """Return the designs of the study that the arguments name, and where its records lie."""
+    from hvae_utils import profiles, rehearsal, workbook
+
+    profile = profiles.load_profile(chosen.profile)
+    planned = rehearsal.designs(workbook.parameters_of(profile, chosen.overrides))
+    runs = Path(chosen.runs).absolute() if chosen.runs else None
+    run_id = chosen.profile if chosen.run_id is None else chosen.run_id
+    return planned, workbook.run_folder(runs, run_id) / "records.jsonl"
 
 
 def _models(chosen: argparse.Namespace) -> int:

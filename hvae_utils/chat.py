@@ -4,7 +4,7 @@ Tries again what passes (see `transport`), under the endpoint's own `limits`. Wh
 is either this one request (an Answer with `error`) or the endpoint as a whole (EndpointError).
 Never logs or stores a key, and trusts no shape of a reply.
 
-Public names: ChatModel, RETRIES, TIMEOUT_S, QUOTA_WAIT_S, KEPT_CHARACTERS.
+Public names: ChatModel, body, read, RETRIES, TIMEOUT_S, QUOTA_WAIT_S, KEPT_CHARACTERS.
 """
 
 import asyncio
@@ -74,17 +74,17 @@ class ChatModel:
         tries = faults = refused = 0
         waited_s = 0.0
         while True:
-            body = self._body(request)
+            sent = self._body(request)
             tries += 1
             try:
                 async with self.limit.permit(tokens):
                     started = time.perf_counter()
-                    reply = await self._transport.post(body)
+                    reply = await self._transport.post(sent)
                     latency_s = time.perf_counter() - started
                     self.limit.ok(latency_s)
                 return _answer(reply, tuple(sorted(self._dropped)), latency_s, tries)
             except Failure as fault:
-                if fault.status == 400 and self._do_without(str(fault), body):
+                if fault.status == 400 and self._do_without(str(fault), sent):
                     continue
                 if fault.status == 429 and fault.again and fault.code != NO_CREDIT:
                     self.limit.quota(fault.wait_s)
@@ -104,18 +104,10 @@ class ChatModel:
 
     def _body(self, request: Request) -> dict[str, Any]:
         """Return the request's parameters, less what this endpoint has refused before."""
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": request.messages,
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-        }
-        if request.top_logprobs:
-            body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+        sent = body(self.model, request)
         for name in self._renamed:
-            body[RENAMED[name]] = body.pop(name)
-        return {name: given for name, given in body.items() if name not in self._dropped}
+            sent[RENAMED[name]] = sent.pop(name)
+        return {name: given for name, given in sent.items() if name not in self._dropped}
 
     def _do_without(self, complaint: str, sent: dict[str, Any]) -> bool:
         """Drop or rename a parameter that was sent and that a 400 complains about.
@@ -158,6 +150,25 @@ class ChatModel:
         return " ".join(said.replace(self._api_key or "\0", "***").split())[:300]
 
 
+def body(model: str, request: Request) -> dict[str, Any]:
+    """Return the JSON body of a chat completion: a request to `model`, as the endpoint calls it."""
+    asked: dict[str, Any] = {
+        "model": model,
+        "messages": request.messages,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+    }
+    if request.top_logprobs:
+        asked |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+    return asked
+
+
+def read(completion: Any) -> Answer:
+    """Return the answer that the JSON of a chat completion holds; one without is an error."""
+    return _answer(completion, (), None, 1)
+
+
 def _characters(request: Request) -> int:
     return sum(len(message["content"]) for message in request.messages)
 
@@ -167,9 +178,10 @@ def _backoff(before: int) -> float:
     return min(BACKOFF_S * 2**before, LONGEST_BACKOFF_S) * (1 - random.random() / 4)
 
 
-def _answer(reply: Any, dropped: tuple[str, ...], latency_s: float, tries: int) -> Answer:
+def _answer(reply: Any, dropped: tuple[str, ...], latency_s: float | None, tries: int) -> Answer:
     """Return the first choice of a completion as an Answer; missing parts stay None."""
-    sent = {"dropped": dropped, "latency_s": round(latency_s, 4), "tries": tries}
+    took = None if latency_s is None else round(latency_s, 4)
+    sent = {"dropped": dropped, "latency_s": took, "tries": tries}
     choice = _at(reply, "choices", 0)
     if not isinstance(choice, dict):
         return Answer(error="the endpoint sent no choices", **sent)

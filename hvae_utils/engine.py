@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -26,7 +26,7 @@ from hvae_utils import models, prompts, replay
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
 from hvae_utils.progress import Progress
 from hvae_utils.records import Held, Record, Records
-from hvae_utils.respondents import Request, Respondent
+from hvae_utils.respondents import Answer, Request, Respondent
 
 # Longest reply asked for, in tokens, by kind of request.
 MAX_TOKENS = {"describe": 96, "adopt": 48, "goal": 64, "item": 24, "readout": 1, "probe": 1}
@@ -50,8 +50,8 @@ class NotSaid(RuntimeError):
 class Budget(Protocol):
     """What may be spent; both methods raise BudgetReached when nothing more may be."""
 
-    def admit(self) -> None:
-        """Let one request be sent."""
+    def admit(self, request: Request) -> None:
+        """Let this request be sent."""
 
     def note(self, record: Record) -> None:
         """Take note of what it came to."""
@@ -125,20 +125,7 @@ class Asker:
         attempt: int = 1,
     ) -> Record:
         """Return the record of one request, asked at most once however many wait for it."""
-        request = Request(
-            kind=kind,
-            model=row["model"],
-            messages=tuple(messages),
-            condition=row,
-            max_tokens=MAX_TOKENS[kind],
-            temperature=row["temperature"] if kind not in READ_EXACTLY else 0.0,
-            seed=row["seed"] + row["repeat"],
-            repeat=row["repeat"],
-            attempt=attempt,
-            top_logprobs=TOP_LOGPROBS if kind in READ_TOKENS else 0,
-            presentation=shown,
-            identity=self.respondent.identity,
-        )
+        request = request_for(kind, messages, row, self.respondent.identity, shown, attempt)
         if record := self._settled(request.key):
             return record
         if underway := self._underway.get(request.key):
@@ -158,33 +145,12 @@ class Asker:
         if self.stops:
             raise self.stops[0]
         if self._budget is not None:
-            self._budget.admit()
+            self._budget.admit(request)
         self.progress.asking()
         started = time.perf_counter()
         answer = await self.respondent.answer(request)
         latency = time.perf_counter() - started if answer.latency_s is None else answer.latency_s
-        shown = request.presentation
-        record = {
-            "key": request.key,
-            "error": answer.error,
-            "condition_id": request.condition.get("condition_id"),
-            "kind": request.kind,
-            "model": request.model,
-            "value": request.condition["value"],
-            "wording": request.condition.get("wording"),
-            "item": None if shown is None else shown.item + 1,
-            "order": None if shown is None else shown.order,
-            "labels": None if shown is None else shown.labels,
-            "repeat": request.repeat,
-            "attempt": request.attempt,
-            "messages": request.messages,
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-            **answer.as_record(),
-            "latency_s": round(latency, 4),
-            "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        }
+        record = record_of(request, answer, round(latency, 4))
         self.records.append(record)
         if self._budget is not None:
             self._budget.note(record)
@@ -194,6 +160,57 @@ class Asker:
                 f"{request.model}: {self._failures} requests in a row failed, {answer.error}"
             )
         return record
+
+
+def request_for(
+    kind: str,
+    messages: Sequence[Message],
+    row: Row,
+    identity: str,
+    shown: prompts.Presentation | None = None,
+    attempt: int = 1,
+) -> Request:
+    """Return the request that puts `messages` in a condition to the respondent of `identity`."""
+    return Request(
+        kind=kind,
+        model=row["model"],
+        messages=tuple(messages),
+        condition=row,
+        max_tokens=MAX_TOKENS[kind],
+        temperature=row["temperature"] if kind not in READ_EXACTLY else 0.0,
+        seed=row["seed"] + row["repeat"],
+        repeat=row["repeat"],
+        attempt=attempt,
+        top_logprobs=TOP_LOGPROBS if kind in READ_TOKENS else 0,
+        presentation=shown,
+        identity=identity,
+    )
+
+
+def record_of(request: Request, answer: Answer, latency_s: float | None = None) -> Record:
+    """Return the record of a request and its answer; latency_s: None where nobody waited."""
+    shown = request.presentation
+    return {
+        "key": request.key,
+        "error": answer.error,
+        "condition_id": request.condition.get("condition_id"),
+        "kind": request.kind,
+        "model": request.model,
+        "value": request.condition["value"],
+        "wording": request.condition.get("wording"),
+        "item": None if shown is None else shown.item + 1,
+        "order": None if shown is None else shown.order,
+        "labels": None if shown is None else shown.labels,
+        "repeat": request.repeat,
+        "attempt": request.attempt,
+        "messages": request.messages,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+        **answer.as_record(),
+        "latency_s": latency_s,
+        "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
 
 
 def for_each(

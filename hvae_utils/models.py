@@ -2,7 +2,7 @@
 
 Reads keys from the environment and hands them to the client; shows them to nobody.
 
-Public names: check_name, respondent, require, table, identities.
+Public names: check_name, respondent, identity, identities, require, table.
 """
 
 import http.client
@@ -106,6 +106,22 @@ def _limit(endpoint: Endpoint, concurrency: int) -> Limit:
     return Limit(most, bool(concurrency), *rates)
 
 
+def identity(name: str) -> str:
+    """Return the identity of a respondent that need not be ready; '' for weights not here yet."""
+    family, _, model = name.partition("/")
+    if family == "reference":
+        return Reference(model).identity
+    if (recorded := replay.identities()) is not None:
+        return recorded.get(name, "")
+    if family == "local":
+        try:
+            return local.sha256(local.find(model))
+        except UserError:
+            return ""
+    endpoint = _endpoint(name)
+    return ChatModel(name, endpoint.model, endpoint.url, NO_KEY, Limit(1)).identity
+
+
 def require(names: list[str] | tuple[str, ...]) -> None:
     """Raise one NotReady that names everything missing for `names`, before anything runs."""
     missing = []
@@ -131,8 +147,7 @@ def identities(names: list[str] | tuple[str, ...]) -> dict[str, str]:
 
     It is of the weights, or of the endpoint's URL and the model's name there.
     """
-    asked = [name for name in names if not name.startswith("reference/")]
-    return {name: respondent(name).identity for name in asked}
+    return {name: identity(name) for name in names if not name.startswith("reference/")}
 
 
 def table() -> pd.DataFrame:

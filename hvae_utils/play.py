@@ -7,7 +7,7 @@ Items in separate contexts are jobs of their own, so they are asked at the same 
 respondent allows it; a conversation is one job. Where the respondent's server keeps prefixes, jobs
 come in the order of their texts: what begins alike stands together, each item before its reminder.
 
-Public names: assign, administer, MIN_MASS, REASK_ATTEMPTS.
+Public names: assign, administer, Sources, assign_one, administer_one, MIN_MASS, REASK_ATTEMPTS.
 """
 
 import json
@@ -55,14 +55,10 @@ def assign(
     Raises EndpointError when a model cannot be reached and BudgetReached when the budget is used
     up; what was answered is in the records.
     """
-    sources = _Sources()
+    sources = Sources()
 
     async def one(row: Row, asker: Asker) -> dict[str, Any]:
-        try:
-            said = await _assign_one(asker, row, sources)
-        except NotSaid as fault:
-            said = {"prefix": None, "description": None, "goal": None, "not_assigned": str(fault)}
-        return {"condition_id": row["condition_id"], "not_assigned": None, **said}
+        return {"condition_id": row["condition_id"], **await assign_one(asker, row, sources)}
 
     def jobs(rows: list[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
         for number, row in sorted(rows, key=lambda entry: _said(entry[1])) if by_prefix else rows:
@@ -90,7 +86,7 @@ def administer(
     Raises EndpointError when a model cannot be reached and BudgetReached when the budget is used
     up; what was answered is in the records.
     """
-    sources = _Sources()
+    sources = Sources()
     items = max(len(sources.instrument(name).items) for name in conditions.instrument.unique())
 
     def jobs(rows: list[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
@@ -107,7 +103,7 @@ def administer(
     return frame.astype({"option": "Int64", "self": float, "other": float})
 
 
-class _Sources:
+class Sources:
     """What one call takes from the data files: each read once, and each text made once."""
 
     def __init__(self) -> None:
@@ -145,6 +141,7 @@ class _Sources:
         instrument: str,
         shown: prompts.Presentation,
     ) -> replies.Reply:
+        """Return the reading of a reply."""
         payoffs = isomorphs.printed(self.instrument(instrument))[shown.item, list(shown.order)]
         return replies.read(text, finish_reason, error, shown.labels, payoffs)
 
@@ -161,7 +158,22 @@ def _prefix_of(entry: tuple[int, Row]) -> str:
     return prefix if isinstance(prefix, str) else ""  # pandas says NaN for None
 
 
-async def _assign_one(asker: Asker, row: Row, sources: _Sources) -> dict[str, Any]:
+async def assign_one(asker: Asker, row: Row, sources: Sources) -> dict[str, Any]:
+    """Assign one condition its value; return what `assign` adds to its row."""
+    try:
+        said = await _assign_one(asker, row, sources)
+    except NotSaid as fault:
+        said = {"prefix": None, "description": None, "goal": None, "not_assigned": str(fault)}
+    return {"not_assigned": None, **said}
+
+
+async def administer_one(asker: Asker, row: Row, sources: Sources, reask: bool) -> None:
+    """Ask all items of one condition, one after the other; who asks keeps what was asked."""
+    for _, job in _item_jobs(0, row, sources, reask):
+        await job.do(asker)
+
+
+async def _assign_one(asker: Asker, row: Row, sources: Sources) -> dict[str, Any]:
     """Say what assigns the value; return prefix, description and goal."""
     pack, value = sources.pack(row["wording"]), sources.value(row["value"])
     messages: list[Message] = []
@@ -186,7 +198,7 @@ async def _assign_one(asker: Asker, row: Row, sources: _Sources) -> dict[str, An
     return {"prefix": prefix, "description": description, "goal": goal}
 
 
-def _item_jobs(number: int, row: Row, sources: _Sources, reask: bool) -> Iterator[tuple[str, Job]]:
+def _item_jobs(number: int, row: Row, sources: Sources, reask: bool) -> Iterator[tuple[str, Job]]:
     """Yield a condition's jobs, each with the text of its first question.
 
     Each job returns its rows of the responses table.
@@ -215,7 +227,7 @@ class _Put:
 
 
 async def _ask_items(
-    row: Row, sources: _Sources, before: list[Message], put: list[_Put], reask: bool, asker: Asker
+    row: Row, sources: Sources, before: list[Message], put: list[_Put], reask: bool, asker: Asker
 ) -> list[tuple[Any, ...]]:
     """Ask items of one condition in one dialogue, in this order; return their response rows."""
     lost = isinstance(row["not_assigned"], str)
@@ -271,7 +283,7 @@ async def _read_probabilities(
 async def _read_text(
     asker: Asker,
     row: Row,
-    sources: _Sources,
+    sources: Sources,
     shown: prompts.Presentation,
     messages: list[Message],
     reask: bool,

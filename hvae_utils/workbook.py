@@ -5,7 +5,8 @@ step with `begin` and can reach nothing else; `reproduce` checks everything that
 then executes the notebooks one after another (see `runner`). It publishes nothing (see `publish`)
 and never deletes a record, so a run that was stopped continues.
 
-Public names: STEPS, Step, begin, OpenStep, run_folder, reproduce, WorkbookError.
+Public names: STEPS, Step, begin, OpenStep, run_folder, reproduce, parameters_of,
+WorkbookError.
 """
 
 import json
@@ -32,13 +33,13 @@ STEPS = (
     Step(
         "01_value_assignment",
         writes=("conditions.parquet", "records.jsonl"),
-        parameters=(*RUN, *STUDY, "concurrency"),
+        parameters=(*RUN, *STUDY, "concurrency", "budget"),
     ),
     Step(
         "02_game_play",
         reads=("conditions.parquet",),
         writes=("records.jsonl", "responses.parquet"),
-        parameters=(*RUN, "concurrency", "reask"),
+        parameters=(*RUN, "concurrency", "reask", "budget"),
     ),
     Step(
         "03_metric_computation",
@@ -62,7 +63,7 @@ STEPS = (
             *("scores.parquet", "value_rationality.csv"),
         ),
         writes=("records.jsonl", "debiased.csv", "probes.csv", "motives.csv", "figures/"),
-        parameters=(*RUN, "probe_values", "isomorphs"),
+        parameters=(*RUN, "probe_values", "isomorphs", "budget"),
         adds_to=("figures/",),
     ),
 )
@@ -213,15 +214,12 @@ def reproduce(
     stands in no file; overrides: texts KEY=VALUE; runs: the folder of runs, relative to where the
     user is; run_id: the profile's name unless given; a run that is there already continues from
     its records.
-    Raises UserError, WorkbookError (a notebook failed) or EndpointError.
+    Raises UserError, WorkbookError (a notebook failed), EndpointError or BudgetReached.
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile, profiles)
     run_id = chosen.name if run_id is None else run_id
     run = run_folder(None if runs is None else Path(runs).absolute(), run_id)
-    defaults = _defaults(steps, notebooks)
-    parameters = resolve(chosen, overrides, defaults)
-    if "models" in parameters:
-        parameters["models"] = [_located(name) for name in parameters["models"]]
+    parameters = parameters_of(chosen, overrides, steps=steps, notebooks=notebooks)
     _check_study(parameters)
     _make_folder(run)
     (run / "manifest.json").unlink(missing_ok=True)
@@ -242,6 +240,20 @@ def reproduce(
     return run
 
 
+def parameters_of(
+    profile: Profile,
+    overrides: Sequence[str],
+    *,
+    steps: Sequence[Step] = STEPS,
+    notebooks: Path = paths.NOTEBOOKS,
+) -> dict[str, Any]:
+    """Return every parameter of the notebooks under a profile and overrides, by name."""
+    parameters = resolve(profile, overrides, _defaults(steps, notebooks))
+    if "models" in parameters:
+        parameters["models"] = [_located(name) for name in parameters["models"]]
+    return parameters
+
+
 def _defaults(steps: Sequence[Step], notebooks: Path) -> dict[str, Any]:
     """Return the defaults of all notebooks; one name must mean one kind of thing in all of them."""
     found: dict[str, Any] = {}
@@ -259,11 +271,12 @@ def _check_study(parameters: Mapping[str, Any]) -> None:
     """Raise UserError where a study of these parameters could not run."""
     if "models" not in parameters:
         return
-    from hvae_utils import models, study
+    from hvae_utils import budget, models, study
 
     known = [field.name for field in fields(study.Study) if field.name in parameters]
     study.Study(**{key: parameters[key] for key in known})
     models.require(parameters["models"])
+    budget.require(parameters.get("budget", ""), parameters["models"])
 
 
 def _located(name: str) -> str:

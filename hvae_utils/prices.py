@@ -1,0 +1,91 @@
+"""What a request costs: the price table of the project, `data/prices.toml`, which users edit.
+
+A price belongs to a host and a model, so that the same name served elsewhere has none. Without a
+price there is None and never 0; only what runs on this machine is free.
+
+Public names: Price, currency, load, price_of.
+"""
+
+import math
+import tomllib
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from hvae_utils import models, paths
+from hvae_utils.chat import on_loopback
+from hvae_utils.errors import UserError, unknown
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Price:
+    """A price per million tokens; batch: share of it through the Batch API, None for no batch."""
+
+    input: float
+    output: float
+    batch: float | None = None
+    source: str = ""
+    date: str = ""
+
+    def of(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """Return what these tokens cost."""
+        return (self.input * prompt_tokens + self.output * completion_tokens) / MILLION
+
+
+FREE = Price(0.0, 0.0, source="runs on this machine")
+
+
+def load(path: Path | None = None) -> tuple[str, dict[str, Price]]:
+    """Return the currency and the prices by HOST/MODEL; UserError for a malformed file."""
+    path = paths.DATA / "prices.toml" if path is None else path
+    where = paths.shown(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise UserError(f"{where}: {fault.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise UserError(f"{where}: {fault}") from None
+    money = table.pop("currency", None)
+    if not isinstance(money, str) or not money.isalpha():
+        raise UserError(f"{where}: currency must be a text such as USD, not {money!r}")
+    return money.upper(), {name: _price(entry, name, where) for name, entry in table.items()}
+
+
+def currency() -> str:
+    """Return the currency of the price table, in capitals."""
+    return _table()[0]
+
+
+def price_of(model: str) -> Price | None:
+    """Return the price of a model's name in a study, or None where the table has none."""
+    if model.startswith(("reference/", "local/")):
+        return FREE
+    url, _, name = models.identity(model).partition(" ")
+    if on_loopback(url):
+        return FREE
+    return _table()[1].get(f"{urlsplit(url).hostname}/{name}")
+
+
+@lru_cache
+def _table() -> tuple[str, dict[str, Price]]:
+    return load()
+
+
+def _price(entry: Any, name: str, where: str) -> Price:
+    known = [field.name for field in fields(Price)]
+    if not isinstance(entry, dict):
+        raise UserError(f'{where}: {name} must be a table, ["HOST/MODEL"]')
+    for key in entry:
+        if key not in known:
+            raise unknown(f"key of {name} in {where}:", key, known)
+    for key in ("input", "output", "batch"):
+        given = entry.get(key, 0 if key == "batch" else None)
+        number = isinstance(given, int | float) and not isinstance(given, bool)
+        if not number or not 0 <= given < math.inf:
+            wanted = "a number from 0, per million tokens" if key != "batch" else "a share"
+            raise UserError(f"{where}: {key} of {name} is {given!r}; it must be {wanted}")
+    return Price(**{**entry, "date": str(entry.get("date", ""))})
