@@ -193,7 +193,7 @@ def test_mean_angles_and_targets_share_a_row(drawn):
 
 
 def test_constant_letters_have_a_row_below_the_values_of_every_respondent(drawn, tables):
-    nulls = tables["angle_by_value"].query("part == 'null'").set_index("respondent")["angle"]
+    nulls = tables["angle_by_value"].query("part == 'baseline'").set_index("respondent")["angle"]
     assert nulls.to_dict() == pytest.approx(ALWAYS, abs=0.05)
     for axes in drawn["angle_by_value"].axes:
         line = mark(axes, "always one letter")
