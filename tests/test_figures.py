@@ -188,7 +188,7 @@ def test_mean_angles_and_targets_share_a_row(drawn):
         assert x == pytest.approx(angle, abs=5e-4)
         assert values.names()[round(-y)] == value
     labels = [text.get_text() for text in axes.get_yticklabels()]
-    assert labels == list(values.names())
+    assert labels == [*values.names(), "(one letter)"]
     assert "SVO angle, degrees" in words(figure)
 
 
