@@ -142,7 +142,7 @@ def angle_by_value(
     part "administration": angle. "cell": angle (mean), angle_low and angle_high (95% interval),
     bound_low and bound_high (of the mean angle, whatever the missing items were), administrations,
     scored, note. "target": a value's target as angle and its target set as angle_low, angle_high.
-    "random": angle is the mean angle of uniform random respondents. "null": as `always_letters`.
+    "random": angle is the mean of uniform random respondents. "baseline": as `always_letters`.
     """
     keys = ["model", "value", "goal_prompt"]
     intervals = ["angle_low", "angle_high", "bound_low", "bound_high"]
@@ -248,11 +248,11 @@ def published_radar(published: pd.DataFrame) -> pd.DataFrame:
 def always_letters(instrument: Instrument) -> list[dict[str, object]]:
     """Return the respondents that always take one letter, in the instrument's own order.
 
-    One row a letter: part "null", respondent ("always A" and so on), angle (degrees).
+    One row a letter: part "baseline", respondent ("always A" and so on), angle (degrees).
     """
     angles = svo.angle(*instrument.payoffs.mean(axis=0).T, instrument.origin)
     return [
-        {"part": "null", "respondent": f"always {chr(65 + option)}", "angle": float(angle)}
+        {"part": "baseline", "respondent": f"always {chr(65 + option)}", "angle": float(angle)}
         for option, angle in enumerate(angles)
     ]
 

@@ -190,7 +190,7 @@ def _targets(axes: Axes, table: pd.DataFrame, values: list[str]) -> None:
     for row in range(1, len(values)):
         axes.axhline(0.5 - row, color=style.FAINT, lw=0.6, zorder=0)
     axes.axhspan(-len(values) - 0.1, 0.5 - len(values), **marks.NULL_BAND)
-    marks.letters(axes, part(table, "null")["angle"], _letters_row(values))
+    marks.letters(axes, part(table, "baseline")["angle"], _letters_row(values))
     axes.axvline(float(part(table, "random")["angle"].iloc[0]), **marks.RANDOM_LINE)
 
 

@@ -63,7 +63,7 @@ class _Group:
         self.source, self.models, self.limits = source, models, limits
         means = part(table, "mean")
         self.means = means[means["source"] == source].set_index("value")
-        self.nulls = part(table, "null")
+        self.nulls = part(table, "baseline")
         self.values = list(dict.fromkeys(models["value"]))
         names = models.drop_duplicates("number").sort_values("number")
         self.names = dict(zip(names["number"].astype(int), names["respondent"], strict=True))

@@ -41,7 +41,7 @@ def people_and_models(table: pd.DataFrame) -> Figure:
         _plane(axes, table)
         _people(axes, table)
         _ideals(axes, table, radii[0], lane)
-        _letters(axes, part(table, "null")["angle"], radii[1], lane)
+        _letters(axes, part(table, "baseline")["angle"], radii[1], lane)
         for radius, respondent in zip(radii[2:], respondents, strict=True):
             _respondent(axes, measured, respondent, radius, lane)
         for radius, name in zip(radii, names, strict=True):
@@ -173,7 +173,8 @@ def _legend(table: pd.DataFrame, values: list[str]) -> list:
     people, measured = part(table, "people"), part(table, "measured")
     handles = []
     for sample, look in zip(dict.fromkeys(people["sample"]), _SAMPLES, strict=False):
-        label = f"{sample}, {people.loc[people['sample'] == sample, 'count'].sum():,} people"
+        count = int(people.loc[people["sample"] == sample, "count"].sum())
+        label = f"{sample}, {count:,} people"
         line = (
             Line2D([], [], label=label, **look) if "color" in look else Patch(label=label, **look)
         )

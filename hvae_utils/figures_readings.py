@@ -78,7 +78,7 @@ def _block(
     random = 1.0 if reading == "lapse" else random
     axes.plot([random] * 2, [top, bottom], gid=f"random {value}", **marks.RANDOM_LINE)
     axes.plot([_COLUMNS[reading][1]] * 2, [top, bottom], color=style.MUTED, lw=0.8, zorder=1)
-    nulls = part(table, "null")
+    nulls = part(table, "baseline")
     nulls = nulls[nulls["value"] == value]
     constant = nulls["respondent"].str.startswith("always")
     marks.letters(axes, nulls.loc[constant, reading], rows[_LETTERS])

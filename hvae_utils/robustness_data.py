@@ -50,8 +50,8 @@ def raw_and_chance(
     part "model": source ("published" or "run"), number (from 1 in each source), model, respondent,
     value, goal_prompt, raw with raw_low and raw_high (degrees, 60 is ideal), raw_random (what
     random respondents can expect), chance with chance_low and chance_high (0 is random, 1 ideal);
-    NaN where nothing was scored. "mean": over the published models. "null": respondent, value, raw
-    and chance of `rationality.null_respondents`: constant letters, and ideals with lapses.
+    NaN where nothing was scored. "mean": over the published models. "baseline": respondent, value,
+    raw and chance of `rationality.null_respondents`: constant letters, and ideals with lapses.
     """
     need(published, "published radar", ["model", "value", "goal_prompt", "vr"])
     mine = published[published["goal_prompt"].astype(bool) == goal_prompt]
@@ -79,7 +79,7 @@ def three_readings(cells: pd.DataFrame, goal_prompt: bool = True) -> pd.DataFram
     cells: as `readings.with_readings`; the goal arm is taken as in `raw_and_chance`.
     part "measured": model, respondent (marked where this very cell is flagged), value, goal_prompt,
     raw (degrees) and chance with their intervals, regret, lapse (0 to 1) with its interval, what a
-    random respondent has (raw_random, regret_random), flag; NaN where not estimable. "null":
+    random respondent has (raw_random, regret_random), flag; NaN where not estimable. "baseline":
     constant letters (lapse: what maximum likelihood makes of them) and ideals with lapses.
     """
     told = _one_arm(cells, goal_prompt, [*_RAW_AND_CHANCE, *_REGRET_AND_LAPSE, "flag"])
@@ -255,9 +255,9 @@ def people_and_models(
     histogram: as `published.people_histogram`. cells: as `rationality.cells`.
     part "people": sample, low, high (bin), count, share. "random": the same bins for uniform
     random choices. "random mean": angle. "boundary": angle between categories, value the one
-    above. "ideal": value, angle (target), low and high (angles of ideal respondents). "null": as
-    `figure_data.always_letters`. "measured": model, respondent, value, goal_prompt, angle (mean),
-    low and high (95% interval).
+    above. "ideal": value, angle (target), low and high (angles of ideal respondents). "baseline":
+    as `figure_data.always_letters`. "measured": model, respondent, value, goal_prompt, angle
+    (mean), low and high (95% interval).
     """
     need(histogram, "people's histogram", ["sample", "low", "high", "count", "share"])
     keys = ["model", "value", "goal_prompt"]
@@ -295,7 +295,7 @@ def _nulls() -> pd.DataFrame:
     """Return what constant letters and lapsing ideals score, as often as the published models."""
     nulls = rationality.null_respondents(_PUBLISHED_TESTS)
     nulls = nulls[nulls["respondent"] != "random"]  # it has a line of its own
-    return nulls.assign(part="null")
+    return nulls.assign(part="baseline")
 
 
 def _lapse_of(null: str, value: str) -> float:

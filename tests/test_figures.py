@@ -188,12 +188,12 @@ def test_mean_angles_and_targets_share_a_row(drawn):
         assert x == pytest.approx(angle, abs=5e-4)
         assert values.names()[round(-y)] == value
     labels = [text.get_text() for text in axes.get_yticklabels()]
-    assert labels == list(values.names())
+    assert labels == [*values.names(), "(one letter)"]
     assert "SVO angle, degrees" in words(figure)
 
 
 def test_constant_letters_have_a_row_below_the_values_of_every_respondent(drawn, tables):
-    nulls = tables["angle_by_value"].query("part == 'null'").set_index("respondent")["angle"]
+    nulls = tables["angle_by_value"].query("part == 'baseline'").set_index("respondent")["angle"]
     assert nulls.to_dict() == pytest.approx(ALWAYS, abs=0.05)
     for axes in drawn["angle_by_value"].axes:
         line = mark(axes, "always one letter")

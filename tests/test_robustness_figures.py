@@ -300,7 +300,7 @@ def test_rows_without_probabilities_say_so(drawn):
 
 
 def test_null_respondents_stand_in_the_lowest_lane_of_every_row_on_both_scales(drawn, tables):
-    nulls = tables["raw_and_chance"].query("part == 'null' and value == 'prosocial'")
+    nulls = tables["raw_and_chance"].query("part == 'baseline' and value == 'prosocial'")
     nulls = nulls.set_index("respondent")
     assert nulls.loc["always A", ["raw", "chance"]].tolist() == pytest.approx(
         [45.47, 0.35], abs=0.01
@@ -346,7 +346,7 @@ def test_a_flagged_cell_carries_the_dagger_and_an_empty_one_says_so(drawn, table
 
 
 def test_a_constant_letter_has_the_lapse_rate_that_its_ideal_answers_give_it(tables):
-    nulls = tables["three_readings"].query("part == 'null'").set_index(["respondent", "value"])
+    nulls = tables["three_readings"].query("part == 'baseline'").set_index(["respondent", "value"])
     # "A" is an ideal altruist's answer on 3 of 6 items: 1 - e + e / 9 = 1 / 2.
     assert nulls.loc[("always A", "altruistic"), "lapse"] == pytest.approx(9 / 16)
     assert nulls.loc[("always C", "altruistic"), "lapse"] == 1
