@@ -47,7 +47,7 @@ def run(tmp_path, monkeypatch):
     """Return a function that plays a study of one scripted respondent."""
 
     def play_it(respondent, reask=True, concurrency=0, budget=None, **factors):
-        monkeypatch.setattr(engine.models, "respondent", lambda name, limits: respondent)
+        monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: respondent)
         given = {"values": ("altruistic",), "temperature": 1.0, **factors}
         planned = study.conditions(study.Study(models=(MODEL,), **given))
         with Records(tmp_path / "records.jsonl") as records:
@@ -441,7 +441,7 @@ def test_models_of_different_endpoints_are_asked_together_and_local_ones_in_turn
         async def __aexit__(self, *exc):
             log.append(f"leave {self.name}")
 
-    def named(name, limits):
+    def named(name, *limits):
         model = Entered(always("C"), prefix_reuse=name.startswith("ollama"))
         model.name = name
         return model
@@ -466,7 +466,7 @@ class Purse:
     def __init__(self, requests):
         self.left, self.noted = requests, 0
 
-    def admit(self):
+    def admit(self, request):
         if not self.left:
             raise BudgetReached("the budget of requests is used up")
         self.left -= 1
@@ -524,7 +524,7 @@ def test_a_run_that_continues_asks_at_once_before_it_reads_what_is_there(run):
 
     planned = study.Study(models=(MODEL,), **factors)
     rest = Scripted(first, concurrency=1)
-    engine.models.respondent = lambda name, limits: rest  # as the fixture did; it restores
+    engine.models.respondent = lambda name, *limits: rest  # as the fixture did; it restores
     with Counting(run.path) as records:
         assigned = play.assign(study.conditions(planned), records)
         responses = play.administer(assigned, records)
