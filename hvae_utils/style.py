@@ -27,6 +27,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from hvae_utils import paths
@@ -288,10 +290,17 @@ def _words(title: str, alt: str) -> dict[str, str]:
 
 
 def _rendered(figure: Figure, ending: str, metadata: dict[str, str | None]) -> bytes:
-    """Return the picture without date, program or a box that depends on what was drawn."""
+    """Return the picture without date, program or a box that depends on what was drawn.
+
+    The canvas is asked itself: `savefig` draws everything once more before, for the same bytes.
+    """
     stream = io.BytesIO()
     with context():
-        figure.savefig(stream, format=ending, dpi=DPI, metadata=metadata)
+        if ending == "svg":
+            FigureCanvasSVG(figure).print_svg(stream, metadata=metadata)
+        else:
+            figure.set_dpi(DPI)
+            FigureCanvasAgg(figure).print_png(stream, metadata=metadata)
     return stream.getvalue()
 
 
