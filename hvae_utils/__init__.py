@@ -6,7 +6,7 @@ The package is a house of five floors; a module imports only from its own floor 
 1 measure scoring, chance, regret, lapse, intervals, comparison, rationality, readings
 1 measure presentations, debias, orders, effects, coherence, motives, recovery
 2 ask     prompts, prompt_import, reply_text, reply_rules, replies, respondents, chat, local, models
-3 play    study, records, progress, engine, play, probes
+3 play    study, records, progress, engine, play, probes, cluster, score_parts
 4 show    style, figure_data, figures_plane, figures_radar, figures, robustness_data
 4 show    figures_chance, figures_curves, figures_robustness, transcripts
 5 run     profiles, manifest, runner, workbook, compare, publish, __main__

@@ -85,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
         help="change a parameter, as often as needed; a list is a,b",
     )  # fmt: skip
     reproduce.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
+    reproduce.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="play on a Dask cluster: tcp://host:port, or local for one process a core",
+    )  # fmt: skip
     reproduce.set_defaults(run=_reproduce)
 
     check = commands.add_parser(
@@ -118,8 +122,10 @@ def _parser() -> argparse.ArgumentParser:
 def _reproduce(chosen: argparse.Namespace) -> int:
     from hvae_utils import manifest, paths, publish, workbook
 
+    scheduler = [f"scheduler={chosen.scheduler}"] if chosen.scheduler else []
+    overrides = [*chosen.overrides, *scheduler]
     run = workbook.reproduce(
-        chosen.profile, chosen.overrides, runs=chosen.runs, run_id=chosen.run_id, report=_print
+        chosen.profile, overrides, runs=chosen.runs, run_id=chosen.run_id, report=_print
     )
     if manifest.read(run)["publish"]:
         _print(f"published in {paths.shown(publish.publish(run))}")

@@ -4,14 +4,14 @@ A line is written the moment an answer arrives. A key that is answered is never 
 error is kept but does not count as an answer. A last line that was cut off by a crash is dropped,
 by `Records` with a warning; damage anywhere else is an error, and nothing is overwritten.
 
-Public names: Records, read.
+Public names: Records, Held, read.
 """
 
 import contextlib
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -103,6 +103,35 @@ class Records:
         if record.get("error") and self.answered(record["key"]):
             return
         self._by_key[record["key"]] = record
+
+
+class Held:
+    """Records in memory, with the interface of `Records`: for workers and rehearsals.
+
+    seed: records that are there from the start; `new`: those appended since.
+    """
+
+    def __init__(self, seed: Iterable[Record] = ()) -> None:
+        self._by_key = {record["key"]: record for record in seed}
+        self.new: list[Record] = []
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def get(self, key: str) -> Record | None:
+        """As Records.get."""
+        return self._by_key.get(key)
+
+    def answered(self, key: str) -> Record | None:
+        """As Records.answered."""
+        record = self._by_key.get(key)
+        return None if record is None or record.get("error") else record
+
+    def append(self, record: Record) -> None:
+        """Remember one record."""
+        self.new.append(record)
+        if not record.get("error") or self.answered(record["key"]) is None:
+            self._by_key[record["key"]] = record
 
 
 def _drop_torn_line(path: Path) -> None:

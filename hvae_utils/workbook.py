@@ -32,13 +32,13 @@ STEPS = (
     Step(
         "01_value_assignment",
         writes=("conditions.parquet", "records.jsonl"),
-        parameters=(*RUN, *STUDY, "concurrency"),
+        parameters=(*RUN, *STUDY, "concurrency", "scheduler"),
     ),
     Step(
         "02_game_play",
         reads=("conditions.parquet",),
         writes=("records.jsonl", "responses.parquet"),
-        parameters=(*RUN, "concurrency", "reask"),
+        parameters=(*RUN, "concurrency", "scheduler", "reask"),
     ),
     Step(
         "03_metric_computation",
