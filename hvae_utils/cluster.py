@@ -6,12 +6,14 @@ that share a record stay in one shard, so nothing is asked twice, and a shard wh
 is played again by another one. Keys are never sent: a worker reads its own environment. Where no
 cluster is asked for, `distributed` is not imported.
 
-Public names: player, connect, Player, shards_of, CONNECT_S, SHARD_CONDITIONS, SHARDS_PER_WORKER.
+Public names: player, connect, local_cluster, Player, shards_of, CONNECT_S, SHARD_CONDITIONS,
+SHARDS_PER_WORKER.
 """
 
 import contextlib
 import hashlib
 import io
+import logging
 import re
 import threading
 import traceback
@@ -32,7 +34,7 @@ from hvae_utils.progress import Progress
 from hvae_utils.records import Held, Record, Records, read
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 CONNECT_S = 5  # how long a scheduler, and then a first worker, is waited for
 SHARD_CONDITIONS = 200  # at most: what a lost worker loses
@@ -93,14 +95,7 @@ def connect(scheduler: str) -> Iterator["Client"]:
     with contextlib.ExitStack() as stack:
         where: Any = scheduler
         if scheduler == "local":
-            where = stack.enter_context(
-                distributed.LocalCluster(
-                    threads_per_worker=1,
-                    host="127.0.0.1",
-                    dashboard_address=None,
-                    silence_logs="ERROR",
-                )
-            )
+            where = stack.enter_context(local_cluster())
         try:
             client = stack.enter_context(distributed.Client(where, timeout=CONNECT_S))
         except OSError:
@@ -109,6 +104,20 @@ def connect(scheduler: str) -> Iterator["Client"]:
             raise UserError(f"scheduler '{scheduler}': {fault}") from None
         _check_workers(client, scheduler)
         yield client
+
+
+def local_cluster(workers: int | None = None) -> "LocalCluster":
+    """Start worker processes on this machine (default: one a core), reachable from it alone."""
+    from distributed import LocalCluster
+
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",  # where its HTTP server listens: None is a fixed port
+        scheduler_kwargs={"dashboard": False},
+        silence_logs=logging.ERROR,
+    )
 
 
 def _check_workers(client: "Client", scheduler: str) -> None:
@@ -294,7 +303,7 @@ def _one_table(tables: list[pd.DataFrame], conditions: pd.DataFrame) -> pd.DataF
     order = np.argsort(place[stacked["condition_id"]].to_numpy(), kind="stable")
     stacked = stacked.iloc[order].reset_index(drop=True)
     for name, kind in stacked.dtypes.items():
-        if kind.kind == "O":  # text beside a shard that had none
+        if pd.api.types.is_object_dtype(kind):  # text beside a shard that had none
             stacked[name] = pd.Series(stacked[name].tolist())
     return stacked
 
