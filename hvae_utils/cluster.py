@@ -116,7 +116,7 @@ def local_cluster(workers: int | None = None) -> "LocalCluster":
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",  # where its HTTP server listens: None is a fixed port
         scheduler_kwargs={"dashboard": False},
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,  # what matters comes back with the shard
     )
 
 
@@ -155,6 +155,17 @@ def _code() -> str:
 
 
 @dataclass(frozen=True)
+class _Shard:
+    """What a worker is sent: the code expected, what to play, the answers that are there."""
+
+    code: str
+    verb: str
+    conditions: pd.DataFrame
+    seed: list[Record]
+    how: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class _Played:
     """What came of a shard: its table or the fault that ended it, and every new record."""
 
@@ -163,13 +174,11 @@ class _Played:
     fault: Exception | None = None
 
 
-def _play_shard(
-    code: str, verb: str, shard: pd.DataFrame, seed: list[Record], *how: Any
-) -> _Played:
+def _play_shard(shard: _Shard) -> _Played:
     """Play one shard, on a worker. What was answered before a fault comes back with it."""
-    if code != _code():  # a worker that joined after the others were checked
-        raise UserError(f"a worker runs other code than {code}; install the same everywhere")
-    records = Held(seed)
+    if shard.code != _code():  # a worker that joined after the others were checked
+        raise UserError(f"a worker runs other code than {shard.code}; install the same everywhere")
+    records = Held(shard.seed)
     silence = io.StringIO()  # the driver shows how far the study is
     with (
         _one_shard,
@@ -177,7 +186,8 @@ def _play_shard(
         contextlib.redirect_stderr(silence),
     ):
         try:
-            return _Played(getattr(play, verb)(shard, records, *how), records.new)
+            table = getattr(play, shard.verb)(shard.conditions, records, *shard.how)
+            return _Played(table, records.new)
         except Exception as fault:
             if not isinstance(fault, UserError | EndpointError):
                 fault.add_note(f"On a worker:\n{traceback.format_exc()}")
@@ -224,9 +234,8 @@ class _OnCluster:
                 if number is None:
                     return
                 seed = [records.get(key) for key in keys[number]]
-                future = self._client.submit(
-                    _play_shard, _code(), verb, shards[number], seed, *how, pure=False
-                )
+                shard = _Shard(_code(), verb, shards[number], seed, how)
+                future = self._client.submit(_play_shard, shard, pure=False)
                 underway[future] = number
                 arriving.add(future)
 
