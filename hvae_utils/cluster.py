@@ -50,12 +50,21 @@ class Player(Protocol):
     """What assigns and administers: the module `play`, or a cluster."""
 
     def assign(
-        self, conditions: pd.DataFrame, records: Records, concurrency: int = 0
+        self,
+        conditions: pd.DataFrame,
+        records: Records,
+        concurrency: int = 0,
+        budget: Any = None,
     ) -> pd.DataFrame:
         """As play.assign."""
 
     def administer(
-        self, conditions: pd.DataFrame, records: Records, reask: bool = True, concurrency: int = 0
+        self,
+        conditions: pd.DataFrame,
+        records: Records,
+        reask: bool = True,
+        concurrency: int = 0,
+        budget: Any = None,
     ) -> pd.DataFrame:
         """As play.administer."""
 
@@ -64,7 +73,8 @@ class Player(Protocol):
 def player(scheduler: str = "") -> Iterator[Player]:
     """Give what plays a study: `play` itself for "", otherwise the same on a cluster.
 
-    scheduler and errors: as in `connect`. On a cluster, concurrency is that of each worker.
+    scheduler and errors: as in `connect`. On a cluster, concurrency is that of each worker, and a
+    budget is refused with a UserError.
     """
     if not scheduler:
         yield play
@@ -201,13 +211,24 @@ class _OnCluster:
         self._client = client
 
     def assign(
-        self, conditions: pd.DataFrame, records: Records, concurrency: int = 0
+        self,
+        conditions: pd.DataFrame,
+        records: Records,
+        concurrency: int = 0,
+        budget: Any = None,
     ) -> pd.DataFrame:
+        _refuse(budget)
         return self._play("assign", SAME_RECORDS, conditions, records, concurrency)
 
     def administer(
-        self, conditions: pd.DataFrame, records: Records, reask: bool = True, concurrency: int = 0
+        self,
+        conditions: pd.DataFrame,
+        records: Records,
+        reask: bool = True,
+        concurrency: int = 0,
+        budget: Any = None,
     ) -> pd.DataFrame:
+        _refuse(budget)
         return self._play("administer", SAME_PREFIX, conditions, records, reask, concurrency)
 
     def _play(
@@ -315,6 +336,11 @@ def _one_table(tables: list[pd.DataFrame], conditions: pd.DataFrame) -> pd.DataF
         if pd.api.types.is_object_dtype(kind):  # text beside a shard that had none
             stacked[name] = pd.Series(stacked[name].tolist())
     return stacked
+
+
+def _refuse(budget: Any) -> None:
+    if budget is not None:  # it counts what is in flight, and only one process can know that
+        raise UserError("a budget is kept by one process; leave budget or scheduler empty")
 
 
 def _killed(shard: pd.DataFrame) -> str:

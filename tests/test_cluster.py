@@ -218,6 +218,17 @@ def test_a_workers_missing_key_is_the_users_to_mend(two_workers, tmp_path):
         on(two_workers, planned("anthropic/any"), tmp_path / "records.jsonl")
 
 
+def test_a_budget_is_refused_before_anything_is_asked(two_workers, asked, tmp_path):
+    conditions = planned(MODEL)
+    with (
+        cluster.player(two_workers.scheduler_address) as player,
+        Records(tmp_path / "records.jsonl") as records,
+        pytest.raises(UserError, match="budget"),
+    ):
+        player.assign(conditions, records, 0, object())
+    assert not asked.received
+
+
 @pytest.fixture
 def another_version(monkeypatch):
     monkeypatch.setattr(hvae_utils, "__version__", "0.0.1")
