@@ -26,7 +26,7 @@ from hvae_utils.records import Records, read
 
 WORKERS = 2
 MOST = 1.2  # times the seconds of one process
-REPEATS, SHORT_REPEATS = 250, 50
+REPEATS, SHORT_REPEATS = 120, 40
 MARKS = ("<!-- table -->", "<!-- /table -->")
 
 
