@@ -101,6 +101,10 @@ def _parser() -> argparse.ArgumentParser:
         help="most that the run's folder may have spent, all calls together: "
         "'500 requests', '2M tokens', '3 USD'",
     )  # fmt: skip
+    reproduce.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="play on a Dask cluster: tcp://host:port, or local for one process a core",
+    )  # fmt: skip
     reproduce.set_defaults(run=_reproduce)
 
     bundle = commands.add_parser(
@@ -189,6 +193,8 @@ def _reproduce(chosen: argparse.Namespace) -> int:
     overrides = list(chosen.overrides)
     if chosen.budget is not None:
         overrides.append(f"budget={budget.parse(chosen.budget)}")
+    if chosen.scheduler is not None:
+        overrides.append(f"scheduler={chosen.scheduler}")
     run = workbook.reproduce(
         chosen.profile, overrides, runs=chosen.runs, run_id=chosen.run_id, report=_print
     )

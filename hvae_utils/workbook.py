@@ -33,13 +33,13 @@ STEPS = (
     Step(
         "01_value_assignment",
         writes=("conditions.parquet", "records.jsonl"),
-        parameters=(*RUN, *STUDY, "concurrency", "budget"),
+        parameters=(*RUN, *STUDY, "concurrency", "scheduler", "budget"),
     ),
     Step(
         "02_game_play",
         reads=("conditions.parquet",),
         writes=("records.jsonl", "responses.parquet"),
-        parameters=(*RUN, "concurrency", "reask", "budget"),
+        parameters=(*RUN, "concurrency", "scheduler", "reask", "budget"),
     ),
     Step(
         "03_metric_computation",
