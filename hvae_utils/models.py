@@ -2,7 +2,7 @@
 
 Reads keys from the environment and hands them to the client; shows them to nobody.
 
-Public names: check_name, respondent, identity, identities, require, table.
+Public names: check_name, respondent, served_at, identity, identities, require, table.
 """
 
 import http.client
@@ -104,6 +104,12 @@ def _limit(endpoint: Endpoint, concurrency: int) -> Limit:
     most = min(concurrency or usual, endpoint.max_in_flight or concurrency or usual)
     rates = endpoint.requests_per_minute, endpoint.tokens_per_minute
     return Limit(most, bool(concurrency), *rates)
+
+
+def served_at(name: str) -> tuple[str, str]:
+    """Return the URL of a chat model's endpoint and what the model is called there."""
+    endpoint = _endpoint(name)
+    return endpoint.url or "", endpoint.model
 
 
 def identity(name: str) -> str:

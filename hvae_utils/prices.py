@@ -64,7 +64,7 @@ def price_of(model: str) -> Price | None:
     """Return the price of a model's name in a study, or None where the table has none."""
     if model.startswith(("reference/", "local/")):
         return FREE
-    url, _, name = models.identity(model).partition(" ")
+    url, name = models.served_at(model)
     if on_loopback(url):
         return FREE
     return _table()[1].get(f"{urlsplit(url).hostname}/{name}")
