@@ -169,7 +169,8 @@ def _kernel_manager(folder: Path) -> type:
 
         def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
             command = [sys.executable, "-m", "ipykernel_launcher", "-f", self.connection_file]
-            return [*command, *(extra_arguments or [])]
+            # at its end a kernel is interrupted, idle or not, and would call that an error
+            return [*command, "--log-level=CRITICAL", *(extra_arguments or [])]
 
         async def start_kernel(self, **options: Any) -> Any:
             return await super().start_kernel(env={**os.environ, **environment}, **options)
