@@ -1,67 +1,106 @@
-"""How the embedded model is fastest here: threads, batches, slots, flash attention.
+"""How the embedded model is fastest: threads, batches, slots, flash attention, the host's cache.
 
-    python -m benchmarks.embedded           print the table
-    python -m benchmarks.embedded --short   two settings only
+    python -m benchmarks.embedded [--short] [--write]
 
-Each setting answers 20 readouts of one token that share a prefix, then 5 items of 24 tokens, on a
-server of its own, in rounds that alternate between the settings; the median round counts.
+Each setting answers 30 readouts of one token (six items in five orders after one prefix), then 5
+items of at most 24 tokens, on a server of its own. Settings take turns; the median round counts, as
+a ratio to the settings of `local`, because the machine's speed drifts. --short: two settings, one
+round. --write puts the table into docs/engine.md. Nothing here is a requirement.
 """
 
 import argparse
 import asyncio
+import itertools
 import statistics
 import time
 
-from hvae_utils import chat, local
+import xllamacpp
+
+from benchmarks import page
+from hvae_utils import chat, instruments, local, presentations, prompts, values
 from hvae_utils.limits import Limit
 from hvae_utils.respondents import Request
 
 NAME = "smollm2-135m-instruct"
-ROUNDS, READOUTS, ITEMS = 3, 20, 5
-PREFIX = (
-    "You hold prosocial values: you want the sum for both to be high and the shares equal. " * 6
-)
+ROUNDS, READOUTS, TEXTS = 2, 30, 5
+FLASH = xllamacpp.llama_flash_attn_type
 SETTINGS = {
-    "as in local.py": {},
-    "1 thread": {"threads": 1},
-    "2 threads": {"threads": 2},
+    "as in `local`: a thread a core, one slot, batch 2048/512": {},
+    "one thread": {"threads": 1},
     "batch 512/128": {"n_batch": 512, "n_ubatch": 128},
-    "2 slots": {"n_parallel": 2},
-    "4 slots": {"n_parallel": 4},
+    "batch 512/64": {"n_batch": 512, "n_ubatch": 64},
+    "flash attention off": {"flash_attn_type": FLASH.LLAMA_FLASH_ATTN_TYPE_DISABLED},
+    "two slots, two requests in flight": {"n_parallel": 2},
+    "four slots, four requests in flight": {"n_parallel": 4},
+    "prompts kept in the host's memory": {"cache_ram_mib": 2048},
 }
 
 
-def request(number, tokens):
-    text = f"{PREFIX}Item {number}: A gives {80 - number} and {number}, B gives 50 and 50. Answer:"
-    message = ({"role": "user", "content": text},)
+def questions():
+    """Return the messages of the six items in the nine cyclic orders and the reversed one."""
+    pack, value = prompts.load("plain"), values.get("prosocial")
+    slider = instruments.load("svo-slider")
+    orders = [*presentations.order_names("cyclic"), "reversed"]
+    opening = {"role": "user", "content": prompts.adopt_text(pack, value, "definition")}
+    said = {"role": "assistant", "content": "I will."}
+    texts = [
+        prompts.item_text(
+            pack, value, slider, prompts.present(slider, k, presentations.option_order(name, k))
+        )
+        for name, k in itertools.product(orders, range(len(slider.items)))
+    ]
+    return [(opening, said, {"role": "user", "content": text}) for text in texts]
+
+
+def request(messages, tokens):
     given = {"max_tokens": tokens, "temperature": 0.0, "seed": 1, "top_logprobs": 20}
-    return Request("item", f"local/{NAME}", message, {"value": "none"}, **given)
+    return Request("item", f"local/{NAME}", messages, {"value": "none"}, **given)
 
 
-async def seconds(url, slots, count, tokens, first):
-    async with chat.ChatModel(f"local/{NAME}", NAME, url, "-", Limit(slots, fixed=True)) as model:
+async def seconds(url, slots, asked):
+    limit = Limit(slots, fixed=True)
+    async with chat.ChatModel(f"local/{NAME}", NAME, url, "-", limit) as model:
         started = time.perf_counter()
-        asked = [model.answer(request(first + number, tokens)) for number in range(count)]
-        answers = await asyncio.gather(*asked)
+        answers = await asyncio.gather(*map(model.answer, asked))
     assert not any(answer.error for answer in answers)
     return time.perf_counter() - started
 
 
+def measured(setting):
+    """Return the seconds of the readouts and of the texts on a fresh server."""
+    server = local.serve(local.find(NAME), f"local/{NAME}", **setting)
+    url, slots = f"{server.listening_address}/v1", setting.get("n_parallel", 1)
+    every = questions()
+    readouts = [request(messages, 1) for messages in every[:READOUTS]]
+    texts = [request(messages, 24) for messages in every[:TEXTS]]
+    return asyncio.run(seconds(url, slots, readouts)), asyncio.run(seconds(url, slots, texts))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="two settings only")
-    chosen = list(SETTINGS.items())[: 2 if parser.parse_args().short else None]
-    taken = {name: ([], []) for name, _ in chosen}
-    for _ in range(ROUNDS):
-        for name, setting in chosen:
-            server = local.serve(local.find(NAME), f"local/{NAME}", **setting)
-            url, slots = f"{server.listening_address}/v1", setting.get("n_parallel", 1)
-            taken[name][0].append(asyncio.run(seconds(url, slots, READOUTS, 1, 0)))
-            taken[name][1].append(asyncio.run(seconds(url, slots, ITEMS, 24, READOUTS)))
-            del server
-    print(f"| setting | {READOUTS} readouts, s | {ITEMS} items of 24 tokens, s |\n|---|---|---|")
-    for name, (readouts, items) in taken.items():
-        print(f"| {name} | {statistics.median(readouts):.1f} | {statistics.median(items):.1f} |")
+    parser.add_argument("--short", action="store_true", help="two settings, one round")
+    parser.add_argument("--write", action="store_true", help="into docs/engine.md")
+    chosen = parser.parse_args()
+    settings = dict(list(SETTINGS.items())[: 2 if chosen.short else None])
+    taken = {name: [] for name in settings}
+    for _ in range(1 if chosen.short else ROUNDS):
+        for name, setting in settings.items():
+            taken[name].append(measured(setting))
+            print(f"{name}: {taken[name][-1][0]:.1f} s, {taken[name][-1][1]:.1f} s", flush=True)
+    medians = {
+        name: [statistics.median(column) for column in zip(*rounds, strict=True)]
+        for name, rounds in taken.items()
+    }
+    ours = next(iter(medians.values()))
+    rows = [
+        (name, f"{one:.1f}", f"{one / ours[0]:.2f}", f"{text:.1f}", f"{text / ours[1]:.2f}")
+        for name, (one, text) in medians.items()
+    ]
+    head = ("setting", f"{READOUTS} readouts, s", "to ours", f"{TEXTS} items of text, s", "to ours")
+    text = f"{page.table(head, rows)}\n\n{page.machine('xllamacpp')}"
+    print(f"\n{text}")
+    if chosen.write:
+        page.write("embedded", text)
 
 
 if __name__ == "__main__":

@@ -222,6 +222,7 @@ def serve(weights: Path, name: str, threads: int = 0, **settings: Any) -> Any:
     params.cpuparams_batch.n_threads = threads
     params.verbosity = -1
     params.ui = False
+    params.cache_ram_mib = 0  # questions come in the order of prefixes; older ones are not kept
     for setting, given in settings.items():
         setattr(params, setting, given)
     # A server that is destroyed before its loop runs never returns; one answer proves the loop.
