@@ -4,7 +4,7 @@ The package is a house of five floors; a module imports only from its own floor 
 
 1 measure toml_file, instruments, isomorphs, values, distribution, svo, published
 1 measure scoring, chance, regret, lapse, intervals, comparison, rationality, readings
-1 measure presentations, debias, orders, effects, revealed, coherence, motives, recovery
+1 measure presentations, debias, orders, effects, revealed, coherence, motives, recovery, answers
 2 ask     prompts, prompt_import, reply_text, reply_rules, replies, respondents, chat, local, models
 3 play    study, records, progress, engine, play, probes
 4 show    style, marks, figure_data, figures_plane, figures_radar, figures, robustness_data
