@@ -255,10 +255,10 @@ def people_and_models(
     histogram: as `published.people_histogram`; samples may differ in their bins. cells: as
     `rationality.cells`.
     part "people": sample, low, high (bin), count, share. "random": the first sample's bins for
-    uniform random choices. "random mean": angle. "boundary": angle between categories, value the one
-    above. "ideal": value, angle (target), low and high (angles of ideal respondents). "null": as
-    `figure_data.always_letters`. "measured": model, respondent, value, goal_prompt, angle (mean),
-    low and high (95% interval).
+    uniform random choices. "random mean": angle. "boundary": angle between categories, value the
+    one above. "ideal": value, angle (target), low and high (angles of ideal respondents). "null":
+    as `figure_data.always_letters`. "measured": model, respondent, value, goal_prompt, angle
+    (mean), low and high (95% interval).
     """
     need(histogram, "people's histogram", ["sample", "low", "high", "count", "share"])
     keys = ["model", "value", "goal_prompt"]
