@@ -88,14 +88,14 @@ def compare(guess: float | None, truth: float, unit: str = "") -> None:
 
     Errors: UserError for a guess that is no finite number.
     """
-    found = f"{truth:.1f} {unit}".strip()
+    found = f"{truth:.3g} {unit}".strip()
     if guess is None:
         print(f"you predicted nothing; it is {found}")
         return
     if isinstance(guess, bool) or not isinstance(guess, int | float) or not math.isfinite(guess):
         raise UserError(f"a prediction is a number or None, not {guess!r}")
     away = abs(guess - truth)
-    print(f"you predicted {guess:g}; it is {found}, {away:.1f} away from your prediction")
+    print(f"you predicted {guess:g}; it is {found}, {away:.3g} away from your prediction")
 
 
 @lru_cache
