@@ -4,7 +4,7 @@ An exercise that nobody has done yet raises one named error with one sentence. H
 `notebooks/course/hints.toml`. A check says what is wrong with an answer and where to look; this
 module must never print the right answer to an exercise and never grade.
 
-Public names: Unfinished, hint, hints, check, compare, folder.
+Public names: Unfinished, NotYet, hint, hints, check, compare, folder.
 """
 
 import atexit
@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 
 from hvae_utils import paths, toml_file
-from hvae_utils.errors import UserError, unknown
+from hvae_utils.errors import Sentence, UserError, unknown
 
 HINTS = paths.NOTEBOOKS / "course" / "hints.toml"
 
 
-class Unfinished(Exception):
+class Unfinished(Sentence):
     """An exercise that is still to be done; the message names it and says what to do."""
 
-    def _render_traceback_(self) -> list[str]:
-        """Return what Jupyter shows in place of a traceback: the sentence alone."""
-        return [f"Unfinished: {self}"]
+
+class NotYet(Sentence, AssertionError):
+    """An answer that is not right yet; the message says what is wrong and where to look."""
 
 
 def hint(exercise: str, level: int = 1) -> None:
@@ -57,7 +57,7 @@ def hints() -> dict[str, list[str]]:
 
 
 def check(given: Any, truth: Any, help: str, within: float = 1e-6) -> None:
-    """Raise AssertionError with a helpful sentence unless `given` is `truth`.
+    """Raise NotYet, with a sentence that helps, unless `given` is `truth`.
 
     given: the student's answer; truth: a number, numbers (any shape), a text, a boolean or a set.
     help: what to look at, said after what is wrong. within: greatest difference of numbers.
@@ -65,37 +65,36 @@ def check(given: Any, truth: Any, help: str, within: float = 1e-6) -> None:
     """
     if isinstance(truth, str | bool | np.bool_ | set | frozenset):
         right = isinstance(given, type(truth) | bool | np.bool_) and given == truth
-        assert right, f"{given!r} is not right yet. {help}"
+        if not right:
+            raise NotYet(f"{given!r} is not right yet. {help}")
         return
     try:
         numbers = np.asarray(given, float)
     except (TypeError, ValueError):
         wanted = "numbers" if np.ndim(truth) else "a number"
-        raise AssertionError(f"{given!r} is not {wanted}. {help}") from None
+        raise NotYet(f"{given!r} is not {wanted}. {help}") from None
     wanted = np.asarray(truth, float)
-    assert numbers.shape == wanted.shape, (
-        f"your answer has the shape {numbers.shape}, {wanted.shape} is asked for. {help}"
-    )
-    close = np.isclose(numbers, wanted, rtol=0, atol=within, equal_nan=True)
-    shown = f"{numbers[()]:.6g}" if numbers.ndim == 0 else f"{(~close).sum()} of {close.size}"
-    wrong = shown if numbers.ndim == 0 else f"{shown} numbers"
-    verb = "is" if numbers.ndim == 0 or (~close).sum() == 1 else "are"
-    assert close.all(), f"{wrong} {verb} not right yet. {help}"
+    if numbers.shape != wanted.shape:
+        shapes = f"the shape {numbers.shape}, {wanted.shape} is asked for"
+        raise NotYet(f"your answer has {shapes}. {help}")
+    off = ~np.isclose(numbers, wanted, rtol=0, atol=within, equal_nan=True)
+    if off.any() and not numbers.ndim:
+        raise NotYet(f"{numbers[()]:.6g} is not right yet. {help}")
+    if off.any():
+        raise NotYet(f"not right yet in {off.sum()} of {off.size} places. {help}")
 
 
 def compare(guess: float | None, truth: float, unit: str = "") -> None:
-    """Print a prediction beside what came out; None is a prediction that was not made.
-
-    Errors: UserError for a guess that is no finite number.
-    """
-    found = f"{truth:.1f} {unit}".strip()
+    """Print a prediction beside what came out; None is a prediction that was not made."""
+    found = f"{truth:.3g} {unit}".strip()
     if guess is None:
         print(f"you predicted nothing; it is {found}")
         return
     if isinstance(guess, bool) or not isinstance(guess, int | float) or not math.isfinite(guess):
-        raise UserError(f"a prediction is a number or None, not {guess!r}")
+        print(f"a prediction is a number, not {guess!r}; it is {found}")
+        return
     away = abs(guess - truth)
-    print(f"you predicted {guess:g}; it is {found}, {away:.1f} away from your prediction")
+    print(f"you predicted {guess:g}; it is {found}, {away:.3g} away from your prediction")
 
 
 @lru_cache

@@ -11,6 +11,7 @@ import time
 import tomllib
 from functools import lru_cache
 from pathlib import Path
+from unittest.mock import patch
 
 import nbformat
 import numpy as np
@@ -66,7 +67,9 @@ def every_exercise(test):
 
 
 def run(source, where, names):
-    exec(compile(source, where, "exec"), names)
+    """Run a cell in this process, without the weights of any model: what needs them stands in."""
+    with patch.dict(os.environ, HVAE_CACHE="no-such-folder"):
+        exec(compile(source, where, "exec"), names)
 
 
 @lru_cache
@@ -366,7 +369,7 @@ def test_a_right_answer_passes(given, truth):
         ("many", 45.678, "'many' is not a number"),
         (None, 45.678, "not"),
         (float("nan"), 45.678, "nan is not right yet"),
-        ([1, 2, 4], [1, 2, 3.456], "1 of 3 numbers is not right"),
+        ([1, 2, 4], [1, 2, 3.456], "not right yet in 1 of 3 places"),
         ([1, 2], [1, 2, 3.456], r"shape \(2,\)"),
         ("prosocial", "competitive", "'prosocial' is not right"),
         (1, True, "1 is not right"),
@@ -394,8 +397,9 @@ def test_hints_grow_and_an_unknown_one_is_a_sentence(capsys):
 
 def test_a_prediction_stands_beside_what_came_out(capsys):
     lessons.compare(30, 45, "degrees")
-    assert "you predicted 30; it is 45.0 degrees, 15.0 away" in capsys.readouterr().out
+    assert "you predicted 30; it is 45 degrees, 15 away" in capsys.readouterr().out
     lessons.compare(None, 45)
     assert "predicted nothing" in capsys.readouterr().out
-    with pytest.raises(UserError, match="number or None"):
-        lessons.compare("a lot", 45)
+    for guess in ("a lot", float("nan"), True):
+        lessons.compare(guess, 45)
+        assert f"a prediction is a number, not {guess!r}; it is 45" in capsys.readouterr().out
