@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hvae_utils import instruments, svo
+from hvae_utils import distribution, instruments, svo
 from hvae_utils.errors import UserError
 
 _INSTRUMENT = "svo-slider"  # the angles of targets are those of its items
@@ -92,8 +92,7 @@ def random_distance(target: ArrayLike, administrations: int) -> float:
     """
     if _is_nan(target):
         return np.nan
-    distances, chances, _ = _random_distances(checked_target(target), _counted(administrations))
-    return float(chances @ distances)
+    return _mean_distance(_random_angles(), checked_target(target), _counted(administrations))
 
 
 def random_share(target: ArrayLike, administrations: int, distance: float) -> float:
@@ -105,7 +104,8 @@ def random_share(target: ArrayLike, administrations: int, distance: float) -> fl
     """
     if _is_nan(target) or np.isnan(distance):
         return np.nan
-    distances, chances, step = _random_distances(checked_target(target), _counted(administrations))
+    aim, administrations = checked_target(target), _counted(administrations)
+    distances, chances, step = _distances(_random_angles(), aim, administrations)
     return float(chances[distances <= distance + step / 2].sum())
 
 
@@ -127,21 +127,28 @@ def expected_distance(
     if _is_nan(target):
         return np.nan
     angle, administrations = _angles(probabilities), _counted(administrations)
-    distances, chances, _ = _distances(angle, checked_target(target), administrations)
-    return float(chances @ distances)
+    return _mean_distance(angle, checked_target(target), administrations)
 
 
 def _is_nan(target: ArrayLike) -> bool:
     return isinstance(target, float | np.floating) and bool(np.isnan(target))
 
 
-@lru_cache
 def _random_angles() -> svo.AngleDistribution:
     return _angles(uniform())
 
 
 def _angles(probabilities: ArrayLike) -> svo.AngleDistribution:
-    return svo.angle_distribution(probabilities, instruments.load(_INSTRUMENT))
+    """Return the distribution of the angle; worked out once for the same table."""
+    instrument = instruments.load(_INSTRUMENT)
+    table = distribution.checked_tables(probabilities, instrument)
+    return _angles_of(table.tobytes(), table.shape)
+
+
+@lru_cache(maxsize=64)
+def _angles_of(table: bytes, shape: tuple[int, ...]) -> svo.AngleDistribution:
+    table = np.frombuffer(table).reshape(shape)
+    return svo.angle_distribution(table, instruments.load(_INSTRUMENT))
 
 
 def _counted(administrations: int) -> int:
@@ -150,13 +157,17 @@ def _counted(administrations: int) -> int:
     return int(administrations)
 
 
-@lru_cache(maxsize=64)
-def _random_distances(
-    target: tuple[tuple[float, float], ...], administrations: int
-) -> tuple[np.ndarray, np.ndarray, float]:
-    return _distances(_random_angles(), target, administrations)
+@lru_cache(maxsize=128)
+def _mean_distance(
+    angle: svo.AngleDistribution,
+    target: tuple[tuple[float, float], ...],
+    administrations: int,
+) -> float:
+    distances, chances, _ = _distances(angle, target, administrations)
+    return float(chances @ distances)
 
 
+@lru_cache(maxsize=32)
 def _distances(
     angle: svo.AngleDistribution,
     target: tuple[tuple[float, float], ...],

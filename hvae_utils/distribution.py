@@ -8,7 +8,7 @@ independently, each in a context of its own: in one running conversation they ar
 items' probabilities alone say nothing certain. This module must never know what an angle means;
 `svo.angle_distribution` does.
 
-Public names: AngleDistribution, checked_tables, Sums, sums, weights.
+Public names: AngleDistribution, checked_tables, Sums, sums, weights, expectations.
 """
 
 from dataclasses import dataclass
@@ -128,15 +128,25 @@ def _sums(payoffs: bytes, shape: tuple[int, int, int]) -> Sums:
     return Sums(points, tuple(steps))
 
 
-def weights(tables: np.ndarray, sums: Sums) -> np.ndarray:
-    """Return float (pairs, ...): the probability of each of the sums' points.
+def weights(table: np.ndarray, sums: Sums) -> np.ndarray:
+    """Return float (pairs,): the probability of each of the sums' points.
 
-    tables: float array (..., items, options), rows summing to 1: one table or many.
+    table: float array (items, options), rows summing to 1.
     """
-    chances = np.ones((1, *tables.shape[:-2]))
-    for item, step in enumerate(sums.steps):
-        reached = np.zeros((step.max() + 1, *tables.shape[:-2]))
-        for option, becomes in enumerate(step.T):  # no two pairs become one under one option
-            reached[becomes] += chances * tables[..., item, option]
-        chances = reached
+    chances = np.ones(1)
+    for item, step in zip(table, sums.steps, strict=True):
+        chances = np.bincount(step.T.ravel(), np.outer(item, chances).ravel())
     return chances
+
+
+def expectations(tables: np.ndarray, of: np.ndarray, sums: Sums) -> np.ndarray:
+    """Return float (tables,): the mean of a number that each of the sums' points has.
+
+    tables: float array (tables, items, options), rows summing to 1; of: float array (pairs,).
+    From the last item backwards: what a pair of sums so far has is the mean of what it becomes,
+    and there are far fewer pairs before an item than after it. As `weights` @ `of` for each table.
+    """
+    means = of[:, None]
+    for item, step in reversed([*enumerate(sums.steps)]):
+        means = sum(means[becomes] * tables[:, item, k] for k, becomes in enumerate(step.T))
+    return means[0]

@@ -105,10 +105,9 @@ def covering_limits(
     only one limit can miss, so the inner ones already hold at about `level` there; equal means in
     a corner get the rule of three, exactly: mean - (1 - (1 - level)^(1/K)) * (mean - low).
     """
-    outer = bounded_mean_limits(samples, level, low, high)
-    inner = bounded_mean_limits(samples, 2 * level - 1, low, high)
     lower, upper = t_limits(samples, level)
-    return np.clip(lower, outer[0], inner[0]), np.clip(upper, inner[1], outer[1])
+    least, greatest = _bounded_means(samples, (level, 2 * level - 1), low, high)
+    return np.clip(lower, *least), np.clip(upper, *greatest[::-1])
 
 
 def t_limits(samples: ArrayLike, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -133,13 +132,20 @@ def bounded_mean_limits(
     distribution within the range; for a mixture of the two ends it is Clopper-Pearson). Nothing
     is drawn: the quantile is exact to 1e-9 of the range.
     """
-    samples = np.asarray(samples, float)
-    tail = (1 - level) / 2
-    ends = np.full((len(samples), 1), low), np.full((len(samples), 1), high)
-    return (
-        _quantiles(np.hstack([samples, ends[0]]), tail),
-        _quantiles(np.hstack([samples, ends[1]]), 1 - tail),
-    )
+    (lower,), (upper,) = _bounded_means(samples, (level,), low, high)
+    return lower, upper
+
+
+def _bounded_means(
+    samples: ArrayLike, levels: tuple[float, ...], low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `bounded_mean_limits` of every level, (levels, samples) each, by one bisection."""
+    samples, tails = np.asarray(samples, float), (1 - np.array(levels)) / 2
+    with_low, with_high = (np.insert(samples, 0, end, axis=1) for end in (low, high))
+    values = np.vstack([*[with_low] * len(tails), *[with_high] * len(tails)])
+    found = _quantiles(values, np.repeat([*tails, *(1 - tails)], len(samples)))
+    lower, upper = found.reshape(2, len(tails), len(samples))
+    return lower, upper
 
 
 def cluster_means(angles: ArrayLike, clusters: ArrayLike | None = None) -> np.ndarray:
@@ -231,15 +237,15 @@ def _range(low: float | None, high: float | None) -> tuple[float, float]:
     return low, high
 
 
-def _quantiles(values: np.ndarray, q: float) -> np.ndarray:
-    """Return quantile q of sum w_i values_i for each row, w even on the simplex, by bisection."""
+def _quantiles(values: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return quantile q (rows,) of sum w_i values_i, w even on the simplex, by bisection."""
     found = np.empty(len(values))
     for start in range(0, len(values), _ROWS):
         rows = np.sort(values[start : start + _ROWS], axis=1)
         below, above = rows[:, 0].copy(), rows[:, -1].copy()
         for _ in range(_HALVINGS):
             middle = (below + above) / 2
-            short = _shares(rows, middle) < q
+            short = _shares(rows, middle) < q[start : start + _ROWS]
             below, above = np.where(short, middle, below), np.where(short, above, middle)
         found[start : start + _ROWS] = (below + above) / 2
     return found

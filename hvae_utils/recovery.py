@@ -26,6 +26,7 @@ from hvae_utils.values import Value
 
 _MEANS = ("probability", "logit")
 _PRONOUN = (0.0,) * 8 + (3.0,)  # nats for the ninth label, the "I" that is a word as well
+_BAND = (0.1, 0.9)  # quantiles: the middle 80% of administrations
 _TIE = 1e-9  # coins of utility; nearer than this, two options are equally good
 
 
@@ -222,9 +223,10 @@ def lapse_curve(
     rates: shares of uniformly random answers, 0 to 1. choices: the 0-based options (items,) taken
     otherwise; the ideal ones, of tied options the middle, unless given (`svo.ideal_choices`).
     Where a value ties, the choice among its ideals moves the curve.
-    Columns: rate, mean_angle, sd (degrees, of one administration), altruistic, prosocial,
-    individualistic, competitive (probability of the category), vr (raw value rationality of the
-    mean angle, degrees; scale inferred from the published chart).
+    Columns: rate, mean_angle, angle_low, angle_high, sd (degrees, of one administration; low and
+    high the exact 10% and 90% quantiles), altruistic, prosocial, individualistic, competitive
+    (probability of the category), vr (raw value rationality of the mean angle, degrees; scale
+    inferred from the published chart).
     Errors: UserError for a rate outside 0 to 1, an unknown value, one without a utility, and
     choices that are not one option an item.
     """
@@ -237,8 +239,10 @@ def lapse_curve(
             raise UserError(f"a lapse rate must lie between 0 and 1, not {rate}")
         found = svo.angle_distribution((1 - rate) * ideal + rate / options, instrument)
         vr = rationality.value_rationality([found.mean], value)
-        rows.append((rate, found.mean, found.sd, *found.categories.values(), vr))
-    return pd.DataFrame(rows, columns=["rate", "mean_angle", "sd", *svo.CATEGORIES, "vr"])
+        band = found.quantile(_BAND)
+        rows.append((rate, found.mean, *band, found.sd, *found.categories.values(), vr))
+    angles = ["mean_angle", "angle_low", "angle_high", "sd"]
+    return pd.DataFrame(rows, columns=["rate", *angles, *svo.CATEGORIES, "vr"])
 
 
 def _taken(value: Value | str, instrument: Instrument, choices: Sequence[int] | None) -> np.ndarray:

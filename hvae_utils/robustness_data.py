@@ -24,7 +24,6 @@ ALL = "all values"  # the scope of an effect over every assigned value, as in `e
 
 _PUBLISHED_TESTS = 10  # administrations behind each point of the published chart
 _PROBABILITIES = [f"p{option}" for option in range(1, 10)]
-_BAND = (0.1, 0.9)  # quantiles: the middle 80% of administrations
 _RATES = tuple(np.round(np.linspace(0, 1, 41), 3))
 _RAW_AND_CHANCE = {  # columns of cells and their names here
     **{f"vr{end}": f"raw{end}" for end in ("", "_low", "_high", "_random")},
@@ -134,16 +133,10 @@ def lapse_curves(values: Mapping[str, Value], rates: Iterable[float] = _RATES) -
     parts = [_boundaries(_slider())]
     for value in told:
         curve = simulated.lapse_curve(value, rates)
-        ideal = np.eye(9)[svo.ideal_choices(value, _slider())]
-        bands = [
-            svo.angle_distribution((1 - rate) * ideal + rate / 9, _slider()).quantile(_BAND)
-            for rate in rates
-        ]
         own = curve.get(value.name, np.nan)
         curve = curve.rename(columns={"mean_angle": "angle"}).assign(
             part="curve", value=value.name, own=own
         )
-        curve[["angle_low", "angle_high"]] = bands
         parts.append(curve)
     columns = ["part", "value", "rate", "angle", "angle_low", "angle_high", "own", "vr"]
     return stack(*parts)[columns]

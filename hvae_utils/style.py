@@ -152,9 +152,10 @@ def arranged(figure: Figure) -> Figure:
     """Return the figure with its panels where they belong, for good.
 
     Arranged anew at every drawing they would move by fractions of a pixel, and files would differ.
+    The layout is asked itself: `draw_without_rendering` lays every artist out once more, in vain.
     """
     for _ in range(2):  # panels of a fixed shape need a second round
-        figure.draw_without_rendering()
+        figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
     return figure
 

@@ -126,7 +126,7 @@ def angle_distribution(
     if np.isnan(angles).any():
         raise UserError("probabilities: a profile that can occur lies at the origin, at no angle")
     mean = float((weights * angles).sum())  # pairwise: exacter than a dot product, and no threads
-    shares = np.bincount(_categorised(angles, boundaries).codes, weights, len(CATEGORIES))
+    shares = np.bincount(_codes(angles, boundaries), weights, len(CATEGORIES))
     return AngleDistribution(
         angles=angles,
         weights=weights,
@@ -154,7 +154,7 @@ def mean_angles(tables: ArrayLike, instrument: Instrument | None = None) -> np.n
     flat = tables.reshape(-1, *tables.shape[-2:])
     size = max(1, _WEIGHTS // len(angles))
     parts = [flat[start : start + size] for start in range(0, len(flat), size)]
-    means = [angles @ distribution.weights(part, sums) for part in parts]
+    means = [distribution.expectations(part, angles, sums) for part in parts]
     return np.concatenate([*means, np.empty(0)]).reshape(tables.shape[:-2])
 
 
@@ -245,9 +245,14 @@ def _total(chosen: np.ndarray, table: np.ndarray, missing: float) -> np.ndarray:
 
 
 def _categorised(angles: np.ndarray, boundaries: tuple[float, ...]) -> pd.Categorical:
+    return pd.Categorical.from_codes(_codes(angles, boundaries), categories=CATEGORIES)
+
+
+def _codes(angles: np.ndarray, boundaries: tuple[float, ...]) -> np.ndarray:
+    """Return the place of each angle's category in CATEGORIES, -1 for NaN."""
     codes = sum((angles < bound).astype(np.int8) for bound in boundaries)
     codes[np.isnan(angles)] = -1
-    return pd.Categorical.from_codes(codes, categories=CATEGORIES)
+    return codes
 
 
 def _bounds(chosen: np.ndarray, instrument: Instrument) -> tuple[np.ndarray, np.ndarray]:
