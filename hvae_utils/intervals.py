@@ -238,7 +238,7 @@ def _range(low: float | None, high: float | None) -> tuple[float, float]:
 
 
 def _quantiles(values: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Return quantile q (rows,) of sum w_i values_i for each row, w even on the simplex, by bisection."""
+    """Return quantile q (rows,) of sum w_i values_i, w even on the simplex, by bisection."""
     found = np.empty(len(values))
     for start in range(0, len(values), _ROWS):
         rows = np.sort(values[start : start + _ROWS], axis=1)
