@@ -77,13 +77,13 @@ $(PEERS)/.locked: benchmarks/peers.lock | setup
 
 # All of them run, also after one that misses a requirement; then make fails.
 bench: weights $(PEERS)/.locked
-	@failed=; for part in throughput prefixes scale; do \
+	@failed=; for part in throughput prefixes embedded scale; do \
 	  $(BIN)/python -m benchmarks.$$part $(if $(SHORT),--short,--write) || failed="$$failed $$part"; \
 	done; test -z "$$failed" || { echo "error: missed in:$$failed" >&2; exit 1; }
 
 drills: setup
 	@failed=; for part in kills hostile; do \
-	  $(BIN)/python -m benchmarks.$$part $(if $(SHORT),--short) || failed="$$failed $$part"; \
+	  $(BIN)/python -m benchmarks.$$part $(if $(SHORT),--short,--write) || failed="$$failed $$part"; \
 	done; test -z "$$failed" || { echo "error: failed:$$failed" >&2; exit 1; }
 
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --fork-strategy fewest \

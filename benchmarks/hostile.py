@@ -1,7 +1,7 @@
 """A server that fails three requests in ten in every way it can, and one study played on it.
 
-    python -m benchmarks.hostile           about 2,000 requests, below a minute
-    python -m benchmarks.hostile --short   about 400, below 15 s
+    python -m benchmarks.hostile [--write] about 2,000 requests; --write: into docs/engine.md
+    python -m benchmarks.hostile --short   about 400
 
 Prints what the server did and what became of it, and ends with 1 unless every request that was
 asked is recorded exactly once. Server and study run in this process, on loopback.
@@ -21,6 +21,7 @@ import threading
 import time
 from pathlib import Path
 
+from benchmarks import page
 from hvae_utils import chat, play, records, study
 
 SEED, SHARE = 2023, 0.3
@@ -158,11 +159,34 @@ class Server:
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="about 400 requests")
-    repeats = 5 if parser.parse_args(arguments).short else 27
+    parser.add_argument("--write", action="store_true", help="into docs/engine.md")
+    chosen = parser.parse_args(arguments)
+    started = time.perf_counter()
+    planned, done, kept, responses = played(repeats=5 if chosen.short else 27)
+    seconds = time.perf_counter() - started
+    keys = collections.Counter(record["key"] for record in kept)
+    tries = sum(record["tries"] for record in kept)
+    said, met = page.verdict(
+        [
+            ("a row for every item of every condition", len(responses) == 6 * len(planned)),
+            ("every key recorded once", max(keys.values()) == 1),
+            ("as many tries recorded as requests served", tries == sum(done.values())),
+            ("text or error", all((r["text"] is None) == bool(r["error"]) for r in kept)),
+        ]
+    )
+    head = f"{len(kept):,} requests, {tries:,} tries, {seconds:.0f} s."
+    text = "\n\n".join([head, *tables(done, kept, responses), said, page.machine("aiohttp")])
+    print(text)
+    if chosen.write:
+        page.write("hostile", text)
+    return 0 if met else 1
+
+
+def played(repeats):
+    """Play the study; return conditions, what the server did, the records and the responses."""
     rng = random.Random(SEED)
     cases = list(CASES)
     chat.TIMEOUT_S, chat.BACKOFF_S = TIMEOUT_S, BACKOFF_S
-    started = time.perf_counter()
     with (
         Server(lambda: rng.choice(cases) if rng.random() < SHARE else "", 0.02) as server,
         tempfile.TemporaryDirectory() as folder,
@@ -176,39 +200,19 @@ def main(arguments=None):
         with records.Records(path) as held:
             assigned = play.assign(planned, held)
             responses = play.administer(assigned, held)
-        kept = list(records.read(path))
-    seconds = time.perf_counter() - started
-    table(server.done, kept, responses, seconds)
-    keys = collections.Counter(record["key"] for record in kept)
-    sent = sum(record["tries"] for record in kept)
-    wrong = [
-        (len(responses) == 6 * len(planned), "a response row for every item of every condition"),
-        (max(keys.values()) == 1, "every key recorded once"),
-        (sent == sum(server.done.values()), f"tries recorded {sent} = requests served"),
-        (all((r["text"] is None) == bool(r["error"]) for r in kept), "text or error, never both"),
-    ]
-    for held_true, what in wrong:
-        print("yes" if held_true else "NO ", what)
-    return 0 if all(held_true for held_true, _ in wrong) else 1
+        return planned, server.done, list(records.read(path)), responses
 
 
-def table(done, kept, responses, seconds):
-    sent = sum(done.values())
-    print(
-        f"{len(kept)} requests, {sent} tries, {seconds:.1f} s\n\n| the server | tries |\n|---|---|"
-    )
-    for case, count in sorted(done.items(), key=lambda pair: -pair[1]):
-        print(f"| {case or 'a good reply'} | {count} |")
-    print("\n| the record says | requests |\n|---|---|")
+def tables(done, kept, responses):
+    """Return what the server did, what the records say and how the items ended, as tables."""
+    served = sorted(done.items(), key=lambda pair: -pair[1])
     said = collections.Counter(record["error"] or "an answer" for record in kept)
-    for error, count in said.most_common():
-        print(f"| {error} | {count} |")
-    longest, row = 0, 0
-    for record in kept:
-        row = row + 1 if record["error"] else 0
-        longest = max(longest, row)
-    print(f"\noutcomes of items: {responses.outcome.value_counts().to_dict()}")
-    print(f"longest row of errors one after the other: {longest}")
+    ended = responses.outcome.value_counts()
+    return (
+        page.table(("the server", "tries"), [(case or "a good reply", n) for case, n in served]),
+        page.table(("the record says", "requests"), said.most_common()),
+        page.table(("the item ended as", "items"), ended.items()),
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A study whose process is killed at random instants: what is lost, what is asked twice.
 
-    python -m benchmarks.kills            twenty kills
+    python -m benchmarks.kills [--write]  twenty kills; --write puts the table into docs/engine.md
     python -m benchmarks.kills --short    four
 
 A child process plays a study against an endpoint of this process, on loopback. It is killed
@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks import page
 from hvae_utils import paths, play, study
 from hvae_utils.records import Records, read
 
@@ -188,6 +189,7 @@ def _compare(alone: Path, killed: Path, before: bytes, asked: int, again: int) -
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--short", action="store_true", help=f"{SHORT} kills instead of {KILLS}")
+    parser.add_argument("--write", action="store_true", help="into docs/engine.md")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -196,8 +198,12 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         table, wrong = drill(Path(folder), SHORT if given.short else KILLS, given.seed)
-    print(table.to_string(index=False))
-    print("\n".join(wrong) or "nothing lost, nothing twice")
+    said = "; ".join(wrong) or "nothing lost, nothing twice"
+    rows = page.table(table.columns, table.itertuples(index=False))
+    text = f"{rows}\n\nVerdict: {said}.\n\n{page.machine('orjson', 'filelock')}"
+    print(text)
+    if given.write:
+        page.write("kills", text)
     return bool(wrong)
 
 

@@ -125,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--replay", action="store_true", help="with the recorded answers of the models: fast"
     )
+    check.add_argument("--run-id", help="compare this finished run, instead of making a new one")
     check.set_defaults(run=_check)
 
     estimate = commands.add_parser(
@@ -236,9 +237,16 @@ def _bundle(chosen: argparse.Namespace) -> int:
 
 
 def _check(chosen: argparse.Namespace) -> int:
-    from hvae_utils import publish
+    from hvae_utils import publish, workbook
 
-    same = publish.check(runs=chosen.runs, keep=chosen.keep, replay=chosen.replay, report=_print)
+    finished = workbook.run_folder(chosen.runs, chosen.run_id) if chosen.run_id else None
+    same = publish.check(
+        runs=chosen.runs,
+        keep=chosen.keep,
+        replay=chosen.replay,
+        finished=finished,
+        report=_print,
+    )
     return OK if same else DIFFERENT
 
 

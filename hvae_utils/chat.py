@@ -107,7 +107,9 @@ class ChatModel:
         sent = body(self.model, request)
         for name in self._renamed:
             sent[RENAMED[name]] = sent.pop(name)
-        return {name: given for name, given in sent.items() if name not in self._dropped}
+        for name in self._dropped:
+            sent.pop(name, None)
+        return sent
 
     def _do_without(self, complaint: str, sent: dict[str, Any]) -> bool:
         """Drop or rename a parameter that was sent and that a 400 complains about.
@@ -207,11 +209,11 @@ def _first_token(choice: Any) -> tuple[tuple[str, float], ...] | None:
     listed = _at(choice, "logprobs", "content", 0, "top_logprobs") or ()
     try:
         kept = [
-            (str(entry["token"]), round(entry["logprob"], 6))
+            (str(entry["token"]), entry["logprob"] + 0.0)
             for entry in listed
             if entry["logprob"] is not None
         ]
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, OverflowError):
         return None
     return tuple(kept) or None
 

@@ -290,36 +290,43 @@ def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
 
 
 async def _share(jobs: Iterable[Job], asker: Asker, done: dict[tuple[int, int], Any]) -> None:
-    """Let the workers take the jobs in order until there are none, or no budget is left."""
+    """Let the workers take the jobs in order until there are none, or no budget is left.
+
+    Of workers that wait for the first job with a prefix there may be as many again.
+    """
     waiting = iter(jobs)
     prefix: str | None = None
     warm = asyncio.Event()
+    by_prefix, places = asker.respondent.prefix_reuse, asyncio.Semaphore(asker.workers)
+    workers = 2 * asker.workers if by_prefix and asker.workers > 1 else asker.workers
 
     async def do(job: Job) -> None:
+        async with places:
+            done[job.place] = await job.do(asker)
+
+    async def do_in_turn(job: Job) -> None:
         nonlocal prefix, warm
-        if not asker.respondent.prefix_reuse:
-            done[job.place] = await job.do(asker)
-        elif job.prefix == prefix:
+        if job.prefix == prefix:
             await warm.wait()
-            done[job.place] = await job.do(asker)
+            await do(job)
         else:
             prefix, warm = job.prefix, (mine := asyncio.Event())
             try:
-                done[job.place] = await job.do(asker)
+                await do(job)
             finally:
                 mine.set()
 
     async def work() -> None:
         for job in waiting:
             try:
-                await do(job)
+                await (do_in_turn(job) if by_prefix else do(job))
             except BudgetReached as fault:
                 asker.stops.append(fault)
                 return
             asker.progress.step(job.steps)
             await asyncio.sleep(0)  # answers from the records must not hold up those under way
 
-    await _together(work() for _ in range(asker.workers))
+    await _together(work() for _ in range(workers))
 
 
 async def _together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -11,6 +11,7 @@ Public names: assign, administer, Sources, assign_one, administer_one, MIN_MASS,
 """
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
@@ -360,7 +361,8 @@ def _response_row(
 
 def _sum(records: list[Record], field: str) -> float:
     """Return the sum over attempts, NaN where the endpoint did not say."""
-    return float(sum(np.nan if record[field] is None else record[field] for record in records))
+    counts = [record[field] for record in records]
+    return math.nan if None in counts else float(sum(counts))
 
 
 def _user(text: str) -> Message:

@@ -57,6 +57,7 @@ def check(
     keep: bool = False,
     replay: bool = False,
     recorded: Path | None = None,
+    finished: Path | None = None,
     report: Report = print,
     **workbook_options: Any,
 ) -> bool:
@@ -67,11 +68,13 @@ def check(
     records and prove nothing.
     replay: take the answers of the models from the bundle `recorded` (default: the profile's in
     data/recorded), as is done, and said, where a model cannot be asked here.
+    finished: a run to compare as it is, instead of making one.
     Returns whether everything is the same, or within what `compare` states.
     Raises UserError when there is nothing to compare with, and what `workbook.reproduce` raises.
     """
     committed, source = _committed(figures)
-    made_of = json.loads(committed.pop(PROVENANCE, b"{}"))
+    if finished is not None:
+        return _same(finished, committed, source, report)
     scratch = Path(tempfile.mkdtemp(prefix="hvae-check-")) if runs is None else Path(runs)
     same = False
     names = ("check", *(f"check-{count}" for count in range(2, 10_000)))
@@ -80,15 +83,23 @@ def check(
         where = {"runs": scratch, "run_id": fresh, "report": report, **workbook_options}
         recorded = RECORDED / f"{profile}.zip" if recorded is None else recorded
         run = _replay(recorded, where) if replay else _reproduce(profile, recorded, where)
-        with tempfile.TemporaryDirectory(prefix="hvae-") as staged:
-            reproduced = _contents(_stage(run, Path(staged) / "figures"))
-        made_now = json.loads(reproduced.pop(PROVENANCE))
-        alike = all(made_of.get(key) == made_now[key] for key in ENVIRONMENT)
-        result = compare(committed, reproduced, alike)
-        same = not result.differences
+        same = _same(run, committed, source, report)
     finally:
         if runs is None and ((same and not keep) or not any(scratch.iterdir())):
             shutil.rmtree(scratch, ignore_errors=True)
+    if scratch.exists():
+        report(f"the reproduced run is in {paths.shown(run)}")
+    return same
+
+
+def _same(run: Path, committed: dict[str, bytes], source: str, report: Report) -> bool:
+    """Compare what a finished run would publish with what is committed, and report it."""
+    made_of = json.loads(committed.pop(PROVENANCE, b"{}"))
+    with tempfile.TemporaryDirectory(prefix="hvae-") as staged:
+        reproduced = _contents(_stage(run, Path(staged) / "figures"))
+    made_now = json.loads(reproduced.pop(PROVENANCE))
+    alike = all(made_of.get(key) == made_now[key] for key in ENVIRONMENT)
+    result = compare(committed, reproduced, alike)
     report(f"compared with {source}: {len(committed)} files, {_strictness(alike)}")
     if changed := _changed(made_of.get("inputs", {}), made_now["inputs"]):
         report(f"the committed figures were made before {changed} changed")
@@ -100,9 +111,7 @@ def check(
         f"allowed; {result.unstable} not compared (chat model, single administrations, spreads, or "
         f"fewer than {MIN_SCORED} scored)"
     )
-    if scratch.exists():
-        report(f"the reproduced run is in {paths.shown(run)}")
-    return same
+    return not result.differences
 
 
 def _reproduce(profile: str, recorded: Path, where: dict[str, Any]) -> Path:
@@ -131,7 +140,10 @@ def _stage(run: Path, folder: Path) -> Path:
     """Make the folder of published figures from a finished run; return it."""
     from hvae_utils import style
 
-    finished = manifest.read(run)
+    try:
+        finished = manifest.read(run)
+    except FileNotFoundError:
+        raise UserError(f"{paths.shown(run)} is no finished run; finish it first") from None
     shutil.copytree(run / "figures", folder, ignore=shutil.ignore_patterns(".*", "*.part"))
     for name in TABLES:
         shutil.copyfile(run / name, folder / name)

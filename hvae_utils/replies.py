@@ -169,13 +169,15 @@ def option_probabilities(
     before that. Nothing covered: NaN array and 0.0. A token "I" may be the pronoun.
     """
     index = labels_for(tuple(labels)).index
-    mass: list[list[float]] = [[] for _ in labels]
+    mass: dict[int, list[float]] = {}
     for token, logprob in top_logprobs:
-        form = _bare(token)
-        if form in index and logprob <= 0.01:  # false for NaN
-            mass[index[form]].append(math.exp(logprob))
-    sums = np.array([math.fsum(part) for part in mass])
+        place = index.get(_bare(token))
+        if place is not None and logprob <= 0.01:  # false for NaN
+            mass.setdefault(place, []).append(math.exp(logprob))
+    sums = [0.0] * len(labels)
+    for place, parts in mass.items():
+        sums[place] = math.fsum(parts)
     covered = math.fsum(sums)
     if not covered > 0:
         return np.full(len(labels), np.nan), 0.0
-    return sums / covered, min(covered, 1.0)
+    return np.array(sums) / covered, min(covered, 1.0)

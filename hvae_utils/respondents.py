@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
+import orjson
 
 from hvae_utils import instruments, isomorphs, svo, values
 from hvae_utils.errors import unknown
@@ -54,7 +55,14 @@ class Request:
         Goal arm and condition are left out on purpose: conditions that put the very same question
         (a self-description, say) share one record.
         """
-        return _digest([self.draw, self.identity])
+        condition = [self.kind, self.model, self.condition["value"], self.messages]
+        decoding = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
+        content = [*condition, *decoding, self.repeat, self.attempt, self.identity]
+        try:
+            said = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+        except TypeError:  # half a surrogate pair, a number of more than 64 bits
+            return _digest(content)
+        return hashlib.sha256(said).hexdigest()[:20]
 
     @cached_property
     def draw(self) -> str:

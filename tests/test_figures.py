@@ -286,6 +286,7 @@ def test_no_words_are_cut_off_and_none_overlap(models, printed):
             continue
         printed.clear()
         figure = getattr(figures, slug)(table)
+        figure.draw_without_rendering()
         texts = [(text.get_text(), box) for text, box in printed.items()]
         assert len(texts) > 10
         page = figure.bbox

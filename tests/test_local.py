@@ -4,11 +4,14 @@ Needs the weights (`make weights`, part of `make test`); nothing here needs a ne
 """
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from hvae_utils import local, models, play, replies, scoring, study
+from hvae_utils import local, models, paths, play, replies, scoring, study
 from hvae_utils.errors import EndpointError
 from hvae_utils.records import Records
 from hvae_utils.respondents import Request
@@ -118,3 +121,29 @@ def test_a_real_model_is_told_a_value_plays_and_is_scored_end_to_end(tmp_path):
         again = play.administer(play.assign(planned, records), records)
         assert len(records) == asked
     assert again.equals(responses)
+
+
+LOADED_THREE_TIMES = """
+import asyncio, os
+from hvae_utils import models
+from tests.test_local import ask, request
+
+def resident_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+held = []
+for _ in range(3):
+    ask(request("Say the word yes."))
+    held.append(resident_mb())
+print(held[2] - held[0])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_a_model_that_was_left_gives_its_memory_back_before_the_next_is_loaded():
+    command = [sys.executable, "-c", LOADED_THREE_TIMES]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT)
+    assert not done.returncode, done.stderr
+    weights_mb = local.find("smollm2-135m-instruct").stat().st_size / 1e6
+    assert float(done.stdout) < weights_mb / 2

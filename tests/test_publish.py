@@ -297,6 +297,17 @@ def test_check_finds_a_difference_names_it_and_keeps_the_run(project, tmp_path):
     assert (tmp_path / "mine" / "check" / "manifest.json").is_file()
 
 
+def test_a_finished_run_is_compared_as_it_is(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(workbook, "reproduce", lambda *given, **more: pytest.fail("made anew"))
+    figures = project[0]
+    same, other = finished_run(tmp_path / "same"), finished_run(tmp_path / "other", rows="2")
+    for run, verdict in ((same, True), (other, False)):
+        assert publish.check(figures=figures, finished=run, report=lambda line: None) is verdict
+    (same / "manifest.json").unlink()
+    with pytest.raises(UserError, match="no finished run"):
+        publish.check(figures=figures, finished=same)
+
+
 def test_a_second_check_in_the_same_folder_starts_from_nothing(project, tmp_path):
     mine = tmp_path / "mine"
     for _ in range(3):

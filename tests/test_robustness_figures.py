@@ -387,7 +387,9 @@ def test_no_words_are_cut_off_too_small_or_on_top_of_others(models, monkeypatch)
         if models is not TWELVE and slug in ("lapse_curves", "recovery"):
             continue
         boxes.clear()
-        page = getattr(figures_robustness, slug)(table).bbox
+        figure = getattr(figures_robustness, slug)(table)
+        figure.draw_without_rendering()
+        page = figure.bbox
         texts = [(text.get_text(), box) for text, box in boxes.items()]
         assert len(texts) > 10
         assert min(text.get_fontsize() for text in boxes) >= 6.5
