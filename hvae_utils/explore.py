@@ -6,18 +6,19 @@ no page waits for a model, and it can be stopped at any moment. Whatever goes wr
 disappears or a mistake of ours, ends as an event with a sentence: this module must never raise
 into a page, and never write a file.
 
-Public names: Setting, Event, decide, watch, Running.
+Public names: Setting, Event, decide, ask, Running, factors.
 """
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from hvae_utils import engine, instruments, models, presentations, prompts, replies, svo
+from hvae_utils import engine, instruments, models, presentations, prompts, replies, svo, values
 from hvae_utils.errors import EndpointError, UserError
 from hvae_utils.instruments import Instrument
 from hvae_utils.respondents import Answer, Request, Respondent
@@ -45,10 +46,10 @@ class Event:
     asked     messages (role, content; oldest first) go out now
     replied   reply is what came back, note the transport's error if nothing did
     item      item (from 1) is settled: outcome, option (from 1, instrument's order, or None),
-              chances (options,) of the first answer in that order (NaN where not listed), note
-              (what decided); answered (items so far), low and high (degrees: all angles still
-              possible) and angle (degrees; NaN until all six are answered)
-    done      everything of this setting was asked
+              chances (options,) of the first answer in that order (NaN where not listed), order
+              (the option, from 0, at each place shown), note (what decided), low and high
+              (degrees: all angles still possible), angle (degrees; NaN until all six have one)
+    done      everything was asked
     error     note says why nothing more comes
     stopped   somebody stopped it
     """
@@ -61,6 +62,7 @@ class Event:
     outcome: str = ""
     option: int | None = None
     chances: tuple[float, ...] = ()
+    order: tuple[int, ...] = ()
     low: float = np.nan
     high: float = np.nan
     angle: float = np.nan
@@ -95,22 +97,40 @@ async def decide(setting: Setting, report: Report) -> None:
                     outcome=reply.outcome,
                     option=None if option is None else option + 1,
                     chances=tuple(chances.tolist()),
+                    order=shown.order,
                     low=float(scored["angle_low"]),
                     high=float(scored["angle_high"]),
                     angle=float(scored["angle"]),
                     note=reply.evidence,
                 )
             )
-    report(Event("done", setting.value.name))
 
 
-def watch(settings: Sequence[Setting], report: Report) -> "Running":
+def ask(choices: Sequence[Mapping[str, Any]], report: Report) -> "Running":
     """Decide one setting after the other in a thread of its own; return at once.
 
-    report is called from that thread; the last event is done (of the last setting), error or
-    stopped.
+    choices: the fields of a `Setting` each, a value by its name or itself. report is called from
+    that thread; the last event is done, error or stopped.
+    Raises UserError for a value or a model that does not exist.
     """
+    settings = [Setting(**{**one, "value": values.get(one["value"])}) for one in choices]
+    models.require([setting.model for setting in settings])
     return Running(settings, report)
+
+
+def factors() -> dict[str, tuple[str, ...]]:
+    """Return what can be chosen: model (the ready ones, an embedded one first) and so on."""
+    found = models.table()
+    ready = found.loc[found["ready"], ["name", "kind"]].itertuples(index=False)
+    names = sorted(ready, key=lambda one: not one.name.startswith("local/"))
+    packs = [name for name in prompts.names() if prompts.load(name).items is None]
+    return {
+        "model": tuple(one.name for one in names),
+        "value": values.names(),
+        "induction": prompts.INDUCTIONS,
+        "wording": tuple(sorted(packs, key=lambda name: name != "plain")),
+        "order": ("fixed", "reversed", "shuffled"),
+    }
 
 
 class Running:
@@ -158,6 +178,7 @@ class Running:
                 raise asyncio.CancelledError
         for setting in self._settings:
             await decide(setting, self._report)
+        self._report(Event("done", self._settings[-1].value.name))
 
 
 class _Talk:
