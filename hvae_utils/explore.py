@@ -119,13 +119,15 @@ def ask(choices: Sequence[Mapping[str, Any]], report: Report) -> "Running":
 
 
 def factors() -> dict[str, tuple[str, ...]]:
-    """Return what can be chosen: model (the ready ones, an embedded one first) and so on."""
+    """Return what can be chosen: model (the ready ones, an embedded one first) and so on.
+
+    A server's models are not listed, their names can be typed."""
     found = models.table()
     ready = found.loc[found["ready"], ["name", "kind"]].itertuples(index=False)
-    names = sorted(ready, key=lambda one: not one.name.startswith("local/"))
+    names = sorted(ready, key=lambda one: one.kind != "local")
     packs = [name for name in prompts.names() if prompts.load(name).items is None]
     return {
-        "model": tuple(one.name for one in names),
+        "model": tuple(one.name for one in names if "<" not in one.name),
         "value": values.names(),
         "induction": prompts.INDUCTIONS,
         "wording": tuple(sorted(packs, key=lambda name: name != "plain")),

@@ -70,7 +70,8 @@ def ring(points: Sequence[Point], people: pd.DataFrame | None = None) -> str:
     )
     models = sum(point.kind == "model" for point in points)
     said = f"A ring of angles. {shown}." + (f" {models} marks of models inside." if models else "")
-    return _svg(400, 400, said, "".join(parts))
+    kinds = {point.kind for point in points}
+    return _svg(560, 400, said, "".join([*parts, _key(kinds, people is not None)]))
 
 
 def probability_bars(
@@ -236,6 +237,28 @@ def _regions() -> str:
             f'<text x="{x}" y="{y + 4}" fill="{style.MUTED}" font-size="11">{tick}°</text>'
         )
     return "".join(parts)
+
+
+def _key(kinds: set[str], people: bool) -> str:
+    """Return what the marks mean, on the right where no point reaches."""
+    lines = [name for kind, name in _KINDS.items() if kind in kinds]
+    lines += ["outer bars: people"] if people else []
+    parts = [
+        f'<text x="404" y="{288 + 18 * row}" fill="{style.MUTED}">{line}</text>'
+        for row, line in enumerate(lines)
+    ]
+    for row, name in enumerate(svo.CATEGORIES):
+        look, y = style.value_look(name), 200 + 18 * row
+        parts.append(_mark(look.marker, 410, y, 5, look.colour))
+        parts.append(f'<text x="422" y="{y + 4}">{name}</text>')
+    return "".join(parts)
+
+
+_KINDS = {
+    "you": "arrow: the point in question",
+    "ideal": "large marks: ideals",
+    "model": "small marks: measured",
+}
 
 
 def _boundaries() -> tuple[float, ...]:

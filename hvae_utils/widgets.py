@@ -200,8 +200,8 @@ def noise() -> ipw.VBox:
         mean = live.Point("mean", found["mean_angle"], "you")
         shown.value = (
             live.key_numbers(numbers)
-            + live.shares(found["categories"])
             + live.ring([mean, *ideals()])
+            + live.shares(found["categories"])
         )
 
     for control in (held, lapse, bias, letter):

@@ -76,7 +76,7 @@ def watched(events: Sequence[Any]) -> str:
         parts += [_bars(items[-1]), "<br>"]
     target = values.get(asked[0].value).target if asked[0].value in values.names() else None
     parts.append(live.angle_steps([(e.low, e.high) for e in items], ITEMS, target))
-    parts += [_item_table(items), "</div></div>"]
+    parts += ["</div></div>", _item_table(items)]
     return live.key_numbers({"angle": _angle(items[-1]) if items else "not yet"}) + "".join(parts)
 
 
@@ -138,7 +138,8 @@ def tried(events: Sequence[Any], mine: Value) -> str:
     for name, event in latest.items():
         aim = mine.target if name == mine.name else values.get(name).target
         kind = "you" if name == mine.name else "model"
-        points.append(live.Point(f"measured under {name}", event.angle, kind, name, 1))
+        label = "measured" if kind == "you" else f"measured under {name}"
+        points.append(live.Point(label, event.angle, kind, name, 1))
         away = "" if np.isnan(event.angle) else f"{abs(event.angle - aim):.1f}°"
         rows.append((name, _degrees(aim), _angle(event), away))
     header = ("value", "target", "measured", "distance")
