@@ -13,10 +13,11 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import pandas as pd
 
-from hvae_utils import style, svo
+from hvae_utils import instruments, style, svo
 
 SHOWN_CHARACTERS = 4000  # of a text in an exchange; a page with more is not readable
 _YOU, _OTHER = style.value_look("individualistic").colour, style.value_look("altruistic").colour
@@ -217,9 +218,10 @@ def _sector(low: float, high: float, inner: float, outer: float, look: str) -> s
     return f'<path d="{path}" {look}/>'
 
 
+@cache
 def _regions() -> str:
     """Return the categories with their names, and the scale in degrees."""
-    cuts = (_FAN[1], *_boundaries(), _FAN[0])
+    cuts = (_FAN[1], *instruments.load("svo-slider").boundaries, _FAN[0])
     parts = []
     for name, high, low in zip(svo.CATEGORIES, cuts[:-1], cuts[1:], strict=True):
         colour = style.value_look(name).colour
@@ -261,18 +263,12 @@ _KINDS = {
 }
 
 
-def _boundaries() -> tuple[float, ...]:
-    from hvae_utils import instruments
-
-    return instruments.load("svo-slider").boundaries
-
-
 def _histogram(people: pd.DataFrame) -> str:
     scale = _TALLEST / people["share"].max()
     look = f'fill="{_PEOPLE}" stroke="#fff" stroke-width="0.5"'
     return "".join(
         _sector(max(low, _FAN[0]), min(high, _FAN[1]), _RIM + 2, _RIM + 2 + scale * share, look)
-        for low, high, share in people[["low", "high", "share"]].itertuples(index=False)
+        for low, high, share in zip(people["low"], people["high"], people["share"], strict=True)
         if share > 0 and high > _FAN[0] and low < _FAN[1]
     )
 
