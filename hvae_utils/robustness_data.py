@@ -249,9 +249,9 @@ def people_and_models(
     `rationality.cells`.
     part "people": sample, low, high (bin), count, share. "random": the first sample's bins for
     uniform random choices. "random mean": angle. "boundary": angle between categories, value the
-    one above. "ideal": value, angle (target), low and high (angles of ideal respondents). "baseline":
-    as `figure_data.always_letters`. "measured": model, respondent, value, goal_prompt, angle
-    (mean), low and high (95% interval).
+    one above. "ideal": value, angle (target), low and high (angles of ideal respondents).
+    "baseline": as `figure_data.always_letters`. "measured": model, respondent, value, goal_prompt,
+    angle (mean), low and high (95% interval).
     """
     need(histogram, "people's histogram", ["sample", "low", "high", "count", "share"])
     keys = ["model", "value", "goal_prompt"]
