@@ -9,8 +9,8 @@ The package is a house of five floors; a module imports only from its own floor 
 3 play    study, records, progress, engine, play, probes
 4 show    style, marks, figure_data, figures_plane, figures_radar, figures, robustness_data
 4 show    figures_chance, figures_readings, figures_people, figures_curves, figures_robustness
-4 show    transcripts
-5 run     profiles, manifest, runner, workbook, compare, publish, __main__
+4 show    transcripts, findings, report_page
+5 run     profiles, manifest, runner, workbook, compare, publish, report, __main__
 
 `errors` and `paths` stand beside the stairs: importable from every floor.
 """

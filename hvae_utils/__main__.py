@@ -1,4 +1,4 @@
-"""The `hvae` command: reproduce, check, models, prompts. It only parses, calls and prints.
+"""The `hvae` command: reproduce, check, report, models, prompts. It only parses, calls and prints.
 
 A user's mistake is one line on stderr and never a traceback; our own mistakes keep theirs.
 
@@ -96,6 +96,17 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--keep", action="store_true", help="keep the scratch folder")
     check.set_defaults(run=_check)
 
+    report = commands.add_parser("report", help="write a finished run as one HTML file")
+    report.add_argument("--run-id", default="default", help="which run (default: default)")
+    report.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
+    report.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="file to write (default: report.html in the run)",
+    )
+    report.set_defaults(run=_report)
+
     models = commands.add_parser("models", help="list models and what each still needs")
     models.set_defaults(run=_models)
     fetch = models.add_subparsers(metavar="action", dest="action").add_parser(
@@ -133,6 +144,14 @@ def _check(chosen: argparse.Namespace) -> int:
 
     same = publish.check(runs=chosen.runs, keep=chosen.keep, report=_print)
     return OK if same else DIFFERENT
+
+
+def _report(chosen: argparse.Namespace) -> int:
+    from hvae_utils import paths, report
+
+    written = report.write(chosen.run_id, chosen.runs, chosen.out)
+    _print(f"wrote {paths.shown(written)}")
+    return OK
 
 
 def _models(chosen: argparse.Namespace) -> int:
