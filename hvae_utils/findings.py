@@ -30,9 +30,8 @@ def of_run(cells: pd.DataFrame) -> list[str]:
         f"{_count(len(named), 'assignment')} ({_listed(named)}): {_count(len(cells), 'cell')} of "
         f"respondent, assignment and goal prompt, {_count(total, 'administration')}, "
         f"{_count(asked, 'question')}.",
-        f"{_share(chosen, asked)} of the questions ended in a choice, and {scored:,} of "
-        f"{total:,} administrations are complete and have an angle. Nothing was filled in for the "
-        f"others.",
+        f"Of the questions {_share(chosen, asked)} ended in a choice; of the administrations "
+        f"{_share(scored, total)} are complete and have an angle. Nothing missing was filled in.",
     ]
     told = _told(cells)
     if len(told):
@@ -42,7 +41,8 @@ def of_run(cells: pd.DataFrame) -> list[str]:
         ]
         said.append(
             "A respondent that draws its answers at random can expect, of 60 points, "
-            f"{_listed(points)}. A score means nothing until it is held against these."
+            f"{_listed(points)}. So scores are also given chance-corrected, where such a "
+            "respondent has 0 and the ideal one has 1."
         )
     flagged = _flagged(cells)
     if len(flagged):
@@ -72,15 +72,15 @@ def of_goal_prompts(effects: pd.DataFrame) -> list[str]:
     known = effects.dropna(subset=["low", "high"])
     clear = known[(known["low"] > 0) | (known["high"] < 0)]
     said = [
-        f"With and without a goal prompt can be compared {_count(len(effects), 'time')} "
-        f"(respondent by value), {_count(len(known), 'time')} with an interval. The 95% interval "
-        f"leaves out zero in {len(clear)} of {len(known)}; by chance alone one in twenty would."
+        f"{_count(len(effects), 'comparison')} of the two arms (respondent by value), "
+        f"{len(known)} of them with an interval. The 95% interval leaves out zero in {len(clear)}; "
+        f"by chance alone one in twenty would."
     ]
     names = display_names(effects["model"])
     said += [
-        f"{names[row.model]}, {row.value}: {row.difference:+.1f} degrees "
-        f"[{row.low:+.1f}, {row.high:+.1f}]; the goal prompt "
-        f"{'helped' if row.difference > 0 else 'hurt'}."
+        f"{names[row.model]}, {row.value}: the goal prompt "
+        f"{'helped' if row.difference > 0 else 'hurt'} by {abs(row.difference):.1f} degrees "
+        f"[{_number(row.low, 1)}, {_number(row.high, 1)}]."
         for row in clear.itertuples()
     ]
     return said
@@ -96,8 +96,8 @@ def _respondent(rows: pd.DataFrame) -> list[str]:
     said = [_verdict(beyond, scored, told)]
     worst = scored.loc[scored["vr_chance"].idxmin()]
     said.append(
-        f"On the scale where random answers have 0 and the ideal has 1 it reaches "
-        f"{scored['vr_chance'].mean():.2f} on average and {worst['vr_chance']:.2f} at the least "
+        f"Chance-corrected value rationality: {_number(scored['vr_chance'].mean(), 2)} on "
+        f"average, {_number(worst['vr_chance'], 2)} at the least "
         f"({worst['value']}, {'with' if worst['goal_prompt'] else 'without'} goal prompt)."
     )
     means = scored.groupby("value", sort=False)[["mean_angle", "target"]].mean()
@@ -155,14 +155,19 @@ def _count(number: int, noun: str) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    """Return a share in per cent; one that is not whole never rounds to 100, nor to 0 from more."""
-    if not whole:
-        return "none"
+    """Return a share in words; one that is not whole never rounds to 100%, nor to 0% from more."""
+    if part == whole or not part:
+        return "all" if whole and part else "none"
     text = f"{100 * part / whole:.1f}%"
-    rounded_up = part < whole and text == "100.0%"
-    return "over 99.9%" if rounded_up else "under 0.1%" if part and text == "0.0%" else text
+    ends = {"100.0%": "over 99.9%", "0.0%": "under 0.1%"}
+    return ends.get(text, text) + f" ({part:,} of {whole:,})"
+
+
+def _number(number: float, digits: int) -> str:
+    """Return a number with a true minus, and none before a zero."""
+    return f"{round(number, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def _span(numbers: pd.Series, digits: int) -> str:
-    low, high = (f"{end:.{digits}f}" for end in (numbers.min(), numbers.max()))
+    low, high = (_number(end, digits) for end in (numbers.min(), numbers.max()))
     return low if low == high else f"{low} to {high}"

@@ -42,10 +42,9 @@ METHOD = (
 )
 CELL = ["respondent", "value", "goal_prompt"]
 READINGS = {
-    **{"administrations": "administrations", "scored": "scored", "mean_angle": "angle"},
-    **{"angle_low": "from", "angle_high": "to", "vr": "value rationality"},
-    **{"vr_random": "random", "vr_chance": "chance-corrected", "p_random": "p of random"},
-    **{"vr_regret": "1 − regret", "lapse_rate": "lapse rate", "flag": "flag", "note": "note"},
+    **{"mean_angle": "angle", "interval": "95% interval", "vr": "value rationality"},
+    **{"vr_random": "random", "vr_chance": "chance-corrected", "p_random": "random as close"},
+    **{"vr_regret": "1 − regret", "lapse_rate": "lapse rate", "remarks": "remarks"},
 }
 QUALITY = {
     **{"covered_mass": "mass on options", "long_enough": "long vectors"},
@@ -108,6 +107,7 @@ def _page(run: Path, made_of: Mapping[str, Any]) -> str:
         "Key numbers": _key_numbers(cells),
         "Figures": "".join(_figure(run / "figures", entry) for entry in _figures(run)),
         "Quality of the data": _quality(cells),
+        "Every cell": _every_cell(cells),
         "Provenance": _provenance(run, made_of),
     }
     lead = f"Report of the run “{run.name}”, finished {made_of['finished'][:10]}."
@@ -136,19 +136,28 @@ def _key_numbers(cells: pd.DataFrame) -> str:
     angles = cells.pivot_table(
         index="respondent", columns="value", values="mean_angle", sort=False, dropna=False
     )
-    each = cells[CELL + list(READINGS)].rename(columns=READINGS)
-    return (
-        report_page.table(short, "Each respondent: counts, and means over its cells.")
-        + report_page.table(
-            angles.round(1).reset_index(),
-            "Mean angle in degrees by assigned value, over the arms with and without goal prompt.",
-        )
-        + report_page.table(
-            each,
-            "Each cell: mean angle in degrees with its 95% interval, and the readings of value "
-            "rationality. A dash stands where no number can be given; the note says why.",
-            heads=len(CELL),
-        )
+    return report_page.table(
+        short, "Each respondent: counts, and means over its cells."
+    ) + report_page.table(
+        angles.round(1).reset_index(),
+        "Mean angle in degrees by assigned value, over the arms with and without goal prompt.",
+    )
+
+
+def _every_cell(cells: pd.DataFrame) -> str:
+    ends = zip(cells["angle_low"], cells["angle_high"], strict=True)
+    counts = zip(cells["scored"], cells["administrations"], strict=True)
+    shown = cells.assign(
+        scored=[f"{scored} of {total}" for scored, total in counts],
+        interval=["" if pd.isna(low) else f"{low:.1f} to {high:.1f}" for low, high in ends],
+        remarks=(cells["flag"] + "; " + cells["note"]).str.strip("; "),
+    )
+    return report_page.table(
+        shown[[*CELL, "scored", *READINGS]].rename(columns=READINGS),
+        "Each cell: mean angle in degrees with its 95% interval, the readings of value "
+        "rationality, and the share of random respondents that come as close to the target. A "
+        "dash stands where no number can be given; the remark says why.",
+        heads=len(CELL),
     )
 
 

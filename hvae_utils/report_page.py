@@ -12,11 +12,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
-from numbers import Real
 
 import pandas as pd
 
 SMALL = 12  # rows of a table that stands open beside its figure
+LONG = 30  # characters of a cell from which its column is made wide
 MOST = 60  # rows of a table that is shown at all; the others are in the run's files
 
 # Ink, muted ink and links have a contrast of at least 6 to 1 on both backgrounds.
@@ -26,7 +26,7 @@ STYLE = """
 html { scroll-behavior: auto; -webkit-text-size-adjust: 100%; }
 body { margin: 0; color: var(--ink); background: #fff;
   font: 1rem/1.55 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
-header, nav, main, footer { max-width: 54rem; margin: 0 auto; padding: 0 1.25rem; }
+header, nav, main, footer { max-width: 60rem; margin: 0 auto; padding: 0 1.25rem; }
 header { padding-top: 2.5rem; }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .5rem; text-wrap: balance; }
 h2 { font-size: 1.45rem; line-height: 1.25; margin: 3rem 0 .75rem; padding-top: .75rem;
@@ -53,10 +53,11 @@ table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabu
 caption { text-align: left; color: var(--muted); padding: .25rem 0 .4rem; }
 th, td { padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
-thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
+thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; max-width: 8rem; }
 tbody th { font-weight: 600; }
-.n { text-align: right; white-space: nowrap; }
-td:not(.n) { min-width: 5rem; overflow-wrap: break-word; }
+.n { text-align: right; }
+td.n { white-space: nowrap; }
+td.w { min-width: 16rem; }
 details { margin: .5rem 0; }
 summary { cursor: pointer; color: var(--link); padding: .2rem 0; }
 dt { font-weight: 600; margin-top: .5rem; }
@@ -78,7 +79,8 @@ footer { margin: 3rem auto 2rem; color: var(--muted); font-size: .9rem; }
   .scroll { overflow: visible; }
   table { font-size: 7.5pt; }
   th, td { padding-right: .35rem; }
-  td:not(.n) { min-width: 0; }
+  thead th { max-width: 5rem; }
+  td.w { min-width: 34mm; }
   a { color: inherit; }
 }
 """
@@ -153,19 +155,14 @@ def table(data: pd.DataFrame, caption: str, heads: int = 1) -> str:
     """
     if len(data) > MOST:
         caption = f"{caption} The first {MOST} of {len(data):,} rows."
-    numeric = [
-        pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
-        for kind in data.dtypes
-    ]
-    marks = [' class="n"' if number else "" for number in numeric]
+    columns = [_column(data.iloc[:, place]) for place in range(data.shape[1])]
+    marks = [mark for mark, _ in columns]
     top = "".join(
         f'<th scope="col"{mark}>{_text(str(name).replace("_", " "))}</th>'
         for name, mark in zip(data.columns, marks, strict=True)
     )
-    rows = "\n".join(
-        f"<tr>{_cells(row, marks, heads)}</tr>"
-        for row in data.head(MOST).itertuples(index=False, name=None)
-    )
+    texts = zip(*(column[:MOST] for _, column in columns), strict=True)
+    rows = "\n".join(f"<tr>{_cells(row, marks, heads)}</tr>" for row in texts)
     # wide tables scroll inside their own box, which the keyboard can reach
     return (
         f'<div class="scroll" role="region" aria-label="{_text(caption)}" tabindex="0"><table>\n'
@@ -189,23 +186,40 @@ def figure(title: str, caption: str, alt: str, picture: Picture, numbers: str, r
     )
 
 
-def _cells(row: tuple, marks: list[str], heads: int) -> str:
+def _cells(row: tuple[str, ...], marks: list[str], heads: int) -> str:
     tags = [("th", ' scope="row"') if place < heads else ("td", "") for place in range(len(row))]
     return "".join(
-        f"<{tag}{scope}{mark}>{_value(value)}</{tag}>"
-        for (tag, scope), mark, value in zip(tags, marks, row, strict=True)
+        f"<{tag}{scope}{mark}>{text}</{tag}>"
+        for (tag, scope), mark, text in zip(tags, marks, row, strict=True)
     )
 
 
-def _value(value: object) -> str:
-    """Return a cell's text: four significant digits, thousands apart, a true minus."""
-    if pd.isna(value) or value == "":
+def _column(data: pd.Series) -> tuple[str, list[str]]:
+    """Return how a column is set, as a class, and its cells as HTML.
+
+    Numbers have one number of decimals, three significant digits for the greatest of them; one
+    that would look like 0 and is not says so.
+    """
+    if pd.api.types.is_numeric_dtype(data) and not pd.api.types.is_bool_dtype(data):
+        numbers = data.astype(float)
+        whole = bool((numbers.dropna() % 1 == 0).all())
+        greatest = numbers.abs().max()
+        digits = 0 if whole else 3 - sum(greatest >= size for size in (1, 10, 100))
+        return ' class="n"', [_number(number, digits) for number in numbers]
+    words = data.astype(object).map({True: "yes", False: "no"}).fillna(data.astype(object))
+    texts = ["–" if pd.isna(word) or word == "" else _text(word) for word in words]
+    wide = max(map(len, texts), default=0) > LONG
+    return ' class="w"' if wide else "", texts
+
+
+def _number(number: float, digits: int) -> str:
+    if pd.isna(number):
         return "–"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return _text(value)
-    number = float(value)
-    whole = number.is_integer() and abs(number) < 1e9
-    text = f"{number:,.0f}" if whole else f"{number:.4g}"
+    text = f"{number:,.{digits}f}"
+    if not float(text.replace(",", "")):
+        least = f"{10.0**-digits:.{digits}f}"
+        small = f"< {least}" if number > 0 else f"> -{least}"
+        text = small if round(number, 9) else text.removeprefix("-")
     return text.replace("-", "−")
 
 
