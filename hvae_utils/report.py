@@ -100,7 +100,8 @@ def _page(run: Path, made_of: Mapping[str, Any]) -> str:
     cells = pd.read_csv(run / "value_rationality.csv", keep_default_na=False, na_values=[""])
     cells["flag"], cells["note"] = cells["flag"].fillna(""), cells["note"].fillna("")
     cells.insert(0, "respondent", cells["model"].map(display_names(cells["model"])))
-    effects = rationality.goal_effects(pd.read_parquet(run / "scores.parquet"))
+    with (run / "scores.parquet").open("rb") as scores:
+        effects = rationality.goal_effects(pd.read_parquet(scores))
     sections = {
         "Question and method": "".join(map(report_page.paragraph, QUESTION + METHOD)),
         "Findings": _findings(cells, effects),
@@ -149,7 +150,10 @@ def _every_cell(cells: pd.DataFrame) -> str:
     counts = zip(cells["scored"], cells["administrations"], strict=True)
     shown = cells.assign(
         scored=[f"{scored} of {total}" for scored, total in counts],
-        interval=["" if pd.isna(low) else f"{low:.1f} to {high:.1f}" for low, high in ends],
+        interval=[
+            "" if pd.isna(low) else f"{low:.1f} to {high:.1f}".replace("-", "−")
+            for low, high in ends
+        ],
         remarks=(cells["flag"] + "; " + cells["note"]).str.strip("; "),
     )
     return report_page.table(

@@ -21,7 +21,7 @@ MOST = 60  # rows of a table that is shown at all; the others are in the run's f
 
 # Ink, muted ink and links have a contrast of at least 6 to 1 on both backgrounds.
 STYLE = """
-:root { --ink: #1a1a1a; --muted: #555; --line: #d0d4d9; --shade: #f4f6f8; --link: #0b4f8a; }
+:root { --ink: #1a1a1a; --muted: #555555; --line: #d0d4d9; --shade: #f4f6f8; --link: #0b4f8a; }
 * { box-sizing: border-box; }
 html { scroll-behavior: auto; -webkit-text-size-adjust: 100%; }
 body { margin: 0; color: var(--ink); background: #fff;
@@ -56,8 +56,8 @@ th, td { padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--line); t
 thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; max-width: 8rem; }
 tbody th { font-weight: 600; }
 .n { text-align: right; }
-td.n { white-space: nowrap; }
-td.w { min-width: 16rem; }
+td { white-space: nowrap; }
+td.w { white-space: normal; min-width: 16rem; }
 details { margin: .5rem 0; }
 summary { cursor: pointer; color: var(--link); padding: .2rem 0; }
 dt { font-weight: 600; margin-top: .5rem; }
@@ -219,7 +219,7 @@ def _number(number: float, digits: int) -> str:
     if not float(text.replace(",", "")):
         least = f"{10.0**-digits:.{digits}f}"
         small = f"< {least}" if number > 0 else f"> -{least}"
-        text = small if round(number, 9) else text.removeprefix("-")
+        text = small if number else text.removeprefix("-")
     return text.replace("-", "−")
 
 
