@@ -7,13 +7,16 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 UV ?= uv
 VENV := .venv
 BIN := $(VENV)/bin
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --fork-strategy fewest \
+  --generate-hashes --custom-compile-command 'make lock' --quiet $(if $(UPGRADE),--upgrade)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help setup weights lab smoke reproduce check test lint lock clean
+.PHONY: help setup weights lab smoke reproduce check test test-browser lint lock clean
 
 help:
 	@echo 'make reproduce  run the workbook (default profile) and publish its figures'
 	@echo 'make test       lint and run every test'
+	@echo 'make test-browser  run the tests that need a browser (chromium, or CHROMIUM=PATH)'
 	@echo 'make smoke      run the workbook with the reference respondents only'
 	@echo 'make check      reproduce into a scratch folder and compare with what is published'
 	@echo 'make lab        open the notebooks in JupyterLab'
@@ -63,11 +66,19 @@ lint: setup
 test: lint weights
 	$(BIN)/python -m pytest -q --durations=10
 
+# A stamp of its own: whoever wants no browser need not install what drives one.
+$(VENV)/.browser: $(VENV)/.package tests/browser/requirements.lock
+	@$(PIP) install --require-hashes --no-deps -r tests/browser/requirements.lock
+	@touch $@
+
+test-browser: weights $(VENV)/.browser
+	$(BIN)/python -m pytest -q -rs --durations=10 tests/browser
+
 lock:
 	@command -v '$(UV)' >/dev/null || { echo 'error: make lock needs uv; install it, or name it: make lock UV=...' >&2; exit 1; }
-	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --fork-strategy fewest \
-	  --generate-hashes --custom-compile-command 'make lock' --quiet $(if $(UPGRADE),--upgrade) \
-	  --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	$(COMPILE) tests/browser/requirements.in --constraint requirements.lock \
+	  --output-file tests/browser/requirements.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

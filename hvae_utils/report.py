@@ -97,8 +97,10 @@ def _manifest(run: Path) -> dict[str, Any]:
 
 
 def _page(run: Path, made_of: Mapping[str, Any]) -> str:
-    cells = pd.read_csv(run / "value_rationality.csv", keep_default_na=False, na_values=[""])
-    cells["flag"], cells["note"] = cells["flag"].fillna(""), cells["note"].fillna("")
+    texts = {"flag": str, "note": str}
+    cells = pd.read_csv(
+        run / "value_rationality.csv", keep_default_na=False, na_values=[""], dtype=texts
+    ).fillna(dict.fromkeys(texts, ""))
     cells.insert(0, "respondent", cells["model"].map(display_names(cells["model"])))
     with (run / "scores.parquet").open("rb") as scores:
         effects = rationality.goal_effects(pd.read_parquet(scores))

@@ -8,14 +8,25 @@ import synthetic_tables
 
 from hvae_utils import manifest, scoring, style
 
-OUTPUTS = ("figures/", "scores.parquet", "value_rationality.csv")
+OUTPUTS = (
+    "conditions.parquet",
+    "responses.parquet",
+    "figures/",
+    "scores.parquet",
+    "value_rationality.csv",
+)
 
 
-def make(folder: Path, models: tuple[str, ...] = synthetic_tables.RESPONDENTS) -> Path:
-    """Write the run into `folder`; return it."""
-    tables = synthetic_tables.make(models)
+MODELS = ("reference/faithful", "reference/agreeable", "reference/first-option", "ollama/weak")
+
+
+def make(folder: Path, models: tuple[str, ...] = MODELS) -> Path:
+    """Write the run into `folder`; return it. Tables in the order in which steps make them."""
+    tables = synthetic_tables.make(models, repeats=2)
     cells = _with_quality(tables)
     folder.mkdir(parents=True)
+    tables.conditions.to_parquet(folder / "conditions.parquet", index=False)
+    tables.responses.to_parquet(folder / "responses.parquet", index=False)
     tables.scores.to_parquet(folder / "scores.parquet", index=False)
     cells.to_csv(folder / "value_rationality.csv", index=False)
     draw(folder / "figures", "01_small", pd.DataFrame({"respondent": ["a"], "angle": [12.3456]}))

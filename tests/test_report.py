@@ -51,7 +51,7 @@ class Page(HTMLParser):
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     finished_run.make(folder / "known")
-    finished_run.make(folder / "hostile", ("reference/faithful", HOSTILE))
+    finished_run.make(folder / "hostile", (HOSTILE,))
     return folder
 
 
@@ -220,7 +220,7 @@ def test_a_goal_prompt_is_judged_by_its_interval():
 
 
 def test_the_known_respondents_are_told_what_is_true_of_them(page):
-    said = dict(re.findall(r"(faithful|agreeable|random|first-option)\. (.+)", page.text))
+    said = dict(re.findall(r"(faithful|agreeable|first-option)\. (.+)", page.text))
     assert said["faithful"].startswith("Closer to the target than chance explains in each of its 8")
     assert "mean angle moves by 0.0°" in said["agreeable"]
     assert "mean angle moves by 0.0°" in said["first-option"]
@@ -270,7 +270,7 @@ def test_the_command_writes_the_file_and_says_where(runs, tmp_path, monkeypatch,
         (lambda run: run.rename(run.with_name("knwn")), "Did you mean 'knwn'"),
         (lambda run: (run / "manifest.json").unlink(), "run 'known' did not finish; continue"),
         (lambda run: (run / "manifest.json").write_text("{"), "manifest.json cannot be read"),
-        (lambda run: (run / "manifest.json").write_text("{}"), "damaged file .*finished"),
+        (lambda run: (run / "manifest.json").write_text("{}"), "damaged file .*KeyError"),
         (lambda run: (run / "scores.parquet").unlink(), "lacks scores.parquet; run it again"),
         (lambda run: (run / "scores.parquet").write_text("x"), "damaged file"),
         (lambda run: (run / "value_rationality.csv").write_text("a\n1\n"), "damaged file"),
