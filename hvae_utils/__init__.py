@@ -4,13 +4,14 @@ The package is a house of five floors; a module imports only from its own floor 
 
 1 measure toml_file, instruments, isomorphs, values, distribution, svo, published
 1 measure scoring, chance, regret, lapse, intervals, comparison, rationality, readings
-1 measure presentations, debias, orders, effects, revealed, coherence, motives, recovery
+1 measure presentations, debias, orders, effects, revealed, coherence, motives, recovery, answers
+1 measure own_values
 2 ask     prompts, prompt_import, reply_text, reply_rules, replies, respondents, chat, local, models
-3 play    study, records, progress, engine, play, probes
+3 play    study, records, progress, engine, play, probes, explore
 4 show    style, marks, figure_data, figures_plane, figures_radar, figures, robustness_data
 4 show    figures_chance, figures_readings, figures_people, figures_curves, figures_robustness
-4 show    transcripts, findings, report_page
-5 run     profiles, manifest, runner, workbook, compare, publish, report, __main__
+4 show    transcripts, lessons, live, widgets, widgets_model, findings, report_page
+5 run     profiles, manifest, runner, workbook, compare, publish, course, report, __main__
 
 `errors` and `paths` stand beside the stairs: importable from every floor.
 """

@@ -1,4 +1,6 @@
-"""The `hvae` command: reproduce, check, report, models, prompts. It only parses, calls and prints.
+"""The `hvae` command: reproduce, check, report, models, prompts, course.
+
+It only parses, calls and prints.
 
 A user's mistake is one line on stderr and never a traceback; our own mistakes keep theirs.
 
@@ -25,7 +27,7 @@ exit codes:
   1    a notebook failed; the line names notebook, cell and reason
   2    bad input: an unknown name, a missing key, a wrong type, a damaged file
   3    a model's endpoint could not be reached; what was answered is saved
-  4    `hvae check` found differences
+  4    `hvae check` or `hvae course --check` found differences
   130  interrupted; the same command continues where it was
 """
 
@@ -123,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     bring.add_argument("path", metavar="PATH", type=Path)
     bring.add_argument("--name", help="what follows 'imported-' (default: the file's name)")
     bring.set_defaults(run=_import)
+
+    course = commands.add_parser("course", help="make the student copies of the course's lessons")
+    course.add_argument(
+        "--check", action="store_true", help="write nothing; say which copies are out of date"
+    )
+    course.set_defaults(run=_course)
     return parser
 
 
@@ -197,6 +205,19 @@ def _import(chosen: argparse.Namespace) -> int:
     import_prompts(chosen.path, instruments.load("svo-slider"), out)
     _print(f"wrote {paths.shown(out)}; use it with --set wordings={name}")
     return OK
+
+
+def _course(chosen: argparse.Namespace) -> int:
+    from hvae_utils import course, paths
+
+    if not chosen.check:
+        for path in course.write():
+            _print(f"wrote {paths.shown(path)}")
+        return OK
+    stale = course.stale()
+    for path in stale:
+        _print(f"out of date: {paths.shown(path)}; run: hvae course")
+    return DIFFERENT if stale else OK
 
 
 def _print(line: object) -> None:

@@ -2,14 +2,21 @@
 
 Never used for our own mistakes: those keep their traceback.
 
-Public names: UserError, EndpointError, unknown.
+Public names: Sentence, UserError, EndpointError, unknown.
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class UserError(ValueError):
+class Sentence(Exception):
+    """An error whose one sentence says all: a notebook shows it in place of a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class UserError(Sentence, ValueError):
     """A mistake its reader can mend: one line that says what is wrong, where, and what is right."""
 
 
@@ -21,5 +28,5 @@ def unknown(what: str, name: object, choices: Iterable[str]) -> UserError:
     return UserError(f"unknown {what} '{name}'; choose from {', '.join(known) or 'none'}.{hint}")
 
 
-class EndpointError(RuntimeError):
+class EndpointError(Sentence, RuntimeError):
     """A model's endpoint cannot be used: which one, why, and what was saved."""

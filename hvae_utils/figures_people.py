@@ -110,9 +110,11 @@ _SAMPLES = ({"fc": "#7FA8C2", "alpha": 0.6, "lw": 0}, {"color": style.INK, "lw":
 
 
 def _steps(axes: PolarAxes, rows: pd.DataFrame, scale: float, **look) -> None:
-    ends = rows[["low", "high"]].to_numpy(float).ravel()
-    heights = np.repeat(_FLOOR + scale * rows["share"].to_numpy(float), 2)
-    axes.plot(np.radians(ends), heights, **look)
+    angles, heights = [], []
+    for row in rows.itertuples():  # a wide bin follows the rim, not its chord
+        angles.append(np.linspace(row.low, row.high, max(2, round((row.high - row.low) / 2))))
+        heights.append(np.full(len(angles[-1]), _FLOOR + scale * row.share))
+    axes.plot(np.radians(np.concatenate(angles)), np.concatenate(heights), **look)
 
 
 def _ideals(axes: PolarAxes, table: pd.DataFrame, radius: float, lane: float) -> None:

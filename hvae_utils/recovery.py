@@ -7,19 +7,21 @@ limits show. The measured angle is a staircase over the utility angle: everythin
 looks the same. And a lapse is not additive in log-probabilities, so no average over orders
 undoes a position bias entirely once answers lapse. This module must never draw a random number.
 
-Public names: Truth, probabilities, averages, lapse_estimate, steps, truths, study, lapse_curve.
+Public names: Truth, probabilities, averages, lapse_estimate, steps, truths, study, lapse_curve,
+noisy.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hvae_utils import debias, instruments, rationality, svo
+from hvae_utils import chance, debias, instruments, lapse, rationality, regret, svo, values
 from hvae_utils.errors import UserError
 from hvae_utils.instruments import Instrument
 from hvae_utils.values import Value
@@ -239,6 +241,40 @@ def lapse_curve(
         vr = rationality.value_rationality([found.mean], value)
         rows.append((rate, found.mean, found.sd, *found.categories.values(), vr))
     return pd.DataFrame(rows, columns=["rate", "mean_angle", "sd", *svo.CATEGORIES, "vr"])
+
+
+def noisy(value: Value | str, lapse_rate: float, bias: float, favourite: int) -> dict[str, Any]:
+    """Return what is measured of one who holds `value`, lapses, and favours a letter; exact.
+
+    bias: share of answers that are the option at the place `favourite` (from 0; the options stand
+    in the instrument's order), whatever it gives; of the others the share `lapse_rate` is random.
+    Keys: mean_angle, sd (degrees, of one administration), category (of the mean angle), categories
+    (probability of each), and the three readings of one administration, each the expectation:
+    raw (60 - distance from the published target), chance (1 perfect, 0 random), regret.
+    Errors: UserError for a share outside 0 to 1, a place that does not exist, an unknown value,
+    and one without target or utility.
+    """
+    value = values.get(value)
+    instrument = instruments.load("svo-slider")
+    options = instrument.payoffs.shape[1]
+    if value.target is None or not 0 <= bias <= 1 or not 0 <= favourite < options:
+        raise UserError(
+            f"needs a value with a target, a bias from 0 to 1 and a place from 0 to {options - 1}; "
+            f"found '{value.name}', {bias} and {favourite}"
+        )
+    held = lapse.probabilities(value, lapse_rate, instrument)
+    table = (1 - bias) * held + bias * np.eye(options)[favourite]
+    found = svo.angle_distribution(table, instrument)
+    away = float(found.weights @ chance.distance(found.angles, value.target))
+    return {
+        "mean_angle": found.mean,
+        "sd": found.sd,
+        "category": svo.category(found.mean),
+        "categories": found.categories,
+        "raw": 60 - away,
+        "chance": 1 - away / chance.random_distance(value.target, 1),
+        "regret": 1 - float(regret.expected(table, value, instrument)),
+    }
 
 
 def _taken(value: Value | str, instrument: Instrument, choices: Sequence[int] | None) -> np.ndarray:

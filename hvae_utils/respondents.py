@@ -62,7 +62,7 @@ class Request:
         content = {
             "kind": self.kind,
             "model": self.model,
-            "value": self.condition["value"],
+            "value": str(self.condition["value"]),
             "messages": [dict(message) for message in self.messages],
             "decoding": [self.max_tokens, self.temperature, self.seed, self.top_logprobs],
             "repeat": self.repeat,

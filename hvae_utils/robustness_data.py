@@ -252,18 +252,20 @@ def people_and_models(
 ) -> pd.DataFrame:
     """Return on one ring, degrees: people, random and ideal respondents, and a run's models.
 
-    histogram: as `published.people_histogram`. cells: as `rationality.cells`.
-    part "people": sample, low, high (bin), count, share. "random": the same bins for uniform
-    random choices. "random mean": angle. "boundary": angle between categories, value the one
-    above. "ideal": value, angle (target), low and high (angles of ideal respondents). "baseline":
-    as `figure_data.always_letters`. "measured": model, respondent, value, goal_prompt, angle
-    (mean), low and high (95% interval).
+    histogram: as `published.people_histogram`; samples may differ in their bins. cells: as
+    `rationality.cells`.
+    part "people": sample, low, high (bin), count, share. "random": the first sample's bins for
+    uniform random choices. "random mean": angle. "boundary": angle between categories, value the
+    one above. "ideal": value, angle (target), low and high (angles of ideal respondents).
+    "baseline": as `figure_data.always_letters`. "measured": model, respondent, value, goal_prompt,
+    angle (mean), low and high (95% interval).
     """
     need(histogram, "people's histogram", ["sample", "low", "high", "count", "share"])
     keys = ["model", "value", "goal_prompt"]
     need(cells, "cells", [*keys, "mean_angle", "angle_low", "angle_high"])
     uniform = svo.angle_distribution(chance.uniform(), instrument)
-    bins = histogram[["low", "high"]].drop_duplicates().sort_values("low")
+    first = histogram[histogram["sample"] == histogram["sample"].iloc[0]]
+    bins = first[["low", "high"]].sort_values("low")
     edges = np.append(bins["low"], bins["high"].iloc[-1])
     share = np.histogram(np.round(uniform.angles, 9), edges, weights=uniform.weights)[0]
     ideal = [

@@ -99,8 +99,13 @@ def load() -> dict[str, Value]:
     return dict(_load(paths.DATA / "values.toml"))
 
 
-def get(name: str) -> Value:
-    """Return the value called `name`; UserError naming the choices when there is none."""
+def get(name: str | Value) -> Value:
+    """Return the value called `name`; UserError naming the choices when there is none.
+
+    A value that stands in no file, as one of a reader's own, is its own answer.
+    """
+    if isinstance(name, Value):
+        return name
     found = load()
     if name not in found:
         raise unknown("value", name, found)

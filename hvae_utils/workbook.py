@@ -65,6 +65,12 @@ STEPS = (
         parameters=(*RUN, "probe_values", "isomorphs"),
         adds_to=("figures/",),
     ),
+    Step(
+        "06_explore",
+        reads=("value_rationality.csv",),
+        writes=("noise.csv",),
+        parameters=RUN,
+    ),
 )
 
 

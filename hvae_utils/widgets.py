@@ -1,0 +1,281 @@
+"""Panels to touch that need no model: take the measure, flip an answer, add noise.
+
+Built of ipywidgets and the pictures of `live`. A panel holds what its reader did in its own
+widgets and nowhere else; it computes with the functions of the measuring floor and saves nothing,
+except the answers file when its button is pressed. A mistake in a field becomes a sentence beside
+it: this module must never raise into a page, and never show a text that was not escaped.
+
+Public names: Measure, flip, noise, ideals, respondents, people.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ipywidgets as ipw
+import numpy as np
+import pandas as pd
+
+from hvae_utils import answers, instruments, live, motives, published, recovery, svo, values
+from hvae_utils.errors import UserError
+
+SLIDER = instruments.load("svo-slider")
+SECONDARY = instruments.load("svo-slider-secondary")
+PLACES = SLIDER.payoffs.shape[1]
+WIDE = ipw.Layout(width="420px")
+_SAVED_AS = "my-answers.json"
+
+
+class Measure(ipw.VBox):
+    """The six items and the nine further ones, and where their reader stands on the ring.
+
+    An item counts as answered once its slider was moved. models: points beside the reader's own;
+    people: one sample's histogram.
+    """
+
+    def __init__(self, models: Sequence[live.Point], people: pd.DataFrame) -> None:
+        self._models, self._people = tuple(models), people
+        self.primary = [_Item(SLIDER, k) for k in range(len(SLIDER.items))]
+        self.secondary = [_Item(SECONDARY, k) for k in range(len(SECONDARY.items))]
+        for item in (*self.primary, *self.secondary):
+            item.on_answer(self._show)
+        self.result = ipw.HTML()
+        self.file = ipw.Text(_SAVED_AS, description="File name", layout=WIDE)
+        self.save = ipw.Button(description="Save my answers", tooltip="Write the answers file")
+        self.save.on_click(self._save)
+        self.saved = ipw.HTML()
+        more = ipw.Accordion([ipw.VBox(self.secondary)])
+        more.set_title(0, "Nine more items: equality, or the largest sum?")
+        keep = ipw.HBox([self.file, self.save])
+        super().__init__([*self.primary, self.result, more, keep, self.saved])
+        self.add_class("hvae-measure")
+        self._show()
+
+    def choices(self) -> list[int | None]:
+        """Return the option (from 0) of each primary item, None where it is not answered."""
+        return [item.choice for item in self.primary]
+
+    def _show(self) -> None:
+        chosen = self.choices()
+        left = [str(k + 1) for k, choice in enumerate(chosen) if choice is None]
+        if left:
+            self.result.value = live.note(
+                f"Still to answer: {_listed(left)}. Move each slider to the division you prefer; "
+                "if it is the one in the middle, move away and back."
+            )
+            return
+        found = svo.score([chosen], SLIDER).iloc[0]
+        you = live.Point("you", float(found["angle"]), "you")
+        numbers = {
+            "angle": _degrees(found["angle"]),
+            "category": str(found["category"]),
+            "length": f"{found['vector_length']:.0f} coins",
+            "index": self._index(),
+        }
+        self.result.value = (
+            live.key_numbers(numbers)
+            + live.ring([you, *ideals(), *self._models], self._people)
+            + live.note(_above(self._people, float(found["angle"])))
+        )
+
+    def _index(self) -> str:
+        chosen = [-1 if item.choice is None else item.choice for item in self.secondary]
+        if -1 in chosen:
+            return f"{sum(option >= 0 for option in chosen)} of {len(chosen)} more items"
+        found = motives.score([chosen]).iloc[0]
+        return found["note"] if np.isnan(found["index"]) else f"{found['index']:.2f}"
+
+    def _save(self, _: ipw.Button) -> None:
+        """Write the anonymous answers file; never over a file that is there."""
+        more = [item.choice for item in self.secondary]
+        asked = any(choice is not None for choice in more)
+        path = Path(self.file.value.strip() or _SAVED_AS)
+        try:
+            if not any(choice is not None for choice in self.choices()):
+                raise UserError("nothing is answered yet, so there is nothing to save")
+            content = answers.export(self.choices(), more if asked else None)
+            with path.with_suffix(".json").open("xb") as file:
+                file.write(content)
+        except FileExistsError:
+            self.saved.value = live.note(f"{path} is there already; give another name", "error")
+        except (UserError, OSError, ValueError) as fault:
+            said = getattr(fault, "strerror", None) or str(fault)
+            self.saved.value = live.note(f"not saved: {said}", "error")
+        else:
+            self.saved.value = live.note(
+                f"Saved as {path.with_suffix('.json')} beside this notebook: your choices, a "
+                "random number, and nothing else about you."
+            )
+
+
+class _Item(ipw.HBox):
+    """One item: a slider over its nine divisions, and the bars of the one it stands on."""
+
+    def __init__(self, instrument: instruments.Instrument, row: int) -> None:
+        self._payoffs = instrument.payoffs[row]
+        self.choice: int | None = None
+        self.slider = _places(f"Item {instrument.items[row]}")
+        self.bars = ipw.HTML()
+        self._told = lambda: None
+        self.slider.observe(self._moved, "value")
+        super().__init__([self.slider, self.bars])
+        self._draw()
+
+    def on_answer(self, tell) -> None:
+        """Call `tell` after every move."""
+        self._told = tell
+
+    def _moved(self, change) -> None:
+        self.choice = change["new"] - 1
+        self._draw()
+        self._told()
+
+    def _draw(self) -> None:
+        self.bars.value = live.payoff_bars(*self._payoffs[self.slider.value - 1])
+
+
+def flip(measure: Measure) -> ipw.VBox:
+    """Return the panel that changes one answer of an ideal respondent, or of one's own."""
+    start = ipw.Dropdown(options=[*svo.CATEGORIES, "my own answers"], description="Answers of")
+    item = ipw.Dropdown(options=[(f"item {k}", k - 1) for k in SLIDER.items], description="Flip")
+    place, shown = _places("to place"), ipw.HTML()
+
+    def draw(_=None) -> None:
+        before = measure.choices() if start.value == "my own answers" else None
+        if before is None:
+            before = svo.ideal_choices(start.value, SLIDER).tolist()
+        if None in before:
+            shown.value = live.note("Your own measure is not finished yet: answer all six items.")
+            return
+        after = [*before]
+        after[item.value] = place.value - 1
+        shown.value = _flipped(before, after, item.value)
+
+    for control in (start, item, place):
+        control.observe(draw, "value")
+    for answered in measure.primary:
+        answered.slider.observe(draw, "value")
+    draw()
+    return _panel("hvae-flip", ipw.HBox([start, item, place]), shown)
+
+
+def _flipped(before: Sequence[int], after: Sequence[int], item: int) -> str:
+    found = svo.score([before, after], SLIDER)
+    rows = [
+        (name, *(f"{x:g}" for x in SLIDER.payoffs[item, choices[item]]), *_scored(row))
+        for name, choices, (_, row) in zip(
+            ("before", "after"), (before, after), found.iterrows(), strict=True
+        )
+    ]
+    header = ("", "you", "other", "angle", "category", "length", "transitive")
+    points = [
+        live.Point("after", float(found["angle"][1]), "you"),
+        live.Point("before", float(found["angle"][0]), "model", "none", 1),
+    ]
+    numbers = {"angle": _degrees(found["angle"][1])}
+    return (
+        live.key_numbers(numbers)
+        + live.table("One answer flipped", header, rows)
+        + live.ring([*points, *ideals()])
+    )
+
+
+def noise() -> ipw.VBox:
+    """Return the panel that adds random answers and a favourite letter to a value."""
+    held = ipw.Dropdown(options=svo.CATEGORIES, description="Value held")
+    lapse, bias = _share("Lapse rate"), _share("Position bias")
+    letter = ipw.Dropdown(
+        options=[(chr(65 + k), k) for k in range(PLACES)], description="Favourite"
+    )
+    shown = ipw.HTML()
+
+    def draw(_=None) -> None:
+        found = recovery.noisy(held.value, lapse.value, bias.value, letter.value)
+        numbers = {
+            "angle": f"{found['mean_angle']:.1f}° ± {found['sd']:.1f}",
+            "category": found["category"],
+            "raw (60 is perfect)": f"{found['raw']:.1f}",
+            "chance-corrected (0 is dice)": f"{found['chance']:.2f}",
+            "regret reading": f"{found['regret']:.2f}",
+        }
+        mean = live.Point("mean", found["mean_angle"], "you")
+        shown.value = (
+            live.key_numbers(numbers)
+            + live.ring([mean, *ideals()])
+            + live.shares(found["categories"])
+        )
+
+    for control in (held, lapse, bias, letter):
+        control.observe(draw, "value")
+    draw()
+    return _panel("hvae-noise", ipw.HBox([held, lapse]), ipw.HBox([letter, bias]), shown)
+
+
+def ideals() -> list[live.Point]:
+    """Return the ideal respondents of the values that have a target, as points."""
+    return [
+        live.Point(f"ideal {value.name}", value.target, "ideal", value.name)
+        for value in values.load().values()
+        if value.target is not None
+    ]
+
+
+def respondents(cells: pd.DataFrame) -> list[live.Point]:
+    """Return a run's mean angles as points: a lane each respondent, the arms alike.
+
+    cells: model, value, mean_angle (degrees), as in a run's value_rationality.csv.
+    """
+    lanes = {name: lane for lane, name in enumerate(dict.fromkeys(cells["model"]))}
+    rows = cells[["model", "value", "mean_angle"]].itertuples(index=False)
+    return [
+        live.Point(f"{model}, {value}", float(angle), "model", value, lanes[model])
+        for model, value, angle in rows
+    ]
+
+
+def people() -> pd.DataFrame:
+    """Return the histogram of the largest published sample of people."""
+    bins = published.people_histogram()
+    largest = bins.groupby("sample")["count"].sum().idxmax()
+    return bins[bins["sample"] == largest]
+
+
+def _panel(name: str, *children: ipw.Widget) -> ipw.VBox:
+    panel = ipw.VBox(list(children))
+    panel.add_class(name)
+    return panel
+
+
+def _places(label: str) -> ipw.IntSlider:
+    middle = (PLACES + 1) // 2
+    return ipw.IntSlider(middle, 1, PLACES, description=label, readout=False, layout=WIDE)
+
+
+def _share(label: str) -> ipw.FloatSlider:
+    return ipw.FloatSlider(
+        0, min=0, max=1, step=0.05, description=label, readout_format=".0%", layout=WIDE
+    )
+
+
+def _scored(row: pd.Series) -> tuple[str, ...]:
+    length = f"{row['vector_length']:.1f}"
+    return _degrees(row["angle"]), str(row["category"]), length, "yes" if row.transitive else "no"
+
+
+def _above(bins: pd.DataFrame, angle: float) -> str:
+    """Return where an angle lies among people, to the bin: as exact as they are published."""
+    low = bins.loc[bins["high"] <= angle, "share"].sum()
+    high = bins.loc[bins["low"] > angle, "share"].sum()
+    return (
+        f"Of {int(bins['count'].sum()):,} people who answered the same six items, {low:.0%} have a "
+        f"smaller angle and {high:.0%} a larger one (the outer bars; the rest are in your own "
+        "bar). Nothing has left this machine."
+    )
+
+
+def _degrees(angle: float) -> str:
+    return "no angle" if np.isnan(angle) else f"{angle:.1f}°".replace("-", "−")
+
+
+def _listed(names: Sequence[str]) -> str:
+    items = "item" if len(names) == 1 else "items"
+    return f"{items} {' and '.join([', '.join(names[:-1]), names[-1]] if names[1:] else names)}"
