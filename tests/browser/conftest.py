@@ -43,6 +43,14 @@ def browser():
         started.close()
 
 
+@pytest.fixture(scope="session")
+def run(browser, tmp_path_factory):
+    """Return the folder of a finished run; without a browser nobody needs it."""
+    import finished_run
+
+    return finished_run.make(tmp_path_factory.mktemp("runs") / "interactive")
+
+
 @pytest.fixture(scope="module")
 def page(browser):
     """Return a page; what it asked of other machines and what its console said stand in `heard`."""

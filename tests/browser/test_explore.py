@@ -10,7 +10,6 @@ import shutil
 import statistics
 import time
 
-import finished_run
 import pytest
 
 from hvae_utils import models, paths
@@ -18,6 +17,7 @@ from hvae_utils.errors import UserError
 
 EMBEDDED = "local/smollm2-135m-instruct"
 NEWCOMER = 180  # seconds from the open notebooks to one's own point, at most
+QUIET = 150  # milliseconds after which a picture is taken to be whole
 REDRAW = 100  # milliseconds from a key to the new picture, in the median at most
 
 # From the key to the frame in which the last of what it changed is drawn.
@@ -33,10 +33,9 @@ STOPWATCH = """panel => {
 
 
 @pytest.fixture(scope="module")
-def desk(page, lab, tmp_path_factory):
+def desk(page, lab, run, tmp_path_factory):
     """Return the page on the first notebook, as `make lab` leaves it, beside a finished run."""
     folder = tmp_path_factory.mktemp("notebooks")
-    run = finished_run.make(folder / "runs" / "interactive")
     shutil.copy(paths.NOTEBOOKS / "00_overview.ipynb", folder)
     text = (paths.NOTEBOOKS / "06_explore.ipynb").read_text(encoding="utf-8")
     assert text.count('runs = \\"runs\\"') == 1
@@ -120,7 +119,6 @@ def test_a_picture_follows_its_slider_within_a_tenth_of_a_second(explored, name)
     medians = []
     while len(medians) < 3 and min(medians, default=REDRAW) >= REDRAW:
         waits = redraws(explored)
-        assert len(waits) >= 10
         medians.append(statistics.median(waits))
     print(f"{name}: median of {len(waits)} moves in ms:", *map(round, medians))
     assert min(medians) < REDRAW, "other work on the machine adds to it, so up to three rounds"
@@ -131,12 +129,13 @@ def redraws(page):
     page.keyboard.press("Home")
     waits = []
     for key in ["ArrowRight"] * 4 + ["ArrowLeft"] * 4 + ["ArrowRight"] * 4:
-        page.wait_for_timeout(250)  # until nothing changes any more
+        page.wait_for_timeout(QUIET)
         page.evaluate("window.redraw = 0")
         page.keyboard.press(key)
-        page.wait_for_timeout(250)
+        page.wait_for_function("window.redraw")
+        page.wait_for_timeout(QUIET)
         waits.append(page.evaluate("window.redraw"))
-    return [wait for wait in waits if wait]
+    return waits
 
 
 def test_the_embedded_model_is_watched_for_one_item_and_stopped(explored):

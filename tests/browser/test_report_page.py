@@ -1,14 +1,12 @@
 """The report in a real browser: it opens alone, reads well, and can be printed."""
 
-import finished_run
 import pytest
 
 from hvae_utils import report
 
 
 @pytest.fixture(scope="module")
-def opened(page, tmp_path_factory):
-    run = finished_run.make(tmp_path_factory.mktemp("runs") / "known")
+def opened(page, run):
     page.goto(report.write(run.name, run.parent).as_uri())
     return page
 
