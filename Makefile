@@ -9,13 +9,16 @@ UV ?= uv
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --fork-strategy fewest \
+  --generate-hashes --custom-compile-command 'make lock' --quiet $(if $(UPGRADE),--upgrade)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help setup weights lab smoke reproduce check test lint bench drills lock clean
+.PHONY: help setup weights lab smoke reproduce check test test-browser lint bench drills lock clean
 
 help:
 	@echo 'make reproduce  run the workbook (default profile) and publish its figures'
 	@echo 'make test       lint and run every test'
+	@echo 'make test-browser  run the tests that need a browser (chromium, or CHROMIUM=PATH)'
 	@echo 'make smoke      run the workbook with the reference respondents only'
 	@echo 'make check      reproduce into a scratch folder and compare with what is published'
 	@echo 'make lab        open the notebooks in JupyterLab'
@@ -67,6 +70,14 @@ lint: setup
 test: lint weights
 	$(BIN)/python -m pytest -q --durations=10
 
+# A stamp of its own: whoever wants no browser need not install what drives one.
+$(VENV)/.browser: $(VENV)/.package tests/browser/requirements.lock
+	@$(PIP) install --require-hashes --no-deps -r tests/browser/requirements.lock
+	@touch $@
+
+test-browser: weights $(VENV)/.browser
+	$(BIN)/python -m pytest -q -rs --durations=10 tests/browser
+
 # What the engine is compared with has an environment of its own: it needs other versions than ours.
 $(PEERS)/.locked: benchmarks/peers.lock | setup
 	@echo 'bench: installing the peers into $(PEERS)'
@@ -86,13 +97,12 @@ drills: setup
 	  $(BIN)/python -m benchmarks.$$part $(if $(SHORT),--short,--write) || failed="$$failed $$part"; \
 	done; test -z "$$failed" || { echo "error: failed:$$failed" >&2; exit 1; }
 
-COMPILE = $(UV) pip compile --universal --python-version 3.11 --fork-strategy fewest \
-  --generate-hashes --custom-compile-command 'make lock' --quiet $(if $(UPGRADE),--upgrade)
-
 lock:
 	@command -v '$(UV)' >/dev/null || { echo 'error: make lock needs uv; install it, or name it: make lock UV=...' >&2; exit 1; }
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
 	$(COMPILE) benchmarks/peers.in --output-file benchmarks/peers.lock
+	$(COMPILE) tests/browser/requirements.in --constraint requirements.lock \
+	  --output-file tests/browser/requirements.lock
 
 clean:
 	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .hypothesis

@@ -6,7 +6,7 @@ and never touch pyplot's list of open figures except to take a saved one off it.
 
 Public names: WIDTH, DPI, INK, MUTED, FAINT, RANDOM, GOAL, NO_GOAL_LINE, Look, value_look,
 outcome_look, context, new_figure, arranged, flag_note, panels, name_panels, save, SavedFigure,
-gallery.
+gallery, listed.
 """
 
 import base64
@@ -246,7 +246,7 @@ def save(
     title = caption.partition(". ")[0].removesuffix(".")
     if not caption or not alt:
         raise UserError(f"figure '{slug}' needs a caption and an alternative text")
-    index = {entry["slug"]: entry for entry in _read_index(folder)}
+    index = {entry["slug"]: entry for entry in listed(folder)}
     contents = {
         "svg": _rendered(figure, "svg", {"Date": None, "Creator": None} | _words(title, alt)),
         "png": _rendered(figure, "png", {"Software": None}),
@@ -272,7 +272,7 @@ def gallery(folder: Path) -> None:
 
     Errors: UserError when the folder lists no figure.
     """
-    entries = _read_index(folder)
+    entries = listed(folder)
     if not entries:
         raise UserError(f"{paths.shown(folder)}: no figure is listed there, so no gallery")
     lines = ["# Figures", "", "Made by the workbook; do not edit. Each is drawn from its CSV.", ""]
@@ -313,7 +313,11 @@ def _csv(table: pd.DataFrame) -> bytes:
     return clean.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
 
 
-def _read_index(folder: Path) -> list[dict[str, Any]]:
+def listed(folder: Path) -> list[dict[str, Any]]:
+    """Return the figures of a folder by name: slug, title, caption, alt and hashes; maybe none.
+
+    Errors: UserError when its index.json cannot be read.
+    """
     path = folder / "index.json"
     if not path.exists():
         return []

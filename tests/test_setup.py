@@ -29,12 +29,13 @@ DIRECT = [
     *(Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]),
     *(Requirement(line) for line in PYPROJECT["build-system"]["requires"]),
 ]
+BROWSER = "tests/browser/requirements.lock"
 make = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 
 
-def locked():
-    """Return (requirement, hashes) of every entry of requirements.lock."""
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+def locked(lock="requirements.lock"):
+    """Return (requirement, hashes) of every entry of a lock."""
+    text = (ROOT / lock).read_text(encoding="utf-8")
     lines = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
     entries = [re.split(r"\s+--hash=", line.strip()) for line in lines]
     return [(Requirement(entry[0]), entry[1:]) for entry in entries]
@@ -54,7 +55,7 @@ def pins():
 
 def test_every_lock_entry_is_one_exact_version_with_hashes():
     assert len(locked()) > len(DIRECT)
-    for requirement, hashes in locked():
+    for requirement, hashes in [*locked(), *locked(BROWSER)]:
         assert [pin.operator for pin in requirement.specifier] == ["=="], requirement
         assert hashes, requirement
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", known) for known in hashes), requirement
@@ -82,6 +83,15 @@ def test_the_lock_is_complete_so_that_no_resolver_is_needed():
             needs = [Requirement(line) for line in metadata.requires(name) or []]
             todo += [n for n in needs if not n.marker or n.marker.evaluate({"extra": extra})]
     assert len({name for name, _ in seen}) > 100
+
+
+def test_what_drives_a_browser_is_pinned_apart_and_agrees_with_the_lock():
+    wanted = (ROOT / BROWSER).with_suffix(".in").read_text(encoding="utf-8").splitlines()
+    versions = {r.name: next(iter(r.specifier)).version for r, _ in locked(BROWSER)}
+    for requirement in (Requirement(line) for line in wanted if not line.startswith("#")):
+        assert requirement.specifier.contains(versions[requirement.name])
+    shared = {name: version for name, version in versions.items() if name in pins()}
+    assert all(Version(version) in pins()[name] for name, version in shared.items())
 
 
 def test_the_lock_holds_for_every_python_that_the_project_allows():
@@ -128,7 +138,7 @@ def run_make(folder, *arguments):
 @make
 def test_make_alone_explains_every_target(copy):
     shown = run_make(copy).stdout
-    assert set(re.findall(r"^make (\w+)", shown, flags=re.MULTILINE)) == targets() - {"help"}
+    assert set(re.findall(r"^make ([\w-]+)", shown, flags=re.MULTILINE)) == targets() - {"help"}
 
 
 def pretending(folder, trick):
@@ -184,7 +194,7 @@ def test_ci_runs_what_the_readme_promises():
     commands = promised.splitlines()
     assert len(commands) == 2
     checks = [f".venv/bin/hvae check {how}" for how in ("--run-id default", "--replay")]
-    short = ["make drills SHORT=1", "make bench SHORT=1"]
+    short = ["make test-browser", "make drills SHORT=1", "make bench SHORT=1"]
     assert sorted(steps) == sorted([*commands, *short, *checks])
     assert {command.removeprefix("make ") for command in commands} <= targets()
 
