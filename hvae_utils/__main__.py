@@ -77,9 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=plain,
     )
     parser.add_argument("--version", action="version", version=f"hvae {hvae_utils.__version__}")
-    commands = parser.add_subparsers(metavar="command", dest="command", required=True)
+    verbs = parser.add_subparsers(metavar="command", dest="command", required=True)
 
-    reproduce = commands.add_parser(
+    reproduce = verbs.add_parser(
         "reproduce", help="run all notebooks and make every table and figure"
     )
     _add_study(reproduce)
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     reproduce.set_defaults(run=commands.reproduce)
 
-    bundle = commands.add_parser(
+    bundle = verbs.add_parser(
         "bundle", help="write a finished run into one file that can be replayed"
     )
     bundle.add_argument("out", metavar="OUT", nargs="?", type=Path, help="(default: RUN_ID.zip)")
@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
     bundle.set_defaults(run=commands.bundle)
 
-    check = commands.add_parser(
+    check = verbs.add_parser(
         "check", help="reproduce the default profile and compare with what is committed"
     )
     check.add_argument(
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--run-id", help="compare this finished run, instead of making a new one")
     check.set_defaults(run=commands.check)
 
-    estimate = commands.add_parser(
+    estimate = verbs.add_parser(
         "estimate", help="say what a study will take: requests, tokens, cost, time"
     )
     _add_study(estimate)
@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     estimate.add_argument("--json", action="store_true", help="print JSON, with more columns")
     estimate.set_defaults(run=commands.estimate)
 
-    batch = commands.add_parser(
+    batch = verbs.add_parser(
         "batch", help="put a study through the OpenAI Batch API, stage by stage"
     ).add_subparsers(metavar="action", dest="action", required=True)
     export = batch.add_parser("export", help="write what can be asked by now as input files")
@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("--run-id", help="name of the run's folder (default: the profile's)")
         action.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
 
-    report = commands.add_parser("report", help="write a finished run as one HTML file")
+    report = verbs.add_parser("report", help="write a finished run as one HTML file")
     report.add_argument("--run-id", default="default", help="which run (default: default)")
     report.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
     report.add_argument(
@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.set_defaults(run=commands.report)
 
-    models = commands.add_parser("models", help="list models and what each still needs")
+    models = verbs.add_parser("models", help="list models and what each still needs")
     models.set_defaults(run=commands.models)
     fetch = models.add_subparsers(metavar="action", dest="action").add_parser(
         "fetch", help="fetch the weights of a local model, once"
@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("name", metavar="NAME")
     fetch.set_defaults(run=commands.fetch)
 
-    prompts = commands.add_parser("prompts", help="list the wordings")
+    prompts = verbs.add_parser("prompts", help="list the wordings")
     prompts.set_defaults(run=commands.prompts)
     bring = prompts.add_subparsers(metavar="action", dest="action").add_parser(
         "import", help="make a wording of an owner's Python file of prompts, without running it"
@@ -180,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     bring.add_argument("--name", help="what follows 'imported-' (default: the file's name)")
     bring.set_defaults(run=commands.bring)
 
-    course = commands.add_parser("course", help="make the student copies of the course's lessons")
+    course = verbs.add_parser("course", help="make the student copies of the course's lessons")
     course.add_argument(
         "--check", action="store_true", help="write nothing; say which copies are out of date"
     )
