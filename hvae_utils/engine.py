@@ -2,7 +2,7 @@
 
 It knows respondents, requests and records. What is asked and what a reply means is `play`'s, which
 hands over its work as jobs. A model's workers take the jobs in order, so no more requests are in
-flight than it has workers, and no more conditions are begun than are needed to keep them busy.
+flight than it has places, and no more conditions are begun than are needed to keep them busy.
 
 A server that keeps prompt prefixes (`Respondent.prefix_reuse`) is asked in the order of prefixes,
 and the first job with a prefix is done before the others with it begin: each is read once.
@@ -11,8 +11,6 @@ Public names: Asker, NotSaid, Job, Budget, for_each, MAX_TOKENS, NOTHING_SAID.
 """
 
 import asyncio
-import contextlib
-import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from hvae_utils import models, prompts, replay
+from hvae_utils import loops, models, prompts, replay
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
 from hvae_utils.progress import Progress
 from hvae_utils.records import Held, Record, Records
@@ -260,7 +258,7 @@ def for_each(
 
     stopped: EndpointError | BudgetReached | None = None
     try:
-        _run(_together(lane(names) for names in _lanes(asked)))
+        loops.run(_together(lane(names) for names in _lanes(asked)))
         stopped = stops[0] if stops else None
     except EndpointError as fault:
         stopped = fault
@@ -297,12 +295,18 @@ async def _share(jobs: Iterable[Job], asker: Asker, done: dict[tuple[int, int], 
     waiting = iter(jobs)
     prefix: str | None = None
     warm = asyncio.Event()
-    by_prefix, places = asker.respondent.prefix_reuse, asyncio.Semaphore(asker.workers)
+    by_prefix = asker.respondent.prefix_reuse
+    places: asyncio.Queue[None] = asyncio.Queue()  # a Semaphore goes through all who wait
+    for _ in range(asker.workers):
+        places.put_nowait(None)
     workers = 2 * asker.workers if by_prefix and asker.workers > 1 else asker.workers
 
     async def do(job: Job) -> None:
-        async with places:
+        await places.get()
+        try:
             done[job.place] = await job.do(asker)
+        finally:
+            places.put_nowait(None)
 
     async def do_in_turn(job: Job) -> None:
         nonlocal prefix, warm
@@ -344,48 +348,3 @@ async def _together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
     if first is not None:
         first.__context__ = first.__cause__ = None
         raise first
-
-
-def _run_here(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine in a loop of its own; on uvloop, where the system has it."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:  # Windows
-        new_event_loop = None
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(work)
-
-
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine to its end, also inside a notebook whose own loop is running."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return _run_here(work)
-    outcome: dict[str, Any] = {}
-    started = threading.Event()
-
-    def in_thread() -> None:
-        async def main() -> None:
-            outcome["loop"], outcome["task"] = asyncio.get_running_loop(), asyncio.current_task()
-            started.set()
-            outcome["result"] = await work
-
-        try:
-            _run_here(main())
-        except BaseException as fault:
-            outcome["fault"] = fault
-
-    thread = threading.Thread(target=in_thread, name="hvae-play", daemon=True)
-    thread.start()
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        started.wait()
-        with contextlib.suppress(RuntimeError):
-            outcome["loop"].call_soon_threadsafe(outcome["task"].cancel)
-        thread.join()
-        raise
-    if "fault" in outcome:
-        raise outcome["fault"]
-    return outcome["result"]

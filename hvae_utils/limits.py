@@ -1,8 +1,8 @@
 """How many requests one endpoint is given at a time: found out, not guessed, and never overdone.
 
-Starts low and doubles while that brings throughput; a 429 halves it, after which it grows by
-steps. It knows latencies and refusals, never what is asked. Server errors are no sign of a quota
-and do not come here.
+Starts low, or at a quarter of a number that the user chose, and doubles while that brings
+throughput; a 429 halves it, after which it grows by steps. It knows latencies and refusals, never
+what is asked. Server errors are no sign of a quota and do not come here.
 
 Public names: Limit.
 """
@@ -25,10 +25,11 @@ MINUTE_S = 60.0
 class Limit:
     """Admission to one endpoint, shared by all models on it. Belongs to one event loop.
 
-    most: requests in flight never exceeded; fixed: grow to `most` whatever the latency (a number
-    the user chose); requests_per_minute, tokens_per_minute: hold in every minute, None for no cap
-    (tokens may pass by those of one request). A window is as many answers as may be in flight,
-    to requests sent since it began. By Little's law throughput is in flight / latency.
+    most: requests in flight never exceeded; fixed: from a quarter grow to `most` whatever the
+    latency (a number the user chose); requests_per_minute, tokens_per_minute: hold in every
+    minute, None for no cap (tokens may pass by those of one request). A window is as many answers
+    as may be in flight, to requests sent since it began. By Little's law throughput is in flight /
+    latency.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Limit:
         tokens_per_minute: int | None = None,
     ) -> None:
         self.most, self.fixed = most, fixed
-        self.allowed, self.in_flight = min(START, most), 0
+        self.allowed, self.in_flight = min(max(START, most // 4) if fixed else START, most), 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._paused_until, self._pause_s = 0.0, 0.0
         self._doubling, self._held, self._late = True, 0, 0
