@@ -2,18 +2,21 @@
 
 The same prompts, respondents and readings as a study, but nothing is recorded: what is asked is
 told to a callback and forgotten. A thread with an event loop of its own does the asking, so that
-no page waits for a model, and it can be stopped at any moment. Whatever goes wrong, a model that
-disappears or a mistake of ours, ends as an event with a sentence: this module must never raise
-into a page, and never write a file.
+no page waits for a model, and it can be stopped at any moment. The embedded model loads and ends
+inside native code that lets no other thread run, for seconds: it is asked in a process of its own.
+Whatever goes wrong, a model that disappears or a mistake of ours, ends as an event with a
+sentence: this module must never raise into a page, and never write a file.
 
 Public names: Setting, Event, decide, ask, Running, factors.
 """
 
 import asyncio
 import contextlib
+import multiprocessing
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -178,9 +181,50 @@ class Running:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
             if self._stopped:
                 raise asyncio.CancelledError
-        for setting in self._settings:
-            await decide(setting, self._report)
+        if any(setting.model.startswith("local/") for setting in self._settings):
+            await _elsewhere(self._settings, self._report)
+        else:
+            await _decide_all(self._settings, self._report)
         self._report(Event("done", self._settings[-1].value.name))
+
+
+async def _decide_all(settings: Sequence[Setting], report: Report) -> None:
+    for setting in settings:
+        await decide(setting, report)
+
+
+async def _elsewhere(settings: Sequence[Setting], report: Report) -> None:
+    """Decide in a process of its own; when this is cancelled, the process ends at once.
+
+    Raises what was raised there, and EndpointError where the process ended without a word.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_in_process, args=(settings, sender), daemon=True)
+    process.start()
+    sender.close()  # so that the process holds the only one, and its end is heard
+    try:
+        while (said := await asyncio.to_thread(receiver.recv)) is not None:
+            if isinstance(said, Exception):
+                raise said
+            report(said)
+    except EOFError:
+        raise EndpointError(
+            f"{settings[0].model}: its process ended unexpectedly; is there enough memory?"
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+
+
+def _in_process(settings: Sequence[Setting], sender: Connection) -> None:
+    """Decide here, telling events, then None or the error that ended it."""
+    try:
+        asyncio.run(_decide_all(settings, sender.send))
+    except (UserError, EndpointError) as fault:
+        sender.send(fault)
+    else:
+        sender.send(None)
 
 
 class _Talk:

@@ -13,10 +13,11 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import pandas as pd
 
-from hvae_utils import style, svo
+from hvae_utils import instruments, style, svo
 
 SHOWN_CHARACTERS = 4000  # of a text in an exchange; a page with more is not readable
 _YOU, _OTHER = style.value_look("individualistic").colour, style.value_look("altruistic").colour
@@ -63,7 +64,8 @@ def ring(points: Sequence[Point], people: pd.DataFrame | None = None) -> str:
     without an angle (NaN) are left out; the caller says so.
     """
     points = [point for point in points if math.isfinite(point.angle)]
-    parts = [_regions(), "" if people is None else _histogram(people)]
+    bins = None if people is None else [tuple(people[name]) for name in ("low", "high", "share")]
+    parts = [_regions(), _histogram(*bins) if bins else ""]
     parts += [_point(point) for point in sorted(points, key=lambda p: p.kind == "you")]
     shown = "; ".join(
         f"{point.name} {point.angle:.1f}°" for point in points if point.kind != "model"
@@ -217,9 +219,10 @@ def _sector(low: float, high: float, inner: float, outer: float, look: str) -> s
     return f'<path d="{path}" {look}/>'
 
 
+@cache
 def _regions() -> str:
     """Return the categories with their names, and the scale in degrees."""
-    cuts = (_FAN[1], *_boundaries(), _FAN[0])
+    cuts = (_FAN[1], *instruments.load("svo-slider").boundaries, _FAN[0])
     parts = []
     for name, high, low in zip(svo.CATEGORIES, cuts[:-1], cuts[1:], strict=True):
         colour = style.value_look(name).colour
@@ -261,19 +264,15 @@ _KINDS = {
 }
 
 
-def _boundaries() -> tuple[float, ...]:
-    from hvae_utils import instruments
-
-    return instruments.load("svo-slider").boundaries
-
-
-def _histogram(people: pd.DataFrame) -> str:
-    scale = _TALLEST / people["share"].max()
+@lru_cache
+def _histogram(low: tuple[float, ...], high: tuple[float, ...], share: tuple[float, ...]) -> str:
+    """Return the bars of the bins; kept, because they are the same at every move of a slider."""
+    scale = _TALLEST / max(share)
     look = f'fill="{_PEOPLE}" stroke="#fff" stroke-width="0.5"'
     return "".join(
-        _sector(max(low, _FAN[0]), min(high, _FAN[1]), _RIM + 2, _RIM + 2 + scale * share, look)
-        for low, high, share in people[["low", "high", "share"]].itertuples(index=False)
-        if share > 0 and high > _FAN[0] and low < _FAN[1]
+        _sector(max(a, _FAN[0]), min(b, _FAN[1]), _RIM + 2, _RIM + 2 + scale * height, look)
+        for a, b, height in zip(low, high, share, strict=True)
+        if height > 0 and b > _FAN[0] and a < _FAN[1]
     )
 
 

@@ -22,6 +22,7 @@ SLIDER = instruments.load("svo-slider")
 SECONDARY = instruments.load("svo-slider-secondary")
 PLACES = SLIDER.payoffs.shape[1]
 WIDE = ipw.Layout(width="420px")
+OWN = "my own answers"
 _SAVED_AS = "my-answers.json"
 
 
@@ -135,12 +136,12 @@ class _Item(ipw.HBox):
 
 def flip(measure: Measure) -> ipw.VBox:
     """Return the panel that changes one answer of an ideal respondent, or of one's own."""
-    start = ipw.Dropdown(options=[*svo.CATEGORIES, "my own answers"], description="Answers of")
+    start = ipw.Dropdown(options=[*svo.CATEGORIES, OWN], description="Answers of")
     item = ipw.Dropdown(options=[(f"item {k}", k - 1) for k in SLIDER.items], description="Flip")
     place, shown = _places("to place"), ipw.HTML()
 
     def draw(_=None) -> None:
-        before = measure.choices() if start.value == "my own answers" else None
+        before = measure.choices() if start.value == OWN else None
         if before is None:
             before = svo.ideal_choices(start.value, SLIDER).tolist()
         if None in before:
@@ -152,8 +153,13 @@ def flip(measure: Measure) -> ipw.VBox:
 
     for control in (start, item, place):
         control.observe(draw, "value")
+
+    def follow(_) -> None:
+        if start.value == OWN:
+            draw()
+
     for answered in measure.primary:
-        answered.slider.observe(draw, "value")
+        answered.slider.observe(follow, "value")
     draw()
     return _panel("hvae-flip", ipw.HBox([start, item, place]), shown)
 
@@ -171,9 +177,8 @@ def _flipped(before: Sequence[int], after: Sequence[int], item: int) -> str:
         live.Point("after", float(found["angle"][1]), "you"),
         live.Point("before", float(found["angle"][0]), "model", "none", 1),
     ]
-    numbers = {"angle": _degrees(found["angle"][1])}
     return (
-        live.key_numbers(numbers)
+        live.key_numbers({"angle": _degrees(found["angle"][1])})
         + live.table("One answer flipped", header, rows)
         + live.ring([*points, *ideals()])
     )
@@ -252,7 +257,14 @@ def _places(label: str) -> ipw.IntSlider:
 
 def _share(label: str) -> ipw.FloatSlider:
     return ipw.FloatSlider(
-        0, min=0, max=1, step=0.05, description=label, readout_format=".0%", layout=WIDE
+        0,
+        min=0,
+        max=1,
+        step=0.05,
+        description=label,
+        readout_format=".0%",
+        layout=WIDE,
+        style={"description_width": "100px"},
     )
 
 

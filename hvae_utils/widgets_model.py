@@ -93,7 +93,9 @@ def design(ask: Ask, models: Sequence[str]) -> ipw.VBox:
     way = ipw.Dropdown(options=WAYS, description="Target as", layout=_LAYOUT, style=_STYLE)
     amount = ipw.Text("0.5", description="Number", layout=_LAYOUT, style=_STYLE)
     model = _menu("model", models)
-    four = ipw.Checkbox(False, description="ask under the four values as well", indent=True)
+    four = ipw.Checkbox(
+        False, description="ask under the four values as well", layout=_LAYOUT, style=_STYLE
+    )
     preview, shown, heard, mine = ipw.HTML(), ipw.HTML(), [], []
 
     def read() -> Value:
@@ -180,6 +182,7 @@ class _Job(ipw.VBox):
 
     def _stop(self, _: ipw.Button) -> None:
         if self._running is not None:
+            self.said.value = live.note("Stopping …")
             self._running.stop()
 
     def _tell(self, event: Any) -> None:
