@@ -7,7 +7,7 @@ flight than it has places, and no more conditions are begun than are needed to k
 A server that keeps prompt prefixes (`Respondent.prefix_reuse`) is asked in the order of prefixes,
 and the first job with a prefix is done before the others with it begin: each is read once.
 
-Public names: Asker, NotSaid, Job, Budget, for_each, MAX_TOKENS, NOTHING_SAID.
+Public names: Asker, NotSaid, Job, Budget, in_order, for_each, MAX_TOKENS, NOTHING_SAID.
 """
 
 import asyncio
@@ -209,6 +209,16 @@ def record_of(request: Request, answer: Answer, latency_s: float | None = None) 
         "latency_s": latency_s,
         "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+
+
+def in_order(one: Callable[[Asker, Row], Awaitable[Any]]) -> Plan:
+    """Return the plan that does `one` for each condition, one job each, in their order."""
+
+    def plan(rows: list[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
+        for number, row in rows:
+            yield Job((number, 0), "", 1, lambda asker, row=row: one(asker, row))
+
+    return plan
 
 
 def for_each(
