@@ -114,7 +114,7 @@ def main() -> None:
     peers = paths.ROOT / ".venv-peers" / "bin" / "python"
     parser.add_argument("--peers", default=str(peers), help="a Python that has inspect_ai")
     chosen = parser.parse_args()
-    size = (6000, 2, 1) if chosen.short else (10_000, 5, 3)
+    size = (6000, 2, 1) if chosen.short else (10_000, 3, 1)
     rates = measure(*size, chosen.peers)
     table, met = report(rates)
     others = ["inspect_ai " + _peer_version(chosen.peers)]
