@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils import course, lessons, paths
+from hvae_utils import commands, course, lessons, paths
 from hvae_utils.errors import UserError
 from hvae_utils.lessons import Unfinished
 from hvae_utils.runner import WorkbookError
@@ -184,12 +184,12 @@ def test_the_command_writes_copies_and_says_which_are_out_of_date(tmp_path, monk
     folders = (tmp_path / "solutions", tmp_path)
     for function in (course.write, course.stale):
         monkeypatch.setattr(function, "__defaults__", folders)
-    assert cli.main(["course", "--check"]) == cli.DIFFERENT
+    assert cli.main(["course", "--check"]) == commands.DIFFERENT
     assert "7_tiny.ipynb; run: hvae course" in capsys.readouterr().out
-    assert cli.main(["course"]) == cli.OK
-    assert cli.main(["course", "--check"]) == cli.OK
+    assert cli.main(["course"]) == commands.OK
+    assert cli.main(["course", "--check"]) == commands.OK
     (tmp_path / "8_left_over.ipynb").write_text("{}")
-    assert cli.main(["course", "--check"]) == cli.DIFFERENT
+    assert cli.main(["course", "--check"]) == commands.DIFFERENT
     assert "8_left_over.ipynb" in capsys.readouterr().out
 
 
