@@ -164,12 +164,13 @@ def main(arguments=None):
     started = time.perf_counter()
     planned, done, kept, responses = played(repeats=5 if chosen.short else 27)
     seconds = time.perf_counter() - started
-    keys = collections.Counter(record["key"] for record in kept)
+    # an error is no answer: whoever shares the request asks it again
+    keys = collections.Counter(record["key"] for record in kept if not record["error"])
     tries = sum(record["tries"] for record in kept)
     said, met = page.verdict(
         [
             ("a row for every item of every condition", len(responses) == 6 * len(planned)),
-            ("every key recorded once", max(keys.values()) == 1),
+            ("no key answered twice", max(keys.values()) == 1),
             ("as many tries recorded as requests served", tries == sum(done.values())),
             ("text or error", all((r["text"] is None) == bool(r["error"]) for r in kept)),
         ]
