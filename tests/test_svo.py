@@ -14,7 +14,6 @@ import pytest
 from hvae_utils import instruments, paths, svo, values
 from hvae_utils.errors import UserError
 from hvae_utils.instruments import Instrument
-from tests.pace import pace
 
 PRIMARY = instruments.load("svo-slider")
 FOUR = ("altruistic", "prosocial", "individualistic", "competitive")
@@ -379,7 +378,7 @@ def best_time(choices, instrument: Instrument = PRIMARY):
 
 def test_a_million_administrations_are_scored_within_a_second():
     choices = np.random.default_rng(1).integers(0, 9, (1_000_000, 6), dtype=np.int8)
-    assert best_time(choices) < 1.0 * pace()
+    assert best_time(choices) < 1.0
 
 
 def test_a_million_incomplete_administrations_are_bounded_within_seconds():
