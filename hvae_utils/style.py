@@ -145,7 +145,9 @@ def _page() -> dict[str, Any]:
 
 def new_figure(height: float) -> Figure:
     """Return an empty figure, one page wide and `height` inches high, known to no pyplot."""
-    return Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)  # one renderer from layout to PNG remembers how wide each word is
+    return figure
 
 
 def arranged(figure: Figure) -> Figure:
@@ -247,9 +249,9 @@ def save(
     if not caption or not alt:
         raise UserError(f"figure '{slug}' needs a caption and an alternative text")
     index = {entry["slug"]: entry for entry in listed(folder)}
-    contents = {
-        "svg": _rendered(figure, "svg", {"Date": None, "Creator": None} | _words(title, alt)),
+    contents = {  # PNG first, on the canvas that laid the figure out; SVG brings one of its own
         "png": _rendered(figure, "png", {"Software": None}),
+        "svg": _rendered(figure, "svg", {"Date": None, "Creator": None} | _words(title, alt)),
         "csv": _csv(table),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -301,7 +303,7 @@ def _rendered(figure: Figure, ending: str, metadata: dict[str, str | None]) -> b
             FigureCanvasSVG(figure).print_svg(stream, metadata=metadata)
         else:
             figure.set_dpi(DPI)
-            FigureCanvasAgg(figure).print_png(stream, metadata=metadata)
+            figure.canvas.print_png(stream, metadata=metadata)
     return stream.getvalue()
 
 

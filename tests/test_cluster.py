@@ -179,7 +179,7 @@ def test_an_endpoint_that_refuses_stops_the_study_with_its_sentence(two_workers,
     with pytest.raises(EndpointError, match=r"openai/fake.*; \d+ records are safe") as fault:
         on(two_workers, planned(MODEL), path)
     kept = sum(1 for _ in read(path))
-    assert kept == 20
+    assert 0 < kept <= 20  # the other worker's requests in flight are given up, and asked again
     assert f"; {kept} records are safe, run the same study again to continue" in str(fault.value)
     assert str(fault.value).count("are safe") == 1
     asked.reply = third
