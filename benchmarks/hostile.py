@@ -176,7 +176,7 @@ def main(arguments=None):
         ]
     )
     head = f"{len(kept):,} requests, {tries:,} tries, {seconds:.0f} s."
-    text = "\n\n".join([head, *tables(done, kept, responses), said, page.machine("aiohttp")])
+    text = "\n\n".join([head, *tables(done, kept, responses), said, page.machine("pycurl")])
     print(text)
     if chosen.write:
         page.write("hostile", text)

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks import clients, fake_server, page
+from benchmarks import asked_study, fake_server, page
 from hvae_utils import instruments, paths, play, records, scoring
 
 IN_FLIGHT, DELAY_S = 100, 0.05
@@ -48,7 +48,7 @@ class _Timed(records.Records):
 
 def grow(path: Path, requests: int) -> dict[str, float]:
     """Play so many requests; return seconds, from opening the records to the table."""
-    conditions = clients.assigned(requests).assign(model=clients.MODEL)
+    conditions = asked_study.assigned(requests).assign(model=asked_study.MODEL)
     started = time.perf_counter()
     with _Timed(path) as store:
         played = play.administer(conditions, store, concurrency=IN_FLIGHT)

@@ -3,9 +3,9 @@
     python -m benchmarks.throughput [--short] [--write] [--peers .venv-peers/bin/python]
 
 One fake server (50 ms an answer) for all; every client in a fresh process, taking turns, the
-order turned round in every round. The clients are in benchmarks/clients.py; inspect_ai has an
-environment of its own (`make bench` makes it). Prints medians; ends with 1 where a requirement is
-missed. --write puts the table into docs/engine.md.
+order turned round in every round. The engine runs by benchmarks/asked_study.py, the others by
+benchmarks/peers.py in an environment of their own (`make bench` makes it). Prints medians; ends
+with 1 where a requirement is missed. --write puts the table into docs/engine.md.
 """
 
 import argparse
@@ -14,9 +14,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from itertools import islice
 from pathlib import Path
 
-from benchmarks import clients, fake_server, page
+from benchmarks import asked_study, fake_server, page
 from hvae_utils import paths
 
 LEVELS = (100, 400)
@@ -43,7 +44,7 @@ def measure(requests: int, rounds: int, slow_rounds: int, peers: str) -> dict:
         tempfile.TemporaryDirectory(dir=paths.RUNS) as folder,
         fake_server.running(DELAY_S) as url,
     ):
-        requests = clients.prepare(Path(folder), requests)
+        requests = asked_study.prepare(Path(folder), requests)
         for number in range(rounds):
             names = [name for name in ABOUT if name in PART or number < slow_rounds]
             for in_flight in LEVELS:
@@ -60,16 +61,15 @@ def measure(requests: int, rounds: int, slow_rounds: int, peers: str) -> dict:
 def _rate(name: str, url: str, folder: Path, in_flight: int, requests: int, peers: str) -> float:
     """Run one client in a fresh process; return its requests a second."""
     share = PART.get(name, INSPECT_PART if name == "inspect_ai" else SLOW_PART)
-    requests = max(int(requests * share), in_flight) // clients.ITEMS * clients.ITEMS
-    if name == "inspect_ai":
-        asked = folder / "inspect.jsonl"
-        lines = map(json.dumps, clients.bodies(folder, requests))
-        asked.write_text("\n".join(lines), encoding="utf-8")
-        script = paths.ROOT / "benchmarks" / "inspect_peer.py"
-        command = [peers, str(script), url, str(asked), str(in_flight)]
-    else:
-        command = [sys.executable, "-m", "benchmarks.clients", name, url, str(folder)]
+    requests = max(int(requests * share), in_flight) // asked_study.ITEMS * asked_study.ITEMS
+    if name == "engine":
+        command = [sys.executable, "-m", "benchmarks.asked_study", url, str(folder)]
         command += [str(in_flight), str(requests)]
+    else:
+        with (folder / "bodies.jsonl").open(encoding="utf-8") as lines:
+            (folder / "asked.jsonl").write_text("".join(islice(lines, requests)), encoding="utf-8")
+        script = paths.ROOT / "benchmarks" / "peers.py"
+        command = [peers, str(script), name, url, str(folder / "asked.jsonl"), str(in_flight)]
     before = fake_server.count(url)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -112,13 +112,13 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="about a minute, for CI")
     parser.add_argument("--write", action="store_true", help="write docs/engine.md")
     peers = paths.ROOT / ".venv-peers" / "bin" / "python"
-    parser.add_argument("--peers", default=str(peers), help="a Python that has inspect_ai")
+    parser.add_argument("--peers", default=str(peers), help="a Python that has the peers")
     chosen = parser.parse_args()
     size = (6000, 2, 1) if chosen.short else (10_000, 3, 1)
     rates = measure(*size, chosen.peers)
     table, met = report(rates)
-    others = ["inspect_ai " + _peer_version(chosen.peers)]
-    where = page.machine("aiohttp", "openai", "orjson", "uvloop").removesuffix(".")
+    where = page.machine("pycurl", "openai", "orjson", "uvloop").removesuffix(".")
+    others = [f"{name} {_peer_version(chosen.peers, name)}" for name in ("aiohttp", "inspect_ai")]
     text = f"{table}\n\nMedians of {size[1]} rounds ({size[2]} for the slow clients). "
     text += f"{where}, {', '.join(others)}."
     print(f"\n{text}")
@@ -127,8 +127,8 @@ def main() -> None:
     raise SystemExit(0 if met or chosen.short else 1)  # short runs are no place to judge a ratio
 
 
-def _peer_version(peers: str) -> str:
-    code = "from importlib.metadata import version; print(version('inspect_ai'))"
+def _peer_version(peers: str, name: str) -> str:
+    code = f"from importlib.metadata import version; print(version('{name}'))"
     return subprocess.check_output([peers, "-c", code], text=True).strip()
 
 

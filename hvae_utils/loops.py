@@ -54,8 +54,8 @@ def _run_here(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine in a loop of its own; on uvloop, where the system has it."""
     try:
         from uvloop import new_event_loop
-    except ImportError:  # Windows
-        new_event_loop = None
+    except ImportError:  # Windows, whose usual loop watches no sockets for libcurl
+        new_event_loop = asyncio.SelectorEventLoop
     with _collecting_rarely(), asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(work)
 

@@ -1,4 +1,4 @@
-"""One try of one request: configured by the `openai` client, sent by one aiohttp session.
+"""One try of one request: configured by the `openai` client, sent by libcurl.
 
 The client says where and how (base URL, headers, time-out, OPENAI_* variables); its request
 building, response models and HTTP layer, which cost more time than a fast endpoint, are left out.
@@ -10,6 +10,7 @@ public.
 
 import json
 import math
+import sys
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
+from hvae_utils.curl import Curl, Fault, Reply
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 REPLY_BYTES = 1_000_000  # of one reply; 24 tokens with 20 alternatives each take about 40,000
 CONNECT_S = 30.0
@@ -27,6 +30,7 @@ SHORTEST_KEY = 8  # characters; what is shorter is no secret, and may stand in a
 MAX_RETRY_AFTER_S = 120.0  # as in the openai client: an endpoint that asks for more is given up
 TELEMETRY = "X-Stainless-"  # what the client tells of the machine; nobody needs it for an answer
 EXCERPT = 200  # characters of an endpoint's own message
+NO_URL, TIMED_OUT, TOO_LONG = (1, 3), 28, 63  # libcurl's numbers
 PASSING = (408, 409, 429)  # with all from 500: what the openai client tries again
 
 
@@ -64,12 +68,11 @@ class Transport:
         self._options = {"base_url": base_url, "api_key": api_key, **options}
         self._timeout_s = timeout_s
         self._secrets = _as_bytes(api_key)
-        self._session: Any = None
+        self._curl: Any = None
         self._url = ""
 
     async def __aenter__(self) -> Self:
         """Read the client's configuration and open the session."""
-        import aiohttp
         from openai import AsyncOpenAI
 
         async with AsyncOpenAI(timeout=self._timeout_s, **self._options) as client:
@@ -84,44 +87,44 @@ class Transport:
             path=f"{base.path.rstrip('/')}/chat/completions",
             query="&".join(filter(None, [base.query, urlencode(query)])),
         ).geturl()
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),  # see `limits`
+        sys.audit("hvae_utils.connect", base.hostname)  # libcurl's sockets are not Python's
+        self._curl = Curl(
+            self._url,
             # what is not compressed is no bomb: nothing is unpacked, and nothing packed asked for
-            headers={**headers, "Accept-Encoding": "identity"},
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=CONNECT_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
+            {**headers, "Accept-Encoding": "identity"},
+            timeout_s=self._timeout_s,
+            connect_s=CONNECT_S,
             proxy=_proxy(self._url),
+            most_bytes=REPLY_BYTES,
         )
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Close the session."""
-        await self._session.close()
+        self._curl.close()
 
     async def post(self, body: Mapping[str, Any]) -> Any:
         """Send one body; return the reply's JSON. Raises Failure."""
-        import aiohttp
-
         try:
-            async with self._session.post(
-                self._url, data=orjson.dumps(body), allow_redirects=False
-            ) as response:
-                content = await _bounded(response)
-                for secret in self._secrets:  # should the endpoint echo it
-                    content = content.replace(secret, b"***")
-                if not 200 <= response.status < 300:
-                    raise _refusal(response.status, response.headers, content)
-                return _parsed(content, response.headers)
-        except aiohttp.ConnectionTimeoutError:
-            raise Failure("unreachable", "ConnectTimeout", again=True) from None
-        except TimeoutError:
-            said = f"no reply within {self._timeout_s:g} s"
-            raise Failure("slow", said, again=True) from None
-        except (aiohttp.ClientConnectorError, aiohttp.ClientProxyConnectionError) as fault:
-            raise Failure("unreachable", type(fault).__name__, again=True) from None
-        except (aiohttp.ClientError, OSError) as fault:
-            raise Failure("lost", f"connection lost ({type(fault).__name__})", again=True) from None
+            reply = await self._curl.post(orjson.dumps(body))
+        except Fault as fault:
+            raise self._failure(fault) from None
+        content = reply.content
+        for secret in self._secrets:  # should the endpoint echo it
+            content = content.replace(secret, b"***")
+        if not 200 <= reply.status < 300:
+            raise _refusal(reply.status, reply.headers, content)
+        return _parsed(content, reply)
+
+    def _failure(self, fault: Fault) -> Failure:
+        """Return what it means that there is no reply."""
+        if fault.code == TOO_LONG:
+            return Failure("unusable", f"the reply has more than {REPLY_BYTES:,} bytes")
+        if not fault.connected:
+            return Failure("unreachable", str(fault), again=fault.code not in NO_URL)
+        if fault.code == TIMED_OUT:
+            return Failure("slow", f"no reply within {self._timeout_s:g} s", again=True)
+        return Failure("lost", f"connection lost ({fault})", again=True)
 
 
 def on_loopback(url: str | None) -> bool:
@@ -143,29 +146,15 @@ def _as_bytes(api_key: str) -> tuple[bytes, ...]:
     return tuple({api_key.encode(), api_key.replace("/", "\\/").encode()})
 
 
-def _proxy(url: str) -> str | None:
+def _proxy(url: str) -> str:
     """Return the environment's proxy for a URL, looked up once; never one for this machine."""
     parts = urlsplit(url)
     if on_loopback(url) or urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
+        return ""
+    return urllib.request.getproxies().get(parts.scheme, "")
 
 
-async def _bounded(response: Any) -> bytes:
-    """Return a reply's bytes; Failure as soon as they are more than REPLY_BYTES."""
-    if 0 <= (response.content_length or -1) <= REPLY_BYTES:
-        return await response.read()
-    parts, size = [], 0
-    async for part in response.content.iter_any():
-        size += len(part)
-        if size > REPLY_BYTES:
-            response.close()
-            raise Failure("unusable", f"the reply has more than {REPLY_BYTES:,} bytes")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _parsed(content: bytes, headers: Mapping[str, str]) -> Any:
+def _parsed(content: bytes, reply: Reply) -> Any:
     """Return JSON; what only a lenient reader takes is made what every reader takes."""
     try:
         return orjson.loads(content)
@@ -173,7 +162,8 @@ def _parsed(content: bytes, headers: Mapping[str, str]) -> Any:
         try:
             return _plain(json.loads(content, parse_constant=lambda name: None))
         except (ValueError, RecursionError):
-            kind = headers.get("Content-Encoding") or headers.get("Content-Type") or "no type given"
+            said = reply.headers
+            kind = said.get("content-encoding") or said.get("content-type") or "no type given"
             raise Failure("unusable", f"the reply is no JSON ({kind[:60]})") from None
 
 

@@ -115,12 +115,16 @@ def test_a_refusal_in_its_own_field_is_kept_as_what_was_said():
 
 def test_messages_show_no_password_and_no_query_of_a_url(monkeypatch):
     monkeypatch.setattr(chat, "RETRIES", 0)
-    with pytest.raises(EndpointError) as fault:
-        ask("http://127.0.0.1:9/v1?token=hidden", request())
-    assert "hidden" not in str(fault.value)
-    assert "127.0.0.1:9/v1" in str(fault.value)
-    (answer,) = ask("http://someone:hidden@127.0.0.1:9/v1", request())
-    assert "hidden" not in answer.error
+    for url in ("http://127.0.0.1:9/v1?token=hidden", "http://someone:hidden@127.0.0.1:9/v1"):
+        with pytest.raises(EndpointError) as fault:
+            ask(url, request())
+        assert "hidden" not in str(fault.value)
+        assert "127.0.0.1:9/v1" in str(fault.value)
+
+
+def test_a_url_of_no_known_scheme_is_named_at_once():
+    with pytest.raises(EndpointError, match=r"cannot reach htp://127.0.0.1/v1 .*1 tries"):
+        ask("htp://127.0.0.1/v1", request())
 
 
 @pytest.mark.parametrize(("name", "sent"), [("openai/m", True), ("vllm/m", False)])

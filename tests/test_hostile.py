@@ -23,7 +23,7 @@ def _short_waits(monkeypatch):
 def ask(url, **changes):
     async def main():
         async with chat.ChatModel("openai/m", "m", url, KEY, Limit(16)) as model:
-            assert KEY not in repr(model) + repr(model._transport) + repr(model._transport._session)
+            assert KEY not in repr(model) + repr(model._transport) + repr(model._transport._curl)
             return await model.answer(request(**changes))
 
     return asyncio.run(main())
@@ -128,7 +128,7 @@ def test_a_key_that_an_endpoint_repeats_stands_nowhere(monkeypatch, caplog, stat
     echo = f'{{"error": {{"message": "bad key {KEY}"}}, "model": "m"}}'.encode()
     monkeypatch.setitem(hostile.CASES, "echo", hostile.reply(echo, status, kind=f"x/{KEY}"))
     caplog.set_level(logging.DEBUG)
-    for name in ("aiohttp", "aiohttp.client", "openai", "httpx2", "httpcore2", "asyncio"):
+    for name in ("openai", "httpx2", "httpcore2", "asyncio"):
         caplog.set_level(logging.DEBUG, logger=name)
     with hostile.Server(lambda: "echo") as server:
         try:

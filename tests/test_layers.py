@@ -79,7 +79,7 @@ def test_the_measuring_floor_needs_nothing_but_numpy_pandas_and_scipy():
 def test_what_draws_never_talks_to_a_model():
     for module, path in on_floor(4).items():
         assert not own(path) & {"chat", "local", "models", "play"}, module
-        assert not others(path) & {"openai", "aiohttp", "httpx", "xllamacpp"}, module
+        assert not others(path) & {"openai", "pycurl", "httpx", "xllamacpp"}, module
 
 
 def test_the_package_imports_only_what_pyproject_declares():

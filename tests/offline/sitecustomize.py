@@ -22,7 +22,7 @@ def _is_here(host: object) -> bool:
 def _stay_offline(event: str, args: tuple) -> None:
     if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         host = args[1][0] if isinstance(args[1], tuple) else None
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "hvae_utils.connect"):
         host = args[0]
     else:
         return

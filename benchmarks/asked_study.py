@@ -1,21 +1,19 @@
-"""The clients that the throughput benchmark compares, each run in a process of its own.
+"""The study that the benchmarks ask, and this engine asking it in a process of its own.
 
-    python -m benchmarks.clients NAME URL FOLDER IN_FLIGHT REQUESTS
+    python -m benchmarks.asked_study URL FOLDER IN_FLIGHT REQUESTS
 
 FOLDER holds what `prepare` wrote: the conditions of a study and the same requests as chat
-completion bodies. Prints {"requests", "seconds"} as JSON. Every client answers a few requests
-first, so that imports and connections' first use are not counted.
+completion bodies. Prints {"requests", "seconds"} as JSON. A few requests are answered first, so
+that imports and connections' first use are not counted.
 
-Public names: assigned, prepare, bodies, CLIENTS, MODEL, ITEMS.
+Public names: assigned, prepare, engine, MODEL, ITEMS.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +21,6 @@ import pandas as pd
 from hvae_utils import play, records, study
 
 ITEMS = 6  # requests of one condition: every answer is a choice, so nothing is asked twice
-WARM_UP = 8
 MODEL = "openai/fake-1"
 
 
@@ -69,12 +66,6 @@ def _body(record: records.Record) -> dict:
     return {"model": "fake-1", **shared, "logprobs": True, "top_logprobs": 20}
 
 
-def bodies(folder: Path, most: int) -> list[dict]:
-    """Return the first requests of a prepared folder as chat completion bodies."""
-    with (folder / "bodies.jsonl").open(encoding="utf-8") as lines:
-        return [json.loads(line) for line, _ in zip(lines, range(most), strict=False)]
-
-
 def engine(url: str, folder: Path, in_flight: int, requests: int) -> float:
     """This project's engine, from conditions to the table of responses, records on disk."""
     os.environ.update(OPENAI_BASE_URL=url, OPENAI_API_KEY="not-needed")
@@ -92,93 +83,15 @@ def engine(url: str, folder: Path, in_flight: int, requests: int) -> float:
     return seconds
 
 
-async def aiohttp_loop(url: str, asked: list[dict], in_flight: int) -> float:
-    """A bare aiohttp session: send JSON, read JSON, keep nothing."""
-    import aiohttp
-
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
-
-        async def one(body: dict) -> None:
-            async with session.post(f"{url}/chat/completions", json=body) as response:
-                await response.json()
-
-        return await _timed(one, asked, in_flight)
-
-
-async def openai_default(url: str, asked: list[dict], in_flight: int) -> float:
-    """The openai client as it comes."""
-    from openai import DefaultAsyncHttpxClient
-
-    return await _openai(DefaultAsyncHttpxClient(), url, asked, in_flight)
-
-
-async def openai_aiohttp(url: str, asked: list[dict], in_flight: int) -> float:
-    """The openai client with its aiohttp transport."""
-    from openai import DefaultAioHttpClient
-
-    return await _openai(DefaultAioHttpClient(), url, asked, in_flight)
-
-
-async def _openai(transport: object, url: str, asked: list[dict], in_flight: int) -> float:
-    from openai import AsyncOpenAI
-
-    async with AsyncOpenAI(base_url=url, api_key="not-needed", http_client=transport) as client:
-
-        async def one(body: dict) -> None:
-            await client.chat.completions.create(**body)
-
-        return await _timed(one, asked, in_flight)
-
-
-async def _timed(
-    one: Callable[[dict], Awaitable[None]], asked: list[dict], in_flight: int
-) -> float:
-    """Return the seconds that so many workers take for all bodies, after a warm-up."""
-    for body in asked[:WARM_UP]:
-        await one(body)
-    waiting = iter(asked)
-
-    async def work() -> None:
-        for body in waiting:
-            await one(body)
-
-    started = time.perf_counter()
-    await asyncio.gather(*(work() for _ in range(in_flight)))
-    return time.perf_counter() - started
-
-
-def _on_asyncio(client: Callable) -> Callable[..., float]:
-    return lambda url, folder, in_flight, requests: asyncio.run(
-        client(url, bodies(folder, requests), in_flight)
-    )
-
-
-def _on_uvloop(url: str, folder: Path, in_flight: int, requests: int) -> float:
-    import uvloop
-
-    return uvloop.run(aiohttp_loop(url, bodies(folder, requests), in_flight))
-
-
-CLIENTS = {
-    "engine": engine,
-    "aiohttp": _on_asyncio(aiohttp_loop),
-    "aiohttp-uvloop": _on_uvloop,
-    "openai": _on_asyncio(openai_default),
-    "openai-aiohttp": _on_asyncio(openai_aiohttp),
-}
-
-
 def main() -> None:
-    """Run one client and print its time."""
+    """Ask and print the time."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("name", choices=CLIENTS)
     parser.add_argument("url")
     parser.add_argument("folder", type=Path)
     parser.add_argument("in_flight", type=int)
     parser.add_argument("requests", type=int)
     given = parser.parse_args()
-    seconds = CLIENTS[given.name](given.url, given.folder, given.in_flight, given.requests)
+    seconds = engine(given.url, given.folder, given.in_flight, given.requests)
     print(json.dumps({"requests": given.requests, "seconds": seconds}))
 
 
