@@ -110,9 +110,11 @@ def letter_choice(letters: pd.DataFrame) -> pd.DataFrame:
 def position_bias(bias: pd.DataFrame) -> pd.DataFrame:
     """Return the estimated bias of each position with the respondent's display name.
 
-    bias: as `orders.position_bias`: model, labels, assumes, position (1 to 9), bias (nats).
+    bias: as `orders.position_bias`: model, labels, assumes, position (1 to 9), bias (nats),
+    position_part and label_part (nats, NaN with one set of labels), note.
     """
-    columns = ["model", "labels", "assumes", "position", "bias"]
+    columns = ["model", "labels", "assumes", "position", "bias", "position_part", "label_part"]
+    columns.append("note")
     need(bias, "position bias", columns)
     return named(bias[columns])
 
