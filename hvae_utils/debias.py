@@ -11,9 +11,9 @@ slot (fixed and reversed): `cancels` says which. Averaging probabilities cancels
 extreme respondents to the middle. What the model leaves out stays in: a taste for an option
 because of its neighbours (cyclic orders keep the neighbours), or a bias that grows with utility.
 
-A label that always stands at the same slot is confounded with the slot: the two cancel together,
-but only orders that shuffle labels against slots can tell them apart. What the orders cannot
-tell apart is NaN: this module must never report one of many equally good solutions.
+A label keeps its slot in every presentation, so the two cancel together, and one set of labels
+cannot tell them apart; `orders.position_bias` compares several. What the orders do not determine
+is NaN: this module must never report one of many equally good solutions.
 
 Shapes: probabilities (..., orders, options), options in the instrument's own order, leading axes
 for items or administrations; orders (orders, options), orders[k][j] = option shown at slot j of
@@ -24,7 +24,7 @@ unknown, at most the last one listed. `floor`, one number or an array (..., orde
 (or the mass not listed, if less); 0 says that the zeros are true ones.
 
 Public names: average_logits, average_range, average_probabilities, cancels, position_bias,
-label_bias, order_disagreement.
+order_disagreement.
 """
 
 import numpy as np
@@ -95,56 +95,27 @@ def cancels(orders: ArrayLike) -> str:
 def position_bias(
     probabilities: ArrayLike,
     orders: ArrayLike,
-    labels: ArrayLike | None = None,
     floor: ArrayLike | None = None,
     linear: bool = False,
 ) -> np.ndarray:
     """Return float (..., slots), nats, summing to 0: what each slot adds to the log-probability.
 
-    Least squares with a free effect for each option, order and slot; with `labels` (orders,
-    slots), the label shown at each slot, also for each label, otherwise a slot's effect contains
-    that of its label. NaN where the orders do not determine a slot's effect. All cyclic orders
+    Least squares with a free effect for each option, order and slot; a slot's effect contains that
+    of its label. NaN where the orders do not determine a slot's effect. All cyclic orders
     determine every slot. One order determines nothing. Fixed and reversed determine only the
     difference between slots that mirror each other, so every slot is NaN, unless `linear`: then
     the bias is assumed to be linear in the slot, and that line is returned.
     NaN too where an order has no answer or a true zero. Errors: UserError for a bad table, orders
-    that are no permutations, labels that do not fit, or a 0 without a floor.
+    that are no permutations, or a 0 without a floor.
     """
     table, shown = _checked_orders(probabilities, orders)
     slots = np.argsort(shown, axis=1)
     count = shown.shape[1]
-    nuisance = [] if labels is None else [_indicators(_label_of_option(labels, shown))]
     logs = _logs(table, floor)
     if linear:
         line = np.arange(count) - (count - 1) / 2
-        return _estimates(logs, line[slots].reshape(-1, 1), nuisance, np.eye(1)) * line
-    return _estimates(logs, np.eye(count)[slots.ravel()], nuisance, np.eye(count) - 1 / count)
-
-
-def label_bias(
-    probabilities: ArrayLike,
-    orders: ArrayLike,
-    labels: ArrayLike,
-    floor: ArrayLike | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels (labels,), sorted, and float (..., labels), nats: what each label adds.
-
-    labels: (orders, slots), the label shown at each slot; the same orders may appear once for
-        each label set, and labels may be shuffled against the slots.
-    Each is relative to the mean of the labels it is shown with, and free of option, order and
-    slot effects; NaN where the presentations do not determine it: always, when each label keeps
-    its slot (then `position_bias` is the two together, and its difference between two label sets
-    is the difference between their labels). Errors: as `position_bias`.
-    """
-    table, shown = _checked_orders(probabilities, orders)
-    of_option = _label_of_option(labels, shown)
-    names = np.unique(of_option)
-    together = np.array([(of_option == name).any(axis=1) for name in names]).T.astype(float)
-    company = np.array([together[together[:, i] > 0].max(axis=0) for i in range(len(names))])
-    contrasts = np.eye(len(names)) - company / company.sum(axis=1, keepdims=True)
-    slots = np.eye(shown.shape[1])[np.argsort(shown, axis=1).ravel()]
-    found = _estimates(_logs(table, floor), _indicators(of_option), [slots], contrasts)
-    return names, found
+        return _estimates(logs, line[slots].reshape(-1, 1), np.eye(1)) * line
+    return _estimates(logs, np.eye(count)[slots.ravel()], np.eye(count) - 1 / count)
 
 
 def order_disagreement(probabilities: ArrayLike) -> float:
@@ -248,36 +219,16 @@ def _checked_orders(probabilities: ArrayLike, orders: ArrayLike) -> tuple[np.nda
     return table, shown
 
 
-def _label_of_option(labels: ArrayLike, shown: np.ndarray) -> np.ndarray:
-    """Return (orders, options): the label that each option had in each presentation."""
-    at_slot = np.asarray(labels)
-    if at_slot.shape != shown.shape:
-        raise UserError(
-            f"labels: expected one a slot of each order, {shown.shape}, found {at_slot.shape}"
-        )
-    for order, row in enumerate(at_slot):
-        if len(set(row.tolist())) < len(row):
-            raise UserError(f"labels[{order}]: a label stands there twice, {row.tolist()}")
-    return np.take_along_axis(at_slot, np.argsort(shown, axis=1), axis=1)
-
-
-def _indicators(names: np.ndarray) -> np.ndarray:
-    """Return float (cells, distinct names): 1 where a cell has the name."""
-    return (names.reshape(-1, 1) == np.unique(names)).astype(float)
-
-
-def _estimates(
-    logs: np.ndarray, block: np.ndarray, nuisance: list[np.ndarray], contrasts: np.ndarray
-) -> np.ndarray:
+def _estimates(logs: np.ndarray, block: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
     """Return contrasts (..., n) of the block's effects by least squares, NaN if not estimable.
 
-    logs: (..., orders, options); block and nuisance: (orders * options, effects), regressed with
-    an effect for each option and each order. A contrast is estimable where it lies in the row
+    logs: (..., orders, options); block: (orders * options, effects), regressed with an effect for
+    each option and each order. A contrast is estimable where it lies in the row
     space of the design: then, and only then, all least squares solutions give it the same value.
     """
     orders, options = logs.shape[-2:]
     order, option = np.indices((orders, options)).reshape(2, -1)
-    design = np.hstack([block, *nuisance, np.eye(orders)[order], np.eye(options)[option]])
+    design = np.hstack([block, np.eye(orders)[order], np.eye(options)[option]])
     wanted = np.zeros((len(contrasts), design.shape[1]))
     wanted[:, : block.shape[1]] = contrasts
     inverse = np.linalg.pinv(design, rcond=1e-10)

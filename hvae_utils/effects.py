@@ -100,16 +100,17 @@ def _of_factor(
     if len(levels) < 2:
         return []
     matched = [name for name in _ONE if name not in (factor, "model")]
-    wide = table.pivot(index=matched, columns=factor, values="vr")
-    asked = table.assign(vr=1).pivot(index=matched, columns=factor, values="vr")
-    wide, asked = (frame.reindex(columns=levels) for frame in (wide, asked))
+    unscored = table["vr"].fillna(np.inf)  # asked, and therefore no NaN, which says: not asked
+    wide = table.assign(vr=unscored).pivot(index=matched, columns=factor, values="vr")
+    wide = wide.reindex(columns=levels)
+    asked, wide = wide.notna(), wide.where(wide != np.inf)
     eta = _eta_squared(wide.dropna().to_numpy())
     told = table["value"].unique()
     reach = max((chance.greatest_distance(values.get(name).target) for name in told), default=0.0)
     clusters = ["repeat", "value"] if factor == "wording" else ["wording", "repeat"]
     rows = []
     for k, other in enumerate(levels[1:], start=1):  # by position: a level may be False or True
-        partners = int(asked.iloc[:, [0, k]].notna().all(axis=1).sum())
+        partners = int(asked.iloc[:, [0, k]].all(axis=1).sum())
         differences = (wide.iloc[:, k] - wide.iloc[:, 0]).dropna()
         row = {"level": str(other), "reference": str(levels[0])}
         row |= _difference(differences, clusters, reach, confidence)
@@ -150,7 +151,7 @@ def _difference(
 
 def _left_out(asked: pd.Series, pairs: int, partners: int) -> list[str]:
     """Say how many pairs lack an angle, and how many administrations a partner."""
-    notes, alone = [], int(asked.notna().sum()) - partners
+    notes, alone = [], int(asked.sum()) - partners
     if pairs < partners:
         notes.append(f"{partners - pairs} of {partners} pairs lack an angle")
     if alone:

@@ -53,11 +53,12 @@ def svo_ring(
 ) -> pd.DataFrame:
     """Return every cell's mean point in the payoff plane, with what it is to be compared to.
 
-    part "measured": respondent, value, goal_prompt, mean self and other (coins), angle (degrees)
-    over the scored administrations; NaN where none was scored. "region": a category between two
-    angles, open-ended ones without the bound. "target_set": the angles of a value's ideal
-    respondents. "ideal": one ideal respondent a value. "random": the expected point of uniform
-    random choices. "reach": corners of the area all possible mean points lie in. "origin".
+    part "measured": respondent (marked where flagged), value, goal_prompt, mean self and other
+    (coins), angle (degrees) over the scored administrations; NaN where none was scored. "region": a
+    category between two angles, open-ended ones without the bound. "target_set": the angles of a
+    value's ideal respondents. "ideal": one ideal respondent a value. "random": the expected point
+    of uniform random choices. "reach": corners of the area all possible mean points lie in.
+    "origin".
     """
     need(cells, "cells", ["model", "value", "goal_prompt", "mean_self", "mean_other", "mean_angle"])
     if instrument.boundaries is None:
@@ -83,8 +84,8 @@ def svo_ring(
         columns={"mean_self": "self", "mean_other": "other", "mean_angle": "angle"}
     )
     columns = ["model", "value", "goal_prompt", "self", "other", "angle"]
-    measured = named(measured[[*columns, "administrations", "scored"]]).assign(part="measured")
-    return stack(pd.DataFrame(parts), measured).reindex(
+    measured = flagged(named(measured[[*columns, "administrations", "scored"]]), cells)
+    return stack(pd.DataFrame(parts), measured.assign(part="measured")).reindex(
         columns=[
             *("part", "model", "respondent", "value", "goal_prompt", "self", "other"),
             *("angle", "angle_low", "angle_high", "administrations", "scored"),

@@ -51,8 +51,9 @@ def people_and_models(table: pd.DataFrame) -> Figure:
             axes.annotate(name, (np.radians(_ANGLES[1]), radius), (-3, 0), **place)
         handles = _legend(table, list(dict.fromkeys(measured["value"])))
         figure.legend(handles=handles, loc="outside upper center", ncols=4)
-        if measured["angle"].isna().any():
-            figure.supxlabel("(1/10): no angle in one of ten cells", fontsize=8)
+        gaps = "(1/10): no angle in one of ten cells" if measured["angle"].isna().any() else ""
+        if notes := (gaps + style.flag_note(respondents)).strip():
+            figure.supxlabel(notes, fontsize=8)
         return style.arranged(figure)
 
 

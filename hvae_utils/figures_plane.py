@@ -43,7 +43,8 @@ def svo_ring(table: pd.DataFrame) -> Figure:
         for axes, respondent in zip(others, respondents, strict=True):
             _measured(axes, measured[measured["respondent"] == respondent])
             axes.tick_params(labelbottom=True)
-        figure.supxlabel("mean coins for oneself", fontsize=8)
+        note = style.flag_note(respondents)
+        figure.supxlabel("mean coins for oneself" + note, fontsize=8)
         figure.supylabel("mean coins for the other", fontsize=8)
         figure.legend(handles=_ring_legend(measured), loc="outside upper center", ncols=4)
         return style.arranged(figure)

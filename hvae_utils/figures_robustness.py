@@ -94,7 +94,11 @@ def _letters(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def position_bias(table: pd.DataFrame) -> Figure:
-    """Draw `robustness_data.position_bias`: one panel a respondent, nats added by each position."""
+    """Draw `robustness_data.position_bias`: one panel a respondent, nats added by each position.
+
+    A line a set of labels; with several, what they share is the position's, and the way from there
+    to a set's line the labels'.
+    """
     if table.empty:
         raise UserError("the position bias: the table is empty, so there is nothing to draw")
     respondents = list(dict.fromkeys(table["respondent"]))
@@ -114,25 +118,34 @@ def position_bias(table: pd.DataFrame) -> Figure:
         figure.supxlabel("position as shown, 1 = first", fontsize=8)
         figure.supylabel("estimated bias, nats", fontsize=8)
         handles = [
-            Line2D([], [], label=f"labels {name}", **_BIAS | {"marker": mark})
-            for name, mark in zip(sets, _MARKS, strict=False)
+            Line2D([], [], label=f"labels {name}", **_BIAS, **look)
+            for name, look in zip(sets, _SETS, strict=False)
         ]
+        if table["position_part"].notna().any():
+            handles.append(Line2D([], [], label="the position's part", **_SHARED))
         handles.append(Line2D([], [], label="no bias", **marks.RANDOM_LINE))
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
         return style.arranged(figure)
 
 
-_BIAS = {"color": "#0072B2", "ms": 4, "lw": 1.2, "zorder": 4}
-_MARKS = ("o", "s", "^")  # of the label sets
+_BIAS = {"ms": 4, "lw": 1.2, "zorder": 4}
+_SETS = (  # of labels
+    {"color": "#0072B2", "marker": "o"},
+    {"color": "#A63603", "marker": "s"},
+    {"color": "#E69F00", "marker": "^"},
+)
+_SHARED = {"color": style.INK, "lw": 4, "alpha": 0.25, "zorder": 3}
 
 
 def _biases(axes: Axes, rows: pd.DataFrame, sets: list[str]) -> None:
     axes.axhline(0, gid="no bias", **marks.RANDOM_LINE)
     if rows["bias"].isna().all():
         axes.text(0.98, 0.93, "not estimable", transform=axes.transAxes, ha="right", va="top")
-    for name, mark in zip(sets, _MARKS, strict=False):
+    for name, look in zip(sets, _SETS, strict=False):
         own = rows[rows["labels"] == name]
-        axes.plot(own["position"], own["bias"], gid=name, marker=mark, **_BIAS)
+        axes.plot(own["position"], own["bias"], gid=name, **_BIAS, **look)
+    shared = rows.dropna(subset="position_part").drop_duplicates("position")
+    axes.plot(shared["position"], shared["position_part"], gid="position part", **_SHARED)
 
 
 def angle_distributions(table: pd.DataFrame) -> Figure:
@@ -223,12 +236,14 @@ def _distribution_legend() -> list:
 def factor_effects(table: pd.DataFrame) -> Figure:
     """Draw `robustness_data.factor_effects`: a forest plot, one panel a respondent.
 
-    Over all values with interval; below it the single values, points only.
+    Over all values with interval; below it the single values, points only, a line each: where they
+    agree, one would hide the other.
     """
     if table.empty:
         raise UserError("the factor effects: the table is empty, so there is nothing to draw")
     respondents = list(dict.fromkeys(table["respondent"]))
     places, labels, bottom = _forest_places(table)
+    scopes = list(dict.fromkeys(table.loc[table["scope"] != ALL, "scope"]))
     overall = table["scope"] == ALL
     shown = table.loc[overall, ["difference", "low", "high"]].to_numpy(float).ravel()
     shown = np.append(shown, table.loc[~overall, "difference"])
@@ -242,7 +257,8 @@ def factor_effects(table: pd.DataFrame) -> Figure:
         for axes, respondent in zip(every, respondents, strict=True):
             axes.axvline(0, color=style.INK, lw=0.8, zorder=1)
             for row in table[table["respondent"] == respondent].itertuples():
-                _forest(axes, row, places[_level(row)])
+                line = 0 if row.scope == ALL else 1.3 + scopes.index(row.scope)
+                _forest(axes, row, places[_level(row)] - _SINGLE * line)
             axes.set_xlim(-widest, widest)
             axes.set_ylim(bottom, 0.7)
             axes.set_yticks(list(labels), list(labels.values()))
@@ -254,7 +270,7 @@ def factor_effects(table: pd.DataFrame) -> Figure:
             axes.spines["left"].set_visible(False)
         measure = table["measure"].iloc[0]
         figure.supxlabel(f"{measure}: level minus reference, degrees", fontsize=8)
-        handles = _forest_legend(list(dict.fromkeys(table.loc[~overall, "scope"])))
+        handles = _forest_legend(scopes)
         figure.legend(handles=handles, loc="outside upper center", ncols=4)
         return style.arranged(figure)
 
@@ -270,7 +286,7 @@ def _forest_places(
 
     A factor with its reference is a line of its own above its levels.
     """
-    single = bool((table["scope"] != ALL).any())
+    single = table.loc[table["scope"] != ALL, "scope"].nunique()
     levels = list(dict.fromkeys(_level(row) for row in table.itertuples()))
     places, labels, y = {}, {}, 0.0
     for factor, reference in dict.fromkeys(level[:2] for level in levels):
@@ -280,7 +296,7 @@ def _forest_places(
                 y -= 1.0
                 places[level] = y
                 labels[y] = _said(factor, level[2]).replace("_", " ")
-                y -= 0.55 * single
+                y -= _SINGLE * single
         y -= 1.1
     return places, labels, y + 0.5
 
@@ -291,6 +307,7 @@ def _said(factor: str, level: str) -> str:
 
 
 _FOREST = style.Look("#0B3C5D")
+_SINGLE = 0.33  # of a line: from one single value to the next
 
 
 def _forest(axes: Axes, row, y: float) -> None:
@@ -299,8 +316,7 @@ def _forest(axes: Axes, row, y: float) -> None:
         marks.effect(axes, row, y, _FOREST, gid)
     else:
         look = style.value_look(row.scope)
-        place = row.difference, y - 0.55
-        axes.plot(*place, marker=look.marker, ms=3.6, mew=0, color=look.colour, gid=gid)
+        axes.plot(row.difference, y, marker=look.marker, ms=3.6, mew=0, color=look.colour, gid=gid)
 
 
 def _forest_legend(scopes: list[str]) -> list[Line2D]:

@@ -110,9 +110,11 @@ def letter_choice(letters: pd.DataFrame) -> pd.DataFrame:
 def position_bias(bias: pd.DataFrame) -> pd.DataFrame:
     """Return the estimated bias of each position with the respondent's display name.
 
-    bias: as `orders.position_bias`: model, labels, assumes, position (1 to 9), bias (nats).
+    bias: as `orders.position_bias`: model, labels, assumes, position (1 to 9), bias (nats),
+    position_part and label_part (nats, NaN with one set of labels), note.
     """
-    columns = ["model", "labels", "assumes", "position", "bias"]
+    columns = ["model", "labels", "assumes", "position", "bias", "position_part", "label_part"]
+    columns.append("note")
     need(bias, "position bias", columns)
     return named(bias[columns])
 
@@ -250,8 +252,8 @@ def people_and_models(
     part "people": sample, low, high (bin), count, share. "random": the first sample's bins for
     uniform random choices. "random mean": angle. "boundary": angle between categories, value the
     one above. "ideal": value, angle (target), low and high (angles of ideal respondents).
-    "baseline": as `figure_data.always_letters`. "measured": model, respondent, value, goal_prompt,
-    angle (mean), low and high (95% interval).
+    "baseline": as `figure_data.always_letters`. "measured": model, respondent (marked
+    where flagged), value, goal_prompt, angle (mean), low and high (95% interval).
     """
     need(histogram, "people's histogram", ["sample", "low", "high", "count", "share"])
     keys = ["model", "value", "goal_prompt"]
@@ -267,6 +269,7 @@ def people_and_models(
         if (ends := value.target_set) is not None
     ]
     renamed = {"mean_angle": "angle", "angle_low": "low", "angle_high": "high"}
+    measured = flagged(named(cells[[*keys, *renamed]]), cells)
     table = stack(
         histogram.assign(part="people"),
         bins.assign(part="random", share=share),
@@ -274,7 +277,7 @@ def people_and_models(
         _boundaries(instrument),
         pd.DataFrame(ideal).assign(part="ideal"),
         pd.DataFrame(always_letters(instrument)),
-        named(cells[[*keys, *renamed]]).rename(columns=renamed).assign(part="measured"),
+        measured.rename(columns=renamed).assign(part="measured"),
     )
     columns = ["part", "sample", "model", "respondent", "value", "goal_prompt"]
     return table[[*columns, "low", "high", "count", "share", "angle"]].astype({"count": "Int64"})

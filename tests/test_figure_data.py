@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import synthetic_tables
 
-from hvae_utils import figure_data, instruments, paths, values
+from hvae_utils import figure_data, instruments, paths, published, robustness_data, values
 from hvae_utils.errors import UserError
 
 SLIDER = instruments.load("svo-slider")
@@ -247,5 +247,11 @@ def test_a_respondent_whose_scores_are_mostly_flagged_carries_a_dagger_and_no_ot
             "flag": ["short vectors", "order matters", "", np.nan, "short vectors"],
         }
     ).assign(**columns)
-    table = figure_data.vr_radar(cells)
-    assert table.groupby("model").respondent.first().to_dict() == {"a": "a †", "b": "b"}
+    cells[["mean_self", "mean_other", "mean_angle", "angle_low", "angle_high"]] = 50.0
+    people = published.people_histogram()
+    for table in (
+        figure_data.vr_radar(cells),
+        figure_data.svo_ring(cells, SLIDER, VALUES),
+        robustness_data.people_and_models(cells, people, SLIDER, VALUES),
+    ):
+        assert table.groupby("model").respondent.first().to_dict() == {"a": "a †", "b": "b"}

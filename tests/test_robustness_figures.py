@@ -479,10 +479,37 @@ def test_the_position_bias_is_drawn_where_it_is_and_named_where_it_is_not():
         {"model": "reference/a", "position": positions, "bias": [2.0] + [-0.25] * 8}
     )
     unknown = pd.DataFrame({"model": "reference/b", "position": positions, "bias": np.nan})
-    table = pd.concat([known, unknown]).assign(labels="A-I", assumes="nothing")
+    table = pd.concat([known, unknown]).assign(labels="A-I", assumes="nothing", note="")
+    table[["position_part", "label_part"]] = np.nan
     drawn = figures_robustness.position_bias(robustness_data.position_bias(table))
     first, second = drawn.axes
     (line,) = [line for line in first.lines if line.get_gid() == "A-I"]
     assert line.get_ydata().tolist() == known.bias.tolist()
     assert [text.get_text() for text in second.texts] == ["not estimable"]
     assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("a", "b")
+
+
+def test_what_several_sets_of_labels_share_is_drawn_beside_them():
+    rows = [
+        {"labels": labels, "position": position, "bias": 1.0 + part, "label_part": part}
+        for labels, part in {"A-I": 0.5, "1-9": -0.5}.items()
+        for position in range(1, 10)
+    ]
+    table = pd.DataFrame(rows).assign(model="reference/a", assumes="nothing", note="")
+    told = robustness_data.position_bias(table.assign(position_part=1.0))
+    drawn = figures_robustness.position_bias(told)
+    lines = {line.get_gid(): line for line in drawn.axes[0].lines}
+    assert set(lines["position part"].get_ydata()) == {1.0}
+    assert set(lines["A-I"].get_ydata()) == {1.5}
+    assert lines["A-I"].get_color() != lines["1-9"].get_color()
+    assert lines["A-I"].get_marker() != lines["1-9"].get_marker()
+    assert "the position's part" in [text.get_text() for text in drawn.legends[0].texts]
+
+
+def test_single_values_that_agree_do_not_hide_one_another():
+    table = effects(FEW).assign(difference=3.0)
+    drawn = figures_robustness.factor_effects(robustness_data.factor_effects(table))
+    marks = [line for line in drawn.axes[0].lines if (line.get_gid() or "").startswith("effect")]
+    places = [(line.get_xdata()[0], line.get_ydata()[0]) for line in marks]
+    assert len(marks) > 3
+    assert len(set(places)) == len(places)
