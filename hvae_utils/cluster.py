@@ -3,8 +3,9 @@
 For whoever outgrows one machine; docs/scaling.md says when that pays. A worker plays a shard with
 `play`, on records held in memory; only the process that asked for it writes to the run. Requests
 that share a record stay in one shard, so nothing is asked twice, and a shard whose worker is lost
-is played again by another one. Keys are never sent: a worker reads its own environment. Where no
-cluster is asked for, `distributed` is not imported.
+is played again by another one. An embedded model stays loaded on a worker until it loads another.
+Keys are never sent: a worker reads its own environment. Where no cluster is asked for,
+`distributed` is not imported.
 
 Public names: player, connect, local_cluster, OnCluster, shards_of, CONNECT_S, NO_WORKER_S,
 SHARD_CONDITIONS, SHARDS_PER_WORKER.
