@@ -22,6 +22,7 @@ from hvae_utils.records import Held, Records, read
 from tests.fake_endpoint import completion, serve
 
 MODEL = "openai/fake"
+FOUR = ("altruistic", "prosocial", "competitive", "none")
 CLOCK = ["latency_s"]
 
 
@@ -328,7 +329,7 @@ def test_a_worker_loads_an_embedded_model_once_and_releases_it_for_the_next(
     for name in ("first", "second"):
         weights = tmp_path / f"{name}.gguf"
         weights.write_bytes(b"GGUF" + name.encode())
-        runs[name] = planned(f"local/{weights}", orders=("fixed", "reversed"))
+        runs[name] = planned(f"local/{weights}", values=FOUR)
         assert len(cluster.shards_of(runs[name], cluster.SAME_RECORDS, workers=2)) > 2
     with distributed.Client(two_workers.scheduler_address) as client:
         client.run(pretend_to_load, asked.url)
