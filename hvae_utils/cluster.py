@@ -3,11 +3,12 @@
 For whoever outgrows one machine; docs/scaling.md says when that pays. A worker plays a shard with
 `play`, on records held in memory; only the process that asked for it writes to the run. Requests
 that share a record stay in one shard, so nothing is asked twice, and a shard whose worker is lost
-is played again by another one. Keys are never sent: a worker reads its own environment. Where no
-cluster is asked for, `distributed` is not imported.
+is played again by another one. An embedded model stays loaded on a worker until it loads another.
+Keys are never sent: a worker reads its own environment. Where no cluster is asked for,
+`distributed` is not imported.
 
-Public names: player, connect, local_cluster, Player, shards_of, CONNECT_S, SHARD_CONDITIONS,
-SHARDS_PER_WORKER.
+Public names: player, connect, local_cluster, OnCluster, shards_of, CONNECT_S, NO_WORKER_S,
+SHARD_CONDITIONS, SHARDS_PER_WORKER.
 """
 
 import contextlib
@@ -16,62 +17,48 @@ import io
 import logging
 import re
 import threading
+import time
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 import hvae_utils
-from hvae_utils import paths, play
+from hvae_utils import local, paths, play
 from hvae_utils.errors import EndpointError, UserError
 from hvae_utils.progress import Progress
 from hvae_utils.records import Held, Record, Records, read
 
 if TYPE_CHECKING:
-    from distributed import Client, LocalCluster
+    from distributed import Client, Future, LocalCluster
 
 CONNECT_S = 5  # how long a scheduler, and then a first worker, is waited for
+# How long a study waits without any worker: one that died is started anew within seconds where a
+# nanny watches it, within a minute where a batch system does; later, the same command continues.
+NO_WORKER_S = 120
+LOOK_S = 1  # how often workers are looked for while no shard comes back
 SHARD_CONDITIONS = 200  # at most: what a lost worker loses
 SHARDS_PER_WORKER = 4  # at least where the study has so many: none waits long for the last one
 AHEAD = 2  # shards handed out for each worker, so that none waits for its next
 SAME_RECORDS = ["model", "value", "repeat"]  # of every request's key: others share no record
 SAME_PREFIX = [*SAME_RECORDS, "prefix"]  # likewise once the prefix is known
 
+SAID = ("describe", "adopt", "goal")  # kinds of requests that assign a value
+
 _one_shard = threading.Lock()  # of a worker with several threads: one engine, one embedded model
-
-
-class Player(Protocol):
-    """What assigns and administers: the module `play`, or a cluster."""
-
-    def assign(
-        self,
-        conditions: pd.DataFrame,
-        records: Records,
-        concurrency: int = 0,
-        budget: Any = None,
-    ) -> pd.DataFrame:
-        """As play.assign."""
-
-    def administer(
-        self,
-        conditions: pd.DataFrame,
-        records: Records,
-        reask: bool = True,
-        concurrency: int = 0,
-        budget: Any = None,
-    ) -> pd.DataFrame:
-        """As play.administer."""
+_loaded: dict[Path, Any] = {}  # on a worker, the embedded model of the last shard that had one
 
 
 @contextlib.contextmanager
-def player(scheduler: str = "") -> Iterator[Player]:
-    """Give what plays a study: `play` itself for "", otherwise the same on a cluster.
+def player(scheduler: str = "") -> Iterator["ModuleType | OnCluster"]:
+    """Give what plays a study: the module `play` for "", otherwise the same on a cluster.
 
     scheduler and errors: as in `connect`. On a cluster, concurrency is that of each worker, and a
     budget is refused with a UserError.
@@ -80,7 +67,7 @@ def player(scheduler: str = "") -> Iterator[Player]:
         yield play
         return
     with connect(scheduler) as client:
-        yield _OnCluster(client)
+        yield OnCluster(client)
 
 
 @contextlib.contextmanager
@@ -192,6 +179,7 @@ def _play_shard(shard: _Shard) -> _Played:
     silence = io.StringIO()  # the driver shows how far the study is
     with (
         _one_shard,
+        local.keeping(_loaded),
         contextlib.redirect_stdout(silence),
         contextlib.redirect_stderr(silence),
     ):
@@ -204,8 +192,8 @@ def _play_shard(shard: _Shard) -> _Played:
             return _Played(None, records.new, fault.with_traceback(None))
 
 
-class _OnCluster:
-    """Plays on the workers of one cluster; see `Player`."""
+class OnCluster:
+    """Plays on the workers of one cluster, with the interface of `play`."""
 
     def __init__(self, client: "Client") -> None:
         self._client = client
@@ -217,6 +205,7 @@ class _OnCluster:
         concurrency: int = 0,
         budget: Any = None,
     ) -> pd.DataFrame:
+        """As play.assign."""
         _refuse(budget)
         return self._play("assign", SAME_RECORDS, conditions, records, concurrency)
 
@@ -228,6 +217,7 @@ class _OnCluster:
         concurrency: int = 0,
         budget: Any = None,
     ) -> pd.DataFrame:
+        """As play.administer."""
         _refuse(budget)
         return self._play("administer", SAME_PREFIX, conditions, records, reask, concurrency)
 
@@ -238,44 +228,36 @@ class _OnCluster:
 
         The first fault stops handing out; shards under way are waited for, their answers kept.
         """
-        from distributed import KilledWorker, as_completed
-
-        workers = len(self._client.nthreads())
+        workers = self._workers()
         shards = shards_of(conditions, together, workers)
-        keys = _answered_keys(records, shards)
+        keys = _answered_keys(records, shards, verb)
         waiting = iter(range(len(shards)))
-        underway: dict[Any, int] = {}
-        arriving = as_completed()
+        underway: dict[Future, int] = {}
         tables: dict[int, pd.DataFrame] = {}
         fault: Exception | None = None
 
         def hand_out() -> None:
-            while fault is None and len(underway) < AHEAD * len(self._client.nthreads()):
+            while fault is None and len(underway) < AHEAD * self._workers():
                 number = next(waiting, None)
                 if number is None:
                     return
                 seed = [records.get(key) for key in keys[number]]
                 shard = _Shard(_code(), verb, shards[number], seed, how)
-                future = self._client.submit(_play_shard, shard, pure=False)
-                underway[future] = number
-                arriving.add(future)
+                underway[self._client.submit(_play_shard, shard, pure=False)] = number
 
         with Progress(f"{verb} on {workers} workers", len(conditions), "condition") as progress:
             progress.asking()
             hand_out()
-            for future in arriving:
-                number = underway.pop(future)
-                try:
-                    played = future.result()
-                except KilledWorker:
-                    played = _Played(None, [], EndpointError(_killed(shards[number])))
-                for record in played.new:
-                    if records.answered(record["key"]) is None:
-                        records.append(record)
-                fault = fault or played.fault
-                if played.table is not None:
-                    tables[number] = played.table
-                    progress.step(len(shards[number]))
+            while underway:
+                for future, played in self._arrived(underway, shards):
+                    number = underway.pop(future)
+                    for record in played.new:
+                        if records.answered(record["key"]) is None:
+                            records.append(record)
+                    fault = fault or played.fault
+                    if played.table is not None:
+                        tables[number] = played.table
+                        progress.step(len(shards[number]))
                 hand_out()
         if isinstance(fault, EndpointError):
             gone = re.sub(r"; \d+ records are safe.*", "", str(fault))  # counted by a worker
@@ -286,16 +268,50 @@ class _OnCluster:
             raise fault
         return _one_table([tables[number] for number in range(len(shards))], conditions)
 
+    def _workers(self) -> int:
+        """Return how many workers there are; 1 where there is none, who may come."""
+        return max(1, len(self._client.nthreads()))
+
+    def _arrived(
+        self, underway: dict["Future", int], shards: list[pd.DataFrame]
+    ) -> list[tuple["Future", _Played]]:
+        """Return what came of shards, once one is back; of all of them when no worker is left."""
+        from distributed import CancelledError, wait
+
+        seen = time.monotonic()
+        try:
+            while time.monotonic() - seen < NO_WORKER_S:
+                with contextlib.suppress(TimeoutError):
+                    done = wait([*underway], timeout=LOOK_S, return_when="FIRST_COMPLETED").done
+                    return [(future, _result(future, shards[underway[future]])) for future in done]
+                if self._client.nthreads():
+                    seen = time.monotonic()
+            why = f"has had no worker for {NO_WORKER_S} seconds"
+        except (CancelledError, OSError):
+            why = "is gone"
+        fault = EndpointError(f"the Dask scheduler at {self._client.scheduler.address} {why}")
+        return [(future, _Played(None, [], fault)) for future in underway]
+
+
+def _result(future: "Future", shard: pd.DataFrame) -> _Played:
+    """Return what came of a finished shard. Raises TimeoutError where it was lost on its way."""
+    from distributed import KilledWorker
+
+    try:
+        return future.result(timeout=NO_WORKER_S)
+    except KilledWorker:
+        why = (
+            f"{shard['model'].iloc[0]}: workers died again and again over the same "
+            f"{len(shard)} conditions, for want of memory perhaps"
+        )
+        return _Played(None, [], EndpointError(why))
+
 
 def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> list[pd.DataFrame]:
-    """Cut conditions into shards of one model; rows that agree in `together` stay in one shard.
-
-    A shard of an embedded model is as large as it may be, because each loads the weights anew.
-    """
+    """Cut conditions into shards of one model; rows that agree in `together` stay in one shard."""
+    size = min(SHARD_CONDITIONS, -(-len(conditions) // (workers * SHARDS_PER_WORKER)))
     shards = []
-    for model, group in conditions.groupby("model", sort=False):
-        each = 1 if str(model).startswith("local/") else SHARDS_PER_WORKER
-        size = min(SHARD_CONDITIONS, -(-len(conditions) // (workers * each)))
+    for _, group in conditions.groupby("model", sort=False):
         number = group.groupby(together, sort=False, dropna=False).ngroup()
         sizes = number.value_counts().sort_index()
         start = sizes.cumsum() - sizes  # of each group, when one follows the other
@@ -303,8 +319,11 @@ def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> li
     return shards
 
 
-def _answered_keys(records: Records, shards: list[pd.DataFrame]) -> list[list[str]]:
-    """Return for each shard the keys of the answered records that it can use."""
+def _answered_keys(records: Records, shards: list[pd.DataFrame], verb: str) -> list[list[str]]:
+    """Return for each shard the keys of the answered records that it can use.
+
+    What was said while values were assigned is in the prefixes of those who administer.
+    """
     of_condition, alike, of_model = {}, defaultdict(list), defaultdict(list)
     for number, shard in enumerate(shards):
         of_condition |= dict.fromkeys(shard["condition_id"], number)
@@ -313,7 +332,7 @@ def _answered_keys(records: Records, shards: list[pd.DataFrame]) -> list[list[st
             alike[group].append(number)
     keys: list[dict[str, None]] = [{} for _ in shards]
     for record in read(records.path) if records.path.exists() else ():
-        if record["error"]:
+        if record["error"] or (record["kind"] in SAID) != (verb == "assign"):
             continue
         if record["kind"] == "probe":  # asked once a model
             numbers = of_model[record["model"]]
@@ -341,10 +360,3 @@ def _one_table(tables: list[pd.DataFrame], conditions: pd.DataFrame) -> pd.DataF
 def _refuse(budget: Any) -> None:
     if budget is not None:  # it counts what is in flight, and only one process can know that
         raise UserError("a budget is kept by one process; leave budget or scheduler empty")
-
-
-def _killed(shard: pd.DataFrame) -> str:
-    return (
-        f"{shard['model'].iloc[0]}: workers died again and again over the same "
-        f"{len(shard)} conditions, for want of memory perhaps"
-    )

