@@ -76,3 +76,16 @@ def test_an_arrow_points_where_its_angle_is():
 
 def test_a_point_without_an_angle_is_not_drawn():
     assert "gone" not in live.ring([live.Point("gone", np.nan, "model")])
+
+
+def test_the_key_names_every_mark_that_is_drawn_and_no_other():
+    def key(*points):
+        return re.findall(r"<text x=\"4(?:22|04)\"[^>]*>([^<]*)<", live.ring(points))
+
+    assert "no value assigned" not in key(*POINTS)
+    assert "no value assigned" in key(live.Point("m, none", 22.0, "model", "none"))
+    own = live.Point("your thrift", 30.0, "ideal", "thrift <b> and forty letters of a word")
+    assert "thrift &lt;b&gt; and fort…" in key(own)
+    published = key(live.Point("GPT-4, altruistic", 61.0, "published", "altruistic"))
+    assert "hollow marks: published" in published
+    assert "small marks: measured" not in published
