@@ -164,16 +164,14 @@ class _Item(ipw.HBox):
         self._answered(change["new"] - 1)
 
     def _picked(self, change) -> None:
-        if change["new"] is None:  # an answer can be changed, not taken back
-            self.list.value = self.choice
-        else:
-            self._answered(change["new"])
+        self._answered(change["new"])
 
-    def _answered(self, option: int) -> None:
+    def _answered(self, option: int | None) -> None:
         if option == self.choice:  # told by the list that follows the slider, or the other way
             return
-        self.choice = option
-        self.slider.value, self.list.value = option + 1, option
+        self.choice = self.list.value = option
+        if option is not None:
+            self.slider.value = option + 1
         self._draw()
         self._told()
 

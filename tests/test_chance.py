@@ -148,7 +148,7 @@ def test_the_share_inside_a_set_is_counted_with_its_ends(random_angles):
 @pytest.mark.parametrize("target", [61.38954, -16.2602])
 def test_a_share_is_never_below_zero_or_above_one(target):
     shares = [chance.random_share(target, 20, distance) for distance in np.arange(0, 80, 0.5)]
-    assert 0 <= min(shares)
+    assert min(shares) >= 0
     assert max(shares) <= 1
 
 
