@@ -29,8 +29,8 @@ SIMULATED = {
 def in_short(cells: pd.DataFrame) -> list[str]:
     """Return the answer for every language model, and what vouches for the measure.
 
-    cells: as for `of_run`. A model "acts on its value" where each value it was told is met beyond
-    chance and there are several: with one value, or with some, a habit could do the same.
+    cells: as for `of_run`. A model "acts on its value" where it was told several, met each beyond
+    chance, and came closer to each one's target than to the others': less could be a habit.
     """
     simulated = cells["model"].map(_simulated)
     names = display_names(cells["model"])
@@ -145,8 +145,7 @@ def _answer(rows: pd.DataFrame) -> str:
             "shows no sign of acting on the value it is told to hold: chance is enough to explain "
             f"{'its one score' if len(scored) == 1 else f'each of its {len(scored)} scores'}."
         )
-    several = scored["value"].nunique() > 1
-    if met.all() and len(scored) == len(told) and several:
+    if met.all() and len(scored) == len(told) and _apart(scored):
         return "acts on the value it is told to hold: every score is beyond chance."
     where = _listed(scored.loc[met, "value"].unique())
     return (
@@ -154,6 +153,13 @@ def _answer(rows: pd.DataFrame) -> str:
         f"{_count(len(told), 'cell')} ({where}). That alone could be a habit: what counts is "
         "whether its angle moves with the value."
     )
+
+
+def _apart(scored: pd.DataFrame) -> bool:
+    """Say whether there are several values, each one's mean angle nearest to its own target."""
+    means = scored.groupby("value")[["mean_angle", "target"]].mean()
+    distances = (means["mean_angle"].to_numpy()[:, None] - means["target"].to_numpy()) ** 2
+    return len(means) > 1 and (distances.argmin(axis=1) == range(len(means))).all()
 
 
 def _respondent(rows: pd.DataFrame) -> list[str]:

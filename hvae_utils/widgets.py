@@ -36,6 +36,7 @@ SECONDARY = instruments.load("svo-slider-secondary")
 PLACES = SLIDER.payoffs.shape[1]
 MIDDLE = (PLACES + 1) // 2
 WIDE = ipw.Layout(width="420px")
+OPEN = -1  # in a list, where None would be no entry at all
 OWN = "my own answers"
 _SAVED_AS = "my-answers.json"
 
@@ -143,7 +144,7 @@ class _Item(ipw.HBox):
         name = f"Item {instrument.items[row]}"
         self.slider = ipw.IntSlider(MIDDLE, 1, PLACES, description=name, readout=False, layout=WIDE)
         coins = [f"{own:g} for you, {other:g} for the other" for own, other in self._payoffs]
-        options = [("not answered", None), *zip(coins, range(PLACES), strict=True)]
+        options = [("not answered", OPEN), *zip(coins, range(PLACES), strict=True)]
         self.list = ipw.Dropdown(options=options, description=name, layout=WIDE)
         self.bars = ipw.HTML()
         self._told = lambda: None
@@ -164,12 +165,13 @@ class _Item(ipw.HBox):
         self._answered(change["new"] - 1)
 
     def _picked(self, change) -> None:
-        self._answered(change["new"])
+        self._answered(None if change["new"] == OPEN else change["new"])
 
     def _answered(self, option: int | None) -> None:
         if option == self.choice:  # told by the list that follows the slider, or the other way
             return
-        self.choice = self.list.value = option
+        self.choice = option
+        self.list.value = OPEN if option is None else option
         if option is not None:
             self.slider.value = option + 1
         self._draw()

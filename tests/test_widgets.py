@@ -70,7 +70,7 @@ def test_a_list_holds_the_same_answer_as_its_slider_and_counts_in_the_middle_too
     assert measure.primary[0].list.label == "85 for you, 15 for the other"
     measure.primary[0].list.value = 0
     assert (measure.primary[0].slider.value, measure.choices()[0]) == (1, 0)
-    measure.primary[0].list.value = None
+    measure.primary[0].list.label = "not answered"
     assert measure.choices()[0] is None
     assert "Still to answer: item 1" in measure.result.value
 
