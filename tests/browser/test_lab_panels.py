@@ -175,7 +175,7 @@ def test_the_measure_can_be_taken_by_named_lists_and_the_keyboard_alone(explored
         explored.keyboard.press("ArrowDown")  # the first option
         explored.keyboard.press("Tab")
     measure.get_by_text("30.5°", exact=True).wait_for()  # always A: 30.47 degrees
-    assert explored.evaluate("document.activeElement.closest('.hvae-flip') !== null")
+    assert explored.evaluate("document.activeElement.closest('.hvae-measure') !== null")
     measure.get_by_label("Nine more items").focus()
     explored.keyboard.press("Space")
     measure.get_by_label("Item 15", exact=True).wait_for()
