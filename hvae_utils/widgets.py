@@ -249,7 +249,7 @@ def noise() -> ipw.VBox:
             "angle": f"{found['mean_angle']:.1f}° ± {found['sd']:.1f}",
             "category": found["category"],
             "raw (60 is perfect)": f"{found['raw']:.1f}",
-            "chance-corrected (0 is dice)": f"{found['chance']:.2f}",
+            "chance-corrected (0 is dice)": f"{found['chance']:z.2f}",
             "regret reading": f"{found['regret']:.2f}",
         }
         mean = live.Point("mean", found["mean_angle"], "you")
@@ -323,7 +323,8 @@ def _share(label: str) -> tuple[ipw.FloatSlider, ipw.BoundedFloatText]:
 
 def _beside(slider: ipw.Widget, number: ipw.Widget) -> ipw.HBox:
     """Return a slider and the named field of its number, each following the other."""
-    number.layout, slider.layout = ipw.Layout(width="180px"), ipw.Layout(width="240px")
+    number.layout, slider.layout = ipw.Layout(width="190px"), ipw.Layout(width="240px")
+    number.style.description_width = "100px"
     ipw.link((slider, "value"), (number, "value"))
     return ipw.HBox([number, slider])
 

@@ -169,7 +169,7 @@ def test_dice_score_zero_on_the_chance_scale_and_lie_at_their_known_angle():
     share.children[0].value = 1.0  # typed into the field that has the slider's name
     assert angle(shown.value).startswith("22.7°")
     assert "individualistic" not in shown.value.split("hvae-category")[1][:60]
-    assert re.search(r">-?0\.00<", shown.value)
+    assert re.search(r">0\.00<", shown.value)
 
 
 def test_a_favourite_letter_taken_always_is_a_constant_respondent():
