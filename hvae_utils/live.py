@@ -152,9 +152,12 @@ def note(text: str, kind: str = "hint") -> str:
 
 
 def key_numbers(numbers: Mapping[str, str]) -> str:
-    """Return labelled numbers in a row; the one called "angle" has the class `hvae-angle`."""
+    """Return labelled numbers in a row; the one called "angle" has the class `hvae-angle`.
+
+    In the page's own ink, which is light where the theme is dark.
+    """
     cells = "".join(
-        f'<div style="margin-right:2em"><div style="color:{style.MUTED};font-size:13px">'
+        f'<div style="margin-right:2em"><div style="opacity:0.8;font-size:13px">'
         f'{html.escape(name)}</div><div class="hvae-{html.escape(name.replace(" ", "-"))}" '
         f'style="font-size:22px">{html.escape(said)}</div></div>'
         for name, said in numbers.items()
@@ -186,7 +189,10 @@ def exchange(messages: Sequence[Mapping[str, str]], reply: str | None) -> str:
 
 _CELL = 'style="text-align:left;padding:2px 10px"'
 _PROSE = "margin:4px 0;max-width:46em;line-height:1.4"
-_PRE = f"white-space:pre-wrap;margin:0;padding:4px 8px;border-left:3px solid {style.FAINT}"
+_PRE = (  # JupyterLab breaks words anywhere in what is set like this
+    "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;margin:0;padding:4px 8px;"
+    f"border-left:3px solid {style.FAINT}"
+)
 
 
 def _cut(text: str, most: int) -> str:

@@ -65,6 +65,16 @@ def test_the_longer_bar_is_that_of_the_one_who_gets_more():
     assert own / other == pytest.approx(85 / 15)
 
 
+def test_what_stands_on_the_page_itself_takes_the_ink_of_its_theme():
+    written = [
+        live.key_numbers({"angle": "3"}),
+        live.note("Asking", "error"),
+        live.table("Items", ["a"], [["b"]]),
+        live.exchange([{"role": "user", "content": "a"}], "b"),
+    ]
+    assert not re.search(r"[;\"]color:", "".join(written)), "dark on dark where the theme is dark"
+
+
 def test_an_arrow_points_where_its_angle_is():
     for angle in (-16.26, 0, 45, 61.39):
         drawn = live.ring([live.Point("you", angle, "you")])
