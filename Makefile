@@ -51,8 +51,10 @@ $(VENV)/.package: $(VENV)/.locked pyproject.toml
 weights: setup
 	@$(BIN)/hvae models fetch smollm2-135m-instruct
 
+# .jupyter switches off JupyterLab's question about news and its look for updates, and leaves the
+# arrow keys to a list that has the focus. Whoever has set these for themselves keeps that.
 lab: weights
-	$(BIN)/jupyter lab notebooks/00_overview.ipynb
+	JUPYTER_CONFIG_PATH='$(CURDIR)/.jupyter' $(BIN)/jupyter lab notebooks/00_overview.ipynb
 
 smoke: setup
 	$(BIN)/hvae reproduce --profile smoke

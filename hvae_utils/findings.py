@@ -4,7 +4,7 @@ The words follow fixed rules, written beside each sentence; nothing is said that
 does not hold, and where a number is missing the sentence says that it is. This module must never
 estimate anything and never soften what a flag says.
 
-Public names: of_run, of_respondents, of_goal_prompts.
+Public names: in_short, who, of_run, of_respondents, of_goal_prompts.
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,48 @@ import pandas as pd
 from hvae_utils.figure_data import display_names
 
 LEVEL = 0.05  # the share of random respondents below which chance no longer explains a cell
+
+
+# What the simulated respondents do, by construction (`respondents.REFERENCE`).
+SIMULATED = {
+    "faithful": "follows its value without a slip",
+    "lapsing": "follows its value, and answers one item of five at random",
+    "agreeable": "acts prosocially whatever it is told",
+    "random": "draws every answer at random",
+    "first-option": "takes whatever stands first",
+}
+
+
+def in_short(cells: pd.DataFrame) -> list[str]:
+    """Return the answer for every language model, and what vouches for the measure.
+
+    cells: as for `of_run`. A model "acts on its value" where it was told several, met each beyond
+    chance, and came closer to each one's target than to the others': less could be a habit.
+    """
+    simulated = cells["model"].map(_simulated)
+    names = display_names(cells["model"])
+    said = [
+        f"{names[str(model)]} {_answer(rows)}"
+        for model, rows in cells[simulated == ""].groupby("model", sort=False)
+    ]
+    if not said:
+        said = ["No language model was asked in this run, only simulated respondents."]
+    if (simulated != "").any():
+        said.append(
+            f"Beside it stand simulated respondents "
+            f"({_listed(simulated[simulated != ''].unique())}), of whom the truth is known: "
+            "they show what following a value, a slip, a habit and dice look like in these numbers."
+        )
+    return said
+
+
+def who(models: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (name, what it is) for every respondent."""
+    return [
+        (name, f"Simulated: {SIMULATED[found]}." if found else f"A language model, {model}.")
+        for model, name in display_names(models).items()
+        for found in [_simulated(model)]
+    ]
 
 
 def of_run(cells: pd.DataFrame) -> list[str]:
@@ -84,6 +126,40 @@ def of_goal_prompts(effects: pd.DataFrame) -> list[str]:
         for row in clear.itertuples()
     ]
     return said
+
+
+def _simulated(model: str) -> str:
+    """Return the name of a simulated respondent, "" for anybody else."""
+    family, _, name = str(model).partition("/")
+    return name if family == "reference" and name in SIMULATED else ""
+
+
+def _answer(rows: pd.DataFrame) -> str:
+    told = _told(rows)
+    scored = told.dropna(subset=["vr", "p_random"])
+    if scored.empty:
+        return "has no score, so this run does not say."
+    met = scored["p_random"] < LEVEL
+    if not met.any():
+        return (
+            "shows no sign of acting on the value it is told to hold: chance is enough to explain "
+            f"{'its one score' if len(scored) == 1 else f'each of its {len(scored)} scores'}."
+        )
+    if met.all() and len(scored) == len(told) and _apart(scored):
+        return "acts on the value it is told to hold: every score is beyond chance."
+    where = _listed(scored.loc[met, "value"].unique())
+    return (
+        f"comes closer to its value than chance explains in {int(met.sum())} of "
+        f"{_count(len(told), 'cell')} ({where}). That alone could be a habit: what counts is "
+        "whether its angle moves with the value."
+    )
+
+
+def _apart(scored: pd.DataFrame) -> bool:
+    """Say whether there are several values, each one's mean angle nearest to its own target."""
+    means = scored.groupby("value")[["mean_angle", "target"]].mean()
+    distances = (means["mean_angle"].to_numpy()[:, None] - means["target"].to_numpy()) ** 2
+    return len(means) > 1 and (distances.argmin(axis=1) == range(len(means))).all()
 
 
 def _respondent(rows: pd.DataFrame) -> list[str]:

@@ -32,8 +32,8 @@ _CENTRE = (26.0, 288.0)  # px
 class Point:
     """A point on the ring: its name, its angle (degrees), and what it is.
 
-    kind: "you" (an arrow), "ideal" or "model"; value: whose colour and shape it has; lane: of a
-    model, counted inwards from the rim.
+    kind: "you" (an arrow), "ideal", "published" (a model of the published chart) or "model"; value:
+    whose colour and shape it has; lane: of a model, counted inwards from the rim.
     """
 
     name: str
@@ -68,12 +68,11 @@ def ring(points: Sequence[Point], people: pd.DataFrame | None = None) -> str:
     parts = [_regions(), _histogram(*bins) if bins else ""]
     parts += [_point(point) for point in sorted(points, key=lambda p: p.kind == "you")]
     shown = "; ".join(
-        f"{point.name} {point.angle:.1f}°" for point in points if point.kind != "model"
+        f"{point.name} {point.angle:.1f}°" for point in points if point.kind in ("you", "ideal")
     )
-    models = sum(point.kind == "model" for point in points)
+    models = sum(point.kind in ("published", "model") for point in points)
     said = f"A ring of angles. {shown}." + (f" {models} marks of models inside." if models else "")
-    kinds = {point.kind for point in points}
-    return _svg(560, 400, said, "".join([*parts, _key(kinds, people is not None)]))
+    return _svg(560, 400, said, "".join([*parts, _key(points, people is not None)]))
 
 
 def probability_bars(
@@ -153,9 +152,12 @@ def note(text: str, kind: str = "hint") -> str:
 
 
 def key_numbers(numbers: Mapping[str, str]) -> str:
-    """Return labelled numbers in a row; the one called "angle" has the class `hvae-angle`."""
+    """Return labelled numbers in a row; the one called "angle" has the class `hvae-angle`.
+
+    In the page's own ink, which is light where the theme is dark.
+    """
     cells = "".join(
-        f'<div style="margin-right:2em"><div style="color:{style.MUTED};font-size:13px">'
+        f'<div style="margin-right:2em"><div style="opacity:0.8;font-size:13px">'
         f'{html.escape(name)}</div><div class="hvae-{html.escape(name.replace(" ", "-"))}" '
         f'style="font-size:22px">{html.escape(said)}</div></div>'
         for name, said in numbers.items()
@@ -187,7 +189,14 @@ def exchange(messages: Sequence[Mapping[str, str]], reply: str | None) -> str:
 
 _CELL = 'style="text-align:left;padding:2px 10px"'
 _PROSE = "margin:4px 0;max-width:46em;line-height:1.4"
-_PRE = f"white-space:pre-wrap;margin:0;padding:4px 8px;border-left:3px solid {style.FAINT}"
+_PRE = (  # JupyterLab breaks words anywhere in what is set like this
+    "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;margin:0;padding:4px 8px;"
+    f"border-left:3px solid {style.FAINT}"
+)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _shortened(text: str) -> str:
@@ -242,26 +251,34 @@ def _regions() -> str:
     return "".join(parts)
 
 
-def _key(kinds: set[str], people: bool) -> str:
+def _key(points: Sequence[Point], people: bool) -> str:
     """Return what the marks mean, on the right where no point reaches."""
+    kinds = {point.kind for point in points}
     lines = [name for kind, name in _KINDS.items() if kind in kinds]
     lines += ["outer bars: people"] if people else []
-    parts = [
-        f'<text x="404" y="{288 + 18 * row}" fill="{style.MUTED}">{line}</text>'
+    marked = {point.value: None for point in points if point.value and point.kind != "you"}
+    names = list(dict.fromkeys([*svo.CATEGORIES, *marked]))
+    parts = []
+    for row, name in enumerate(names):
+        look, y = style.value_look(name), 192 + 18 * row
+        said = "no value assigned" if name == "none" else _cut(name, _KEY_CHARACTERS)
+        parts.append(_mark(look.marker, 410, y, 5, look.colour))
+        parts.append(f'<text x="422" y="{y + 4}">{html.escape(said)}</text>')
+    below = 192 + 18 * len(names) + 16
+    parts += [
+        f'<text x="404" y="{below + 18 * row}" fill="{style.MUTED}">{line}</text>'
         for row, line in enumerate(lines)
     ]
-    for row, name in enumerate(svo.CATEGORIES):
-        look, y = style.value_look(name), 200 + 18 * row
-        parts.append(_mark(look.marker, 410, y, 5, look.colour))
-        parts.append(f'<text x="422" y="{y + 4}">{name}</text>')
     return "".join(parts)
 
 
 _KINDS = {
     "you": "arrow: the point in question",
     "ideal": "large marks: ideals",
+    "published": "hollow marks: published",
     "model": "small marks: measured",
 }
+_KEY_CHARACTERS = 20  # of a value's name, which may have twice as many
 
 
 @lru_cache
@@ -289,10 +306,12 @@ def _point(point: Point) -> str:
             f'<text x="{s + 4}" y="{t - 4}" font-weight="bold" paint-order="stroke" stroke="#fff" '
             f'stroke-width="4">{html.escape(point.name)} {point.angle:.0f}°</text></g>'
         )
-    radius = _RIM - 24 if point.kind == "ideal" else _RIM - 42 - 13 * point.lane
     look = style.value_look(point.value)
-    size = 6.5 if point.kind == "ideal" else 4.0
-    return f"<g>{title}{_mark(look.marker, *_at(point.angle, radius), size, look.colour)}</g>"
+    inwards, size = {"ideal": (24, 6.5), "published": (42, 4.0)}.get(
+        point.kind, (56 + 13 * point.lane, 4.0)
+    )
+    at = _at(point.angle, _RIM - inwards)
+    return f"<g>{title}{_mark(look.marker, *at, size, look.colour, point.kind == 'published')}</g>"
 
 
 _SHAPES = {
@@ -300,12 +319,16 @@ _SHAPES = {
     "^": ((0, -1.2), (1.1, 0.9), (-1.1, 0.9)),
     "D": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
     "X": ((-1, -1), (0, -0.4), (1, -1), (0.4, 0), (1, 1), (0, 0.4), (-1, 1), (-0.4, 0)),
-    "P": ((-0.4, -1.2), (0.4, -1.2), (0.4, 1.2), (-0.4, 1.2)),
+    "P": (
+        *((-0.4, -1.2), (0.4, -1.2), (0.4, -0.4), (1.2, -0.4), (1.2, 0.4), (0.4, 0.4)),
+        *((0.4, 1.2), (-0.4, 1.2), (-0.4, 0.4), (-1.2, 0.4), (-1.2, -0.4), (-0.4, -0.4)),
+    ),
 }
 
 
-def _mark(marker: str, x: float, y: float, size: float, colour: str) -> str:
+def _mark(marker: str, x: float, y: float, size: float, colour: str, hollow: bool = False) -> str:
+    look = f'fill="#fff" stroke="{colour}" stroke-width="1.8"' if hollow else f'fill="{colour}"'
     if marker not in _SHAPES:
-        return f'<circle cx="{x}" cy="{y}" r="{size}" fill="{colour}"/>'
+        return f'<circle cx="{x}" cy="{y}" r="{size}" {look}/>'
     points = " ".join(f"{x + size * a:.1f},{y + size * b:.1f}" for a, b in _SHAPES[marker])
-    return f'<polygon points="{points}" fill="{colour}"/>'
+    return f'<polygon points="{points}" {look}/>'

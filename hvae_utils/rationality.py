@@ -8,7 +8,7 @@ random. "regret" is 1 - mean regret per item and needs no target. What cannot be
 and a note: this module must never turn "no data" into a number.
 
 Public names: SCALES, value_rationality, random_distance, random_share, random_baseline,
-published_chance, null_respondents, cells, beyond_chance, goal_effects, PAIRED_ON.
+published_chance, published_angles, null_respondents, cells, beyond_chance, goal_effects, PAIRED_ON.
 """
 
 from collections.abc import Iterable, Sequence
@@ -106,6 +106,22 @@ def published_chance(published: pd.DataFrame, administrations: int = 10) -> pd.D
     expected = {name: random_distance(_target(name), administrations) for name in names}
     chance_scale = 1 - (_FULL - published["vr"]) / published["value"].map(expected).astype(float)
     return published.assign(vr_chance=chance_scale)
+
+
+def published_angles(published: pd.DataFrame) -> pd.DataFrame:
+    """Return published value rationality (columns value, vr) with the column angle added.
+
+    angle: degrees, where the score leaves only one: for a target at an end of all that the six
+    items can reach, on its one side. In between two angles have the same score, so it is NaN there.
+    As sure as the scale, which is inferred. Errors: UserError as `published_chance`.
+    """
+    _require(published, ["value", "vr"])
+    names = published["value"].unique()
+    target = published["value"].map({name: _target(name) for name in names}).astype(float)
+    distance = _FULL - published["vr"]
+    ends = [np.isclose(target, end) for end in chance.reachable()]
+    angles = np.select(ends, [target + distance, target - distance], np.nan)
+    return published.assign(angle=angles)
 
 
 def null_respondents(administrations: int, target: str = "published") -> pd.DataFrame:

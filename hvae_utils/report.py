@@ -39,6 +39,8 @@ METHOD = (
     "(the share of the value's own utility that the choices kept). A cell counts as beyond chance "
     f"where fewer than {findings.LEVEL:.0%} of random respondents come as close to the target; "
     "cells are judged one by one, so of twenty random ones one is expected to be counted.",
+    "An interval also asks what further wordings and draws could do within the range of the "
+    "scale. So it is wide where there are few of them, even if all that there are agree.",
 )
 CELL = ["respondent", "value", "goal_prompt"]
 READINGS = {
@@ -105,7 +107,9 @@ def _page(run: Path, made_of: Mapping[str, Any]) -> str:
     with (run / "scores.parquet").open("rb") as scores:
         effects = rationality.goal_effects(pd.read_parquet(scores))
     sections = {
-        "Question and method": "".join(map(report_page.paragraph, QUESTION + METHOD)),
+        "In short": "".join(map(report_page.paragraph, findings.in_short(cells))),
+        "Question and method": "".join(map(report_page.paragraph, QUESTION + METHOD))
+        + report_page.section("Who was asked", report_page.points(findings.who(cells["model"]))),
         "Findings": _findings(cells, effects),
         "Key numbers": _key_numbers(cells),
         "Figures": "".join(_figure(run / "figures", entry) for entry in _figures(run)),

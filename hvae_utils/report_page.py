@@ -48,9 +48,13 @@ figure { margin: .75rem 0; }
 figure img { display: block; width: 100%; height: auto; }
 figcaption { color: var(--muted); font-size: .93rem; margin-top: .4rem; max-width: 46rem; }
 .scroll { overflow-x: auto; margin: .75rem 0; }
+@media screen and (min-width: 61rem) { /* a wide table may use the margin on its right */
+  .scroll { width: fit-content; max-width: calc(50vw + 27.5rem); }
+}
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums;
   line-height: 1.35; }
-caption { text-align: left; color: var(--muted); padding: .25rem 0 .4rem; }
+caption { text-align: left; color: var(--muted); padding: .25rem 0 .4rem;
+  max-width: min(46rem, calc(100vw - 2.5rem)); }
 th, td { padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
 thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; max-width: 8rem; }
@@ -77,10 +81,10 @@ footer { margin: 3rem auto 2rem; color: var(--muted); font-size: .9rem; }
   tr, li, dt { break-inside: avoid; }
   thead { display: table-header-group; }
   .scroll { overflow: visible; }
-  table { font-size: 7.5pt; }
-  th, td { padding-right: .35rem; }
+  table { font-size: 7pt; }
+  th, td { padding-right: .25rem; }
   thead th { max-width: 5rem; }
-  td.w { min-width: 34mm; }
+  td.w { min-width: 22mm; }
   a { color: inherit; }
 }
 """
@@ -205,7 +209,7 @@ def _column(data: pd.Series) -> tuple[str, list[str]]:
         whole = bool((numbers.dropna() % 1 == 0).all())
         greatest = numbers.abs().max()
         digits = 0 if whole else 3 - sum(greatest >= size for size in (1, 10, 100))
-        return ' class="n"', [_number(number, digits) for number in numbers]
+        return ' class="n"', [_text(_number(number, digits)) for number in numbers]
     words = data.astype(object).map({True: "yes", False: "no"}).fillna(data.astype(object))
     texts = ["–" if pd.isna(word) or word == "" else _text(word) for word in words]
     wide = max(map(len, texts), default=0) > LONG

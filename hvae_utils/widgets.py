@@ -5,7 +5,10 @@ widgets and nowhere else; it computes with the functions of the measuring floor 
 except the answers file when its button is pressed. A mistake in a field becomes a sentence beside
 it: this module must never raise into a page, and never show a text that was not escaped.
 
-Public names: Measure, flip, noise, ideals, respondents, people.
+Sliders have no name for a screen reader in ipywidgets, so each has a list or a number field beside
+it or in its place, which has.
+
+Public names: Measure, flip, noise, ideals, respondents, published_models, people.
 """
 
 from collections.abc import Sequence
@@ -15,13 +18,25 @@ import ipywidgets as ipw
 import numpy as np
 import pandas as pd
 
-from hvae_utils import answers, instruments, live, motives, published, recovery, svo, values
+from hvae_utils import (
+    answers,
+    instruments,
+    live,
+    motives,
+    published,
+    rationality,
+    recovery,
+    svo,
+    values,
+)
 from hvae_utils.errors import UserError
 
 SLIDER = instruments.load("svo-slider")
 SECONDARY = instruments.load("svo-slider-secondary")
 PLACES = SLIDER.payoffs.shape[1]
+MIDDLE = (PLACES + 1) // 2
 WIDE = ipw.Layout(width="420px")
+OPEN = -1  # in a list, where None would be no entry at all
 OWN = "my own answers"
 _SAVED_AS = "my-answers.json"
 
@@ -44,12 +59,24 @@ class Measure(ipw.VBox):
         self.save = ipw.Button(description="Save my answers", tooltip="Write the answers file")
         self.save.on_click(self._save)
         self.saved = ipw.HTML()
-        more = ipw.Accordion([ipw.VBox(self.secondary)])
-        more.set_title(0, "Nine more items: equality, or the largest sum?")
+        self.lists = _tick("Lists instead of sliders, as a screen reader reads them")
+        self.lists.observe(self._swap, "value")
+        self.more = _tick("Nine more items: equality, or the largest sum?")
+        further = ipw.VBox(self.secondary, layout=ipw.Layout(display="none"))
+        self.more.observe(
+            lambda change: setattr(further.layout, "display", "" if change["new"] else "none"),
+            "value",
+        )
         keep = ipw.HBox([self.file, self.save])
-        super().__init__([*self.primary, self.result, more, keep, self.saved])
+        super().__init__(
+            [self.lists, *self.primary, self.result, self.more, further, keep, self.saved]
+        )
         self.add_class("hvae-measure")
         self._show()
+
+    def _swap(self, change) -> None:
+        for item in (*self.primary, *self.secondary):
+            item.as_list(change["new"])
 
     def choices(self) -> list[int | None]:
         """Return the option (from 0) of each primary item, None where it is not answered."""
@@ -109,15 +136,20 @@ class Measure(ipw.VBox):
 
 
 class _Item(ipw.HBox):
-    """One item: a slider over its nine divisions, and the bars of the one it stands on."""
+    """One item: a slider or a list of its nine divisions, and the bars of the one it stands on."""
 
     def __init__(self, instrument: instruments.Instrument, row: int) -> None:
         self._payoffs = instrument.payoffs[row]
         self.choice: int | None = None
-        self.slider = _places(f"Item {instrument.items[row]}")
+        name = f"Item {instrument.items[row]}"
+        self.slider = ipw.IntSlider(MIDDLE, 1, PLACES, description=name, readout=False, layout=WIDE)
+        coins = [f"{own:g} for you, {other:g} for the other" for own, other in self._payoffs]
+        options = [("not answered", OPEN), *zip(coins, range(PLACES), strict=True)]
+        self.list = ipw.Dropdown(options=options, description=name, layout=WIDE)
         self.bars = ipw.HTML()
         self._told = lambda: None
         self.slider.observe(self._moved, "value")
+        self.list.observe(self._picked, "value")
         super().__init__([self.slider, self.bars])
         self._draw()
 
@@ -125,8 +157,23 @@ class _Item(ipw.HBox):
         """Call `tell` after every move."""
         self._told = tell
 
+    def as_list(self, wanted: bool) -> None:
+        """Show the list, or the slider; both hold the same answer."""
+        self.children = [self.list if wanted else self.slider, self.bars]
+
     def _moved(self, change) -> None:
-        self.choice = change["new"] - 1
+        self._answered(change["new"] - 1)
+
+    def _picked(self, change) -> None:
+        self._answered(None if change["new"] == OPEN else change["new"])
+
+    def _answered(self, option: int | None) -> None:
+        if option == self.choice:  # told by the list that follows the slider, or the other way
+            return
+        self.choice = option
+        self.list.value = OPEN if option is None else option
+        if option is not None:
+            self.slider.value = option + 1
         self._draw()
         self._told()
 
@@ -138,7 +185,9 @@ def flip(measure: Measure) -> ipw.VBox:
     """Return the panel that changes one answer of an ideal respondent, or of one's own."""
     start = ipw.Dropdown(options=[*svo.CATEGORIES, OWN], description="Answers of")
     item = ipw.Dropdown(options=[(f"item {k}", k - 1) for k in SLIDER.items], description="Flip")
-    place, shown = _places("to place"), ipw.HTML()
+    place = ipw.IntSlider(MIDDLE, 1, PLACES, readout=False)
+    number = ipw.BoundedIntText(MIDDLE, min=1, max=PLACES, description="to place")
+    shown = ipw.HTML()
 
     def draw(_=None) -> None:
         before = measure.choices() if start.value == OWN else None
@@ -159,9 +208,9 @@ def flip(measure: Measure) -> ipw.VBox:
             draw()
 
     for answered in measure.primary:
-        answered.slider.observe(follow, "value")
+        answered.list.observe(follow, "value")
     draw()
-    return _panel("hvae-flip", ipw.HBox([start, item, place]), shown)
+    return _panel("hvae-flip", ipw.HBox([start, item]), _beside(place, number), shown)
 
 
 def _flipped(before: Sequence[int], after: Sequence[int], item: int) -> str:
@@ -175,7 +224,7 @@ def _flipped(before: Sequence[int], after: Sequence[int], item: int) -> str:
     header = ("", "you", "other", "angle", "category", "length", "transitive")
     points = [
         live.Point("after", float(found["angle"][1]), "you"),
-        live.Point("before", float(found["angle"][0]), "model", "none", 1),
+        live.Point("before", float(found["angle"][0]), "model", "before", 1),
     ]
     return (
         live.key_numbers({"angle": _degrees(found["angle"][1])})
@@ -187,7 +236,8 @@ def _flipped(before: Sequence[int], after: Sequence[int], item: int) -> str:
 def noise() -> ipw.VBox:
     """Return the panel that adds random answers and a favourite letter to a value."""
     held = ipw.Dropdown(options=svo.CATEGORIES, description="Value held")
-    lapse, bias = _share("Lapse rate"), _share("Position bias")
+    lapse, lapse_number = _share("Lapse rate")
+    bias, bias_number = _share("Position bias")
     letter = ipw.Dropdown(
         options=[(chr(65 + k), k) for k in range(PLACES)], description="Favourite"
     )
@@ -199,7 +249,7 @@ def noise() -> ipw.VBox:
             "angle": f"{found['mean_angle']:.1f}° ± {found['sd']:.1f}",
             "category": found["category"],
             "raw (60 is perfect)": f"{found['raw']:.1f}",
-            "chance-corrected (0 is dice)": f"{found['chance']:.2f}",
+            "chance-corrected (0 is dice)": f"{found['chance']:z.2f}",
             "regret reading": f"{found['regret']:.2f}",
         }
         mean = live.Point("mean", found["mean_angle"], "you")
@@ -212,7 +262,8 @@ def noise() -> ipw.VBox:
     for control in (held, lapse, bias, letter):
         control.observe(draw, "value")
     draw()
-    return _panel("hvae-noise", ipw.HBox([held, lapse]), ipw.HBox([letter, bias]), shown)
+    rows = (held, _beside(lapse, lapse_number)), (letter, _beside(bias, bias_number))
+    return _panel("hvae-noise", *(ipw.HBox(list(row)) for row in rows), shown)
 
 
 def ideals() -> list[live.Point]:
@@ -237,6 +288,16 @@ def respondents(cells: pd.DataFrame) -> list[live.Point]:
     ]
 
 
+def published_models() -> list[live.Point]:
+    """Return the models of the published chart, with goal prompt, where a score is one angle."""
+    chart = rationality.published_angles(published.radar().query("goal_prompt")).dropna()
+    rows = chart[["model", "value", "angle"]].itertuples(index=False)
+    return [
+        live.Point(f"{model}, {value}", float(angle), "published", value)
+        for model, value, angle in rows
+    ]
+
+
 def people() -> pd.DataFrame:
     """Return the histogram of the largest published sample of people."""
     bins = published.people_histogram()
@@ -250,22 +311,22 @@ def _panel(name: str, *children: ipw.Widget) -> ipw.VBox:
     return panel
 
 
-def _places(label: str) -> ipw.IntSlider:
-    middle = (PLACES + 1) // 2
-    return ipw.IntSlider(middle, 1, PLACES, description=label, readout=False, layout=WIDE)
+def _tick(label: str) -> ipw.Checkbox:
+    return ipw.Checkbox(False, description=label, indent=False, layout=ipw.Layout(width="auto"))
 
 
-def _share(label: str) -> ipw.FloatSlider:
-    return ipw.FloatSlider(
-        0,
-        min=0,
-        max=1,
-        step=0.05,
-        description=label,
-        readout_format=".0%",
-        layout=WIDE,
-        style={"description_width": "100px"},
-    )
+def _share(label: str) -> tuple[ipw.FloatSlider, ipw.BoundedFloatText]:
+    """Return a slider from 0 to 1 and the field that shows its number, with the name of both."""
+    slider = ipw.FloatSlider(0, min=0, max=1, step=0.05, readout=False)
+    return slider, ipw.BoundedFloatText(0, min=0, max=1, step=0.05, description=label)
+
+
+def _beside(slider: ipw.Widget, number: ipw.Widget) -> ipw.HBox:
+    """Return a slider and the named field of its number, each following the other."""
+    number.layout, slider.layout = ipw.Layout(width="190px"), ipw.Layout(width="240px")
+    number.style.description_width = "100px"
+    ipw.link((slider, "value"), (number, "value"))
+    return ipw.HBox([number, slider])
 
 
 def _scored(row: pd.Series) -> tuple[str, ...]:

@@ -145,6 +145,13 @@ def test_the_share_inside_a_set_is_counted_with_its_ends(random_angles):
     assert chance.random_share(SETS[0], 1, 0.0) == pytest.approx(inside, abs=1e-4)
 
 
+@pytest.mark.parametrize("target", [61.38954, -16.2602])
+def test_a_share_is_never_below_zero_or_above_one(target):
+    shares = [chance.random_share(target, 20, distance) for distance in np.arange(0, 80, 0.5)]
+    assert min(shares) >= 0
+    assert max(shares) <= 1
+
+
 def test_without_a_target_there_is_no_distance():
     assert math.isnan(chance.random_distance(math.nan, 3))
     assert math.isnan(chance.random_share(math.nan, 3, 1.0))

@@ -317,6 +317,16 @@ def test_a_lesson_has_the_parts_that_make_it_one(lesson):
     assert any("predict" in tags(cell) for cell in code(lesson))
 
 
+def test_the_unit_in_the_guide_plans_each_lesson_with_its_own_minutes_and_90_in_class():
+    guide = (paths.ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+    for lesson in LESSONS:
+        title = cells(lesson)[0].source
+        own = sum(int(found) for found in re.findall(r"\((\d+) minutes\)", title))
+        (row,) = re.findall(rf"^\| {lesson.name[0]} [^|]*\|[^|]*\|([^|]*)\|", guide, flags=re.M)
+        assert f"lesson {lesson.name[0]} ({own})" in row
+        assert sum(int(found) for found in re.findall(r"\((\d+)\)", row)) == 90
+
+
 @every_lesson
 def test_every_code_cell_is_introduced_by_prose(lesson):
     before = None

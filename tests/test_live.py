@@ -65,6 +65,16 @@ def test_the_longer_bar_is_that_of_the_one_who_gets_more():
     assert own / other == pytest.approx(85 / 15)
 
 
+def test_what_stands_on_the_page_itself_takes_the_ink_of_its_theme():
+    written = [
+        live.key_numbers({"angle": "3"}),
+        live.note("Asking", "error"),
+        live.table("Items", ["a"], [["b"]]),
+        live.exchange([{"role": "user", "content": "a"}], "b"),
+    ]
+    assert not re.search(r"[;\"]color:", "".join(written)), "dark on dark where the theme is dark"
+
+
 def test_an_arrow_points_where_its_angle_is():
     for angle in (-16.26, 0, 45, 61.39):
         drawn = live.ring([live.Point("you", angle, "you")])
@@ -76,3 +86,16 @@ def test_an_arrow_points_where_its_angle_is():
 
 def test_a_point_without_an_angle_is_not_drawn():
     assert "gone" not in live.ring([live.Point("gone", np.nan, "model")])
+
+
+def test_the_key_names_every_mark_that_is_drawn_and_no_other():
+    def key(*points):
+        return re.findall(r"<text x=\"4(?:22|04)\"[^>]*>([^<]*)<", live.ring(points))
+
+    assert "no value assigned" not in key(*POINTS)
+    assert "no value assigned" in key(live.Point("m, none", 22.0, "model", "none"))
+    own = live.Point("your thrift", 30.0, "ideal", "thrift <b> and forty letters of a word")
+    assert "thrift &lt;b&gt; and fort…" in key(own)
+    published = key(live.Point("GPT-4, altruistic", 61.0, "published", "altruistic"))
+    assert "hollow marks: published" in published
+    assert "small marks: measured" not in published

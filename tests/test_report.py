@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils import findings, report, report_page
+from hvae_utils import findings, report, report_page, respondents
 from hvae_utils.errors import UserError
 
 HOSTILE = "ollama/<script>alert(1)<script>&\"'"
@@ -190,6 +190,41 @@ def test_a_respondent_beyond_chance_everywhere_somewhere_and_nowhere_is_told_apa
     assert said["mute"] == "No score: no administration is whole."
 
 
+def test_the_answer_in_short_never_says_more_than_the_cells():
+    def short(*rows):
+        return findings.in_short(pd.DataFrame(rows))[0]
+
+    low = {"target": -16.0, "mean_angle": -10.0}
+    held = [cell("ollama/m"), cell("ollama/m", "competitive", **low)]
+    assert short(*held).startswith("m acts on the value")
+    assert "could be a habit" in short(held[0]), "one value cannot tell a value from a habit"
+    habit = [held[0], cell("ollama/m", "competitive", **low, p_random=0.9)]
+    assert "in 1 of 2 cells (altruistic)" in short(*habit)
+    lost = cell("ollama/m", "competitive", target=-16.0, vr=np.nan, p_random=np.nan, scored=0)
+    assert "in 1 of 2 cells" in short(held[0], lost), "what could not be scored is not met"
+    assert "no sign" in short(cell("ollama/m", p_random=0.05))
+    assert "does not say" in short(lost)
+    constant = [cell("ollama/m", mean_angle=45.0), cell("ollama/m", "prosocial", target=45.0)]
+    constant[1]["mean_angle"] = 45.0
+    assert "could be a habit" in short(*constant), "an angle that never moves follows no value"
+    assert short(cell("reference/random")).startswith("No language model was asked")
+
+
+def test_every_simulated_respondent_is_introduced_and_a_model_is_never_one():
+    assert set(findings.SIMULATED) == set(respondents.REFERENCE)
+    said = dict(findings.who([f"reference/{name}" for name in findings.SIMULATED]))
+    assert all(words.startswith("Simulated: ") for words in said.values())
+    assert dict(findings.who(["ollama/faithful"])) == {
+        "faithful": "A language model, ollama/faithful."
+    }
+
+
+def test_the_page_answers_before_it_explains(page):
+    heads = [name for level, name in page.headings if level < 4]
+    assert heads[1:4] == ["In short", "Question and method", "Who was asked"]
+    assert "weak " in page.text.split("In short")[-1][:200]
+
+
 def test_missing_choices_and_flags_are_counted_and_never_rounded_away():
     rows = [cell(asked=9_999, choice=9_999), cell(asked=1, choice=0, scored=3, flag="few choices")]
     said = " ".join(findings.of_run(pd.DataFrame(rows)))
@@ -232,7 +267,7 @@ def test_the_known_respondents_are_told_what_is_true_of_them(page):
         ([1.0, 1234.0], ["1", "1,234"]),
         ([61.3895, -16.26], ["61.4", "−16.3"]),
         ([1.0, 0.48], ["1", "0.48"]),
-        ([0.5, 2e-6, -2e-6, -0.0, np.nan], ["0.500", "< 0.001", "> −0.001", "0.000", "–"]),
+        ([0.5, 2e-6, -2e-6, -0.0, np.nan], ["0.500", "&lt; 0.001", "&gt; −0.001", "0.000", "–"]),
         ([True, False], ["yes", "no"]),
         ([None, "", "a < b"], ["–", "–", "a &lt; b"]),
     ],

@@ -61,6 +61,37 @@ def test_a_middle_answer_counts_once_its_slider_was_moved(measure):
     assert measure.choices() == [4] * 6
 
 
+def test_a_list_holds_the_same_answer_as_its_slider_and_counts_in_the_middle_too(measure):
+    for item in measure.primary:
+        item.list.value = 4  # the slider stands there from the beginning
+    assert measure.choices() == [4] * 6
+    assert "hvae-angle" in measure.result.value
+    measure.primary[0].slider.value = 9
+    assert measure.primary[0].list.label == "85 for you, 15 for the other"
+    measure.primary[0].list.value = 0
+    assert (measure.primary[0].slider.value, measure.choices()[0]) == (1, 0)
+    measure.primary[0].list.label = "not answered"
+    assert measure.choices()[0] is None
+    assert "Still to answer: item 1" in measure.result.value
+
+
+def test_lists_take_the_place_of_all_sliders_when_ticked(measure):
+    measure.lists.value = True
+    for item in (*measure.primary, *measure.secondary):
+        assert item.children == (item.list, item.bars)
+    measure.lists.value = False
+    assert measure.primary[0].children[0] is measure.primary[0].slider
+
+
+def test_the_nine_further_items_are_shown_when_ticked(measure):
+    further = next(
+        box for box in measure.children if measure.secondary[0] in getattr(box, "children", ())
+    )
+    assert further.layout.display == "none"
+    measure.more.value = True
+    assert further.layout.display == ""
+
+
 def test_the_nine_further_items_give_the_index(measure):
     answer(measure.primary, [4] * 6)
     assert "0 of 9 more items" in measure.result.value
@@ -109,7 +140,8 @@ def test_a_file_that_cannot_be_written_ends_in_a_sentence(measure, tmp_path, mon
 
 def test_flipping_an_answer_shows_what_scoring_says(measure):
     panel = widgets.flip(measure)
-    (start, item, place), shown = panel.children[0].children, panel.children[1]
+    (start, item), (place, _) = (row.children for row in panel.children[:2])
+    shown = panel.children[-1]
     start.value, item.value, place.value = "individualistic", 1, 1
     flipped = svo.ideal_choices("individualistic", widgets.SLIDER)
     flipped[1] = 0
@@ -121,13 +153,23 @@ def test_flipping_an_answer_shows_what_scoring_says(measure):
     assert "hvae-angle" in shown.value
 
 
+def test_published_models_stand_where_their_score_leaves_one_angle():
+    points = {point.name: point for point in widgets.published_models()}
+    assert {point.value for point in points.values()} == {"altruistic", "competitive"}
+    assert len(points) == 16
+    # read from the chart: 59.6 and 59.1 points of GPT-4, 8.0 of Vicuna told to be competitive
+    assert points["GPT-4, altruistic"].angle == pytest.approx(61.39 - 0.4, abs=0.06)
+    assert points["GPT-4, competitive"].angle == pytest.approx(-16.26 + 0.9, abs=0.06)
+    assert points["Vicuna-13B, competitive"].angle == pytest.approx(-16.26 + 52, abs=0.06)
+
+
 def test_dice_score_zero_on_the_chance_scale_and_lie_at_their_known_angle():
     panel = widgets.noise()
-    (_, lapse), shown = panel.children[0].children, panel.children[-1]
-    lapse.value = 1.0
+    (_, share), shown = panel.children[0].children, panel.children[-1]
+    share.children[0].value = 1.0  # typed into the field that has the slider's name
     assert angle(shown.value).startswith("22.7°")
     assert "individualistic" not in shown.value.split("hvae-category")[1][:60]
-    assert re.search(r">-?0\.00<", shown.value)
+    assert re.search(r">0\.00<", shown.value)
 
 
 def test_a_favourite_letter_taken_always_is_a_constant_respondent():

@@ -1,6 +1,7 @@
 """A real browser for the tests, kept on this machine; without one they are skipped, saying why."""
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -22,8 +23,6 @@ OPTIONS = [
 LAB = [
     *("--no-browser", "--allow-root", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
     "--LabApp.expose_app_in_browser=True",  # so that a test can see when a kernel is idle
-    "--LabApp.news_url=None",
-    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
 ]
 HERE = ("file:", "data:", "blob:", "http://127.0.0.1:")
@@ -76,7 +75,7 @@ def lab(browser, tmp_path_factory):
         places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
         places += ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
         environment = os.environ | {name: str(home / name) for name in places}
-        environment |= {"JUPYTER_TOKEN": token}
+        environment |= {"JUPYTER_TOKEN": token, "JUPYTER_CONFIG_PATH": lab_settings()}
         command = [sys.executable, "-m", "jupyterlab", *LAB, f"--ServerApp.port={port}"]
         with (home / "log").open("w") as log:
             started.append(
@@ -98,6 +97,18 @@ def lab(browser, tmp_path_factory):
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+def lab_settings():
+    """Return the folder of settings that `make lab` gives to JupyterLab."""
+    root = Path(__file__).resolve().parents[2]
+    (named,) = re.findall(
+        r"^\tJUPYTER_CONFIG_PATH='\$\(CURDIR\)/(\S+)' \$\(BIN\)/jupyter lab",
+        (root / "Makefile").read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+    assert (root / named).is_dir()
+    return str(root / named)
 
 
 def answers(address):

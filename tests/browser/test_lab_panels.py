@@ -91,6 +91,16 @@ def panel(page, name):
     return found
 
 
+def test_a_first_start_asks_nothing_and_looks_for_no_news(explored):
+    assert explored.evaluate(
+        "jupyterapp.isPluginActivated('@jupyterlab/apputils-extension:notification')"
+    )
+    assert explored.evaluate("document.body.innerText.includes('Jupyter news')") is False
+    assert (
+        explored.locator(".jp-Notification-Toast, .jp-toastContainer .Toastify__toast").count() == 0
+    )
+
+
 def test_every_cell_runs_without_an_error(explored):
     assert explored.evaluate(ERRORS) == []
 
@@ -136,6 +146,43 @@ def redraws(page):
         page.wait_for_timeout(QUIET)
         waits.append(page.evaluate("window.redraw"))
     return waits
+
+
+@pytest.mark.parametrize("name", ["measure", "flip", "watch", "noise", "design"])
+def test_axe_finds_nothing_in_a_panel_but_the_sliders_of_ipywidgets(explored, name):
+    panel(explored, f"hvae-{name}")
+    found = against_wcag(explored, {"include": [f".hvae-{name}"], "exclude": [".noUi-handle"]})
+    assert found.violations_count == 0, found.generate_report()
+    # a slider has no name, which only ipywidgets could give it; what holds the same number has one
+    fields = panel(explored, f"hvae-{name}").locator("input:visible, select:visible")
+    assert fields.count() >= 1
+
+
+def against_wcag(page, context):
+    from axe_playwright_python.sync_playwright import Axe
+
+    levels = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+    return Axe().run(page, context=context, options={"runOnly": levels})
+
+
+def test_the_measure_can_be_taken_by_named_lists_and_the_keyboard_alone(explored):
+    measure = panel(explored, "hvae-measure")
+    measure.get_by_label("Lists instead of sliders").focus()
+    explored.keyboard.press("Space")
+    for item in range(1, 7):
+        measure.get_by_label(f"Item {item}", exact=True).focus()
+        explored.keyboard.press("Home")
+        explored.keyboard.press("ArrowDown")  # the first option
+        explored.keyboard.press("Tab")
+    measure.get_by_text("30.5°", exact=True).wait_for()  # always A: 30.47 degrees
+    assert explored.evaluate("document.activeElement.closest('.hvae-measure') !== null")
+    measure.get_by_label("Nine more items").focus()
+    explored.keyboard.press("Space")
+    measure.get_by_label("Item 15", exact=True).wait_for()
+    found = against_wcag(explored, {"include": [".hvae-measure"]})
+    assert found.violations_count == 0, found.generate_report()
+    for box in ("Lists instead of sliders", "Nine more items"):
+        measure.get_by_label(box).uncheck()
 
 
 def test_the_embedded_model_is_watched_for_one_item_and_stopped(explored):

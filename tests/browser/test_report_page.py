@@ -26,7 +26,7 @@ def test_its_pictures_are_drawn_and_have_a_text_instead(opened):
 
 def test_its_headings_are_an_outline_that_a_screen_reader_can_walk(opened):
     named = [heading.inner_text() for heading in opened.get_by_role("heading", level=2).all()]
-    assert named[:3] == ["Question and method", "Findings", "Key numbers"]
+    assert named[:3] == ["In short", "Question and method", "Findings"]
     assert opened.get_by_role("heading", level=1).count() == 1
     assert opened.get_by_role("main").count() == opened.get_by_role("navigation").count() == 1
 
