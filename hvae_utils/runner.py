@@ -61,8 +61,8 @@ def contract(step: Step, notebook: Path) -> dict[str, Any]:
     Raises WorkbookError unless there is exactly one `parameters` cell (none for a step without
     parameters) of one literal a line, read alike by Python and papermill, with the declared names.
     """
+    papermill = _papermill()
     import nbformat
-    import papermill
 
     if not notebook.is_file():
         raise WorkbookError(f"{paths.shown(notebook)} does not exist")
@@ -92,8 +92,7 @@ def execute(
     Raises WorkbookError naming notebook, cell and reason when it failed in any way, and the
     UserError or EndpointError of a cell that raised one, with its own sentence.
     """
-    import papermill
-
+    papermill = _papermill()
     executed = run / "notebooks" / f"{step.name}.ipynb"
     executed.parent.mkdir(parents=True, exist_ok=True)
     executed.unlink(missing_ok=True)
@@ -119,6 +118,17 @@ def execute(
     if wrong := _wrong_files(step, before, _snapshot(run)):
         raise WorkbookError(f"{step.name}.ipynb {wrong} (executed: {paths.shown(executed)})")
     return time.perf_counter() - started
+
+
+def _papermill() -> Any:
+    """Return papermill, imported without the grammars of internet addresses: 3 s for no notebook.
+
+    What validates notebooks compiles them wherever they are installed, and JupyterLab brings them.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    import papermill
+
+    return papermill
 
 
 def _literals(source: str, name: str) -> dict[str, Any]:
