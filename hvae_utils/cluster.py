@@ -105,16 +105,19 @@ def connect(scheduler: str) -> Iterator["Client"]:
 
 def local_cluster(workers: int | None = None) -> "LocalCluster":
     """Start worker processes on this machine (default: one a core), reachable from it alone."""
+    import dask
     from distributed import LocalCluster
 
-    return LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",  # where its HTTP server listens: None is a fixed port
-        scheduler_kwargs={"dashboard": False},
-        silence_logs=logging.CRITICAL,  # what matters comes back with the shard
-    )
+    # Workers watch themselves a hundred times a second for a dashboard that there is not.
+    with dask.config.set({"distributed.worker.profile.enabled": False}):
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # where its HTTP server listens: None is a fixed port
+            scheduler_kwargs={"dashboard": False},
+            silence_logs=logging.CRITICAL,  # what matters comes back with the shard
+        )
 
 
 def _check_workers(client: "Client", scheduler: str) -> None:
