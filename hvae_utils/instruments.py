@@ -65,9 +65,7 @@ def load(name: str) -> Instrument:
         from hvae_utils import isomorphs  # made of instruments, so it cannot be imported above
 
         return isomorphs.load(name)
-    if name not in names():
-        raise unknown("instrument", name, names())
-    return _load(paths.DATA / "instruments" / f"{name}.csv")
+    return _load(paths.DATA / "instruments", name)
 
 
 def read(items: Path) -> Instrument:
@@ -80,8 +78,10 @@ def read(items: Path) -> Instrument:
 
 
 @lru_cache
-def _load(items: Path) -> Instrument:
-    return read(items)
+def _load(folder: Path, name: str) -> Instrument:
+    if name not in names():
+        raise unknown("instrument", name, names())
+    return read(folder / f"{name}.csv")
 
 
 def _notes(items: Path, notes: Mapping[str, Any], count: int) -> dict[str, Any]:
