@@ -41,6 +41,6 @@ def indiscreet(tmp_path_factory):
 
     The endpoint is off when the fixture is there.
     """
-    import indiscreet
+    from tests.support import indiscreet
 
     return indiscreet.study(tmp_path_factory.mktemp("indiscreet"))

@@ -7,7 +7,7 @@ import pytest
 
 from hvae_utils import explore, local, own_values, svo, values
 from hvae_utils.errors import UserError
-from tests.fake_endpoint import completion, serve
+from tests.support.fake_endpoint import completion, serve
 
 
 def heard(seconds=30, **choice):

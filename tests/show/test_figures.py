@@ -13,7 +13,6 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic_tables
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.text import Annotation, Text
@@ -21,8 +20,9 @@ from PIL import Image
 
 from hvae_utils import figure_data, figures, instruments, paths, style, values
 from hvae_utils.errors import UserError
+from tests.support import synthetic_tables
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MANY = (
     *synthetic_tables.RESPONDENTS,
     "openai/gpt-4o",
@@ -378,14 +378,15 @@ def test_saving_twice_gives_the_same_bytes(tables, tmp_path):
 def test_another_process_with_other_settings_saves_the_same_bytes(tables, tmp_path):
     saved = save_outcomes(tables["outcomes"], tmp_path / "here")
     code = (
-        "import sys, matplotlib, synthetic_tables, test_figures; from pathlib import Path;"
+        "import sys, matplotlib; from pathlib import Path;"
+        "from tests.show import test_figures; from tests.support import synthetic_tables;"
         "matplotlib.rcParams.update({'font.size': 20, 'savefig.bbox': 'tight'});"
         "run = synthetic_tables.make();"
         "table = test_figures.figure_data.outcomes(run.responses, run.conditions);"
         "test_figures.save_outcomes(table, Path(sys.argv[1]))"
     )
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+        "PYTHONPATH": str(ROOT),
         "PYTHONHASHSEED": "5",
     }
     environment.pop("DISPLAY", None)

@@ -10,10 +10,10 @@ from functools import partial
 
 import pandas as pd
 import pytest
-import tiny
 
 from hvae_utils import __main__ as cli
 from hvae_utils import errors, instruments, manifest, models, outcomes, paths, publish, workbook
+from tests.support import tiny
 
 
 @pytest.fixture

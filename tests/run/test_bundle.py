@@ -8,10 +8,10 @@ import zipfile
 
 import pandas as pd
 import pytest
-from indiscreet import MODEL, hvae
 
 from hvae_utils import bundle, errors, manifest, models, paths, publish, replay, workbook
 from hvae_utils.errors import NotReady, NotRecorded, UserError
+from tests.support.indiscreet import MODEL, hvae
 
 NOT_READY = NotReady("not ready: no weights")
 MEMBERS = ["manifest.json", "records.jsonl", "requirements.lock", "SHA256SUMS"]

@@ -126,7 +126,7 @@ def test_a_real_model_is_told_a_value_plays_and_is_scored_end_to_end(tmp_path):
 LOADED_THREE_TIMES = """
 import asyncio, os
 from hvae_utils import models
-from tests.test_local import ask, request
+from tests.ask.test_local import ask, request
 
 def resident_mb():
     with open("/proc/self/statm") as file:

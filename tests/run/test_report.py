@@ -6,7 +6,6 @@ import re
 import shutil
 from html.parser import HTMLParser
 
-import finished_run
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from hvae_utils import __main__ as cli
 from hvae_utils import findings, report, report_page, respondents
 from hvae_utils.errors import UserError
+from tests.support import finished_run
 
 HOSTILE = "ollama/<script>alert(1)<script>&\"'"
 

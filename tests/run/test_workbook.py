@@ -10,12 +10,12 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-import tiny
 
 from hvae_utils import errors, manifest, paths, profiles, runner, workbook
 from hvae_utils.errors import UserError
 from hvae_utils.profiles import load_profile, resolve
 from hvae_utils.workbook import Step, WorkbookError
+from tests.support import tiny
 
 DEFAULTS = {
     "runs": "runs",

@@ -5,13 +5,13 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_play import Scripted
 
 from hvae_utils import __main__ as cli
 from hvae_utils import engine, estimate, models, play, prices, rehearsal, tokens, workbook
 from hvae_utils.errors import UserError
 from hvae_utils.profiles import load_profile
 from hvae_utils.records import Records, read
+from tests.play.test_play import Scripted
 
 MODEL = "openai/scripted"
 PARAMETERS = {

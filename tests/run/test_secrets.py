@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 import nbformat
 import pandas as pd
 import pytest
-from fake_endpoint import completion, serve
-from indiscreet import KEY, MODEL, hvae
 
 from hvae_utils.transport import NO_KEY, Transport
+from tests.support.fake_endpoint import completion, serve
+from tests.support.indiscreet import KEY, MODEL, hvae
 
 
 def everything(folder):

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fake_endpoint import completion, serve
-
 from hvae_utils import paths
+from tests.support.fake_endpoint import completion, serve
 
 KEY = "planted-key-0123456789-abcdef"
 MODEL = "openai/indiscreet"

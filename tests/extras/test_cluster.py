@@ -19,7 +19,7 @@ import hvae_utils
 from hvae_utils import cluster, paths, play, score_parts, scoring, study, svo
 from hvae_utils.errors import EndpointError, UserError
 from hvae_utils.records import Held, Records, read
-from tests.fake_endpoint import completion, serve
+from tests.support.fake_endpoint import completion, serve
 
 MODEL = "openai/fake"
 FOUR = ("altruistic", "prosocial", "competitive", "none")

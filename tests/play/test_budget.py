@@ -1,13 +1,13 @@
 """A budget stops a run before the request that could pass it, and loses no answer."""
 
 import pytest
-from test_play import MODEL, Scripted, always
 
 from hvae_utils import budget, engine, play, prices, study
 from hvae_utils.budget import Amount, Budget, parse
 from hvae_utils.errors import BudgetReached, UserError
 from hvae_utils.records import Records, read
 from hvae_utils.respondents import Answer
+from tests.play.test_play import MODEL, Scripted, always
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from benchmarks import hostile
 from hvae_utils import chat
 from hvae_utils.errors import EndpointError
 from hvae_utils.limits import Limit
-from tests.test_chat import KEY, request
+from tests.ask.test_chat import KEY, request
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic_tables
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
@@ -22,6 +21,7 @@ from hvae_utils import (
     values,
 )
 from hvae_utils.errors import UserError
+from tests.support import synthetic_tables
 
 FEW = tuple(synthetic_tables.RESPONDENTS[place] for place in (0, 1, 4, 5))
 TWELVE = (

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-import synthetic_tables
 
 from hvae_utils import manifest, scoring, style
+from tests.support import synthetic_tables
 
 OUTPUTS = (
     "conditions.parquet",

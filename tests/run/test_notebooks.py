@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from hvae_utils import paths, runner, workbook
-from tests.fake_endpoint import completion, serve
 from tests.pace import pace
+from tests.support.fake_endpoint import completion, serve
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
 STEPS = {step.name: step for step in workbook.STEPS}

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic_tables
 
 from hvae_utils import figure_data, instruments, paths, published, robustness_data, values
 from hvae_utils.errors import UserError
+from tests.support import synthetic_tables
 
 SLIDER = instruments.load("svo-slider")
 VALUES = values.load()

@@ -9,7 +9,7 @@ from hvae_utils import chat, models, replies
 from hvae_utils.errors import EndpointError
 from hvae_utils.limits import Limit
 from hvae_utils.respondents import Request
-from tests.fake_endpoint import completion, serve
+from tests.support.fake_endpoint import completion, serve
 
 KEY = "planted-key-4711"
 

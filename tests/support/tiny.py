@@ -24,14 +24,14 @@ PARAMETERS = {
 CELLS = {
     "a": [
         "from hvae_utils import workbook",
-        "from tests.tiny import STEPS",
+        "from tests.support.tiny import STEPS",
         'step = workbook.begin("a", runs=runs, run_id=run_id, steps=STEPS)',
         "numbers = [[label, number] for number in range(count)]",
         'step.write("numbers.json", numbers)\nprint("not for the log")',
         'print("play tiny: 3/3 items, 9/s, 0 s")\nstep.finish()',
     ],
     "b": [
-        "from pathlib import Path\nfrom hvae_utils import workbook\nfrom tests import tiny",
+        "from pathlib import Path\nfrom hvae_utils import workbook\nfrom tests.support import tiny",
         'step = workbook.begin("b", runs=runs, run_id=run_id, steps=tiny.STEPS, '
         "notebooks=Path(tiny_notebooks))",
         'numbers = step.read("numbers.json")\ntiny.draw(step.folder("figures"), len(numbers))',

@@ -4,13 +4,13 @@ import hashlib
 import json
 
 import pytest
-from test_play import Scripted
 
 from hvae_utils import __main__ as cli
 from hvae_utils import batch, chat, engine, models, play, rehearsal
 from hvae_utils.errors import UserError
 from hvae_utils.records import Records, read
 from hvae_utils.respondents import Answer
+from tests.play.test_play import Scripted
 
 MODEL = "openai/scripted"
 PARAMETERS = {
