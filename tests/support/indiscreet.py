@@ -1,6 +1,8 @@
-"""A study of a model whose endpoint tells the key it was sent, and writes markup, wherever it can.
+"""The whole workbook, played once a session: two simulated respondents and two chat models.
 
-The whole workbook and its bundle are made by the command itself, in processes of its own.
+The endpoint of the one tells the key it was sent, and writes markup, wherever it can. That of the
+other refuses a parameter, leaves one item open, and never lists a probability. Run and bundle are
+made by the command itself, in processes of its own.
 """
 
 import os
@@ -15,11 +17,12 @@ from hvae_utils import paths
 from tests.support.fake_endpoint import completion, serve
 
 KEY = "planted-key-0123456789-abcdef"
-MODEL = "openai/indiscreet"
+MODEL, PLAIN = "openai/indiscreet", "openai/plain"
 MARKUP = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 SMALL = (
     *("values=prosocial,none", "orders=fixed,reversed", "repeats=1", "probe_values=prosocial"),
-    *("isomorphs=svo-slider+swapped", f"models=reference/random,{MODEL}"),
+    "isomorphs=svo-slider+swapped",
+    f"models=reference/faithful,reference/random,{PLAIN},{MODEL}",  # the last one's words are shown
 )
 ENDPOINT = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
 
@@ -48,6 +51,8 @@ def hvae(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
 
 def reply(seen: dict[str, Any]) -> tuple[int, Any]:
     """Answer by what was asked alone; the key stands in text, tokens, names and errors."""
+    if seen["model"] == PLAIN.removeprefix("openai/"):
+        return plain(seen)
     told, question = seen["_authorization"], str(seen["messages"])
     draw = zlib.crc32(question.encode())
     if seen["max_tokens"] > 24:
@@ -61,6 +66,14 @@ def reply(seen: dict[str, Any]) -> tuple[int, Any]:
     listed = [{**first, "token": told, "logprob": -3.0}, first]
     content = {"content": [{**first, "top_logprobs": listed}]}
     return 200, {**completion(f"{letter}. {MARKUP}", logprobs=content), "model": told}
+
+
+def plain(seen: dict[str, Any]) -> tuple[int, Any]:
+    """Answer "B", but the first item, whose first payoffs are 85 and 85, without a choice."""
+    if "top_logprobs" in seen:
+        return 400, {"error": {"message": "unsupported parameter: top_logprobs"}}
+    first = any("85, 85" in message["content"] for message in seen["messages"])
+    return 200, completion("I cannot say." if first else "B")
 
 
 def study(folder: Path) -> Played:
