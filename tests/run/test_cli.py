@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from functools import partial
 
 import pandas as pd
@@ -17,7 +16,7 @@ from tests.support import tiny
 
 
 @pytest.fixture
-def book(tmp_path, monkeypatch):
+def book(tmp_path, monkeypatch, no_kernel):
     """Let the command run the tiny workbook and publish into a scratch folder."""
     folder = tiny.build(tmp_path / "books")
     options = {"steps": tiny.STEPS, "notebooks": folder, "profiles": folder}
@@ -92,15 +91,10 @@ def test_our_own_mistakes_keep_their_traceback(monkeypatch):
         cli.main(["reproduce"])
 
 
-def test_help_and_version_are_quick_and_load_nothing_heavy():
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        shown = hvae("--help")
-        seconds.append(time.perf_counter() - started)
+def test_help_and_version_load_nothing_heavy():
+    shown = hvae("--help")
     assert shown.returncode == 0
     assert "exit codes:" in shown.stdout
-    assert min(seconds) < 0.5
     code = (
         "import sys; from hvae_utils.__main__ import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"

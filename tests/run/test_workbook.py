@@ -407,6 +407,7 @@ def fails(book, reproduce, cells, message, name="a", parameters=None):
 GOOD = tiny.CELLS["a"]
 
 
+@pytest.mark.usefixtures("no_kernel")
 def test_an_error_in_a_cell_names_notebook_cell_and_reason(book, reproduce):
     said = fails(book, reproduce, [*GOOD, "1 / 0"], r"a.ipynb, cell 'c6': ZeroDivisionError: div")
     assert str(Path("notebooks") / "a.ipynb") in said
@@ -420,21 +421,25 @@ def test_a_silent_exit_is_no_success(book, reproduce):
     fails(book, reproduce, [*GOOD, "import sys; sys.exit(0)", "1"], r"cell 'c6': sys.exit\(\)")
 
 
+@pytest.mark.usefixtures("no_kernel")
 def test_a_missing_output_is_no_success(book, reproduce):
     fails(book, reproduce, [*GOOD[:4], "step"], r"a.ipynb did not write: numbers.json, log.jsonl")
 
 
+@pytest.mark.usefixtures("no_kernel")
 def test_an_undeclared_output_is_no_success(book, reproduce):
     cells = [*GOOD, *(f'(step.run / "extra.{end}").write_text("x")' for end in ("txt", "lock"))]
     fails(book, reproduce, cells, "touched what it does not declare: extra.lock, extra.txt")
 
 
+@pytest.mark.usefixtures("no_kernel")
 def test_an_output_of_an_earlier_run_is_no_success(book, reproduce, tmp_path):
     run = tmp_path / "runs" / "tiny"
     leave(run, numbers_json="[]", log_jsonl="", manifest_json="{}")
     fails(book, reproduce, [*GOOD[:4], "step"], "left from an earlier run: numbers.json")
 
 
+@pytest.mark.usefixtures("no_kernel")
 def test_a_users_mistake_in_a_cell_keeps_its_own_sentence(book, reproduce):
     for name in ("UserError", "EndpointError"):
         cell = f"from hvae_utils import errors\nraise errors.{name}('name the value')"
