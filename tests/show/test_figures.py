@@ -397,10 +397,14 @@ def test_another_process_with_other_settings_saves_the_same_bytes(tables, tmp_pa
 
 
 def pixels(figure):
+    """Return the picture at half its resolution, which takes a quarter of the time."""
     canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(style.DPI / 2)
     with style.context():
         canvas.draw()
-    return np.asarray(canvas.buffer_rgba(), float)
+    picture = np.asarray(canvas.buffer_rgba(), float)
+    figure.set_dpi(style.DPI)
+    return picture
 
 
 @pytest.mark.parametrize("slug", SLUGS)

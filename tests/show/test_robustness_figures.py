@@ -403,10 +403,14 @@ def test_no_words_are_cut_off_too_small_or_on_top_of_others(models, monkeypatch)
 
 
 def pixels(figure):
+    """Return the picture at half its resolution, which takes a quarter of the time."""
     canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(style.DPI / 2)
     with style.context():
         canvas.draw()
-    return np.asarray(canvas.buffer_rgba(), float)
+    picture = np.asarray(canvas.buffer_rgba(), float)
+    figure.set_dpi(style.DPI)
+    return picture
 
 
 @pytest.mark.parametrize(
