@@ -1,4 +1,4 @@
-"""The house keeps its floors: who imports whom, how long a module is, what a file may not say."""
+"""The house keeps its floors: who imports whom, how long it is, what a file may not say."""
 
 import ast
 import json
@@ -7,79 +7,208 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import hvae_utils
-
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "hvae_utils"
-MODULES = {path.stem: path for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
-BESIDE_THE_STAIRS = {"errors", "paths"}
+# The folders from the lowest floor up. What lies beside them is below; the face is on top.
+FLOORS = ("measure", "metrics", "ask", "play", "show", "run", "teach", "extras")
+FACE = ("hvae_utils", "hvae_utils.__main__")
+MOST_ENTRIES, MOST_LINES = 16, 14_500
+ASKING = {"openai", "pycurl", "httpx", "xllamacpp"}
+ENGINES = ("hvae_utils.ask.http", "hvae_utils.play.engine", "hvae_utils.play.administer")
+in_folders = pytest.mark.skipif(
+    not (PACKAGE / "measure").is_dir(), reason="the modules still lie in one folder"
+)
 
 
-def floors():
-    """Return module -> floor, read from the table in the package's docstring."""
-    rows = re.findall(r"^(\d) \w+ +(.+)$", hvae_utils.__doc__, flags=re.MULTILINE)
-    return {module.strip(): int(floor) for floor, names in rows for module in names.split(",")}
+def modules(package):
+    """Return dotted name -> file of every module of a package, and of the packages in it."""
+    named = {}
+    for path in package.rglob("*.py"):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        named[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return named
 
 
-def imports(path):
+def imports(module, path):
     """Return the dotted names a file imports, lazily or not: `from a import b` gives `a.b`."""
+    package = module if path.stem == "__init__" else module.rpartition(".")[0]
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found.update(name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            source = ".".join(filter(None, ["hvae_utils" if node.level else "", node.module]))
+            source = resolve_name("." * node.level + (node.module or ""), package)
             found.update(f"{source}.{name.name}" for name in node.names)
-    return found
+    return found - {"hvae_utils.__version__"}
 
 
-def on_floor(number):
-    """Return the modules of one floor, name -> file."""
-    return {name: path for name, path in MODULES.items() if floors().get(name) == number}
+def graph(package):
+    """Return module -> modules of the package that it imports."""
+    files = modules(package)
+
+    def module_of(name):
+        while name and name not in files:
+            name = name.rpartition(".")[0]
+        return name
+
+    edges = {
+        module: {module_of(name) for name in imports(module, path)}
+        for module, path in files.items()
+    }
+    return {module: targets - {"", module} for module, targets in edges.items()}
 
 
-def own(path):
-    """Return the modules of the package that a file imports."""
-    parts = [name.split(".") for name in imports(path)]
-    return {name[1] for name in parts if name[0] == "hvae_utils" and len(name) > 1} & set(MODULES)
+def floor(module):
+    """Return the floor of a module, from 0."""
+    if module in FACE:
+        return len(FLOORS) + 1
+    folder = module.split(".")[1]
+    return FLOORS.index(folder) + 1 if folder in FLOORS else 0
 
 
-def others(path):
+def upward(edges):
+    """Return the imports that lead to a higher floor."""
+    pairs = [(module, target) for module, targets in edges.items() for target in targets]
+    return sorted(f"{a} imports {b}" for a, b in pairs if floor(a) < floor(b))
+
+
+def circle(edges):
+    """Return the modules of a circle of imports; empty without one."""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def reached(edges, folder):
+    """Return the modules of a folder and all that they import, directly or by way of others."""
+    todo = {module for module in edges if module.startswith(f"hvae_utils.{folder}.")}
+    seen = set()
+    while todo:
+        seen |= todo
+        todo = {target for module in todo for target in edges[module]} - seen
+    return seen
+
+
+def asking(package):
+    """Return the modules in reach of what draws that ask a model."""
+    edges, files = graph(package), modules(package)
+    return sorted(
+        module
+        for module in reached(edges, "show")
+        if module.startswith(ENGINES) or others(module, files[module]) & ASKING
+    )
+
+
+def others(module, path):
     """Return the top-level packages a file imports, without our own and the standard library."""
-    return {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - {"hvae_utils"}
+    names = {name.split(".")[0] for name in imports(module, path)}
+    return names - sys.stdlib_module_names - {"hvae_utils"}
 
 
-def test_the_docstring_lists_every_module_once_and_no_other():
-    rows = re.findall(r"^\d \w+ +(.+)$", hvae_utils.__doc__, flags=re.MULTILINE)
-    listed = [name.strip() for names in rows for name in names.split(",")]
-    assert sorted(listed) == sorted(set(MODULES) - BESIDE_THE_STAIRS)
+@in_folders
+def test_a_module_imports_only_from_its_own_floor_or_below():
+    assert {path.parent.name for path in PACKAGE.glob("*/*.py")} == set(FLOORS)
+    assert upward(graph(PACKAGE)) == []
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_a_module_imports_only_from_its_own_floor_or_below(module):
-    if module in BESIDE_THE_STAIRS:
-        assert own(MODULES[module]) <= BESIDE_THE_STAIRS
-        return
-    below = {name for name, floor in floors().items() if floor <= floors().get(module, 0)}
-    assert own(MODULES[module]) <= below | BESIDE_THE_STAIRS
+@in_folders
+def test_no_imports_go_in_a_circle():
+    assert circle(graph(PACKAGE)) == []
 
 
-def test_the_measuring_floor_needs_nothing_but_numpy_pandas_and_scipy():
-    for module, path in on_floor(1).items():
-        assert others(path) <= {"numpy", "pandas", "scipy"}, module
+@in_folders
+def test_what_draws_reaches_nothing_that_asks_a_model():
+    assert len(reached(graph(PACKAGE), "show")) > 10
+    assert asking(PACKAGE) == []
 
 
-def test_what_draws_never_talks_to_a_model():
-    for module, path in on_floor(4).items():
-        assert not own(path) & {"chat", "local", "models", "play"}, module
-        assert not others(path) & {"openai", "pycurl", "httpx", "xllamacpp"}, module
+@in_folders
+def test_a_folder_can_be_taken_in_at_a_glance():
+    folders = [PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir())]
+    entries = {
+        folder.relative_to(ROOT).as_posix(): len([*folder.iterdir()])
+        - (folder / "__pycache__").is_dir()
+        for folder in folders
+        if folder.name != "__pycache__"
+    }
+    assert {name: count for name, count in entries.items() if count > MOST_ENTRIES} == {}
+
+
+@in_folders
+def test_the_package_is_no_longer_than_it_should_be():
+    lines = sum(path.read_text(encoding="utf-8").count("\n") for path in PACKAGE.rglob("*.py"))
+    assert lines <= MOST_LINES, f"{lines} lines; make lines counts them, too"
+
+
+@in_folders
+def test_the_measuring_floors_need_nothing_but_numpy_pandas_and_scipy():
+    for module, path in modules(PACKAGE).items():
+        if floor(module) in (1, 2):
+            assert others(module, path) <= {"numpy", "pandas", "scipy"}, module
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Return build(**files) -> a package in which two modules of `show` and one of `ask` stand."""
+
+    def build(**files):
+        sound = {
+            "__init__": "def __getattr__(name):\n    from hvae_utils.show import style",
+            "errors": "",
+            "ask__chat": "from hvae_utils import errors",
+            "ask__http__client": "import pycurl",
+            "show__style": "from ..ask import chat",
+            "show__figures__ring": "from hvae_utils.show import style",
+        }
+        for name, text in (sound | files).items():
+            path = tmp_path / "hvae_utils" / (name.replace("__init__", "*").replace("__", "/"))
+            path = path.with_name(path.name.replace("*", "__init__") + ".py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return tmp_path / "hvae_utils"
+
+    return build
+
+
+def test_a_sound_house_has_no_fault(house):
+    package = house()
+    assert reached(graph(package), "show") == {
+        *("hvae_utils.show.style", "hvae_utils.show.figures.ring"),
+        *("hvae_utils.ask.chat", "hvae_utils.errors"),
+    }
+    assert (upward(graph(package)), circle(graph(package)), asking(package)) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["from hvae_utils.show.style import WIDTH", "def f():\n    import hvae_utils.show.style"],
+)
+def test_an_upward_import_is_found_wherever_it_stands(house, text):
+    edges = graph(house(errors=text))
+    assert upward(edges) == ["hvae_utils.errors imports hvae_utils.show.style"]
+    assert set(circle(edges)) == {f"hvae_utils.{n}" for n in ("errors", "show.style", "ask.chat")}
+
+
+def test_the_face_is_for_those_outside(house):
+    edges = graph(house(errors="from hvae_utils import svo, __version__"))
+    assert upward(edges) == ["hvae_utils.errors imports hvae_utils"]
+    assert upward(graph(house(errors="from hvae_utils import __version__"))) == []
+
+
+def test_what_asks_a_model_is_found_behind_other_modules(house):
+    package = house(ask__chat="def f():\n    from .http import client")
+    assert asking(package) == ["hvae_utils.ask.http.client"]
 
 
 def test_the_package_imports_only_what_pyproject_declares():
@@ -87,16 +216,10 @@ def test_the_package_imports_only_what_pyproject_declares():
     lines = [*project["dependencies"], *project["optional-dependencies"]["dask"]]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     known_as = packages_distributions()
-    for module, path in MODULES.items():
-        for name in others(path):
+    for module, path in modules(PACKAGE).items():
+        for name in others(module, path):
             brought_by = {canonicalize_name(package) for package in known_as.get(name, [name])}
             assert brought_by & declared, f"{module} imports {name}"
-
-
-@pytest.mark.parametrize("module", ["__init__", *sorted(MODULES)])
-def test_a_module_has_fewer_than_400_lines(module):
-    lines = (PACKAGE / f"{module}.py").read_text(encoding="utf-8").count("\n")
-    assert lines < 400
 
 
 def test_importing_the_package_is_light():

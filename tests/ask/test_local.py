@@ -140,6 +140,7 @@ print(held[2] - held[0])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 def test_a_model_that_was_left_gives_its_memory_back_before_the_next_is_loaded():
     command = [sys.executable, "-c", LOADED_THREE_TIMES]

@@ -98,6 +98,7 @@ def test_distinct_prefixes_are_those_that_listing_all_of_them_gives(prompts):
     assert tokens.distinct(wide, 2) == len(listed)
 
 
+@pytest.mark.slow
 def test_the_own_tokenizer_counts_what_the_server_evaluates_and_the_other_is_near():
     name = "local/smollm2-135m-instruct"
     own, about = tokens.counter(name), tokens.Approximate()
