@@ -64,8 +64,9 @@ def check(given: Any, truth: Any, help: str, within: float = 1e-6) -> None:
     The sentence shows the answer given and never the truth.
     """
     if isinstance(truth, str | bool | np.bool_ | set | frozenset):
-        right = isinstance(given, type(truth) | bool | np.bool_) and given == truth
-        if not right:
+        kinds = (bool | np.bool_, set | frozenset, str)
+        kind = next(kind for kind in kinds if isinstance(truth, kind))
+        if not (isinstance(given, kind) and given == truth):
             raise NotYet(f"{given!r} is not right yet. {help}")
         return
     try:

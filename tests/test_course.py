@@ -366,6 +366,8 @@ def test_links_lead_to_files_that_exist(lesson):
         ("prosocial", "prosocial"),
         (np.bool_(True), True),
         ({"a", "b"}, {"b", "a"}),
+        (frozenset("ab"), {"b", "a"}),
+        ({"a", "b"}, frozenset("ba")),
     ],
 )
 def test_a_right_answer_passes(given, truth):
