@@ -4,13 +4,15 @@ An exercise that nobody has done yet raises one named error with one sentence. H
 `notebooks/course/hints.toml`. A check says what is wrong with an answer and where to look; this
 module must never print the right answer to an exercise and never grade.
 
-Public names: Unfinished, NotYet, hint, hints, check, compare, folder.
+Public names: Unfinished, NotYet, exercise, hint, hints, check, compare, folder.
 """
 
 import atexit
 import math
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import numpy as np
 from hvae_utils import paths, toml_file
 from hvae_utils.errors import Sentence, UserError, unknown
 
+NOTHING = "your function returned nothing (None), or nothing was assigned"
 HINTS = paths.NOTEBOOKS / "course" / "hints.toml"
 
 
@@ -56,22 +59,50 @@ def hints() -> dict[str, list[str]]:
     return table
 
 
+@contextmanager
+def exercise(number: str) -> Iterator[None]:
+    """Hold the checks of an exercise, such as "1.2"; say that it is right, and what is left.
+
+    Whatever goes wrong in the answer ends as NotYet, one sentence with the first hint.
+    """
+    if number not in hints():
+        raise unknown("exercise", number, hints())
+    try:
+        yield
+    except Sentence:
+        raise
+    except AssertionError as fault:
+        raise NotYet(fault) from None
+    except Exception as fault:
+        stopped = f"your answer leads to {type(fault).__name__}: {fault}"
+        said = NOTHING if "NoneType" in str(fault) else stopped
+        raise NotYet(f"{number} is not right yet: {said}. {hints()[number][0]}") from None
+    _right().add(number)
+    lesson = [one for one in hints() if one[0] == number[0]]
+    left = ", ".join(one for one in lesson if one not in _right())
+    print(f"{number} is right; " + (f"left: {left}" if left else f"all {len(lesson)} are"))
+
+
 def check(given: Any, truth: Any, help: str, within: float = 1e-6) -> None:
     """Raise NotYet, with a sentence that helps, unless `given` is `truth`.
 
-    given: the student's answer; truth: a number, numbers (any shape), a text, a boolean or a set.
+    given: the student's answer; truth: a number, numbers (any shape), a text, a boolean, a set or
+    a list of texts.
     help: what to look at, said after what is wrong. within: greatest difference of numbers.
     The sentence shows the answer given and never the truth.
     """
-    if isinstance(truth, str | bool | np.bool_ | set | frozenset):
-        kinds = (bool | np.bool_, set | frozenset, str)
-        kind = next(kind for kind in kinds if isinstance(truth, kind))
+    if given is None:
+        raise NotYet(f"{NOTHING}. {help}")
+    if callable(given):
+        raise NotYet(f"your answer is a function; call it to get its result. {help}")
+    kind = _kind(truth)
+    if kind is not None:
         if not (isinstance(given, kind) and given == truth):
             raise NotYet(f"{given!r} is not right yet. {help}")
         return
     try:
         numbers = np.asarray(given, float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         wanted = "numbers" if np.ndim(truth) else "a number"
         raise NotYet(f"{given!r} is not {wanted}. {help}") from None
     wanted = np.asarray(truth, float)
@@ -99,11 +130,25 @@ def compare(guess: float | None, truth: float, unit: str = "") -> None:
 
 
 @lru_cache
+def _right() -> set[str]:
+    """Return the exercises that this session has found right."""
+    return set()
+
+
+@lru_cache
 def folder() -> Path:
     """Return a folder for this session's figures; it is removed when Python ends."""
     made = Path(tempfile.mkdtemp(prefix="hvae-lesson-"))
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return made
+
+
+def _kind(truth: Any) -> Any:
+    """Return the types that an answer must have to equal a truth without numbers, or None."""
+    kinds = (bool | np.bool_, str, set | frozenset)
+    if isinstance(truth, list) and all(isinstance(one, str) for one in truth):
+        return list
+    return next((kind for kind in kinds if isinstance(truth, kind)), None)
 
 
 def _is_text(given: Any) -> bool:
