@@ -59,7 +59,7 @@ def contract(step: Step, notebook: Path) -> dict[str, Any]:
     """Return the defaults of a notebook's parameters, by name; check them against `step`.
 
     Raises WorkbookError unless there is exactly one `parameters` cell (none for a step without
-    parameters) of one literal a line, read alike by Python and papermill, with the declared names.
+    parameters) of literals, read alike by Python and papermill, with the declared names.
     """
     papermill = _papermill()
     import nbformat
