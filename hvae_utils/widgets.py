@@ -247,15 +247,21 @@ def noise() -> ipw.VBox:
         found = recovery.noisy(held.value, lapse.value, bias.value, letter.value)
         numbers = {
             "angle": f"{found['mean_angle']:.1f}° ± {found['sd']:.1f}",
-            "category": found["category"],
+            "category of the mean angle": found["category"],
             "raw (60 is perfect)": f"{found['raw']:.1f}",
             "chance-corrected (0 is dice)": f"{found['chance']:z.2f}",
             "regret reading": f"{found['regret']:.2f}",
         }
         mean = live.Point("mean", found["mean_angle"], "you")
+        inputs = (
+            f"Expected of {held.value}, lapse rate {lapse.value:.2f}, position bias "
+            f"{bias.value:.2f}, favourite {letter.label}:"
+        )
         shown.value = (
-            live.key_numbers(numbers)
+            live.note(inputs)
+            + live.key_numbers(numbers)
             + live.ring([mean, *ideals()])
+            + live.note("Category of one administration, the chance of each:")
             + live.shares(found["categories"])
         )
 
