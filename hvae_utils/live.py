@@ -258,10 +258,13 @@ def _key(points: Sequence[Point], people: bool) -> str:
     lines += ["outer bars: people"] if people else []
     marked = {point.value: None for point in points if point.value and point.kind != "you"}
     names = list(dict.fromkeys([*svo.CATEGORIES, *marked]))
+    targets = {point.value: point.angle for point in points if point.kind == "ideal"}
     parts = []
     for row, name in enumerate(names):
         look, y = style.value_look(name), 192 + 18 * row
         said = "no value assigned" if name == "none" else _cut(name, _KEY_CHARACTERS)
+        if name in targets and name not in svo.CATEGORIES:
+            said = f"{_cut(name, _KEY_CHARACTERS - 6)} {targets[name]:.1f}°"
         parts.append(_mark(look.marker, 410, y, 5, look.colour))
         parts.append(f'<text x="422" y="{y + 4}">{html.escape(said)}</text>')
     below = 192 + 18 * len(names) + 16

@@ -12,12 +12,13 @@ Public names: WORD_LIMIT, DEFINITION_LIMIT, number, from_weight, from_point.
 import math
 import unicodedata
 
-from hvae_utils import instruments, svo
+from hvae_utils import instruments, svo, values
 from hvae_utils.errors import UserError
 from hvae_utils.values import Value
 
 WORD_LIMIT = 40  # characters
 DEFINITION_LIMIT = 600  # characters; ours have at most 160
+SAME = 0.05  # degrees; targets that are nearer are shown as the same number
 
 
 def number(text: str, what: str, low: float, high: float) -> float:
@@ -47,12 +48,21 @@ def from_point(word: str, definition: str, point: float) -> Value:
 
 
 def _value(word: str, definition: str, utility: tuple[float, float, float]) -> Value:
-    """Return the checked value; UserError where a text is empty, too long or only marks."""
+    """Return the checked value; UserError where a text is empty, too long or only marks, or
+    where the word is that of a value with another target.
+    """
     name = _text("the word for the value", word, WORD_LIMIT)
     said = _text("the definition", definition, DEFINITION_LIMIT)
     value = Value(name, name, said, utility, target=None, target_set=None)
     slider = instruments.load("svo-slider")
     reached = float(svo.score([svo.ideal_choices(value, slider)], slider)["angle"][0])
+    namesake = values.load().get(name.lower())
+    if namesake and (namesake.target is None or abs(namesake.target - reached) > SAME):
+        aim = "no target" if namesake.target is None else f"the target {namesake.target:.1f}°"
+        raise UserError(
+            f"'{name}' is a value of this workbook with {aim}; yours has the target "
+            f"{reached:.1f}°, so give it another word"
+        )
     return Value(name, name, said, utility, reached, (reached, reached))
 
 

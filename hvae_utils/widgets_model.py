@@ -106,6 +106,9 @@ def design(ask: Ask, models: Sequence[str]) -> ipw.VBox:
         return own_values.from_point(word.value, definition.value, point)
 
     def draw(_: Any = None) -> None:
+        job.clear()
+        mine.clear()
+        shown.value = ""
         try:
             preview.value = _previewed(read())
         except UserError as fault:
@@ -114,19 +117,21 @@ def design(ask: Ask, models: Sequence[str]) -> ipw.VBox:
     def start(tell: Tell) -> Stoppable:
         heard.clear()
         mine[:] = [read()]
-        held = [*mine, *(values.get(name) for name in svo.CATEGORIES if four.value)]
+        others = [name for name in svo.CATEGORIES if four.value and name != mine[0].name]
+        held = [*mine, *map(values.get, others)]
         shown.value = ""
         name = model.value.strip()
         return ask([{"model": name, "value": v, "induction": "definition"} for v in held], tell)
 
     def hear(event: Any) -> None:
-        heard.append(event)
-        shown.value = tried(heard, mine[0])
+        if mine:  # what is asked under changed inputs is of nobody's interest
+            heard.append(event)
+            shown.value = tried(heard, mine[0])
 
-    for control in (word, definition, way, amount):
+    job = _Job("Try it", start, hear)
+    for control in (word, definition, way, amount, model, four):
         control.observe(draw, "value")
     draw()
-    job = _Job("Try it", start, hear)
     return _panel("hvae-design", word, definition, way, amount, preview, model, four, job, shown)
 
 
@@ -172,6 +177,13 @@ class _Job(ipw.VBox):
         self.said.add_class("hvae-said")
         super().__init__([ipw.HBox([self.run, self.stop]), self.said])
 
+    def clear(self) -> None:
+        """Stop what is under way, or forget how it ended: its result is no longer wanted."""
+        if self.stop.disabled:
+            self.said.value = ""
+        else:
+            self._stop()
+
     def _start(self, _: ipw.Button) -> None:
         self.run.disabled, self.stop.disabled = True, False
         self.said.value = live.note("Asking …")
@@ -180,7 +192,7 @@ class _Job(ipw.VBox):
         except (UserError, EndpointError) as fault:
             self._over(live.note(str(fault), "error"))
 
-    def _stop(self, _: ipw.Button) -> None:
+    def _stop(self, _: ipw.Button | None = None) -> None:
         if self._running is not None:
             self.said.value = live.note("Stopping …")
             self._running.stop()

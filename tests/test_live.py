@@ -95,7 +95,7 @@ def test_the_key_names_every_mark_that_is_drawn_and_no_other():
     assert "no value assigned" not in key(*POINTS)
     assert "no value assigned" in key(live.Point("m, none", 22.0, "model", "none"))
     own = live.Point("your thrift", 30.0, "ideal", "thrift <b> and forty letters of a word")
-    assert "thrift &lt;b&gt; and fort…" in key(own)
+    assert "thrift &lt;b&gt; an… 30.0°" in key(own)
     published = key(live.Point("GPT-4, altruistic", 61.0, "published", "altruistic"))
     assert "hollow marks: published" in published
     assert "small marks: measured" not in published

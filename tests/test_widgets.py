@@ -299,6 +299,34 @@ def test_a_value_that_cannot_be_tried_is_a_sentence_and_asks_nobody(typed, said)
     assert ask.choices is None
 
 
+@pytest.mark.parametrize(
+    ("word", "amount"), [("altruistic", "0.5"), ("Prosocial", "0"), ("none", "1")]
+)
+def test_the_word_of_a_known_value_is_refused_where_its_target_is_another(word, amount):
+    preview, _, _ = designed(Script(), word=word, amount=amount)
+    assert "give it another word" in preview.value
+    assert designed(Script(), word="prosocial", amount="1")[0].value.count("45.0°") == 1
+
+
+@pytest.mark.parametrize("over", [True, False])
+@pytest.mark.parametrize(
+    ("field", "text"), [(0, "kind"), (1, "Other."), (3, "1"), (5, "x/y"), (6, True)]
+)
+def test_a_changed_input_clears_the_result_and_stops_what_is_asked(field, text, over):
+    item = replace(ITEM, value="even-handed", angle=30.0)
+    ask = Script(item, *[explore.Event("done", "x")] * over)
+    panel = widgets_model.design(ask, ["reference/faithful"])
+    job, shown = parts(panel)
+    job.run.click()
+    assert "even-handed 36.1°" in shown.value, "the legend has the target"
+    panel.children[field].value = text
+    assert shown.value == ""
+    assert ask.stopped is not over
+    ask.tell(item)
+    assert shown.value == "", "what still comes is of the inputs before"
+    assert "Done" not in job.said.value
+
+
 def test_markup_in_a_definition_is_text():
     ask = Script(replace(ITEM, value="<b>kind</b>", angle=30.0), explore.Event("done", "x"))
     _, job, shown = designed(ask, word="<b>kind</b>", definition="<img src=x> is kind")
