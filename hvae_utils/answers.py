@@ -10,8 +10,8 @@ out. For the same reason a group is to be gathered once, when it is complete.
 
 This module must never write a file, never repair one, and never tell one person's answers.
 
-Public names: SCHEMA, INSTRUMENT, MINIMUM, LIMIT, export, parse, gather, group, Answers, Group,
-histogram.
+Public names: SCHEMA, INSTRUMENT, MINIMUM, LIMIT, file_name, export, parse, gather, group, Answers,
+Group, histogram.
 """
 
 import json
@@ -69,6 +69,11 @@ class Group:
     mean: float = np.nan
     index: float = np.nan
     note: str = ""
+
+
+def file_name() -> str:
+    """Return a name for an answers file that no other has: a class puts them in one folder."""
+    return f"answers-{secrets.token_hex(4)}.json"
 
 
 def export(choices: Sequence[int | None], secondary: Sequence[int | None] | None = None) -> bytes:

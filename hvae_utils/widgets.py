@@ -38,7 +38,6 @@ MIDDLE = (PLACES + 1) // 2
 WIDE = ipw.Layout(width="420px")
 OPEN = -1  # in a list, where None would be no entry at all
 OWN = "my own answers"
-_SAVED_AS = "my-answers.json"
 
 
 class Measure(ipw.VBox):
@@ -55,7 +54,8 @@ class Measure(ipw.VBox):
         for item in (*self.primary, *self.secondary):
             item.on_answer(self._show)
         self.result = ipw.HTML()
-        self.file = ipw.Text(_SAVED_AS, description="File name", layout=WIDE)
+        self._name, self._written = answers.file_name(), set()
+        self.file = ipw.Text(self._name, description="File name", layout=WIDE)
         self.save = ipw.Button(description="Save my answers", tooltip="Write the answers file")
         self.save.on_click(self._save)
         self.saved = ipw.HTML()
@@ -113,16 +113,18 @@ class Measure(ipw.VBox):
         return found["note"] if np.isnan(found["index"]) else f"{found['index']:.2f}"
 
     def _save(self, _: ipw.Button) -> None:
-        """Write the anonymous answers file; never over a file that is there."""
+        """Write the anonymous answers file; over no file but one that this panel wrote."""
         more = [item.choice for item in self.secondary]
         asked = any(choice is not None for choice in more)
-        path = Path(self.file.value.strip() or _SAVED_AS)
+        path = Path(self.file.value.strip() or self._name)
         try:
             if not any(choice is not None for choice in self.choices()):
                 raise UserError("nothing is answered yet, so there is nothing to save")
             content = answers.export(self.choices(), more if asked else None)
-            with path.with_suffix(".json").open("xb") as file:
+            path = path.with_suffix(".json")
+            with path.open("wb" if path.absolute() in self._written else "xb") as file:
                 file.write(content)
+            self._written.add(path.absolute())
         except FileExistsError:
             self.saved.value = live.note(f"{path} is there already; give another name", "error")
         except (UserError, OSError, ValueError) as fault:
@@ -130,7 +132,7 @@ class Measure(ipw.VBox):
             self.saved.value = live.note(f"not saved: {said}", "error")
         else:
             self.saved.value = live.note(
-                f"Saved as {path.with_suffix('.json')} beside this notebook: your choices, a "
+                f"Saved as {path} beside this notebook: your choices, a "
                 "random number, and nothing else about you."
             )
 

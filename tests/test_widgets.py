@@ -5,12 +5,23 @@ import re
 import statistics
 import time
 from dataclasses import replace
+from fnmatch import fnmatch
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import explore, motives, recovery, svo, values, widgets, widgets_model
+from hvae_utils import (
+    answers,
+    explore,
+    motives,
+    paths,
+    recovery,
+    svo,
+    values,
+    widgets,
+    widgets_model,
+)
 from hvae_utils.errors import UserError
 
 CELLS = pd.DataFrame(
@@ -118,12 +129,35 @@ def test_nothing_is_saved_until_the_button_is_pressed_and_nothing_is_overwritten
     answer(measure.primary, [0, 1, 2, 3, 4, 5])
     assert list(tmp_path.iterdir()) == []
     measure.save.click()
-    saved = json.loads((tmp_path / "my-answers.json").read_text())
-    assert saved["choices"] == [0, 1, 2, 3, 4, 5]
-    before = (tmp_path / "my-answers.json").read_bytes()
+    (file,) = tmp_path.iterdir()
+    assert re.fullmatch(r"answers-[0-9a-f]{8}\.json", file.name)
+    assert json.loads(file.read_text())["choices"] == [0, 1, 2, 3, 4, 5]
+    (tmp_path / "theirs.json").write_text("theirs")
+    measure.file.value = "theirs.json"
     measure.save.click()
     assert "already" in measure.saved.value
-    assert (tmp_path / "my-answers.json").read_bytes() == before
+    assert (tmp_path / "theirs.json").read_text() == "theirs"
+
+
+def test_answers_are_saved_again_after_a_change_and_two_panels_have_two_files(
+    measure, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    answer(measure.primary, [0, 1, 2, 3, 4, 5])
+    measure.save.click()
+    answer(measure.primary, [5, 4, 3, 2, 1, 0])
+    measure.save.click()
+    (file,) = tmp_path.iterdir()
+    assert json.loads(file.read_text())["choices"] == [5, 4, 3, 2, 1, 0]
+    other = widgets.Measure((), widgets.people())
+    answer(other.primary, [1] * 6)
+    other.save.click()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_git_does_not_see_answers():
+    ignored = (paths.ROOT / ".gitignore").read_text("utf-8").split()
+    assert any(fnmatch(answers.file_name(), pattern) for pattern in ignored)
 
 
 @pytest.mark.parametrize("name", ["no/such/folder/x.json", "\0", "<b>x</b>/y"])
