@@ -307,7 +307,7 @@ def _point(point: Point) -> str:
             f'stroke-width="3"/><path d="M{u} {v}L{a} {b}L{c} {d}Z"/><line x1="{u}" y1="{v}" '
             f'x2="{s}" y2="{t}" stroke="{style.INK}" stroke-dasharray="3 3"/>'
             f'<text x="{s + 4}" y="{t - 4}" font-weight="bold" paint-order="stroke" stroke="#fff" '
-            f'stroke-width="4">{html.escape(point.name)} {point.angle:.0f}°</text></g>'
+            f'stroke-width="4">{html.escape(point.name)} {point.angle:.1f}°</text></g>'
         )
     look = style.value_look(point.value)
     inwards, size = {"ideal": (24, 6.5), "published": (42, 4.0)}.get(

@@ -38,6 +38,11 @@ MIDDLE = (PLACES + 1) // 2
 WIDE = ipw.Layout(width="420px")
 OPEN = -1  # in a list, where None would be no entry at all
 OWN = "my own answers"
+LEGEND = (
+    "Length: how far the mean of your six divisions lies from (50, 50); it is short when the "
+    "answers pull apart. Index, of the nine more items below: near 0 you want equality, near 1 "
+    "the largest sum."
+)
 
 
 class Measure(ipw.VBox):
@@ -61,7 +66,7 @@ class Measure(ipw.VBox):
         self.saved = ipw.HTML()
         self.lists = _tick("Lists instead of sliders, as a screen reader reads them")
         self.lists.observe(self._swap, "value")
-        self.more = _tick("Nine more items: equality, or the largest sum?")
+        self.more = _tick("Nine more items: do you want equality, or the largest sum?")
         further = ipw.VBox(self.secondary, layout=ipw.Layout(display="none"))
         self.more.observe(
             lambda change: setattr(further.layout, "display", "" if change["new"] else "none"),
@@ -103,6 +108,7 @@ class Measure(ipw.VBox):
             live.key_numbers(numbers)
             + live.ring([you, *ideals(), *self._models], self._people)
             + live.note(_above(self._people, float(found["angle"])))
+            + live.note(LEGEND)
         )
 
     def _index(self) -> str:
