@@ -12,7 +12,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from hvae_utils import paths, runner, workbook
+from hvae_utils import paths, respondents, runner, workbook
 from tests.fake_endpoint import completion, serve
 from tests.pace import pace
 
@@ -141,6 +141,13 @@ def test_every_figure_has_caption_and_alternative_text():
         title = " ".join(caption.split()).partition(". ")[0]
         assert len(title) <= 72, f"the caption's first sentence is the title: {title}"
         assert 'alt = """' in source
+
+
+def test_the_study_of_a_notebook_opened_alone_has_all_that_its_text_speaks_of():
+    step = STEPS["01_value_assignment"]
+    defaults = runner.contract(step, paths.NOTEBOOKS / f"{step.name}.ipynb")
+    assert defaults["models"] == [f"reference/{name}" for name in respondents.REFERENCE]
+    assert defaults["orders"] == ["fixed", "reversed"]
 
 
 def test_a_name_of_a_parameter_has_one_meaning_everywhere():
