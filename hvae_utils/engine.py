@@ -7,7 +7,7 @@ flight than it has places, and no more conditions are begun than are needed to k
 A server that keeps prompt prefixes (`Respondent.prefix_reuse`) is asked in the order of prefixes,
 and the first job with a prefix is done before the others with it begin: each is read once.
 
-Public names: Asker, NotSaid, Job, Budget, in_order, for_each, MAX_TOKENS, NOTHING_SAID.
+Public names: Asker, Recorder, NotSaid, Job, Budget, in_order, for_each, MAX_TOKENS, NOTHING_SAID.
 """
 
 import asyncio
@@ -74,29 +74,14 @@ Plan = Callable[[list[tuple[int, Row]], bool], Iterator[Job]]
 
 
 class Asker:
-    """Asks one respondent: from the records where the answer is there, otherwise once.
+    """Puts questions to one respondent; what becomes of a request is its subclass's `record`.
 
-    workers: how many ask at the same time; stops: shared by all models, holds the BudgetReached
-    after which nothing more is sent.
+    identity: the respondent's.
     """
 
-    def __init__(
-        self,
-        respondent: Respondent,
-        records: Records | Held,
-        progress: Progress,
-        workers: int,
-        budget: Budget | None,
-        stops: list[BudgetReached],
-    ) -> None:
-        self.respondent, self.records, self.progress = respondent, records, progress
-        self.workers, self._budget, self.stops = workers, budget, stops
-        self._underway: dict[str, asyncio.Future[Record]] = {}
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
         self._listed: bool | None = None
-        self._failures = 0
-        self._patience = max(FAILURES_IN_A_ROW, FAILURES_A_WORKER * workers)
-        # a replay repeats a recorded error, too, which otherwise would be asked again
-        self._settled = records.answered if replay.identities() is None else records.get
 
     async def say(self, kind: str, messages: list[Message], row: Row) -> str:
         """Return the text of a reply that becomes part of the prompt. Raises NotSaid."""
@@ -122,8 +107,41 @@ class Asker:
         shown: prompts.Presentation | None = None,
         attempt: int = 1,
     ) -> Record:
+        """Return the record of the request that puts `messages` in the condition `row`."""
+        return await self.record(request_for(kind, messages, row, self.identity, shown, attempt))
+
+    async def record(self, request: Request) -> Record:
+        """Return the record of a request."""
+        raise NotImplementedError
+
+
+class Recorder(Asker):
+    """Asks for a study: from the records where the answer is there, otherwise once.
+
+    workers: how many ask at the same time; stops: shared by all models, holds the BudgetReached
+    after which nothing more is sent.
+    """
+
+    def __init__(
+        self,
+        respondent: Respondent,
+        records: Records | Held,
+        progress: Progress,
+        workers: int,
+        budget: Budget | None,
+        stops: list[BudgetReached],
+    ) -> None:
+        super().__init__(respondent.identity)
+        self.respondent, self.records, self.progress = respondent, records, progress
+        self.workers, self._budget, self.stops = workers, budget, stops
+        self._underway: dict[str, asyncio.Future[Record]] = {}
+        self._failures = 0
+        self._patience = max(FAILURES_IN_A_ROW, FAILURES_A_WORKER * workers)
+        # a replay repeats a recorded error, too, which otherwise would be asked again
+        self._settled = records.answered if replay.identities() is None else records.get
+
+    async def record(self, request: Request) -> Record:
         """Return the record of one request, asked at most once however many wait for it."""
-        request = request_for(kind, messages, row, self.respondent.identity, shown, attempt)
         if record := self._settled(request.key):
             return record
         if underway := self._underway.get(request.key):
@@ -258,7 +276,7 @@ def for_each(
         jobs = chain.from_iterable(plan(part, by_prefix) for part in parts)
         with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
             async with asked[name] as respondent:
-                asker = Asker(respondent, records, progress, workers, budget, stops)
+                asker = Recorder(respondent, records, progress, workers, budget, stops)
                 await _share(jobs, asker, done)
 
     async def lane(names: list[str]) -> None:
@@ -297,7 +315,7 @@ def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
     return list(groups.values())
 
 
-async def _share(jobs: Iterable[Job], asker: Asker, done: dict[tuple[int, int], Any]) -> None:
+async def _share(jobs: Iterable[Job], asker: Recorder, done: dict[tuple[int, int], Any]) -> None:
     """Let the workers take the jobs in order until there are none, or no budget is left.
 
     Of workers that wait for the first job with a prefix there may be as many again.

@@ -12,7 +12,7 @@ Public names: assign, administer, Sources, assign_one, administer_one, MIN_MASS,
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from itertools import groupby
@@ -168,10 +168,21 @@ async def assign_one(asker: Asker, row: Row, sources: Sources) -> dict[str, Any]
     return {"not_assigned": None, **said}
 
 
-async def administer_one(asker: Asker, row: Row, sources: Sources, reask: bool) -> None:
-    """Ask all items of one condition, one after the other; who asks keeps what was asked."""
+async def administer_one(
+    asker: Asker,
+    row: Row,
+    sources: Sources,
+    reask: bool,
+    observe: Callable[[dict[str, Any]], None] | None = None,
+) -> None:
+    """Ask all items of one condition, one after the other.
+
+    observe: called with each row of the responses table as soon as it is there.
+    """
     for _, job in _item_jobs(0, row, sources, reask):
-        await job.do(asker)
+        responses = await job.do(asker)
+        for response in responses if observe else ():
+            observe(dict(zip(COLUMNS, response, strict=True)))
 
 
 async def _assign_one(asker: Asker, row: Row, sources: Sources) -> dict[str, Any]:

@@ -12,14 +12,12 @@ NOTHING.
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from types import SimpleNamespace
 from typing import Any, Protocol
 
 import pandas as pd
 
 from hvae_utils import models, play, probes, study
-from hvae_utils.engine import Asker, Message, Row, record_of, request_for
-from hvae_utils.prompts import Presentation
+from hvae_utils.engine import Asker, Message, record_of
 from hvae_utils.records import Record
 from hvae_utils.respondents import Answer, Request
 
@@ -113,22 +111,13 @@ class _Rehearsing(Asker):
     """
 
     def __init__(self, identity: str, records: Known, reply: Reply | None) -> None:
-        nobody = SimpleNamespace(identity=identity)
-        super().__init__(nobody, records, SimpleNamespace(), 1, None, [])
-        self.reply, self.found = reply, []
+        super().__init__(identity)
+        self.records, self.reply, self.found = records, reply, []
         self._seen: set[str] = set()
         self._open: tuple[Message, ...] | str | None = None
 
-    async def ask(
-        self,
-        kind: str,
-        messages: list[Message],
-        row: Row,
-        shown: Presentation | None = None,
-        attempt: int = 1,
-    ) -> Record:
+    async def record(self, request: Request) -> Record:
         """Return the record of a request: a known one, a pretended one, or one of an error."""
-        request = request_for(kind, messages, row, self.respondent.identity, shown, attempt)
         if record := self.records.answered(request.key):
             return record
         if self.reply is not None:
