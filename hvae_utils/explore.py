@@ -1,13 +1,13 @@
 """One administration, step by step, for somebody who watches it.
 
-The same prompts, respondents and readings as a study, but nothing is recorded: what is asked is
-told to a callback and forgotten. A thread with an event loop of its own does the asking, so that
+What is asked and how it is read is a study's own (`play`), but nothing is recorded: it is told to
+a callback and forgotten. A thread with an event loop of its own does the asking, so that
 no page waits for a model, and it can be stopped at any moment. The embedded model loads and ends
 inside native code that lets no other thread run, for seconds: it is asked in a process of its own.
 Whatever goes wrong, a model that disappears or a mistake of ours, ends as an event with a
 sentence: this module must never raise into a page, and never write a file.
 
-Public names: Setting, Event, decide, ask, Running, factors.
+Public names: Event, condition, decide, ask, Running, factors.
 """
 
 import asyncio
@@ -15,31 +15,23 @@ import contextlib
 import multiprocessing
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
-from hvae_utils import engine, instruments, models, presentations, prompts, replies, svo, values
-from hvae_utils.errors import EndpointError, UserError
+from hvae_utils import models, play, prompts, study, svo, values
+from hvae_utils.engine import Asker, Row, record_of
+from hvae_utils.errors import EndpointError, UserError, unknown
 from hvae_utils.instruments import Instrument
-from hvae_utils.respondents import Answer, Request, Respondent
+from hvae_utils.records import Record
+from hvae_utils.respondents import Request, Respondent
 from hvae_utils.values import Value
 
-SEED = 20230524  # as a study's own; only `shuffled` and simulated respondents use it
-ATTEMPTS = 2  # the question and one reminder, as in a study
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Who is asked, and how; the names are those of `study.Study`."""
-
-    model: str
-    value: Value
-    induction: str = "self_description"
-    wording: str = "plain"
-    order: str = "fixed"
+ASSIGNED = "prosocial"  # a value of the files, in whose place one's own is put into a condition
+_FACTORS = {field.name for field in fields(study.Study)}
 
 
 @dataclass(frozen=True)
@@ -75,50 +67,90 @@ class Event:
 Report = Callable[[Event], None]
 
 
-async def decide(setting: Setting, report: Report) -> None:
-    """Assign the value and put the six items, telling every step.
+def condition(model: str, value: str | Value, **factors: Any) -> Row:
+    """Return the condition in which one administration is watched, as a study has it.
 
-    Raises UserError for names that do not exist and EndpointError when the model is gone.
+    value: by its name or itself; factors: one level each of what `study.Study` crosses, such as
+    induction="definition", goal_prompt=True, placement="system", instrument="svo-slider+swapped".
+    Raises UserError for a level that does not exist.
     """
-    slider = instruments.load("svo-slider")
-    async with models.respondent(setting.model) as respondent:
-        talk = _Talk(respondent, setting, slider, report)
-        prefix = await talk.assign()
-        chosen = np.full(len(slider.items), -1)
-        for item in range(len(slider.items)):
-            reply, shown, listed = await talk.put(item, prefix)
-            option = None if reply.index is None else shown.order[reply.index]
-            chosen[item] = -1 if option is None else option
-            scored = svo.score(chosen[None], slider).iloc[0]
-            chances = np.empty(len(shown.order))
-            chances[list(shown.order)] = listed
-            report(
-                Event(
-                    "item",
-                    setting.value.name,
-                    item=item + 1,
-                    outcome=reply.outcome,
-                    option=None if option is None else option + 1,
-                    chances=tuple(chances.tolist()),
-                    order=shown.order,
-                    low=float(scored["angle_low"]),
-                    high=float(scored["angle_high"]),
-                    angle=float(scored["angle"]),
-                    note=reply.evidence,
-                )
+    assigned = values.get(value)
+    filed = values.load().get(assigned.name) == assigned
+    levels = {"value": assigned.name if filed else ASSIGNED, "goal_prompt": False} | factors
+    crossed = {name if name in _FACTORS else f"{name}s": level for name, level in levels.items()}
+    if wrong := sorted(set(crossed) - _FACTORS):
+        raise unknown("factor", wrong[0], _FACTORS)
+    row = study.conditions(study.Study((model,), **crossed)).to_dict("records")[0]
+    return row if filed else row | {"value": assigned}
+
+
+async def decide(row: Row, report: Report) -> None:
+    """Assign the value and put the items of one condition, as a study does, telling every step.
+
+    Raises EndpointError when the model is gone or its value could not be assigned.
+    """
+    sources = play.Sources()
+    async with models.respondent(row["model"]) as respondent:
+        watcher = _Watcher(respondent, values.get(row["value"]).name, report)
+        assigned = await play.assign_one(watcher, row, sources)
+        if assigned["not_assigned"]:
+            raise EndpointError(f"{row['model']} did not answer: {assigned['not_assigned']}")
+        slider = sources.instrument(row["instrument"])
+        settle = partial(watcher.settle, slider, np.full(len(slider.items), -1))
+        await play.administer_one(watcher, {**row, **assigned}, sources, True, settle)
+
+
+class _Watcher(Asker):
+    """Asks and reports; records nothing."""
+
+    def __init__(self, respondent: Respondent, value: str, report: Report) -> None:
+        super().__init__(respondent.identity)
+        self._respondent, self._value, self._report = respondent, value, report
+        self._orders: dict[int, tuple[int, ...]] = {}
+
+    async def record(self, request: Request) -> Record:
+        """Report what is asked and what was replied; return it as a study would record it."""
+        self._report(Event("asked", self._value, messages=request.messages))
+        answer = await self._respondent.answer(request)
+        said = {"reply": answer.text or "", "note": answer.error or ""}
+        self._report(Event("replied", self._value, **said))
+        if request.presentation is not None:
+            self._orders[request.presentation.item] = request.presentation.order
+        return record_of(request, answer)
+
+    def settle(self, slider: Instrument, chosen: np.ndarray, response: Mapping[str, Any]) -> None:
+        """Report a row of the responses table; chosen: the options so far, which this one joins."""
+        item, option = slider.items.index(response["item"]), response["option"]
+        chosen[item] = -1 if option is None else option - 1
+        scored = svo.score(chosen[None], slider).iloc[0]
+        options = range(1, slider.payoffs.shape[1] + 1)
+        self._report(
+            Event(
+                "item",
+                self._value,
+                item=item + 1,
+                outcome=response["outcome"],
+                option=option,
+                chances=tuple(response[f"p{number}"] for number in options),
+                order=self._orders.get(item, ()),
+                low=float(scored["angle_low"]),
+                high=float(scored["angle_high"]),
+                angle=float(scored["angle"]),
+                note=response["evidence"],
             )
+        )
 
 
 def ask(choices: Sequence[Mapping[str, Any]], report: Report) -> "Running":
-    """Decide one setting after the other in a thread of its own; return at once.
+    """Decide one condition after the other in a thread of its own; return at once.
 
-    choices: the fields of a `Setting` each, a value by its name or itself. report is called from
-    that thread; the last event is done, error or stopped.
-    Raises UserError for a value or a model that does not exist.
+    choices: what `condition` takes, each. report is called from that thread; the last event is
+    done, error or stopped.
+    Raises UserError for a level that does not exist and a model that is not ready.
     """
-    settings = [Setting(**{**one, "value": values.get(one["value"])}) for one in choices]
-    models.require([setting.model for setting in settings])
-    return Running(settings, report)
+    rows = [condition(**one) for one in choices]
+    models.require([row["model"] for row in rows])
+    return Running(rows, report)
 
 
 def factors() -> dict[str, tuple[str, ...]]:
@@ -141,8 +173,8 @@ def factors() -> dict[str, tuple[str, ...]]:
 class Running:
     """An administration under way; `stop` ends it, `join` waits for its end."""
 
-    def __init__(self, settings: Sequence[Setting], report: Report) -> None:
-        self._settings, self._report = tuple(settings), report
+    def __init__(self, rows: Sequence[Row], report: Report) -> None:
+        self._rows, self._report = tuple(rows), report
         self._lock = threading.Lock()
         self._stopped = False
         self._task: asyncio.Task[None] | None = None
@@ -164,7 +196,7 @@ class Running:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        at, fault = self._settings[0].value.name, None
+        at, fault = values.get(self._rows[0]["value"]).name, None
         try:
             asyncio.run(self._all())
         except asyncio.CancelledError:
@@ -181,26 +213,26 @@ class Running:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
             if self._stopped:
                 raise asyncio.CancelledError
-        if any(setting.model.startswith("local/") for setting in self._settings):
-            await _elsewhere(self._settings, self._report)
+        if any(row["model"].startswith("local/") for row in self._rows):
+            await _elsewhere(self._rows, self._report)
         else:
-            await _decide_all(self._settings, self._report)
-        self._report(Event("done", self._settings[-1].value.name))
+            await _decide_all(self._rows, self._report)
+        self._report(Event("done", values.get(self._rows[-1]["value"]).name))
 
 
-async def _decide_all(settings: Sequence[Setting], report: Report) -> None:
-    for setting in settings:
-        await decide(setting, report)
+async def _decide_all(rows: Sequence[Row], report: Report) -> None:
+    for row in rows:
+        await decide(row, report)
 
 
-async def _elsewhere(settings: Sequence[Setting], report: Report) -> None:
+async def _elsewhere(rows: Sequence[Row], report: Report) -> None:
     """Decide in a process of its own; when this is cancelled, the process ends at once.
 
     Raises what was raised there, and EndpointError where the process ended without a word.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_in_process, args=(settings, sender), daemon=True)
+    process = context.Process(target=_in_process, args=(rows, sender), daemon=True)
     process.start()
     sender.close()  # so that the process holds the only one, and its end is heard
     try:
@@ -210,106 +242,18 @@ async def _elsewhere(settings: Sequence[Setting], report: Report) -> None:
             report(said)
     except EOFError:
         raise EndpointError(
-            f"{settings[0].model}: its process ended unexpectedly; is there enough memory?"
+            f"{rows[0]['model']}: its process ended unexpectedly; is there enough memory?"
         ) from None
     finally:
         process.kill()
         process.join()
 
 
-def _in_process(settings: Sequence[Setting], sender: Connection) -> None:
+def _in_process(rows: Sequence[Row], sender: Connection) -> None:
     """Decide here, telling events, then None or the error that ended it."""
     try:
-        asyncio.run(_decide_all(settings, sender.send))
+        asyncio.run(_decide_all(rows, sender.send))
     except (UserError, EndpointError) as fault:
         sender.send(fault)
     else:
         sender.send(None)
-
-
-class _Talk:
-    """What is said to one respondent in one setting."""
-
-    def __init__(
-        self, respondent: Respondent, setting: Setting, slider: Instrument, report: Report
-    ) -> None:
-        self.respondent, self.setting, self.slider = respondent, setting, slider
-        self.report = report
-        self.pack = prompts.load(setting.wording)
-
-    async def assign(self) -> list[dict[str, str]]:
-        """Assign the value in the dialogue; return the turns that every item follows."""
-        value, induction = self.setting.value, self.setting.induction
-        if not value.word:
-            return []
-        turns = []
-        if induction == "self_description":
-            turns.append(_user(prompts.describe_text(self.pack, value)))
-            turns.append(await self._reply("describe", turns))
-        turns.append(_user(prompts.adopt_text(self.pack, value, induction)))
-        return [*turns, await self._reply("adopt", turns)]
-
-    async def put(
-        self, item: int, prefix: list[dict[str, str]]
-    ) -> tuple[replies.Reply, prompts.Presentation, np.ndarray]:
-        """Put one item, with one reminder; return its reading and the first answer's chances."""
-        options = self.slider.payoffs.shape[1]
-        order = presentations.option_order(self.setting.order, item, options, SEED)
-        shown = prompts.present(self.slider, item, order)
-        payoffs = self.slider.payoffs[item, list(order)]
-        text = prompts.item_text(self.pack, self.setting.value, self.slider, shown)
-        turns, listed = [*prefix, _user(text)], np.full(options, np.nan)
-        for attempt in range(1, ATTEMPTS + 1):
-            answer = await self._ask("item", turns, shown, attempt)
-            if attempt == 1:
-                listed, _ = replies.option_probabilities(answer.top_logprobs or (), shown.labels)
-            reply = replies.read(
-                answer.text, answer.finish_reason, answer.error, shown.labels, payoffs
-            )
-            if reply.outcome in ("choice", "error"):
-                break
-            turns.append(_assistant(answer.text or engine.NOTHING_SAID))
-            turns.append(_user(prompts.reminder_text(self.pack, shown)))
-        return reply, shown, listed
-
-    async def _reply(self, kind: str, turns: list[dict[str, str]]) -> dict[str, str]:
-        """Return the turn that answers; EndpointError where none came, for nothing can follow."""
-        answer = await self._ask(kind, turns)
-        if answer.error:
-            raise EndpointError(f"{self.setting.model} did not answer: {answer.error}")
-        return _assistant(answer.text or engine.NOTHING_SAID)
-
-    async def _ask(
-        self,
-        kind: str,
-        turns: list[dict[str, str]],
-        shown: prompts.Presentation | None = None,
-        attempt: int = 1,
-    ) -> Answer:
-        name = self.setting.value.name
-        self.report(Event("asked", name, messages=tuple(turns)))
-        answer = await self.respondent.answer(
-            Request(
-                kind=kind,
-                model=self.setting.model,
-                messages=tuple(turns),
-                condition={"value": self.setting.value, "instrument": self.slider.name},
-                max_tokens=engine.MAX_TOKENS[kind],
-                temperature=0.0,
-                seed=SEED,
-                attempt=attempt,
-                top_logprobs=engine.TOP_LOGPROBS if kind == "item" else 0,
-                presentation=shown,
-                identity=self.respondent.identity,
-            )
-        )
-        self.report(Event("replied", name, reply=answer.text or "", note=answer.error or ""))
-        return answer
-
-
-def _user(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
-
-
-def _assistant(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": text}

@@ -3,10 +3,12 @@
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from hvae_utils import explore, local, own_values, svo, values
+from hvae_utils import explore, instruments, local, own_values, play, svo, values
 from hvae_utils.errors import UserError
+from hvae_utils.records import Records
 from tests.fake_endpoint import completion, serve
 
 
@@ -40,7 +42,7 @@ def test_the_range_of_angles_narrows_and_the_last_item_leaves_one():
 
 def test_probabilities_are_in_the_instruments_order():
     found = items(heard(value="altruistic", order="reversed"))
-    ideal = svo.ideal_choices("altruistic", explore.instruments.load("svo-slider"))
+    ideal = svo.ideal_choices("altruistic", instruments.load("svo-slider"))
     assert [int(np.argmax(e.chances)) for e in found] == ideal.tolist()
     assert [e.option - 1 for e in found] == ideal.tolist()
 
@@ -48,6 +50,35 @@ def test_probabilities_are_in_the_instruments_order():
 def test_messages_are_told_before_their_reply():
     kinds = [e.kind for e in heard(value="altruistic") if e.kind in ("asked", "replied")]
     assert kinds == ["asked", "replied"] * (2 + 6)
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        {"order": "shuffled"},
+        {"placement": "system", "induction": "definition"},
+        {"goal_prompt": True, "wording": "formal"},
+        {"instrument": "svo-slider+swapped", "labels": "P-X"},
+        {"protocol": "conversation"},
+    ],
+)
+def test_what_is_watched_is_what_a_study_of_that_condition_asks_and_reads(tmp_path, factors):
+    row = explore.condition("reference/lapsing", "altruistic", **factors)
+    with Records(tmp_path / "records.jsonl") as records:
+        responses = play.administer(play.assign(pd.DataFrame([row]), records), records)
+        put = [records.get(key)["messages"] for key in responses["key"]]
+        count = len(records)
+    events = heard(model="reference/lapsing", value="altruistic", **factors)
+    asked = [[*map(dict, e.messages)] for e in events if e.kind == "asked"]
+    assert len(asked) == count
+    assert asked[-6:] == [[*map(dict, messages)] for messages in put]
+    assert [e.option for e in items(events)] == responses["option"].tolist()
+    assert [e.note for e in items(events)] == responses["evidence"].tolist()
+
+
+def test_a_factor_that_does_not_exist_is_a_sentence():
+    with pytest.raises(UserError, match="unknown factor 'placings'"):
+        explore.condition("reference/faithful", "none", placing="system")
 
 
 def test_without_a_value_only_the_items_are_asked():
@@ -118,7 +149,7 @@ def test_a_mistake_of_ours_is_an_event_and_no_silent_thread(monkeypatch):
 def test_a_process_that_dies_is_a_sentence(monkeypatch):
     monkeypatch.setattr(explore, "_in_process", _dies)
     monkeypatch.setattr(explore.models, "require", lambda names: None)
-    events = heard(model="local/any", value="none", seconds=60)
+    events = heard(model="local/smollm2-135m-instruct", value="none", seconds=60)
     assert events[-1].kind == "error"
     assert "ended unexpectedly" in events[-1].note
 
