@@ -51,6 +51,7 @@ def process(files):
     asked = [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
     assert len({line["custom_id"] for line in asked}) == len(asked)
     assert {(line["method"], line["url"]) for line in asked} == {("POST", "/v1/chat/completions")}
+    assert {line["body"]["model"] for line in asked} == {"scripted"}  # as the endpoint calls it
     return [
         {
             "id": f"batch_req_{line['custom_id']}",
