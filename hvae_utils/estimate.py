@@ -126,7 +126,7 @@ def _kind(name: str) -> str:
     family = name.partition("/")[0]
     if family in ("reference", "local"):
         return family
-    return "loopback" if on_loopback(models.identity(name).partition(" ")[0]) else "hosted"
+    return "loopback" if on_loopback(models.served_at(name)[0]) else "hosted"
 
 
 def shown(table: pd.DataFrame) -> list[str]:

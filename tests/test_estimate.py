@@ -90,6 +90,25 @@ def test_money_and_time_follow_from_tokens_price_and_rate(monkeypatch):
     assert "no price" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "base_url", "rate"),
+    [
+        ("reference/random", "", 500),
+        ("ollama/llama3", "", 5),
+        ("vllm/llama3", "", 5),
+        ("openai/llama3", "http://localhost:8000/v1", 5),
+        ("openai/llama3", "https://models.example/v1", 10),
+        ("openai/gpt-4", "", 10),
+    ],
+)
+def test_the_assumed_rate_depends_on_where_the_model_is(name, base_url, rate, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", base_url)
+    planned = rehearsal.designs({**PARAMETERS, "models": [name], "isomorphs": [], "repeats": 1})
+    (row, _) = estimate.estimate(planned, rehearsal.NOTHING).to_dict("records")
+    assert row["rate"] == rate
+    assert row["seconds"] == row["requests"] / rate
+
+
 @given(st.lists(st.binary(max_size=12), max_size=30))
 def test_distinct_prefixes_are_those_that_listing_all_of_them_gives(prompts):
     listed = {prompt[:end] for prompt in prompts for end in range(1, len(prompt) + 1)}
