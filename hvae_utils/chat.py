@@ -98,8 +98,6 @@ class ChatModel:
                     faults += 1
                 else:
                     return self._given_up(fault, tries)
-            except Exception as fault:  # whatever else happens is one recorded outcome
-                return Answer(error=self._plain(f"{type(fault).__name__}: {fault}"), tries=tries)
             await asyncio.sleep(delay_s)
 
     def _body(self, request: Request) -> dict[str, Any]:
@@ -213,7 +211,7 @@ def _first_token(choice: Any) -> tuple[tuple[str, float], ...] | None:
             for entry in listed
             if entry["logprob"] is not None
         ]
-    except (KeyError, TypeError, OverflowError):
+    except (KeyError, TypeError, OverflowError, RecursionError):
         return None
     return tuple(kept) or None
 
