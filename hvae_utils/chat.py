@@ -9,6 +9,7 @@ Public names: ChatModel, body, read, RETRIES, TIMEOUT_S, QUOTA_WAIT_S, KEPT_CHAR
 
 import asyncio
 import hashlib
+import math
 import random
 import time
 from typing import Any, Self
@@ -209,7 +210,7 @@ def _first_token(choice: Any) -> tuple[tuple[str, float], ...] | None:
         kept = [
             (str(entry["token"]), entry["logprob"] + 0.0)
             for entry in listed
-            if entry["logprob"] is not None
+            if entry["logprob"] is not None and math.isfinite(entry["logprob"])
         ]
     except (KeyError, TypeError, OverflowError, RecursionError):
         return None

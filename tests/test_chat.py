@@ -1,6 +1,7 @@
 """A chat model behind an endpoint: one request, one answer; what fails is said, never raised."""
 
 import asyncio
+import json
 import socket
 
 import pytest
@@ -102,6 +103,15 @@ def test_log_probabilities_without_alternatives_do_not_lose_the_reply():
     with serve(lambda sent: (200, completion("B", logprobs=bare))) as (url, _):
         (answer,) = ask(url, request())
     assert (answer.text, answer.top_logprobs, answer.error) == ("B", None, None)
+
+
+@pytest.mark.parametrize("infinite", [b"1e999", b"-1e999", b"NaN", b"-Infinity"])
+def test_a_log_probability_that_is_no_finite_number_is_left_out(infinite):
+    body = completion("B", logprobs=listed(("B", 4711), ("A", -2.5)))
+    sent_back = json.dumps(body).encode().replace(b"4711", infinite)
+    with serve(lambda sent: (200, sent_back)) as (url, _):
+        (answer,) = ask(url, request())
+    assert answer.top_logprobs == (("A", -2.5),)
 
 
 def test_a_refusal_in_its_own_field_is_kept_as_what_was_said():
