@@ -24,6 +24,7 @@ TIMEOUT_S = 120.0
 BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0  # as in the openai client: doubling, less up to a quarter
 QUOTA_WAIT_S = 600.0  # that one request waits for quotas in all before it is given up
 KEPT_CHARACTERS = 100_000  # of one reply; what is longer is cut and said so in finish_reason
+MOST_TOKENS = 1_000_000_000  # that a usage may name; more is no count
 CHARACTERS_A_TOKEN = 4  # of English prompts, roughly; only the cap on tokens per minute uses it
 NO_CREDIT = "insufficient_quota"  # the one 429 that no waiting cures
 
@@ -228,9 +229,9 @@ def _at(tree: Any, *path: str | int) -> Any:
 
 
 def _count(tree: Any, *path: str) -> int | None:
-    """Return a count of a JSON tree, None where there is none."""
-    found = _at(tree, *path)
-    return found if type(found) is int and found >= 0 else None
+    """Return a count of a JSON tree, None where there is none or no reply can have so many."""
+    count = _at(tree, *path)
+    return count if type(count) is int and 0 <= count <= MOST_TOKENS else None
 
 
 def _text(found: Any) -> str | None:

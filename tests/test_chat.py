@@ -64,6 +64,16 @@ def test_an_endpoint_without_probabilities_or_usage_leaves_them_missing():
     assert (answer.text, answer.top_logprobs, answer.prompt_tokens) == ("", None, None)
 
 
+@pytest.mark.parametrize("count", ["1" + 400 * "0", "1000000001", "-1", "1e3", "true", '"7"'])
+def test_a_count_that_no_request_can_have_is_missing(count):
+    body = (
+        json.dumps(completion("A")).encode().replace(b'"prompt_tokens": 7', b'"prompt_tokens": %s')
+    )
+    with serve(lambda sent: (200, body % count.encode())) as (url, _):
+        (answer,) = ask(url, request())
+    assert (answer.text, answer.prompt_tokens, answer.completion_tokens) == ("A", None, 1)
+
+
 def test_parameters_that_an_endpoint_refuses_are_left_out_from_then_on_and_noted():
     def picky(sent):
         for name in ("logprobs", "temperature"):
