@@ -214,7 +214,8 @@ def _item_jobs(number: int, row: Row, sources: Sources, reask: bool) -> Iterator
         shown = sources.shown(name, item, row["order"], row["labels"], seed)
         put.append(_Put(shown, sources.text(row["wording"], row["value"], name, shown, goal)))
     apart = row["protocol"] == "independent"
-    for item, some in enumerate([one] for one in put) if apart else [(0, put)]:
+    dialogues = [[one] for one in put] if apart else [put]
+    for item, some in enumerate(dialogues):
         do = partial(_ask_items, row, sources, before, some, reask)
         yield some[0].text, Job((number, item), prefix, len(some), do)
 
