@@ -250,7 +250,7 @@ def for_each(
     async def one_model(name: str, rows: list[tuple[int, Row]]) -> None:
         workers = concurrency or asked[name].concurrency
         by_prefix = asked[name].prefix_reuse
-        ready = [records.items(row["condition_id"]) >= per_condition for _, row in rows]
+        ready = [records.answered_items(row["condition_id"]) >= per_condition for _, row in rows]
         parts = (
             [row for row, last in zip(rows, ready, strict=True) if last == part]
             for part in (False, True)

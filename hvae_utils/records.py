@@ -63,7 +63,7 @@ class Held:
         record = self._by_key.get(key)
         return None if record is None or record["error"] else record
 
-    def items(self, condition_id: str) -> int:
+    def answered_items(self, condition_id: str) -> int:
         """Return how many answered requests about items a condition was the first to make."""
         return self._items[condition_id]
 
@@ -140,7 +140,7 @@ class Records:
         begin = self._answered.get(key)
         return None if begin is None else self._at(begin)
 
-    def items(self, condition_id: str) -> int:
+    def answered_items(self, condition_id: str) -> int:
         """Return how many answered requests about items a condition was the first to make.
 
         Only a hint of what is left to ask: conditions share requests, and old records do not say.
