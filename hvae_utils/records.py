@@ -13,6 +13,7 @@ Public names: Record, Records, Held, read.
 
 import contextlib
 import json
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -150,10 +151,12 @@ class Records:
     def append(self, record: Record) -> None:
         """Write one record as one line, at once; a line that does not fit is taken out again.
 
-        Raises UserError when the file cannot be written (full, read-only).
+        Raises UserError when the file cannot be written (full, read-only) or was removed.
         """
         if self._file is None:
             raise RuntimeError("append needs the store open: use `with Records(path) as records`")
+        if os.fstat(self._file.fileno()).st_nlink == 0:  # what is written there, nobody finds
+            raise UserError(f"{paths.shown(self.path)} was removed while it was written; run again")
         line = _line(record)
         rest = memoryview(line)
         try:

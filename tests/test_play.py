@@ -97,6 +97,19 @@ def test_a_run_goes_on_from_records_in_which_a_log_probability_is_null(run):
     assert set(after.method) == {"probabilities"}
 
 
+def test_a_run_whose_folder_is_removed_asks_nothing_more(run):
+    def reply(request):
+        if len(model.asked) == 5:
+            run.path.unlink()
+        return "C"
+
+    model = Scripted(reply, concurrency=1)
+    with pytest.raises(UserError, match=r"records\.jsonl was removed"):
+        run(model, values=("none",), goal_prompts=(False,))
+    assert len(model.asked) == 5
+    assert not run.path.exists()
+
+
 def test_every_repeat_is_described_afresh(run):
     model = Scripted(always("C"))
     run(model, goal_prompts=(False,), repeats=3)
