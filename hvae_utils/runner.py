@@ -114,6 +114,8 @@ def execute(
             )
         except Exception as raised:
             fault = raised
+    if not run.is_dir():
+        raise errors.UserError(f"{paths.shown(run)} was removed while {step.name} ran; run again")
     _check_cells(step, executed, fault)
     if wrong := _wrong_files(step, before, _snapshot(run)):
         raise WorkbookError(f"{step.name}.ipynb {wrong} (executed: {paths.shown(executed)})")
