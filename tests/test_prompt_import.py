@@ -255,7 +255,7 @@ def test_items_in_another_order_are_recognised_and_refused(brought):
         (b"\xff\xfe\x00x", "not UTF-8 text"),
         (b"x = 1\x00", "null byte"),
         (b"x" * (prompt_import.MAX_BYTES + 1), "larger than 100,000 bytes"),
-        ("x = " + "-" * 200_000 + "1", "nested too deeply"),
+        ("x = " + "-" * 90_000 + "1", "nested too deeply"),
         ("", "lacks task_prompt, goal_prompt, q1_answer, .*, q6_prompt in gene_task_goal$"),
     ],
 )
