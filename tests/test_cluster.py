@@ -312,11 +312,11 @@ def pretend_to_load(url):
     local.really, local.serve, local.servers, local.loads = local.serve, serve, [], []
 
 
-def really_load():
+def really_load(dask_worker):
     """Undo it; return what was loaded on this worker."""
     from hvae_utils import cluster, local
 
-    cluster._loaded.clear()
+    cluster.place_of(dask_worker).loaded.clear()
     local.serve = local.really
     return local.loads
 
