@@ -32,8 +32,8 @@ import pandas as pd
 
 import hvae_utils
 from hvae_utils import local, paths, play
+from hvae_utils.engine import Progress
 from hvae_utils.errors import EndpointError, UserError
-from hvae_utils.progress import Progress
 from hvae_utils.records import Held, Record, Records, read
 
 if TYPE_CHECKING:
