@@ -7,9 +7,9 @@ The package is a house of five floors; a module imports only from its own floor 
 1 measure presentations, debias, orders, effects, revealed, coherence, motives, recovery
 1 measure answers, own_values
 2 ask     prompts, prompt_import, reply_text, reply_rules, replies, respondents, replay
-2 ask     curl, transport, limits, chat, local, models, tokens, prices
-3 play    study, records, progress, budget, loops, engine, play, probes, rehearsal, estimate
-3 play    batch, cluster, score_parts, explore
+2 ask     curl, transport, limits, chat, local, models, prices
+3 play    study, records, budget, engine, play, probes, rehearsal, estimate
+3 play    batch, cluster, explore
 4 show    style, marks, figure_data, figures_plane, figures_radar, figures, robustness_data
 4 show    figures_chance, figures_readings, figures_people, figures_curves, figures_robustness
 4 show    transcripts, lessons, live, widgets, widgets_model, findings, report_page

@@ -174,7 +174,12 @@ def _parser() -> argparse.ArgumentParser:
     prompts = verbs.add_parser("prompts", help="list the wordings")
     prompts.set_defaults(run=commands.prompts)
     bring = prompts.add_subparsers(metavar="action", dest="action").add_parser(
-        "import", help="make a wording of an owner's Python file of prompts, without running it"
+        "import",
+        help="make a wording of an owner's Python file of prompts, without running it",
+        description="Make a wording of a Python file of prompts, without running it. The file "
+        "must hold the texts task_prompt and goal_prompt, the dicts q1_answer to q6_answer from "
+        "each letter to [self, other], and a function gene_task_goal(task_goal=…) that assigns "
+        "q1_prompt to q6_prompt, f-strings with {task_goal}, and returns them in this order.",
     )
     bring.add_argument("path", metavar="PATH", type=Path)
     bring.add_argument("--name", help="what follows 'imported-' (default: the file's name)")

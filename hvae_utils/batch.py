@@ -60,7 +60,7 @@ def export(planned: Sequence[Design], records: Known, out: Path) -> list[Exporte
 
 def _export(name: str, planned: Sequence[Design], records: Known, out: Path) -> Exported:
     done = Exported(name)
-    served = models.identity(name).rpartition(" ")[2]
+    _, served = models.served_at(name)
     stem = "".join(sign if sign.isalnum() or sign in ".-" else "-" for sign in name)
     lines = length = 0
     file = None

@@ -3,9 +3,9 @@
 It is one of the run's folder: what its records have spent counts, whoever asked, so the same
 command with the same budget asks nothing more, and with a larger one continues. A request is
 admitted only if it cannot pass the budget even at its greatest length; what is in flight counts at
-that length until it is answered. Prompts are counted about, and longer once the endpoint was seen
-to count more, so only the first requests to an endpoint can pass a budget, and by little. It never
-stops a request that was admitted.
+that length until it is answered. Token counts of prompts are estimated (3.3 characters a token) and
+corrected upwards by what the endpoint reports; only the first requests can overshoot. A request
+that was admitted is never stopped.
 
 Public names: Amount, parse, require, Budget.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from hvae_utils import prices, tokens
+from hvae_utils import prices
 from hvae_utils.errors import BudgetReached, UserError
 from hvae_utils.records import Record, read
 from hvae_utils.respondents import Request
@@ -26,7 +26,6 @@ from hvae_utils.respondents import Request
 AMOUNT = re.compile(r"\s*([+-]?\d+(?:[,_]\d{3})*(?:\.\d+)?)([kKmM](?=\s))?\s*([A-Za-z]+)\s*")
 SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
 EXAMPLES = "'500 requests', '2M tokens' or '3 {}'"
-_COUNTER = tokens.Approximate()
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Budget:
     def _most(self, request: Request) -> float:
         if self.amount.unit == "requests":
             return 1.0
-        about = _about(request.messages) * self._longer.get(request.model, 1.0)
+        about = prices.tokens_of(request.messages) * self._longer.get(request.model, 1.0)
         return self._worth(request.model, about, request.max_tokens)
 
     def _cost(self, record: Record) -> float:
@@ -116,12 +115,12 @@ class Budget:
         if self.amount.unit == "requests":
             return 1.0
         model = record.get("model", "")
-        about = _about(record.get("messages") or ())
+        about = prices.tokens_of(record.get("messages") or ())
         prompt, said = record.get("prompt_tokens"), record.get("completion_tokens")
         if prompt is not None:
             self._longer[model] = max(self._longer.get(model, 1.0), prompt / max(about, 1.0))
         if said is None:
-            said = len(record.get("text") or "") * _COUNTER.tokens_per_unit
+            said = len(record.get("text") or "") / prices.CHARACTERS_PER_TOKEN
         return self._worth(model, about if prompt is None else prompt, said)
 
     def _worth(self, model: str, prompt: float, completion: float) -> float:
@@ -129,10 +128,6 @@ class Budget:
         if self.amount.unit == "tokens":
             return prompt + completion
         return _price(model).of(prompt, completion)
-
-
-def _about(messages: tokens.Messages) -> float:
-    return len(_COUNTER.units(messages)) * _COUNTER.tokens_per_unit
 
 
 def _price(model: str) -> prices.Price:

@@ -9,6 +9,7 @@ Public names: ChatModel, body, read, RETRIES, TIMEOUT_S, QUOTA_WAIT_S, KEPT_CHAR
 
 import asyncio
 import hashlib
+import math
 import random
 import time
 from typing import Any, Self
@@ -23,6 +24,7 @@ TIMEOUT_S = 120.0
 BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0  # as in the openai client: doubling, less up to a quarter
 QUOTA_WAIT_S = 600.0  # that one request waits for quotas in all before it is given up
 KEPT_CHARACTERS = 100_000  # of one reply; what is longer is cut and said so in finish_reason
+MOST_TOKENS = 1_000_000_000  # that a usage may name; more is no count
 CHARACTERS_A_TOKEN = 4  # of English prompts, roughly; only the cap on tokens per minute uses it
 NO_CREDIT = "insufficient_quota"  # the one 429 that no waiting cures
 
@@ -98,8 +100,6 @@ class ChatModel:
                     faults += 1
                 else:
                     return self._given_up(fault, tries)
-            except Exception as fault:  # whatever else happens is one recorded outcome
-                return Answer(error=self._plain(f"{type(fault).__name__}: {fault}"), tries=tries)
             await asyncio.sleep(delay_s)
 
     def _body(self, request: Request) -> dict[str, Any]:
@@ -211,9 +211,9 @@ def _first_token(choice: Any) -> tuple[tuple[str, float], ...] | None:
         kept = [
             (str(entry["token"]), entry["logprob"] + 0.0)
             for entry in listed
-            if entry["logprob"] is not None
+            if entry["logprob"] is not None and math.isfinite(entry["logprob"])
         ]
-    except (KeyError, TypeError, OverflowError):
+    except (KeyError, TypeError, OverflowError, RecursionError):
         return None
     return tuple(kept) or None
 
@@ -229,9 +229,9 @@ def _at(tree: Any, *path: str | int) -> Any:
 
 
 def _count(tree: Any, *path: str) -> int | None:
-    """Return a count of a JSON tree, None where there is none."""
-    found = _at(tree, *path)
-    return found if type(found) is int and found >= 0 else None
+    """Return a count of a JSON tree, None where there is none or no reply can have so many."""
+    count = _at(tree, *path)
+    return count if type(count) is int and 0 <= count <= MOST_TOKENS else None
 
 
 def _text(found: Any) -> str | None:

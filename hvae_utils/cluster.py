@@ -7,8 +7,8 @@ is played again by another one. An embedded model stays loaded on a worker until
 Keys are never sent: a worker reads its own environment. Where no cluster is asked for,
 `distributed` is not imported.
 
-Public names: player, connect, local_cluster, OnCluster, shards_of, CONNECT_S, NO_WORKER_S,
-SHARD_CONDITIONS, SHARDS_PER_WORKER.
+Public names: player, connect, local_cluster, OnCluster, shards_of, place_of, CONNECT_S,
+NO_WORKER_S, SHARD_CONDITIONS, SHARDS_PER_WORKER.
 """
 
 import contextlib
@@ -32,12 +32,12 @@ import pandas as pd
 
 import hvae_utils
 from hvae_utils import local, paths, play
+from hvae_utils.engine import Progress
 from hvae_utils.errors import EndpointError, UserError
-from hvae_utils.progress import Progress
 from hvae_utils.records import Held, Record, Records, read
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, LocalCluster
+    from distributed import Client, Future, LocalCluster, Worker
 
 CONNECT_S = 5  # how long a scheduler, and then a first worker, is waited for
 # How long a study waits without any worker: one that died is started anew within seconds where a
@@ -51,9 +51,6 @@ SAME_RECORDS = ["model", "value", "repeat"]  # of every request's key: others sh
 SAME_PREFIX = [*SAME_RECORDS, "prefix"]  # likewise once the prefix is known
 
 SAID = ("describe", "adopt", "goal")  # kinds of requests that assign a value
-
-_one_shard = threading.Lock()  # of a worker with several threads: one engine, one embedded model
-_loaded: dict[Path, Any] = {}  # on a worker, the embedded model of the last shard that had one
 
 
 @contextlib.contextmanager
@@ -154,6 +151,22 @@ def _code() -> str:
     return f"{hvae_utils.__version__}-{digest.hexdigest()[:12]}"
 
 
+class _Place:
+    """What a worker keeps between shards: the embedded model of the last shard that had one.
+
+    lock: a worker with several threads has one engine and one embedded model.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.loaded: dict[Path, Any] = {}
+
+
+def place_of(worker: "Worker") -> _Place:
+    """Return the place of a worker, made when it is first asked for and gone with the worker."""
+    return vars(worker).setdefault("_hvae_place", _Place())
+
+
 @dataclass(frozen=True)
 class _Shard:
     """What a worker is sent: the code expected, what to play, the answers that are there."""
@@ -176,13 +189,16 @@ class _Played:
 
 def _play_shard(shard: _Shard) -> _Played:
     """Play one shard, on a worker. What was answered before a fault comes back with it."""
+    from distributed import get_worker
+
     if shard.code != _code():  # a worker that joined after the others were checked
         raise UserError(f"a worker runs other code than {shard.code}; install the same everywhere")
     records = Held(shard.seed)
     silence = io.StringIO()  # the driver shows how far the study is
+    place = place_of(get_worker())
     with (
-        _one_shard,
-        local.keeping(_loaded),
+        place.lock,
+        local.keeping(place.loaded),
         contextlib.redirect_stdout(silence),
         contextlib.redirect_stderr(silence),
     ):

@@ -7,22 +7,26 @@ flight than it has places, and no more conditions are begun than are needed to k
 A server that keeps prompt prefixes (`Respondent.prefix_reuse`) is asked in the order of prefixes,
 and the first job with a prefix is done before the others with it begin: each is read once.
 
-Public names: Asker, Recorder, NotSaid, Job, Budget, in_order, for_each, MAX_TOKENS, NOTHING_SAID.
+Public names: Asker, Recorder, NotSaid, Job, Budget, in_order, for_each, Progress, MAX_TOKENS,
+NOTHING_SAID.
 """
 
 import asyncio
+import contextlib
+import gc
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import pandas as pd
 
-from hvae_utils import loops, models, prompts, replay
+from hvae_utils import models, prompts, replay
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
-from hvae_utils.progress import Progress
 from hvae_utils.records import Held, Record, Records
 from hvae_utils.respondents import Answer, Request, Respondent
 
@@ -36,6 +40,8 @@ NOTHING_SAID = "(no reply)"  # stands for an empty reply in a dialogue; endpoint
 # request in flight twice. An outage that all requests in flight meet once is survived.
 FAILURES_IN_A_ROW, FAILURES_A_WORKER = 10, 2
 PROBE = "Answer with the letter C and nothing else."
+SECONDS_BETWEEN_LINES = 10.0
+LINE = "{desc}: {n_fmt}/{total_fmt}{unit}s, {rate_noinv_fmt}, {elapsed} so far, {remaining} left"
 
 Row = Mapping[str, Any]
 Message = dict[str, str]
@@ -126,7 +132,7 @@ class Recorder(Asker):
         self,
         respondent: Respondent,
         records: Records | Held,
-        progress: Progress,
+        progress: "Progress",
         workers: int,
         budget: Budget | None,
         stops: list[BudgetReached],
@@ -268,7 +274,7 @@ def for_each(
     async def one_model(name: str, rows: list[tuple[int, Row]]) -> None:
         workers = concurrency or asked[name].concurrency
         by_prefix = asked[name].prefix_reuse
-        ready = [records.items(row["condition_id"]) >= per_condition for _, row in rows]
+        ready = [records.answered_items(row["condition_id"]) >= per_condition for _, row in rows]
         parts = (
             [row for row, last in zip(rows, ready, strict=True) if last == part]
             for part in (False, True)
@@ -286,7 +292,7 @@ def for_each(
 
     stopped: EndpointError | BudgetReached | None = None
     try:
-        loops.run(_together(lane(names) for names in _lanes(asked)))
+        _run(_together(lane(names) for names in _lanes(asked)))
         stopped = stops[0] if stops else None
     except EndpointError as fault:
         stopped = fault
@@ -376,3 +382,94 @@ async def _together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
     if first is not None:
         first.__context__ = first.__cause__ = None
         raise first
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end, in a thread of its own where a loop is running (a notebook)."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:  # Windows, whose usual loop watches no sockets for libcurl
+        new_event_loop = asyncio.SelectorEventLoop
+    runner = asyncio.Runner(loop_factory=new_event_loop)
+
+    def here() -> Any:
+        gc.freeze()  # a sixth of the processor time went into collecting what stays
+        try:
+            with runner:
+                return runner.run(work)
+        finally:
+            gc.unfreeze()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return here()
+    loop = runner.get_loop()
+    with ThreadPoolExecutor(1) as thread:
+        result = thread.submit(here)
+        try:
+            return result.result()
+        except KeyboardInterrupt:
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                loop.call_soon_threadsafe(
+                    lambda: [task.cancel() for task in asyncio.all_tasks(loop)]
+                )
+            raise
+
+
+class Progress:
+    """Counts to `total` and shows rate and time left. Use as a context manager.
+
+    In JupyterLab and on a terminal a bar; under papermill and in a log a line every ten seconds
+    and a last one.
+    """
+
+    def __init__(self, label: str, total: int, unit: str = "item") -> None:
+        shown = {"desc": label, "total": total, "unit": f" {unit}"}
+        if _someone_watches():
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(**shown)
+        else:
+            from tqdm import tqdm
+
+            every = {"mininterval": SECONDS_BETWEEN_LINES, "miniters": 1, "smoothing": 0}
+            self._bar = tqdm(**shown, **every, file=_Lines(), bar_format=LINE, position=0)
+        self._asking = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.close()
+
+    def asking(self) -> None:
+        """Note that a request goes out; rate and time left count from the first one."""
+        if not self._asking:
+            self._asking, self._bar.initial = True, self._bar.n
+            self._bar.start_t = self._bar.last_print_t = time.time()
+
+    def step(self, count: int = 1) -> None:
+        """Note that `count` more units are done."""
+        self._bar.update(count)
+
+
+class _Lines:
+    """A file for a bar that prints each of its states as a plain line, the empty first one not."""
+
+    def write(self, text: str) -> None:
+        if text.strip() and ": 0/" not in text:
+            print(text.strip(), flush=True)
+
+    def flush(self) -> None:
+        """Each line was printed at once."""
+
+
+def _someone_watches() -> bool:
+    """Return whether a bar would be seen: a live notebook front end, or a terminal."""
+    if "IPython" in sys.modules:
+        kernel = getattr(sys.modules["IPython"].get_ipython(), "kernel", None)
+        if kernel is not None:
+            # a headless executor (papermill, nbclient) refuses input, a front end allows it
+            return bool(getattr(kernel, "_allow_stdin", False))
+    return sys.stderr.isatty()

@@ -225,7 +225,8 @@ def _item_jobs(number: int, row: Row, sources: Sources, reask: bool) -> Iterator
         shown = sources.shown(name, item, row["order"], row["labels"], seed)
         put.append(_Put(shown, sources.text(row["wording"], row["value"], name, shown, goal)))
     apart = row["protocol"] == "independent"
-    for item, some in enumerate([one] for one in put) if apart else [(0, put)]:
+    dialogues = [[one] for one in put] if apart else [put]
+    for item, some in enumerate(dialogues):
         do = partial(_ask_items, row, sources, before, some, reask)
         yield some[0].text, Job((number, item), prefix, len(some), do)
 
@@ -285,7 +286,7 @@ async def _read_probabilities(
     if not await asker.gives_probabilities(row):
         return None
     record = await asker.ask("readout", messages, row, shown)
-    chances, mass = replies.option_probabilities(record["top_logprobs"] or (), shown.labels)
+    chances, mass = replies.option_probabilities(_listed(record), shown.labels)
     if record["error"] or not mass >= MIN_MASS:
         return None
     best = replies.Reply("choice", int(np.argmax(chances)), "most probable first token")
@@ -338,7 +339,7 @@ def _response_row(
     records, last = asked.records, asked.read[-1]
     option = None if last.index is None else shown.order[last.index]
     own, other = (np.nan, np.nan) if option is None else instrument.payoffs[shown.item, option]
-    listed = records[0]["top_logprobs"] if records else None
+    listed = _listed(records[0]) if records else []
     chances, mass = [np.nan] * presentations.OPTIONS, np.nan
     if listed:
         as_shown, mass = replies.option_probabilities(listed, shown.labels)
@@ -368,6 +369,11 @@ def _response_row(
         ", ".join(sorted({name for record in records for name in record["dropped"]})),
         records[-1]["key"] if records else None,
     )
+
+
+def _listed(record: Record) -> list[tuple[str, float]]:
+    """Return the first token's alternatives; null in old records stood for an infinite number."""
+    return [(token, chance) for token, chance in record["top_logprobs"] or () if chance is not None]
 
 
 def _sum(records: list[Record], field: str) -> float:

@@ -7,11 +7,9 @@ It has no texts for describing and adopting a value: those come from one of our 
 pack's `source` says so.
 
 The pack is written only if letters, payoffs and option lines are exactly the instrument's, in its
-order of items and options. A file in another order is refused, never rearranged: the text would
-no longer be the published one.
-
-This module must never execute, import or evaluate what it reads; it walks the syntax tree and
-takes texts, numbers and `{task_goal}`.
+order of items and options. A file in another order is refused, because a rearranged text is no
+longer the published one. Nothing is executed or imported: the syntax tree is walked for texts,
+numbers and `{task_goal}`.
 
 Public names: import_prompts, MAX_BYTES.
 """
@@ -23,7 +21,7 @@ import os
 import re
 import tomllib
 import warnings
-from collections import deque
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +31,19 @@ from hvae_utils import paths, prompts
 from hvae_utils.errors import UserError
 from hvae_utils.instruments import Instrument
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 100_000  # six items take a few thousand; Python reads f-strings in quadratic time
 _GOAL = "{goal}"
 _HEADER = """\
 # Imported by `hvae prompts import`; the texts are the property of their owner. Do not edit: import
 # again. Options keep the order and letters of the file; {goal} is where the goal is filled in.
 
 """
-# An option line such as "A: 85, 85", wherever it stands; letter, self, other.
-_OPTION = re.compile(r"(?<!\w)([A-I])\s*[:.)]\s*[\[(]?\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)")
+# An option line such as "A: 85, 85", wherever it stands; letter, self, other. Every part is
+# bounded, so that a hostile text is searched in linear time.
+_NUMBER = r"(-?\d{1,9}(?:\.\d{1,9})?)"
+_OPTION = re.compile(
+    rf"(?<!\w)([A-I])\s{{0,9}}[:.)]\s{{0,9}}[\[(]?\s{{0,9}}{_NUMBER}\s{{0,9}},\s{{0,9}}{_NUMBER}"
+)
 
 
 def import_prompts(path: Path, instrument: Instrument, out: Path, base: str = "plain") -> Path:
@@ -52,9 +54,8 @@ def import_prompts(path: Path, instrument: Instrument, out: Path, base: str = "p
     there with other content.
     """
     pack = prompts.load(base)
-    data = _read(path)
     where = paths.shown(path)
-    found = _texts(where, _tree(where, data), instrument)
+    data = _read(where, path)
     table = {
         "title": f"Imported from {path.name}",
         "source": f"{path.name} (SHA-256 {hashlib.sha256(data).hexdigest()}): items and goal turn, "
@@ -62,16 +63,15 @@ def import_prompts(path: Path, instrument: Instrument, out: Path, base: str = "p
         "licence": "That of the imported file; ask its owner before passing it on.",
         **{key: getattr(pack, key) for key in prompts.TEMPLATES},
         "instrument": instrument.name,
-        **found,
+        **_texts(where, _tree(where, data), instrument),
     }
     text = _toml(where, table)
     prompts.parse(out.stem, text, paths.shown(out))
-    _write(out, text)
+    _write(out, text.encode("utf-8"))
     return out
 
 
-def _read(path: Path) -> bytes:
-    where = paths.shown(path)
+def _read(where: str, path: Path) -> bytes:
     if not path.is_file():
         raise UserError(f"{where}: is not a file; give the Python file that holds the prompts")
     try:
@@ -88,27 +88,31 @@ def _tree(where: str, data: bytes) -> ast.Module:
     """Return the syntax tree of the file; nothing of it is compiled or run."""
     try:
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where}: is not UTF-8 text ({error})") from None
-    if "\0" in text:
-        raise UserError(f"{where}: is not text (it holds a null byte)")
-    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an invalid escape such as \d is the owner's affair
             return ast.parse(text)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: is not UTF-8 text ({error})") from None
     except SyntaxError as error:
         raise UserError(f"{where}, line {error.lineno}: is not Python ({error.msg})") from None
     except (RecursionError, MemoryError, ValueError):
-        raise UserError(f"{where}: is not Python that can be read (nested too deeply?)") from None
+        reason = "it holds a null byte" if b"\0" in data else "nested too deeply?"
+        raise UserError(f"{where}: is not Python that can be read ({reason})") from None
 
 
 def _texts(where: str, tree: ast.Module, instrument: Instrument) -> dict[str, Any]:
     """Return goal_turn, items and, if the file has one, fixed_goal; all checked."""
-    prompt_names = [f"q{row}_prompt" for row in range(1, len(instrument.items) + 1)]
-    answer_names = [f"q{row}_answer" for row in range(1, len(instrument.items) + 1)]
-    outside = _assigned(where, tree.body, ["task_prompt", "goal_prompt", *answer_names], "the file")
+    rows = range(1, len(instrument.items) + 1)
+    prompt_names, answer_names = [f"q{n}_prompt" for n in rows], [f"q{n}_answer" for n in rows]
+    outer_names = ["task_prompt", "goal_prompt", *answer_names]
+    outside = _assigned(where, tree.body, outer_names)
     function = _function(where, tree)
-    inside = _assigned(where, function.body, prompt_names, "gene_task_goal")
+    inside = _assigned(where, function.body, prompt_names) if function else {}
+    missing = [name for name in outer_names if name not in outside]
+    missing += [] if function else ["the function gene_task_goal(task_goal=…)"]
+    missing += [f"{name} in gene_task_goal" for name in prompt_names if name not in inside]
+    if missing:
+        raise UserError(f"{where}: lacks {', '.join(missing)}")
     fixed_goal = _default(where, function)
     _check_returned(where, function, prompt_names)
     items = []
@@ -120,85 +124,68 @@ def _texts(where: str, tree: ast.Module, instrument: Instrument) -> dict[str, An
         _check_options(where, prompt, text, instrument, row)
         items.append(text)
     goal_turn = "\n".join(_text(where, outside[name]) for name in ("task_prompt", "goal_prompt"))
-    found = {"goal_turn": goal_turn, "items": items}
-    return found if fixed_goal is None else {**found, "fixed_goal": fixed_goal}
+    fixed = {} if fixed_goal is None else {"fixed_goal": fixed_goal}
+    return {"goal_turn": goal_turn, "items": items, **fixed}
 
 
-def _assigned(
-    where: str, body: list[ast.stmt], wanted: list[str], holder: str
-) -> dict[str, ast.expr]:
-    """Return the expression assigned to each wanted name by a plain statement of `body`.
+def _assigned(where: str, body: list[ast.stmt], wanted: list[str]) -> dict[str, ast.expr]:
+    """Return the expression of each wanted name that a plain statement of `body` assigns.
 
     A name that is bound twice or in another way is refused: only running the file would tell what
     it holds.
     """
-    bound: dict[str, list[int]] = {name: [] for name in wanted}
+    lines: dict[str, list[int]] = defaultdict(list)
     for node in _same_scope(body):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and node.id in bound:
-            bound[node.id].append(node.lineno)
-    values: dict[str, ast.expr] = {}
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and node.id in wanted:
+            lines[node.id].append(node.lineno)
+    plain: dict[str, ast.expr] = {}
     for statement in body:
         targets = statement.targets if isinstance(statement, ast.Assign) else []
         if isinstance(statement, ast.AnnAssign) and statement.value is not None:
             targets = [statement.target]
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id in bound:
-                values[target.id] = statement.value
-    for name, lines in bound.items():
-        if len(lines) > 1:
-            raise UserError(f"{where}, line {sorted(lines)[1]}: {name} is assigned more than once")
-        if name not in values:
-            at = f", line {lines[0]}" if lines else ""
-            reason = "must be assigned by a plain 'name = …'" if lines else f"is not in {holder}"
-            raise UserError(f"{where}{at}: {name} {reason}")
-    return values
+        plain |= {target.id: statement.value for target in targets if isinstance(target, ast.Name)}
+    for name, bound in lines.items():
+        if len(bound) > 1:
+            raise UserError(f"{where}, line {sorted(bound)[1]}: {name} is assigned more than once")
+        if name not in plain:
+            raise UserError(
+                f"{where}, line {bound[0]}: {name} must be assigned by a plain 'name = …'"
+            )
+    return {name: plain[name] for name in lines}
 
 
 def _same_scope(body: list[ast.stmt]) -> list[ast.AST]:
     """Return all nodes of `body` but those inside functions and classes."""
-    nodes: list[ast.AST] = []
-    waiting = deque[ast.AST](body)
-    while waiting:
-        node = waiting.popleft()
-        nodes.append(node)
+    nodes: list[ast.AST] = [*body]
+    for node in nodes:  # grows while it is walked
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            waiting.extend(ast.iter_child_nodes(node))
+            nodes += ast.iter_child_nodes(node)
     return nodes
 
 
-def _function(where: str, tree: ast.Module) -> ast.FunctionDef:
-    named = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name == "gene_task_goal"
-    ]
-    if not named:
-        raise UserError(f"{where}: the function gene_task_goal(task_goal=…) is not in the file")
+def _function(where: str, tree: ast.Module) -> ast.FunctionDef | None:
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    named = [node for node in functions if node.name == "gene_task_goal"]
     if len(named) > 1:
         raise UserError(f"{where}, line {named[1].lineno}: gene_task_goal is defined twice")
-    return named[0]
+    return named[0] if named else None
 
 
 def _default(where: str, function: ast.FunctionDef) -> str | None:
     """Return the default of the parameter task_goal if it is a text that is not blank."""
-    given = function.args
-    positional = [*given.posonlyargs, *given.args]
-    defaults = [None] * (len(positional) - len(given.defaults)) + given.defaults
-    by_name = dict(zip((arg.arg for arg in positional), defaults, strict=True))
-    by_name |= {
-        arg.arg: node for arg, node in zip(given.kwonlyargs, given.kw_defaults, strict=True)
-    }
-    if "task_goal" not in by_name:
+    args = function.args
+    positional = [*args.posonlyargs, *args.args]
+    defaults = [None] * (len(positional) - len(args.defaults)) + args.defaults + args.kw_defaults
+    names = [arg.arg for arg in (*positional, *args.kwonlyargs)]
+    if "task_goal" not in names:
         raise UserError(
             f"{where}, line {function.lineno}: gene_task_goal must have a parameter task_goal"
         )
     for node in _same_scope(function.body):
         if isinstance(node, ast.Name) and node.id == "task_goal" and type(node.ctx) is ast.Store:
             raise UserError(f"{where}, line {node.lineno}: task_goal must not be changed")
-    node = by_name["task_goal"]
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.strip():
-        return node.value
-    return None
+    text = getattr(defaults[names.index("task_goal")], "value", None)
+    return text if isinstance(text, str) and text.strip() else None
 
 
 def _check_returned(where: str, function: ast.FunctionDef, wanted: list[str]) -> None:
@@ -261,18 +248,14 @@ def _is_goal(node: ast.expr, goal: str) -> bool:
 def _check_answers(where: str, name: str, node: ast.expr, instrument: Instrument, row: int) -> None:
     """Raise UserError unless the dict maps the letters to the item's payoffs in order."""
     at = f"{where}, line {node.lineno}: {name}"
-    wanted = instrument.payoffs[row]
-    letters = prompts.LABELS[: len(wanted)]
+    letters = prompts.LABELS[: instrument.payoffs.shape[1]]
     try:
         answers = ast.literal_eval(node)
-        given = [answers[letter] for letter in letters]
-        pairs = np.array(given, float)
-        good = isinstance(node, ast.Dict) and len(node.keys) == len(letters)
-        good = good and all(type(x) in (int, float) for pair in given for x in pair)
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError):
+        pairs = np.array([answers[letter] for letter in letters])
+        good = len(answers) == len(letters) and pairs.shape == instrument.payoffs[row].shape
+    except (ValueError, TypeError, KeyError, RecursionError):
         good = False
-    good = good and pairs.shape == wanted.shape
-    if not good:
+    if not good or pairs.dtype.kind not in "if":
         raise UserError(
             f"{at} must be a dict from each letter {letters[0]} to {letters[-1]} to [self, other]"
         )
@@ -335,15 +318,12 @@ def _basic(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _write(out: Path, text: str) -> None:
+def _write(out: Path, data: bytes) -> None:
     """Write the pack in one step; the same content may be there already, other may not."""
     where = paths.shown(out)
-    data = text.encode("utf-8")
     try:
-        if out.exists():
-            if out.read_bytes() != data:
-                raise UserError(f"{where}: is there with other content; remove or rename it first")
-            return
+        if out.exists() and out.read_bytes() != data:
+            raise UserError(f"{where}: is there with other content; remove or rename it first")
         out.parent.mkdir(parents=True, exist_ok=True)
         part = out.with_name(f"{out.name}.part")
         part.write_bytes(data)

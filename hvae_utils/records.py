@@ -13,6 +13,7 @@ Public names: Record, Records, Held, read.
 
 import contextlib
 import json
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -63,7 +64,7 @@ class Held:
         record = self._by_key.get(key)
         return None if record is None or record["error"] else record
 
-    def items(self, condition_id: str) -> int:
+    def answered_items(self, condition_id: str) -> int:
         """Return how many answered requests about items a condition was the first to make."""
         return self._items[condition_id]
 
@@ -140,7 +141,7 @@ class Records:
         begin = self._answered.get(key)
         return None if begin is None else self._at(begin)
 
-    def items(self, condition_id: str) -> int:
+    def answered_items(self, condition_id: str) -> int:
         """Return how many answered requests about items a condition was the first to make.
 
         Only a hint of what is left to ask: conditions share requests, and old records do not say.
@@ -150,10 +151,12 @@ class Records:
     def append(self, record: Record) -> None:
         """Write one record as one line, at once; a line that does not fit is taken out again.
 
-        Raises UserError when the file cannot be written (full, read-only).
+        Raises UserError when the file cannot be written (full, read-only) or was removed.
         """
         if self._file is None:
             raise RuntimeError("append needs the store open: use `with Records(path) as records`")
+        if os.fstat(self._file.fileno()).st_nlink == 0:  # what is written there, nobody finds
+            raise UserError(f"{paths.shown(self.path)} was removed while it was written; run again")
         line = _line(record)
         rest = memoryview(line)
         try:

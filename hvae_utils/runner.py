@@ -24,7 +24,7 @@ from hvae_utils import errors, paths
 Report = Callable[[str], None]
 Stamp = tuple[int, int, int]
 
-PROGRESS = re.compile(r"\S: \d+/\d+ \w+, ")  # the plain lines of hvae_utils.progress
+PROGRESS = re.compile(r"\S: \d+/\d+ \w+, ")  # the plain lines of engine.Progress
 DEAD = "the kernel died here (out of memory, a crash, or ended from outside)"
 LONGEST_REASON = 400  # characters
 LONGEST_SOCKET = 100  # bytes of a socket's path; systems allow 104 or 108
@@ -114,6 +114,8 @@ def execute(
             )
         except Exception as raised:
             fault = raised
+    if not run.is_dir():
+        raise errors.UserError(f"{paths.shown(run)} was removed while {step.name} ran; run again")
     _check_cells(step, executed, fault)
     if wrong := _wrong_files(step, before, _snapshot(run)):
         raise WorkbookError(f"{step.name}.ipynb {wrong} (executed: {paths.shown(executed)})")

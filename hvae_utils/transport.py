@@ -107,6 +107,10 @@ class Transport:
         """Send one body; return the reply's JSON. Raises Failure."""
         try:
             reply = await self._curl.post(orjson.dumps(body))
+        except (
+            orjson.JSONEncodeError
+        ) as fault:  # half a surrogate pair, quoted from a batch's reply
+            raise Failure("unusable", f"the request cannot be written as JSON ({fault})") from None
         except Fault as fault:
             raise self._failure(fault) from None
         content = reply.content
@@ -184,8 +188,8 @@ def _refusal(status: int, headers: Mapping[str, str], content: bytes) -> Failure
         body = None
     error = body.get("error", body) if isinstance(body, dict) else {}
     error = error if isinstance(error, dict) else {"message": error}
-    said = str(error.get("message") or "")[:EXCERPT]
-    code = str(error.get("code") or "")
+    said = _word(error.get("message"))[:EXCERPT]
+    code = _word(error.get("code"))
     wait_s = _retry_after(headers)
     told = headers.get("x-should-retry")
     again = told == "true" or (told != "false" and (status in PASSING or status >= 500))
@@ -195,6 +199,14 @@ def _refusal(status: int, headers: Mapping[str, str], content: bytes) -> Failure
     if wait_s is not None and wait_s > MAX_RETRY_AFTER_S:
         line += f" (asks to wait {wait_s:.0f} s)"
     return Failure("status", line, status, again, wait_s, code)
+
+
+def _word(part: Any) -> str:
+    """Return a part of an error as text, "" for none and for a tree too deep to be written."""
+    try:
+        return str(part or "")
+    except RecursionError:
+        return ""
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

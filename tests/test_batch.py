@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 
 import pytest
 from test_play import Scripted
@@ -51,6 +52,7 @@ def process(files):
     asked = [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
     assert len({line["custom_id"] for line in asked}) == len(asked)
     assert {(line["method"], line["url"]) for line in asked} == {("POST", "/v1/chat/completions")}
+    assert {line["body"]["model"] for line in asked} == {"scripted"}  # as the endpoint calls it
     return [
         {
             "id": f"batch_req_{line['custom_id']}",
@@ -181,6 +183,26 @@ def test_what_is_wrong_with_a_line_is_counted_and_never_fatal(planned, tmp_path)
         once_more = batch.take(planned, records, [written(tmp_path / "o2", process(rest.files))])
     assert {"describe", "item"} & set(rest.stage)
     assert once_more[0].lines["recorded"] == remaining  # what failed is asked again, and answered
+
+
+def test_log_probabilities_that_are_no_finite_numbers_leave_a_run_that_can_go_on(tmp_path):
+    planned = rehearsal.designs({**PARAMETERS, "readout": "probabilities", "values": ["none"]})
+    with Records(tmp_path / "records.jsonl") as records:
+        (done,) = batch.export(planned, records, tmp_path / "in")
+        lines = process(done.files)
+        for line in lines:
+            entries = [
+                {"token": token, "logprob": value}
+                for token, value in (("C", -0.01), ("A", -math.inf), ("B", math.nan))
+            ]
+            first = line["response"]["body"]["choices"][0]
+            first["logprobs"] = {"content": [{**entries[0], "top_logprobs": entries}]}
+        (taken,) = batch.take(planned, records, [written(tmp_path / "out", lines)])
+        assert taken.lines == {"recorded": done.stage.total()}
+        for line in read(tmp_path / "records.jsonl"):
+            assert line["top_logprobs"] == [["C", -0.01]]
+        (later,) = batch.export(planned, records, tmp_path / "later")
+    assert later.stage["readout"] > 0
 
 
 def test_megabytes_of_garbage_are_some_malformed_lines(planned, tmp_path, monkeypatch):

@@ -11,12 +11,11 @@ import time
 import types
 
 import distributed
-import numpy as np
 import pandas as pd
 import pytest
 
 import hvae_utils
-from hvae_utils import cluster, paths, play, score_parts, scoring, study, svo
+from hvae_utils import cluster, paths, play, study
 from hvae_utils.errors import EndpointError, UserError
 from hvae_utils.records import Held, Records, read
 from tests.fake_endpoint import completion, serve
@@ -313,11 +312,11 @@ def pretend_to_load(url):
     local.really, local.serve, local.servers, local.loads = local.serve, serve, [], []
 
 
-def really_load():
+def really_load(dask_worker):
     """Undo it; return what was loaded on this worker."""
     from hvae_utils import cluster, local
 
-    cluster._loaded.clear()
+    cluster.place_of(dask_worker).loaded.clear()
     local.serve = local.really
     return local.loads
 
@@ -424,61 +423,3 @@ def test_a_local_cluster_comes_and_goes_without_a_word_on_stderr(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT, check=False)
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout.splitlines()[-1] == "12"
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Write the tables of a study in row groups that cut through conditions."""
-    folder = tmp_path_factory.mktemp("study")
-    conditions = planned("reference/lapsing", repeats=4, protocols=("independent", "conversation"))
-    records = Held()
-    assigned = play.assign(conditions, records)
-    responses = play.administer(assigned, records)
-    gaps = responses.index % 17 == 3
-    responses.loc[gaps, "option"] = pd.NA
-    assigned.to_parquet(folder / "conditions.parquet", row_group_size=7)
-    responses.to_parquet(folder / "responses.parquet", row_group_size=25)
-    return folder, assigned, responses
-
-
-@pytest.mark.parametrize("part", [1, 10, 1000])
-def test_scores_by_parts_are_those_of_the_whole(files, tmp_path, part):
-    folder, conditions, responses = files
-    out = tmp_path / "scores.parquet"
-    tables = folder / "conditions.parquet", folder / "responses.parquet"
-    assert score_parts.score(*tables, out, part=part) == len(conditions)
-    found = pd.read_parquet(out)
-    whole = scoring.administrations(conditions, responses)
-    pd.testing.assert_frame_equal(found[whole.columns], whole, check_dtype=False,
-                                  check_categorical=False)  # fmt: skip
-    assert list(tmp_path.iterdir()) == [out]
-
-
-def test_the_exact_distribution_stands_beside_each_angle_where_items_are_independent(files):
-    _, conditions, responses = files
-    found = score_parts.part_scores(conditions, responses).set_index("condition_id")
-    for condition in conditions.itertuples():
-        own = responses[responses.condition_id == condition.condition_id]
-        row = found.loc[condition.condition_id]
-        if condition.protocol == "conversation":
-            assert np.isnan(row.expected_angle)
-            continue
-        expected = svo.angle_distribution(own[[f"p{k}" for k in range(1, 10)]].to_numpy())
-        assert (row.expected_angle, row.expected_sd) == (expected.mean, expected.sd)
-
-
-def test_a_cluster_scores_what_one_process_scores(files, two_workers, tmp_path):
-    tables = files[0] / "conditions.parquet", files[0] / "responses.parquet"
-    score_parts.score(*tables, tmp_path / "one.parquet", part=10)
-    score_parts.score(*tables, tmp_path / "many.parquet", two_workers.scheduler_address, part=10)
-    one, many = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("one", "many"))
-    pd.testing.assert_frame_equal(many, one)
-
-
-def test_files_of_different_studies_are_not_scored_together(files, tmp_path):
-    folder, conditions, _ = files
-    conditions.iloc[::-1].to_parquet(tmp_path / "turned.parquet")
-    with pytest.raises(UserError, match="different studies"):
-        score_parts.score(tmp_path / "turned.parquet", folder / "responses.parquet",
-                          tmp_path / "scores.parquet", part=10)  # fmt: skip
-    assert not (tmp_path / "scores.parquet").exists()

@@ -1,12 +1,16 @@
 """The engine asks what is needed, once; whatever stops it, the answers stay."""
 
 import asyncio
+import contextlib
+import signal
+import sys
+import threading
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from hvae_utils import engine, play, study
+from hvae_utils import engine, play, runner, study
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
 from hvae_utils.records import Records, read
 from hvae_utils.respondents import Answer
@@ -81,6 +85,33 @@ def test_both_goal_arms_share_one_self_description_and_adoption(run):
     kinds = [request.kind for request in model.asked]
     assert (kinds.count("describe"), kinds.count("adopt"), kinds.count("goal")) == (1, 1, 1)
     assert kinds.count("item") == 12
+
+
+def test_a_run_goes_on_from_records_in_which_a_log_probability_is_null(run):
+    def reply(request):
+        listed = (("C", -0.01), ("B", -9.0)) if request.top_logprobs else None
+        return Answer(text="C", finish_reason="stop", top_logprobs=listed)
+
+    factors = {"values": ("none",), "goal_prompts": (False,), "readout": "probabilities"}
+    _, before = run(Scripted(reply), **factors)
+    run.path.write_bytes(run.path.read_bytes().replace(b'["B",-9.0]', b'["B",null]'))
+    resumed = Scripted(lambda request: pytest.fail("asked again"))
+    _, after = run(resumed, **factors)
+    assert after.option.tolist() == before.option.tolist() == [3] * 6
+    assert set(after.method) == {"probabilities"}
+
+
+def test_a_run_whose_folder_is_removed_asks_nothing_more(run):
+    def reply(request):
+        if len(model.asked) == 5:
+            run.path.unlink()
+        return "C"
+
+    model = Scripted(reply, concurrency=1)
+    with pytest.raises(UserError, match=r"records\.jsonl was removed"):
+        run(model, values=("none",), goal_prompts=(False,))
+    assert len(model.asked) == 5
+    assert not run.path.exists()
 
 
 def test_every_repeat_is_described_afresh(run):
@@ -540,3 +571,39 @@ def test_the_seconds_of_an_answer_are_the_respondents_own_where_it_tells_them(ru
     )
     assert told.latency_s.tolist() == [1.5] * 6
     assert {record["tries"] for record in read(run.path)} == {2}
+
+
+@pytest.mark.parametrize(("seconds", "counts"), [(0.0, [1, 3]), (60.0, [3])])
+def test_without_anybody_watching_progress_is_plain_lines_that_the_runner_passes_on(
+    monkeypatch, capsys, seconds, counts
+):
+    monkeypatch.setattr(engine, "_someone_watches", lambda: False)
+    monkeypatch.setattr(engine, "SECONDS_BETWEEN_LINES", seconds)
+    with engine.Progress("play a/model", 3) as progress:
+        progress.asking()
+        progress.step()
+        progress.step(2)
+    lines = capsys.readouterr().out.splitlines()
+    begun = dict.fromkeys(line.split(",")[0] for line in lines)
+    assert list(begun) == [f"play a/model: {count}/3 items" for count in counts]
+    assert all(runner.PROGRESS.search(line) for line in lines)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no signals for threads")
+def test_interrupting_a_notebook_cancels_what_is_under_way():
+    ended = []
+
+    async def work():
+        try:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    async def cell():
+        engine._run(work())
+
+    loop = asyncio.new_event_loop()
+    with contextlib.closing(loop), pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(cell())
+    assert ended == [True]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hvae_utils import __main__ as cli
 from hvae_utils import instruments, paths, prompt_import, prompts, values
 from hvae_utils.errors import UserError
 from hvae_utils.prompt_import import import_prompts
@@ -202,10 +203,14 @@ ITEM_2 = next(line for line in release().split("\n") if line.startswith("q2_answ
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("goal_prompt = ", "other = ", "goal_prompt is not in the file"),
-        ("q3_prompt = ", "other = ", "q3_prompt is not in gene_task_goal"),
-        ("q6_answer = ", "other = ", "q6_answer is not in the file"),
-        ("def gene_task_goal", "def other", "function gene_task_goal"),
+        ("goal_prompt = ", "other = ", "lacks goal_prompt$"),
+        ("q3_prompt = ", "other = ", "lacks q3_prompt in gene_task_goal$"),
+        ("q6_answer = ", "other = ", "lacks q6_answer$"),
+        (
+            "def gene_task_goal",
+            "def other",
+            r"lacks the function gene_task_goal\(task_goal=…\), q1_prompt in",
+        ),
         ("(task_goal=", "(goal=", "parameter task_goal"),
         ("Round 4.", "Round {number}.", r"line \d+: \{number\} in an f-string is not a text"),
         ("Round 4.", "Round {task_goal!r}.", "is not a text"),
@@ -249,13 +254,48 @@ def test_items_in_another_order_are_recognised_and_refused(brought):
     [
         (b"\xff\xfe\x00x", "not UTF-8 text"),
         (b"x = 1\x00", "null byte"),
-        (b"x" * (prompt_import.MAX_BYTES + 1), "larger than 1,000,000 bytes"),
-        ("x = " + "-" * 200_000 + "1", "nested too deeply"),
-        ("", "task_prompt is not in the file"),
+        (b"x" * (prompt_import.MAX_BYTES + 1), "larger than 100,000 bytes"),
+        ("x = " + "-" * 90_000 + "1", "nested too deeply"),
+        ("", "lacks task_prompt, goal_prompt, q1_answer, .*, q6_prompt in gene_task_goal$"),
     ],
 )
 def test_what_is_no_such_file_is_refused(brought, source, message):
     refused(brought, source, message)
+
+
+SPACES = 80_000 * " "
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        f"A:{SPACES}",
+        f"A{SPACES}:",
+        f"A: 1{SPACES},",
+        f"A: {SPACES.replace(' ', '9')}",
+        f"A: 1,{SPACES}",
+        "A: 1." * 16_000,
+        "A:" + "(" * 80_000,
+    ],
+    ids=["colon", "letter", "number", "digits", "comma", "starts", "brackets"],
+)
+def test_a_very_long_text_is_read_without_trying_every_gap(brought, hostile):
+    pack = brought(release().replace("Round 1.", hostile))
+    assert pack.items[0].startswith(hostile)
+
+
+def test_all_that_a_file_lacks_is_named_at_once_and_help_names_all_that_is_wanted(brought, capsys):
+    lacking = release().replace("task_prompt =", "x =").replace("q2_prompt = ", "y = ")
+    refused(
+        brought,
+        lacking.replace("q6_answer", "z"),
+        r"theirs.py: lacks task_prompt, q6_answer, q2_prompt in gene_task_goal$",
+    )
+    with pytest.raises(SystemExit):
+        cli.main(["prompts", "import", "--help"])
+    text = capsys.readouterr().out
+    wanted = ("task_prompt", "goal_prompt", "q1_answer", "q6_answer", "gene_task_goal", "q6_prompt")
+    assert all(name in text for name in wanted)
 
 
 def test_half_a_character_is_refused(brought):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from dataclasses import fields
 from pathlib import Path
@@ -572,3 +573,15 @@ def test_a_project_reached_through_a_link_shows_its_paths_without_it(tmp_path, m
 def _profiles(tmp_path):
     (tmp_path / "tiny.yml").write_text("title: Tiny\n")
     return tmp_path
+
+
+def test_a_run_folder_removed_by_somebody_is_named_in_one_sentence(book, tmp_path, monkeypatch):
+    class Papermill:
+        def execute_notebook(self, *files, **options):
+            shutil.rmtree(run)
+            raise FileNotFoundError("output folder doesn't exist")
+
+    run = tmp_path / "gone"
+    monkeypatch.setattr(runner, "_papermill", Papermill)
+    with pytest.raises(UserError, match="was removed while a ran; run again"):
+        runner.execute(tiny.STEPS[0], book / "a.ipynb", run, {})
