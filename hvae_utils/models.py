@@ -8,7 +8,6 @@ Public names: check_name, respondent, served_at, identity, identities, require, 
 import http.client
 import json
 import os
-import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from hvae_utils import local, paths, replay
+from hvae_utils import local, paths, replay, toml_file
 from hvae_utils.chat import ChatModel
 from hvae_utils.errors import NotReady, UserError, unknown
 from hvae_utils.limits import Limit
@@ -237,12 +236,11 @@ def _endpoint(name: str) -> Endpoint:
 def _catalogue() -> dict[str, dict[str, dict[str, Any]]]:
     """Return the servers and models of data/models.toml. Raises UserError for an unknown field."""
     path = paths.DATA / "models.toml"
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as fault:
-        raise UserError(f"{paths.shown(path)}: {fault}") from None
+    table = toml_file.read(path)
     for kind in ("servers", "models"):
-        for name, entry in table.setdefault(kind, {}).items():
+        if not isinstance(table.setdefault(kind, {}), dict):
+            raise UserError(f"{kind} in {paths.shown(path)} must be a table of tables")
+        for name, entry in table[kind].items():
             where = f"{kind}.{name} in {paths.shown(path)}"
             if not isinstance(entry, dict):
                 raise UserError(f"{where} must be a table")
@@ -255,6 +253,6 @@ def _catalogue() -> dict[str, dict[str, dict[str, Any]]]:
                     raise UserError(f"{field} of {where} must be a whole number from 1")
             if kind == "models" and "model" not in entry:
                 raise UserError(f"{where} does not say `model`, the name at the endpoint")
-            if entry.get("server", "openai") not in table["servers"]:
+            if "server" in entry and entry["server"] not in table["servers"]:
                 raise unknown(f"server of {name}", entry["server"], table["servers"])
     return table

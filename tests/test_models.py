@@ -2,7 +2,7 @@
 
 import pytest
 
-from hvae_utils import local, models
+from hvae_utils import local, models, paths
 from hvae_utils.errors import UserError
 
 VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "HVAE_VICUNA_13B_URL")
@@ -84,3 +84,42 @@ def test_a_file_that_is_no_gguf_is_refused_by_its_first_bytes(tmp_path):
         models.respondent(f"local/{path}")
     with pytest.raises(UserError, match="no weights file"):
         models.respondent(f"local/{tmp_path}/none.gguf")
+
+
+@pytest.fixture
+def catalogue(tmp_path, monkeypatch):
+    """Return what writes data/models.toml, in bytes, for the functions that read it."""
+    for name in ("values.toml", "prices.toml"):
+        (tmp_path / name).write_bytes((paths.DATA / name).read_bytes())
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    readers = (local.known, models._catalogue)
+    for reader in readers:
+        reader.cache_clear()
+    yield (tmp_path / "models.toml").write_bytes
+    for reader in readers:
+        reader.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff", "is not UTF-8 text"),
+        (b"x = " + b"[" * 5000, "nested too deeply"),
+        (b"servers = 3\n[weights]", "servers in .* must be a table of tables"),
+        (b"[models.x]\nserver = 'nope'\nmodel = 'm'\n[weights]", "unknown server of x 'nope'"),
+    ],
+)
+def test_a_malformed_catalogue_is_one_sentence(catalogue, content, message):
+    catalogue(content)
+    with pytest.raises(UserError, match=message):
+        models.table()
+
+
+def test_a_catalogue_that_is_not_there_is_named(catalogue):
+    with pytest.raises(UserError, match=r"models\.toml: cannot be read"):
+        models.table()
+
+
+def test_a_model_with_an_address_of_its_own_needs_no_server(catalogue):
+    catalogue(b"[models.'mine/x']\nbase_url = 'http://x.example/v1'\nmodel = 'm'\n[weights]")
+    assert models.served_at("mine/x") == ("http://x.example/v1", "m")
