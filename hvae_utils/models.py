@@ -180,7 +180,7 @@ def _endpoint_row(endpoint: Endpoint, kind: str) -> dict[str, Any]:
     lack, about = endpoint.missing, endpoint.about
     if not lack and on_loopback(endpoint.url):
         served = _served(str(endpoint.url))
-        lack = f"nothing answers at {endpoint.url}" if served is None else ""
+        lack = f"nothing answers at {public(endpoint.url)}" if served is None else ""
         about += f"; serves {', '.join(served)}" if served else ""
     return {"name": endpoint.name, "kind": kind, "missing": lack, "about": about}
 
