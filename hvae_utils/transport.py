@@ -4,8 +4,8 @@ The client says where and how (base URL, headers, time-out, OPENAI_* variables);
 building, response models and HTTP layer, which cost more time than a fast endpoint, are left out.
 Never retries, never follows a redirect, never reads more than REPLY_BYTES, never names a key.
 
-Public names: Transport, Failure, NO_KEY, REPLY_BYTES, CONNECT_S, MAX_RETRY_AFTER_S, on_loopback,
-public.
+Public names: Transport, Failure, NO_KEY, REPLY_BYTES, CONNECT_S, MAX_RETRY_AFTER_S, well_formed,
+on_loopback, public.
 """
 
 import base64
@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 import orjson
 
@@ -137,14 +137,31 @@ class Transport:
         return Failure("lost", f"connection lost ({fault})", again=True)
 
 
+def well_formed(url: str) -> bool:
+    """Return whether a URL can be one of an endpoint: http or https, a host, no odd signs."""
+    parts = _parts(url)
+    plain = url.isprintable() and " " not in url
+    return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def on_loopback(url: str | None) -> bool:
     """Return whether a URL points to this machine."""
-    return urlsplit(url or "").hostname in LOOPBACK
+    return _parts(url).hostname in LOOPBACK
+
+
+def _parts(url: str | None) -> SplitResult:
+    """Return the parts of a URL; those of an empty one where it is malformed."""
+    try:
+        parts = urlsplit(url or "")
+        _ = parts.port  # raises where it is no port
+    except ValueError:
+        return urlsplit("")
+    return parts
 
 
 def public(url: str | None) -> str:
     """Return a URL without user, password and query, fit for messages and records."""
-    parts = urlsplit(url or "")
+    parts = _parts(url)
     host = parts.hostname or "the default endpoint"
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
 

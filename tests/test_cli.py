@@ -237,10 +237,29 @@ def test_what_is_not_to_be_published_stays_in_its_run(monkeypatch, capsys, tmp_p
     assert f"figures in {tmp_path / 'figures'}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("url", "code", "message"),
+    [
+        ("http://127.0.0.1:9/v1", 3, "openai/x: nothing answers at http://127.0.0.1:9/v1; start"),
+        ("http://127.0.0.1:abc/v1", 2, "openai/x: OPENAI_BASE_URL is no URL of a server"),
+    ],
+)
+def test_an_address_where_no_server_can_be_asked_is_named_before_anything_runs(
+    tmp_path, capsys, monkeypatch, url, code, message
+):
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    given = ["--profile", "smoke", "--set", "models=reference/random,openai/x"]
+    assert cli.main(["reproduce", *given, "--runs", str(tmp_path / "runs")]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"hvae: {message}")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_an_endpoint_that_cannot_be_reached_is_named_with_what_is_safe(
     tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setattr(models, "require", lambda names: None)  # it was there a moment ago
     settings = ["models=reference/random,openai/gone", "repeats=1", "values=altruistic,none"]
     chosen = [part for setting in settings for part in ("--set", setting)]
     code = cli.main(["reproduce", "--profile", "smoke", "--runs", str(tmp_path), *chosen])

@@ -1,9 +1,10 @@
 """Names of respondents: each is resolved, or the message says what is missing or meant."""
 
 import pytest
+from fake_endpoint import serve
 
 from hvae_utils import local, models, paths
-from hvae_utils.errors import UserError
+from hvae_utils.errors import EndpointError, UserError
 
 VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "HVAE_VICUNA_13B_URL")
 
@@ -51,6 +52,37 @@ def test_a_key_in_the_environment_makes_a_hosted_model_ready(monkeypatch):
     assert table.loc["openai/<model>", "ready"]
     assert not table.loc["anthropic/<model>", "ready"]
     assert "planted" not in table.to_string()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:99999/v1", "http://x:abc/v1", "http://[::1/v1", "x.example", "http://a b"],
+)
+def test_a_malformed_url_is_one_sentence_that_does_not_repeat_it(monkeypatch, url):
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(UserError, match=r"openai/x: OPENAI_BASE_URL is no URL") as fault:
+        models.check_name("openai/x")
+    assert url not in str(fault.value)
+    table = models.table().set_index("name")
+    assert table.loc["openai/<model>", "missing"].startswith("OPENAI_BASE_URL is no URL")
+
+
+def test_a_server_of_this_machine_is_asked_whether_it_is_there(monkeypatch):
+    with serve(lambda seen: (500, {})) as (url, asked):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        models.require(["reference/random", "openai/x"])
+    assert not asked
+    with pytest.raises(EndpointError) as fault:
+        models.require(["reference/random", "openai/x"])
+    assert str(fault.value) == (
+        f"openai/x: nothing answers at {url}; start its server or leave it out of --set models"
+    )
+
+
+def test_the_command_that_starts_a_server_is_named(monkeypatch):
+    monkeypatch.setattr(models, "_served", lambda url: None)
+    with pytest.raises(EndpointError, match=r"start Ollama \(`ollama serve`\) or leave it out"):
+        models.require(["ollama/llama3.2"])
 
 
 def test_the_eight_published_models_have_an_entry_each():
