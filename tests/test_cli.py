@@ -52,6 +52,7 @@ def hvae(*arguments):
         (["models", "fetch", "smollm"], "unknown local model 'smollm'"),
         (["models", "fech", "x"], "unknown action 'fech'; choose from fetch"),
         (["prompts", "import", "nowhere.py"], "no file nowhere.py"),
+        (["report", "--runs", "/nowhere"], "there is no run in /nowhere yet; hvae reproduce makes"),
         (["prompts", "import", "x.py", "--name", "../x"], "wording name '../x'"),
     ],
 )
