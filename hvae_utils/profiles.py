@@ -3,11 +3,11 @@
 Pure but for reading the profile's file. It knows the parameters only by the notebooks' defaults,
 so a typo or a value of the wrong kind is found before anything runs.
 
-Public names: Profile, load_profile, resolve.
+Public names: Profile, load_profile, resolve, check.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from hvae_utils.errors import UserError, brief, unknown
 
 RUN = ("runs", "run_id")  # parameters of the run, not of a profile
 LARGEST_FILE = 100_000  # bytes of a profile
+MOST_IN_FLIGHT = 10_000  # requests at a time that a user may ask for
 DEEPEST = 5  # levels of a profile's lists and mappings; ours have three
 TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -145,3 +146,30 @@ def _from_text(key: str, text: str, default: Any) -> Any:
     except (KeyError, ValueError):
         pass
     return text
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Raise UserError where any of the notebooks' parameters is wrong; looks at no model."""
+    from hvae_utils import cluster, probes
+
+    known = [field.name for field in fields(study.Study) if field.name in parameters]
+    main = study.Study(**{key: parameters[key] for key in known})
+    _check_instrument(main.instrument)
+    isomorphs, values = parameters.get("isomorphs", ()), parameters.get("probe_values", ())
+    probes.check(isomorphs, main.models, values, main.wordings[0])
+    concurrency = parameters.get("concurrency", 0)
+    study.check_number("concurrency", concurrency, 0, MOST_IN_FLIGHT, whole=True)
+    cluster.require(parameters.get("scheduler", ""), parameters.get("budget", ""))
+
+
+def _check_instrument(name: str) -> None:
+    """Raise UserError for an instrument that the notebooks cannot show; they are made for one."""
+    from hvae_utils import instruments
+
+    slider, chosen = instruments.load("svo-slider"), instruments.load(name)
+    same = chosen.items == slider.items and chosen.payoffs.tolist() == slider.payoffs.tolist()
+    if "+" in name or not same:
+        raise UserError(
+            f"instrument '{name}': the notebooks are made for the items of 'svo-slider', and show "
+            "no other yet; isomorphs of it go into --set isomorphs="
+        )

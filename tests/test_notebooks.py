@@ -73,6 +73,15 @@ def test_sources_are_stripped_and_cells_have_names_of_their_own(path):
         assert set(cell["metadata"]) <= {"tags"}
 
 
+@every(COMPUTING)
+def test_each_parameter_is_used(path):
+    used = set()
+    for cell in cells(path, "code"):
+        nodes = ast.walk(ast.parse(cell.source))
+        used |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    assert set(STEPS[path.stem].parameters) <= used
+
+
 @every(NOTEBOOKS)
 def test_the_budget_of_code_and_prose_holds(path):
     sizes = [

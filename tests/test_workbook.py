@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
+import shutil
 import tempfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import nbformat
@@ -12,7 +14,7 @@ import pandas as pd
 import pytest
 import tiny
 
-from hvae_utils import errors, manifest, paths, profiles, runner, workbook
+from hvae_utils import errors, manifest, paths, profiles, prompts, runner, workbook
 from hvae_utils.errors import UserError
 from hvae_utils.profiles import load_profile, resolve
 from hvae_utils.workbook import Step, WorkbookError
@@ -462,6 +464,9 @@ def test_a_users_mistake_in_a_cell_keeps_its_own_sentence(book, reproduce):
         ({"profile": "tinny"}, "unknown profile 'tinny'; choose from tiny. Did you mean 'tiny'"),
         ({"run_id": "a/b"}, "no folder name"),
         ({"run_id": ""}, "no folder name"),
+        ({"run_id": "x."}, "no folder name"),
+        ({"run_id": "CON"}, "no folder name"),
+        ({"run_id": "lpt1.x"}, "no folder name"),
         ({"overrides": ["cuont=1"]}, "unknown parameter 'cuont'"),
     ],
 )
@@ -496,6 +501,64 @@ def test_a_study_is_checked_before_anything_runs(book, tmp_path):
                     notebooks=book, profiles=_profiles(tmp_path),
                 )  # fmt: skip
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture(scope="module")
+def defaults():
+    return workbook._defaults(workbook.STEPS, paths.NOTEBOOKS)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("probe_values=nonsense", "unknown value 'nonsense'"),
+        ("isomorphs=nope", "unknown instrument 'nope'"),
+        ("isomorphs=svo-slider+swaped", "Did you mean 'swapped'"),
+        ("isomorphs=svo-slider+shifted--90", "makes a payoff negative"),
+        ("isomorphs=svo-slider", "isomorphs names svo-slider more than once"),
+        ("isomorphs=svo-slider-secondary+swapped", "has no angle"),
+        ("scheduler=x", "scheduler 'x' is no address"),
+        ("concurrency=-1", "concurrency is -1; it must be a whole number from 0"),
+        ("concurrency=1000000000", "concurrency is 1000000000"),
+        ("budget=3 apples", "'apples' is no unit"),
+        ("instrument=svo-slider-secondary", "the notebooks are made for the items of 'svo-slider'"),
+        ("instrument=svo-slider+swapped", "show no other yet"),
+        ("readout=probability", "Did you mean 'probabilities'"),
+        ("seed=-1", "seed is -1"),
+    ],
+)
+def test_every_parameter_is_checked_before_the_first_notebook(
+    tmp_path, monkeypatch, defaults, override, message
+):
+    monkeypatch.setattr(workbook, "_defaults", lambda *given: defaults)
+    monkeypatch.setattr(runner, "execute", lambda *given: pytest.fail("a notebook ran"))
+    with pytest.raises(UserError, match=re.escape(message)):
+        workbook.reproduce("smoke", [override], runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_instrument_with_another_payoff_is_refused_and_a_copy_is_not(tmp_path, monkeypatch):
+    shutil.copytree(paths.DATA, tmp_path / "data")
+    folder = tmp_path / "data" / "instruments"
+    text = (folder / "svo-slider.csv").read_text()
+    for name, rows in (("copy", text), ("other", text.replace("85,85", "84,85", 1))):
+        (folder / f"{name}.csv").write_text(rows)
+        shutil.copy(folder / "svo-slider.toml", folder / f"{name}.toml")
+    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
+    profiles.check({"models": ["reference/random"], "instrument": "copy"})
+    with pytest.raises(UserError, match="instrument 'other'"):
+        profiles.check({"models": ["reference/random"], "instrument": "other"})
+
+
+def test_an_imported_wording_needs_no_probes_or_another_wording_first(monkeypatch):
+    pack = replace(prompts.load("plain"), items=("?",) * 6, instrument="svo-slider")
+    load = prompts.load
+    monkeypatch.setattr(prompts, "names", lambda: ["plain", "theirs"])
+    monkeypatch.setattr(prompts, "load", lambda name: pack if name == "theirs" else load(name))
+    study = {"models": ["reference/random"], "wordings": ["theirs"]}
+    profiles.check({**study, "probe_values": []})
+    with pytest.raises(UserError, match=r"leave them out \(--set probe_values=\)"):
+        profiles.check({**study, "probe_values": ["prosocial"]})
 
 
 def one_step(tmp_path, monkeypatch, execute, *parameters):
