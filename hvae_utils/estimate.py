@@ -143,6 +143,11 @@ def shown(table: pd.DataFrame) -> list[str]:
     ]
     by_tokenizer = table[table["model"] != TOTAL].groupby("tokenizer", sort=False)["model"]
     lines += ["", "Requests, tokens and cost: with usual replies, and at most."]
+    lines += ["Prefixes: distinct prompt tokens, all that a server which keeps prompts evaluates."]
+    lines += ["Per item: prompt tokens of one item."]
+    rates = table[table["model"] != TOTAL].groupby("rate", sort=False)["model"]
+    each = "; ".join(f"{rate:g} a second for {', '.join(names)}" for rate, names in rates)
+    lines += [f"Time, one model after the other: {each}; say otherwise with --rate."]
     lines += [f"Tokens of {', '.join(names)}: {how}." for how, names in by_tokenizer]
     lacking = table.loc[table["price"] == NO_PRICE, "model"]
     if len(lacking):

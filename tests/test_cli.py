@@ -45,7 +45,6 @@ def hvae(*arguments):
     ("arguments", "message"),
     [
         (["reprodice"], "unknown command 'reprodice'; choose from .* Did you mean 'reproduce'"),
-        ([], "required: command"),
         (["reproduce", "--profil-name", "x"], "unrecognized arguments"),
         (["reproduce", "--profile", "smok"], "unknown profile 'smok'; .* Did you mean 'smoke'"),
         (["reproduce", "--profile", "smoke", "--run-id", "../x"], "no folder name"),
@@ -82,6 +81,17 @@ def test_each_failure_has_its_exit_code(monkeypatch, capsys, fault, code):
     assert cli.main(["reproduce"]) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert f"\n  {code}" in cli.EPILOG
+
+
+def test_the_command_alone_and_batch_say_how_to_go_on(capsys):
+    assert cli.main([]) == 0
+    assert "exit codes:" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["batch", "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    places = [shown.index(word) for word in ("export STUDY", "upload", "import STUDY", "reproduce")]
+    assert places == sorted(places)
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch):
