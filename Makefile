@@ -52,9 +52,10 @@ weights: setup
 	@$(BIN)/hvae models fetch smollm2-135m-instruct
 
 # .jupyter switches off JupyterLab's question about news and its look for updates, and leaves the
-# arrow keys to a list that has the focus. Whoever has set these for themselves keeps that.
+# arrow keys to a list that has the focus. Whoever has set these for themselves keeps that. The
+# whole project is served, so that links from the notebooks to docs and data lead somewhere.
 lab: weights
-	JUPYTER_CONFIG_PATH='$(CURDIR)/.jupyter' $(BIN)/jupyter lab notebooks/00_overview.ipynb
+	JUPYTER_CONFIG_PATH='$(CURDIR)/.jupyter' $(BIN)/jupyter lab --ServerApp.root_dir=. notebooks/00_overview.ipynb
 
 smoke: setup
 	$(BIN)/hvae reproduce --profile smoke

@@ -32,6 +32,17 @@ exit codes:
 """
 
 
+CYCLE = """\
+Put a study through the OpenAI Batch API, in stages, because a prompt can quote earlier replies:
+  1. hvae batch export STUDY --run-id RUN stage-1   writes what can be asked by now
+  2. upload stage-1/*.jsonl as batches and bring back their output and error files
+  3. hvae batch import STUDY --run-id RUN FILE ...  makes records of them
+  4. the same with stage-2, ... until the export says that nothing is left to ask
+  5. hvae reproduce STUDY --run-id RUN              makes tables and figures, and asks nobody
+STUDY is --profile and --set, the same in every step; what it costs: docs/cost.md.
+"""
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse whose complaints are user errors: one line, with the nearest choice."""
 
@@ -77,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=plain,
     )
     parser.add_argument("--version", action="version", version=f"hvae {hvae_utils.__version__}")
-    verbs = parser.add_subparsers(metavar="command", dest="command", required=True)
+    parser.set_defaults(run=lambda chosen: parser.print_help() or commands.OK)
+    verbs = parser.add_subparsers(metavar="command", dest="command")
 
     reproduce = verbs.add_parser(
         "reproduce", help="run all notebooks and make every table and figure"
@@ -139,7 +151,10 @@ def _parser() -> argparse.ArgumentParser:
     estimate.set_defaults(run=commands.estimate)
 
     batch = verbs.add_parser(
-        "batch", help="put a study through the OpenAI Batch API, stage by stage"
+        "batch",
+        help="put a study through the OpenAI Batch API, stage by stage",
+        description=CYCLE,
+        formatter_class=plain,
     ).add_subparsers(metavar="action", dest="action", required=True)
     export = batch.add_parser("export", help="write what can be asked by now as input files")
     export.add_argument("out", metavar="OUT_DIR", type=Path, help="a new folder for this stage")

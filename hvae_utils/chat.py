@@ -48,7 +48,6 @@ class ChatModel:
         self.limit, self.concurrency = limit, limit.most
         self.prefix_reuse = on_loopback(base_url)  # servers of one's own keep prompts' beginnings
         self._where = public(base_url)
-        self._api_key = api_key
         # an organisation or project set for one host must not be sent to another
         own = {} if name.startswith("openai/") else {"organization": "", "project": ""}
         self._transport = Transport(base_url, api_key, TIMEOUT_S, **own)
@@ -148,8 +147,8 @@ class ChatModel:
         return Answer(error=self._plain(said), tries=tries)
 
     def _plain(self, said: str) -> str:
-        """Return what was said as one bounded line in which the key cannot stand."""
-        return " ".join(said.replace(self._api_key or "\0", "***").split())[:300]
+        """Return what was said as one bounded line in which no secret stands."""
+        return " ".join(self._transport.masked(said).split())[:300]
 
 
 def body(model: str, request: Request) -> dict[str, Any]:

@@ -7,12 +7,13 @@ is played again by another one. An embedded model stays loaded on a worker until
 Keys are never sent: a worker reads its own environment. Where no cluster is asked for,
 `distributed` is not imported.
 
-Public names: player, connect, local_cluster, OnCluster, shards_of, place_of, CONNECT_S,
+Public names: player, connect, require, local_cluster, OnCluster, shards_of, place_of, CONNECT_S,
 NO_WORKER_S, SHARD_CONDITIONS, SHARDS_PER_WORKER.
 """
 
 import contextlib
 import hashlib
+import importlib.util
 import io
 import logging
 import re
@@ -33,7 +34,7 @@ import pandas as pd
 import hvae_utils
 from hvae_utils import local, paths, play
 from hvae_utils.engine import Progress
-from hvae_utils.errors import EndpointError, UserError
+from hvae_utils.errors import EndpointError, UserError, brief
 from hvae_utils.records import Held, Record, Records, read
 
 if TYPE_CHECKING:
@@ -76,16 +77,9 @@ def connect(scheduler: str) -> Iterator["Client"]:
     Raises UserError where `distributed` is missing, the address is none, or a worker runs other
     code; EndpointError where no scheduler or no worker is there within seconds.
     """
-    try:
-        import distributed
-    except ImportError:
-        raise UserError(
-            "a scheduler needs the package distributed: pip install 'hvae-workbook[dask]'"
-        ) from None
-    if scheduler != "local" and "://" not in scheduler:
-        raise UserError(
-            f"scheduler '{scheduler}' is no address; write tcp://host:port, local, or nothing"
-        )
+    require(scheduler)
+    import distributed
+
     with contextlib.ExitStack() as stack:
         where: Any = scheduler
         if scheduler == "local":
@@ -98,6 +92,22 @@ def connect(scheduler: str) -> Iterator["Client"]:
             raise UserError(f"scheduler '{scheduler}': {fault}") from None
         _check_workers(client, scheduler)
         yield client
+
+
+def require(scheduler: str, budget: str = "") -> None:
+    """Raise UserError unless a study with this budget can be put on this cluster, if on any."""
+    if not scheduler:
+        return
+    if importlib.util.find_spec("distributed") is None:
+        raise UserError(
+            "a scheduler needs the package distributed: pip install 'hvae-workbook[dask]'"
+        )
+    port = re.fullmatch(r"[a-z]+://[^\s/]+:(\d{1,5})/?", scheduler)
+    if scheduler != "local" and not (port and int(port[1]) < 2**16):
+        raise UserError(
+            f"scheduler {brief(scheduler)} is no address; write tcp://host:port, local, or nothing"
+        )
+    _refuse(budget or None)
 
 
 def local_cluster(workers: int | None = None) -> "LocalCluster":

@@ -133,7 +133,9 @@ def _study(chosen: argparse.Namespace):
     from hvae_utils import profiles, rehearsal, workbook
 
     profile = profiles.load_profile(chosen.profile)
-    planned = rehearsal.designs(workbook.parameters_of(profile, chosen.overrides))
+    parameters = workbook.parameters_of(profile, chosen.overrides)
+    profiles.check(parameters)
+    planned = rehearsal.designs(parameters)
     runs = Path(chosen.runs).absolute() if chosen.runs else None
     run_id = chosen.profile if chosen.run_id is None else chosen.run_id
     return planned, workbook.run_folder(runs, run_id) / "records.jsonl"
@@ -193,7 +195,7 @@ def bring(chosen: argparse.Namespace) -> int:
     name = f"imported-{name}"  # git ignores these: another's texts are not ours to commit
     out = paths.DATA / "prompts" / f"{name}.toml"
     import_prompts(chosen.path, instruments.load("svo-slider"), out)
-    _print(f"wrote {paths.shown(out)}; use it with --set wordings={name}")
+    _print(f"wrote {paths.shown(out)}; use it with --set wordings={name} --set probe_values=")
     return OK
 
 

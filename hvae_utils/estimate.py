@@ -114,6 +114,10 @@ def shown(table: pd.DataFrame) -> list[str]:
     ]
     about = f"{prices.CHARACTERS_PER_TOKEN:g} characters counted as a token"
     lines += ["", f"Requests, tokens ({about}) and cost: with usual replies, and at most."]
+    lines += ["Per item: prompt tokens of one item."]
+    rates = table[table["model"] != TOTAL].groupby("rate", sort=False)["model"]
+    each = "; ".join(f"{rate:g} a second for {', '.join(names)}" for rate, names in rates)
+    lines += [f"Time, one model after the other: {each}; say otherwise with --rate."]
     lacking = table.loc[table["price"] == NO_PRICE, "model"]
     if len(lacking):
         lines += [f"No price in data/prices.toml, and none in the sum: {', '.join(lacking)}."]

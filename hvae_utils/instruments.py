@@ -118,7 +118,7 @@ def _numbers(where: str, notes: Mapping[str, Any], key: str, count: int) -> Any:
     if given is None:
         return None
     good = isinstance(given, list) and len(given) == count
-    if not good or not all(type(x) in (int, float) and math.isfinite(x) for x in given):
+    if not good or not all(map(toml_file.finite, given)):
         raise UserError(f"{where}: '{key}' must be {count} finite number{'s' * (count > 1)}")
     return tuple(float(x) for x in given)
 

@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import tomllib
 import zipfile
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from hvae_utils import paths
+from hvae_utils import paths, toml_file
 from hvae_utils.chat import ChatModel
 from hvae_utils.errors import EndpointError, UserError, unknown
 from hvae_utils.limits import Limit
@@ -63,10 +62,10 @@ class Weights:
 def known() -> dict[str, Weights]:
     """Return the weights named in data/models.toml, by name; UserError if that is malformed."""
     path = paths.DATA / "models.toml"
+    table = toml_file.read(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
         return {name: Weights(name=name, **entry) for name, entry in table["weights"].items()}
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as fault:
+    except (KeyError, TypeError, AttributeError) as fault:
         raise UserError(f"{paths.shown(path)}, weights: {fault}") from None
 
 

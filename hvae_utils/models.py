@@ -8,7 +8,6 @@ Public names: check_name, respondent, served_at, identity, identities, require, 
 import http.client
 import json
 import os
-import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,16 +15,16 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from hvae_utils import local, paths, replay
+from hvae_utils import local, paths, replay, toml_file
 from hvae_utils.chat import ChatModel
-from hvae_utils.errors import NotReady, UserError, unknown
+from hvae_utils.errors import EndpointError, NotReady, UserError, unknown
 from hvae_utils.limits import Limit
 from hvae_utils.respondents import REFERENCE, Reference, Respondent
-from hvae_utils.transport import NO_KEY, on_loopback, public
+from hvae_utils.transport import NO_KEY, on_loopback, public, well_formed
 
 LOOPBACK_MOST, HOSTED_MOST = 64, 256  # in flight at one endpoint, unless its entry says otherwise
 PROBE_S = 0.5  # how long `table` waits for a server on this machine
-FIELDS = {"base_url", "base_url_env", "api_key_env", "model", "server", "about"}
+FIELDS = {"base_url", "base_url_env", "api_key_env", "model", "server", "about", "start"}
 CAPS = {"requests_per_minute", "tokens_per_minute", "max_in_flight"}
 
 
@@ -39,6 +38,7 @@ class Endpoint:
     base_url_env: str | None = None
     api_key_env: str | None = None
     about: str = ""
+    start: str = "its server"
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_in_flight: int | None = None
@@ -49,10 +49,20 @@ class Endpoint:
         return os.environ.get(self.base_url_env or "", "") or self.base_url
 
     @property
+    def malformed(self) -> str:
+        """Return what is wrong with the URL, without a word of it, or ''."""
+        if not self.url or well_formed(self.url):
+            return ""
+        where = self.base_url_env if os.environ.get(self.base_url_env or "") else "base_url"
+        return f"{where} is no URL of a server; write it as http://HOST:PORT/v1"
+
+    @property
     def missing(self) -> str:
         """Return what has to be set before a request can be sent, or ''."""
         if not self.url:
             return f"set {self.base_url_env} to the server's URL"
+        if self.malformed:
+            return self.malformed
         if self.api_key_env and not on_loopback(self.url) and not os.environ.get(self.api_key_env):
             return f"set {self.api_key_env}"
         return ""
@@ -68,8 +78,8 @@ def check_name(name: str) -> None:
         if model not in local.known() and not model.endswith(".gguf"):
             choices = [f"local/{known}" for known in local.known()]
             raise unknown("model", name, [*choices, "local/PATH.gguf"])
-    else:
-        _endpoint(name)
+    elif (fault := _endpoint(name).malformed) and replay.identities() is None:
+        raise UserError(f"{name}: {fault}")
 
 
 def respondent(
@@ -129,8 +139,12 @@ def identity(name: str) -> str:
 
 
 def require(names: list[str] | tuple[str, ...]) -> None:
-    """Raise one NotReady that names everything missing for `names`, before anything runs."""
-    missing = []
+    """Raise one error that names everything missing for `names`, before anything runs.
+
+    NotReady for what has to be set or fetched; EndpointError for a server on this machine that
+    does not answer.
+    """
+    missing, silent = [], []
     for name in names:
         check_name(name)
         if replay.identities() is not None:
@@ -142,10 +156,19 @@ def require(names: list[str] | tuple[str, ...]) -> None:
                 local.check_engine()
             except UserError as fault:
                 missing.append(str(fault))
-        elif family != "reference" and (lack := _endpoint(name).missing):
-            missing.append(f"{name}: {lack}")
+        elif family != "reference":
+            endpoint = _endpoint(name)
+            if endpoint.missing:
+                missing.append(f"{name}: {endpoint.missing}")
+            elif on_loopback(endpoint.url) and _served(str(endpoint.url)) is None:
+                silent.append(
+                    f"{name}: nothing answers at {public(endpoint.url)}; start {endpoint.start} "
+                    "or leave it out of --set models"
+                )
     if missing:
         raise NotReady("not ready: " + "; ".join(missing))
+    if silent:
+        raise EndpointError("; ".join(silent))
 
 
 def identities(names: list[str] | tuple[str, ...]) -> dict[str, str]:
@@ -181,7 +204,7 @@ def _endpoint_row(endpoint: Endpoint, kind: str) -> dict[str, Any]:
     lack, about = endpoint.missing, endpoint.about
     if not lack and on_loopback(endpoint.url):
         served = _served(str(endpoint.url))
-        lack = f"nothing answers at {endpoint.url}" if served is None else ""
+        lack = f"nothing answers at {public(endpoint.url)}" if served is None else ""
         about += f"; serves {', '.join(served)}" if served else ""
     return {"name": endpoint.name, "kind": kind, "missing": lack, "about": about}
 
@@ -229,6 +252,7 @@ def _endpoint(name: str) -> Endpoint:
         base_url_env=entry.get("base_url_env"),
         api_key_env=entry.get("api_key_env"),
         about=entry.get("about", ""),
+        start=entry.get("start", "its server"),
         **{cap: entry[cap] for cap in CAPS if cap in entry},
     )
 
@@ -237,12 +261,11 @@ def _endpoint(name: str) -> Endpoint:
 def _catalogue() -> dict[str, dict[str, dict[str, Any]]]:
     """Return the servers and models of data/models.toml. Raises UserError for an unknown field."""
     path = paths.DATA / "models.toml"
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as fault:
-        raise UserError(f"{paths.shown(path)}: {fault}") from None
+    table = toml_file.read(path)
     for kind in ("servers", "models"):
-        for name, entry in table.setdefault(kind, {}).items():
+        if not isinstance(table.setdefault(kind, {}), dict):
+            raise UserError(f"{kind} in {paths.shown(path)} must be a table of tables")
+        for name, entry in table[kind].items():
             where = f"{kind}.{name} in {paths.shown(path)}"
             if not isinstance(entry, dict):
                 raise UserError(f"{where} must be a table")
@@ -255,6 +278,6 @@ def _catalogue() -> dict[str, dict[str, dict[str, Any]]]:
                     raise UserError(f"{field} of {where} must be a whole number from 1")
             if kind == "models" and "model" not in entry:
                 raise UserError(f"{where} does not say `model`, the name at the endpoint")
-            if entry.get("server", "openai") not in table["servers"]:
+            if "server" in entry and entry["server"] not in table["servers"]:
                 raise unknown(f"server of {name}", entry["server"], table["servers"])
     return table

@@ -6,8 +6,6 @@ price there is None and never 0; only what runs on this machine is free.
 Public names: Price, currency, load, price_of, tokens_of, CHARACTERS_PER_TOKEN.
 """
 
-import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hvae_utils import models, paths
+from hvae_utils import models, paths, toml_file
 from hvae_utils.chat import on_loopback
 from hvae_utils.errors import UserError, unknown
 
@@ -48,12 +46,7 @@ def load(path: Path | None = None) -> tuple[str, dict[str, Price]]:
     """Return the currency and the prices by HOST/MODEL; UserError for a malformed file."""
     path = paths.DATA / "prices.toml" if path is None else path
     where = paths.shown(path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise UserError(f"{where}: {fault.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise UserError(f"{where}: {fault}") from None
+    table = toml_file.read(path)
     money = table.pop("currency", None)
     if not isinstance(money, str) or not money.isalpha():
         raise UserError(f"{where}: currency must be a text such as USD, not {money!r}")
@@ -96,8 +89,7 @@ def _price(entry: Any, name: str, where: str) -> Price:
             raise unknown(f"key of {name} in {where}:", key, known)
     for key in ("input", "output", "batch"):
         given = entry.get(key, 0 if key == "batch" else None)
-        number = isinstance(given, int | float) and not isinstance(given, bool)
-        if not number or not 0 <= given < math.inf:
+        if not toml_file.finite(given) or given < 0:
             wanted = "a number from 0, per million tokens" if key != "batch" else "a share"
             raise UserError(f"{where}: {key} of {name} is {given!r}; it must be {wanted}")
     return Price(**{**entry, "date": str(entry.get("date", ""))})

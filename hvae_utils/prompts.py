@@ -30,7 +30,6 @@ reminder_text, quotable, coins.
 
 import re
 import string
-import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import isomorphs, paths
+from hvae_utils import isomorphs, paths, toml_file
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.instruments import Instrument
 from hvae_utils.values import Value
@@ -111,21 +110,12 @@ def load(name: str) -> Pack:
 @lru_cache
 def _load(path: Path, changed: int) -> Pack:
     """Return the pack of a file; `changed` (ns) makes an edited file a new one."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{paths.shown(path)}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{paths.shown(path)}: is not UTF-8 text ({error})") from None
-    return parse(path.stem, text, paths.shown(path))
+    return parse(path.stem, toml_file.text(path), paths.shown(path))
 
 
 def parse(name: str, text: str, where: str) -> Pack:
     """Return the pack that the TOML `text` holds; `where` names its file in a UserError."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{where}: is not valid TOML ({error})") from None
+    table = toml_file.parse(text, where)
     known = (*_NOTES, *TEMPLATES, *_IMPORTED)
     for key in table:
         if key not in known:

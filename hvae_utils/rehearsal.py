@@ -61,7 +61,7 @@ def designs(parameters: Mapping[str, Any]) -> list[Design]:
     main = study.conditions(study.Study(**{k: v for k, v in parameters.items() if k in known}))
     asked, wording = list(main["model"].unique()), parameters["wordings"][0]
     beside = probes.planned(parameters["isomorphs"], asked, parameters["probe_values"], wording)
-    return [Design(main, parameters["reask"]), *(Design(probe, True) for probe in beside)]
+    return [Design(table, parameters["reask"]) for table in (main, *beside)]
 
 
 def unanswered(

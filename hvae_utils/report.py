@@ -86,6 +86,9 @@ def write(run_id: str = "default", runs: str | Path | None = None, out: Path | N
 def _manifest(run: Path) -> dict[str, Any]:
     if not run.is_dir():
         known = [folder.name for folder in run.parent.glob("*") if folder.is_dir()]
+        if not known:
+            where = paths.shown(run.parent)
+            raise UserError(f"there is no run in {where} yet; hvae reproduce makes one")
         raise unknown(f"run in {paths.shown(run.parent)}", run.name, sorted(known))
     try:
         return manifest.read(run)

@@ -309,8 +309,6 @@ def _one_arm(cells: pd.DataFrame, goal_prompt: bool, columns: list[str]) -> pd.D
     """Return the cells that have a target, of this goal arm or of the only one there is."""
     need(cells, "cells", ["model", "value", "goal_prompt", "target", *columns])
     told = cells[cells["target"].notna()]
-    if told.empty:
-        raise UserError("cells: no assigned value has a target, so there is no value rationality")
     arms = told["goal_prompt"].astype(bool)
     return told[arms == goal_prompt] if (arms == goal_prompt).any() else told
 

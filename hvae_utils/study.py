@@ -4,12 +4,13 @@ A condition fixes every factor, the repeat included, so one condition is adminis
 Factors that make no difference are folded together: without a value there is no induction to
 vary, and a chat model that decodes greedily says the same in every repeat.
 
-Public names: Study, conditions, PROTOCOLS, PLACEMENTS, READOUTS.
+Public names: Study, conditions, listed, levels, check_number, PROTOCOLS, PLACEMENTS, READOUTS.
 """
 
 import hashlib
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from hvae_utils import instruments, models, presentations, prompts, values
-from hvae_utils.errors import UserError, unknown
+from hvae_utils.errors import UserError, brief, unknown
 
 PLACEMENTS = ("dialogue", "system")
 PROTOCOLS = ("independent", "conversation")
@@ -55,7 +56,7 @@ class Study:
     def __post_init__(self) -> None:
         for field in fields(self):
             if str(field.type).startswith("tuple"):
-                object.__setattr__(self, field.name, _levels(field.name, getattr(self, field.name)))
+                object.__setattr__(self, field.name, levels(field.name, getattr(self, field.name)))
         checks = (
             ("value", self.values, values.names()),
             ("goal_prompt", self.goal_prompts, (False, True)),
@@ -76,9 +77,9 @@ class Study:
         for wording in self.wordings:
             prompts.load(wording)
         self._check_together()
-        _check_number("repeats", self.repeats, 1, 10_000, whole=True)
-        _check_number("temperature", self.temperature, 0, 2)
-        _check_number("seed", self.seed, 0, 2**31 - 1, whole=True)
+        check_number("repeats", self.repeats, 1, 10_000, whole=True)
+        check_number("temperature", self.temperature, 0, 2)
+        check_number("seed", self.seed, 0, 2**31 - 1, whole=True)
 
     def _check_together(self) -> None:
         """Raise UserError for factors that are right one by one and wrong together."""
@@ -165,19 +166,45 @@ def _factor_rows(study: Study) -> Iterator[tuple[tuple[str, Any], ...]]:
         yield tuple(row.items())
 
 
-def _levels(name: str, given: Any) -> tuple[Any, ...]:
-    """Return a factor's levels as a tuple; a lone name counts as a list of one."""
-    levels = (given,) if isinstance(given, str | bool) else tuple(given)
-    if not levels:
+def listed(name: str, text: str) -> list[str]:
+    """Return the items of a list as people write it, `a,b` or `[a, b]`, in JSON too; all texts.
+
+    Raises UserError, naming `name`, for brackets that hold no list of names.
+    """
+    if not text.lstrip().startswith("["):
+        return [item.strip() for item in text.split(",") if item.strip()]
+    import yaml  # JSON is YAML
+
+    try:
+        items = yaml.load(text, Loader=yaml.BaseLoader)  # scalars stay text, nothing is built
+    except (yaml.YAMLError, RecursionError):
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise UserError(f"{name}={brief(text)}: the list cannot be read; write a,b or [a, b]")
+    return items
+
+
+def levels(name: str, given: Any, empty: bool = False) -> tuple[Any, ...]:
+    """Return a factor's levels as a tuple, of a list or of a text as `listed` takes it.
+
+    empty: whether there may be none. Raises UserError for none and for one that comes twice.
+    """
+    if isinstance(given, str):
+        given = listed(name, given)
+        if name == "goal_prompts":
+            given = [{"true": True, "false": False}.get(item.lower(), item) for item in given]
+    found = (given,) if isinstance(given, bool) else tuple(given)
+    if not (found or empty):
         raise UserError(f"{name} is empty; name at least one")
-    repeated = sorted({str(level) for level in levels if levels.count(level) > 1})
+    repeated = sorted(level for level, count in Counter(map(str, found)).items() if count > 1)
     if repeated:
         raise UserError(f"{name} names {', '.join(repeated)} more than once")
-    return levels
+    return found
 
 
-def _check_number(name: str, given: Any, low: float, high: float, whole: bool = False) -> None:
+def check_number(name: str, given: Any, low: float, high: float, whole: bool = False) -> None:
+    """Raise UserError unless `given` is a number, whole where wanted, from `low` to `high`."""
     kinds = int if whole else (int, float)
     if isinstance(given, bool) or not isinstance(given, kinds) or not low <= given <= high:
         kind = "a whole number" if whole else "a number"
-        raise UserError(f"{name} is {given!r}; it must be {kind} from {low} to {high}")
+        raise UserError(f"{name} is {brief(given)}; it must be {kind} from {low} to {high}")

@@ -4,10 +4,11 @@ The client says where and how (base URL, headers, time-out, OPENAI_* variables);
 building, response models and HTTP layer, which cost more time than a fast endpoint, are left out.
 Never retries, never follows a redirect, never reads more than REPLY_BYTES, never names a key.
 
-Public names: Transport, Failure, NO_KEY, REPLY_BYTES, CONNECT_S, MAX_RETRY_AFTER_S, on_loopback,
-public.
+Public names: Transport, Failure, NO_KEY, REPLY_BYTES, CONNECT_S, MAX_RETRY_AFTER_S, well_formed,
+on_loopback, public.
 """
 
+import base64
 import json
 import math
 import sys
@@ -16,7 +17,7 @@ import urllib.request
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 import orjson
 
@@ -28,6 +29,7 @@ CONNECT_S = 30.0
 NO_KEY = "not-needed"  # the client wants one even where the endpoint does not
 SHORTEST_KEY = 8  # characters; what is shorter is no secret, and may stand in an honest reply
 MAX_RETRY_AFTER_S = 120.0  # as in the openai client: an endpoint that asks for more is given up
+MASK = b"***"  # what stands for a secret
 TELEMETRY = "X-Stainless-"  # what the client tells of the machine; nobody needs it for an answer
 EXCERPT = 200  # characters of an endpoint's own message
 NO_URL, TIMED_OUT, TOO_LONG = (1, 3), 28, 63  # libcurl's numbers
@@ -67,7 +69,7 @@ class Transport:
     ) -> None:
         self._options = {"base_url": base_url, "api_key": api_key, **options}
         self._timeout_s = timeout_s
-        self._secrets = _as_bytes(api_key)
+        self._secrets: tuple[bytes, ...] = ()
         self._curl: Any = None
         self._url = ""
 
@@ -87,6 +89,7 @@ class Transport:
             path=f"{base.path.rstrip('/')}/chat/completions",
             query="&".join(filter(None, [base.query, urlencode(query)])),
         ).geturl()
+        self._secrets = _secrets(self._url, self._options["api_key"])
         sys.audit("hvae_utils.connect", base.hostname)  # libcurl's sockets are not Python's
         self._curl = Curl(
             self._url,
@@ -113,12 +116,19 @@ class Transport:
             raise Failure("unusable", f"the request cannot be written as JSON ({fault})") from None
         except Fault as fault:
             raise self._failure(fault) from None
-        content = reply.content
-        for secret in self._secrets:  # should the endpoint echo it
-            content = content.replace(secret, b"***")
+        content = self._masked(reply.content)  # should the endpoint echo a secret
         if not 200 <= reply.status < 300:
             raise _refusal(reply.status, reply.headers, content)
         return _parsed(content, reply)
+
+    def masked(self, said: str) -> str:
+        """Return a text in which nothing stands that is secret about this endpoint."""
+        return self._masked(said.encode("utf-8", "replace")).decode()
+
+    def _masked(self, content: bytes) -> bytes:
+        for secret in self._secrets:
+            content = content.replace(secret, MASK)
+        return content
 
     def _failure(self, fault: Fault) -> Failure:
         """Return what it means that there is no reply."""
@@ -131,23 +141,49 @@ class Transport:
         return Failure("lost", f"connection lost ({fault})", again=True)
 
 
+def well_formed(url: str) -> bool:
+    """Return whether a URL can be one of an endpoint: http or https, a host, no odd signs."""
+    parts = _parts(url)
+    plain = url.isprintable() and " " not in url
+    return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def on_loopback(url: str | None) -> bool:
     """Return whether a URL points to this machine."""
-    return urlsplit(url or "").hostname in LOOPBACK
+    return _parts(url).hostname in LOOPBACK
+
+
+def _parts(url: str | None) -> SplitResult:
+    """Return the parts of a URL; those of an empty one where it is malformed."""
+    try:
+        parts = urlsplit(url or "")
+        _ = parts.port  # raises where it is no port
+    except ValueError:
+        return urlsplit("")
+    return parts
 
 
 def public(url: str | None) -> str:
     """Return a URL without user, password and query, fit for messages and records."""
-    parts = urlsplit(url or "")
+    parts = _parts(url)
     host = parts.hostname or "the default endpoint"
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
-def _as_bytes(api_key: str) -> tuple[bytes, ...]:
-    """Return the ways in which a key can stand in a reply, none where it is no secret."""
-    if api_key == NO_KEY or len(api_key) < SHORTEST_KEY:
-        return ()
-    return tuple({api_key.encode(), api_key.replace("/", "\\/").encode()})
+def _secrets(url: str, api_key: str) -> tuple[bytes, ...]:
+    """Return the ways in which key, user, password and query can stand in a reply, long ones first.
+
+    What is shorter than SHORTEST_KEY is no secret.
+    """
+    parts = urlsplit(url)
+    user, password = parts.username or "", parts.password or ""
+    query = [value for _, value in parse_qsl(parts.query)]
+    basic = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+    raw = [part.partition("=")[2] for part in parts.query.split("&")]
+    texts = {api_key, user, password, unquote(user), unquote(password), basic, *query, *raw}
+    long = {text for text in texts - {NO_KEY} if len(text) >= SHORTEST_KEY}
+    forms = {form for text in long for form in (text, text.replace("/", "\\/"))}
+    return tuple(form.encode() for form in sorted(forms, key=len, reverse=True))
 
 
 def _proxy(url: str) -> str:

@@ -8,7 +8,6 @@ file gives. This module must never word a prompt and never score an answer.
 Public names: Value, Target, names, load, get, read, WEIGHTS.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -117,6 +116,9 @@ def read(path: Path) -> dict[str, Value]:
     where, tables = paths.shown(path), toml_file.read(path)
     if not tables:
         raise UserError(f"{where}: holds no value")
+    for name in tables:
+        if name in ("", "all") or not name.isprintable() or any(sign in ",[]" for sign in name):
+            raise UserError(f"{where}: {name[:40]!r} is no name for a value; write a word")
     return {name: _value(f"{where}, [{name}]", name, table) for name, table in tables.items()}
 
 
@@ -177,7 +179,7 @@ def _utility(where: str, weights: Any) -> tuple[float, float, float] | None:
     for key, weight in weights.items():
         if key not in WEIGHTS:
             raise UserError(f"{where}: {unknown('weight', key, WEIGHTS)}")
-        if not _number(weight):
+        if not toml_file.finite(weight):
             raise UserError(f"{where}: the weight '{key}' must be a finite number")
     if not any(weights.values()):
         raise UserError(f"{where}: a utility needs a weight other than 0")
@@ -191,7 +193,7 @@ def _targets(
     target, ends = table.get("target"), table.get("target_set")
     if target is None and ends is None:
         return None, None
-    if not _number(target):
+    if not toml_file.finite(target):
         raise UserError(f"{where}: 'target' must be an angle in degrees")
     if _pair(ends) and not ends[0] <= target <= ends[1]:
         raise UserError(f"{where}: 'target' {target} must lie in 'target_set' {ends}, low to high")
@@ -208,8 +210,4 @@ def _interval(where: str, ends: Any) -> tuple[float, float]:
 
 
 def _pair(given: Any) -> bool:
-    return isinstance(given, list) and len(given) == 2 and all(map(_number, given))
-
-
-def _number(given: Any) -> bool:
-    return type(given) in (int, float) and math.isfinite(given)
+    return isinstance(given, list) and len(given) == 2 and all(map(toml_file.finite, given))

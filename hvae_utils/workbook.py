@@ -14,13 +14,13 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import manifest, outcomes, paths, runner
-from hvae_utils.errors import UserError, unknown
+from hvae_utils import manifest, outcomes, paths, profiles, runner
+from hvae_utils.errors import UserError, brief, unknown
 from hvae_utils.profiles import RUN, Profile, load_profile, resolve
 from hvae_utils.runner import Report, Step, WorkbookError
 
@@ -28,6 +28,8 @@ STUDY = (
     *("models", "values", "goal_prompts", "inductions", "placements", "protocols", "wordings"),
     *("orders", "labels", "repeats", "instrument", "readout", "temperature", "seed"),
 )
+DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no files on Windows
+PLAYING = ("concurrency", "scheduler", "reask", "budget")
 STEPS = (
     Step("00_overview"),
     Step(
@@ -39,7 +41,7 @@ STEPS = (
         "02_game_play",
         reads=("conditions.parquet",),
         writes=("records.jsonl", "responses.parquet"),
-        parameters=(*RUN, "concurrency", "scheduler", "reask", "budget"),
+        parameters=(*RUN, *PLAYING),
     ),
     Step(
         "03_metric_computation",
@@ -63,7 +65,7 @@ STEPS = (
             *("scores.parquet", "value_rationality.csv"),
         ),
         writes=("records.jsonl", "debiased.csv", "probes.csv", "motives.csv", "figures/"),
-        parameters=(*RUN, "probe_values", "isomorphs", "budget"),
+        parameters=(*RUN, "probe_values", "isomorphs", *PLAYING),
         adds_to=("figures/",),
     ),
     Step(
@@ -80,9 +82,11 @@ def run_folder(runs: str | Path | None, run_id: str) -> Path:
 
     Raises UserError unless `run_id` is made of letters, digits, `-`, `_` and `.` only.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", str(run_id)):
+    plain = re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9_-])?", str(run_id))
+    if not plain or DEVICE.fullmatch(str(run_id)):
         raise UserError(
-            f"run id {run_id!r} is no folder name; use letters, digits, '-', '_' and '.'"
+            f"run id {brief(run_id)} is no folder name everywhere; use letters, digits, '-', '_' "
+            "and '.' between them"
         )
     return paths.ROOT / (paths.RUNS if runs is None else Path(runs).expanduser()) / run_id
 
@@ -277,10 +281,9 @@ def _check_study(parameters: Mapping[str, Any]) -> None:
     """Raise UserError where a study of these parameters could not run."""
     if "models" not in parameters:
         return
-    from hvae_utils import budget, models, study
+    from hvae_utils import budget, models
 
-    known = [field.name for field in fields(study.Study) if field.name in parameters]
-    study.Study(**{key: parameters[key] for key in known})
+    profiles.check(parameters)
     models.require(parameters["models"])
     budget.require(parameters.get("budget", ""), parameters["models"])
 

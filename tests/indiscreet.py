@@ -3,6 +3,7 @@
 The whole workbook and its bundle are made by the command itself, in processes of its own.
 """
 
+import base64
 import os
 import subprocess
 import sys
@@ -10,12 +11,16 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fake_endpoint import completion, serve
 
 from hvae_utils import paths
 
 KEY = "planted-key-0123456789-abcdef"
+USER, PASSWORD, QUERY = "agent-of-ours", "S3cret/Pass", "TOPSECRETQ"
+BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+SECRETS = (USER, PASSWORD, quote(PASSWORD, safe=""), BASIC, QUERY)  # all that a URL can hold
 MODEL = "openai/indiscreet"
 MARKUP = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 SMALL = (
@@ -47,9 +52,15 @@ def hvae(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
     )
 
 
+def secretive(url: str) -> str:
+    """Return the URL with user, password and query."""
+    user = f"{USER}:{quote(PASSWORD, safe='')}"
+    return f"{url.replace('//', f'//{user}@')}?api_key={QUERY}"
+
+
 def reply(seen: dict[str, Any]) -> tuple[int, Any]:
-    """Answer by what was asked alone; the key stands in text, tokens, names and errors."""
-    told, question = seen["_authorization"], str(seen["messages"])
+    """Answer by what was asked alone; the secrets stand in text, tokens, names and errors."""
+    told, question = " ".join([seen["_authorization"], *SECRETS]), str(seen["messages"])
     draw = zlib.crc32(question.encode())
     if seen["max_tokens"] > 24:
         return 200, completion(f"I try to be fair. {told} {MARKUP}")
@@ -71,7 +82,7 @@ def study(folder: Path) -> Played:
     with serve(reply) as (url, asked):
         played = hvae(
             folder, "reproduce", "--profile", "smoke", *settings, *place,
-            OPENAI_API_KEY=KEY, OPENAI_BASE_URL=url,
+            OPENAI_API_KEY=KEY, OPENAI_BASE_URL=secretive(url),
         )  # fmt: skip
     bundled = hvae(folder, "bundle", *place, OPENAI_API_KEY=KEY)
     said = played.stdout + played.stderr + bundled.stdout + bundled.stderr

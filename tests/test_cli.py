@@ -45,13 +45,13 @@ def hvae(*arguments):
     ("arguments", "message"),
     [
         (["reprodice"], "unknown command 'reprodice'; choose from .* Did you mean 'reproduce'"),
-        ([], "required: command"),
         (["reproduce", "--profil-name", "x"], "unrecognized arguments"),
         (["reproduce", "--profile", "smok"], "unknown profile 'smok'; .* Did you mean 'smoke'"),
         (["reproduce", "--profile", "smoke", "--run-id", "../x"], "no folder name"),
         (["models", "fetch", "smollm"], "unknown local model 'smollm'"),
         (["models", "fech", "x"], "unknown action 'fech'; choose from fetch"),
         (["prompts", "import", "nowhere.py"], "no file nowhere.py"),
+        (["report", "--runs", "/nowhere"], "there is no run in /nowhere yet; hvae reproduce makes"),
         (["prompts", "import", "x.py", "--name", "../x"], "wording name '../x'"),
     ],
 )
@@ -81,6 +81,17 @@ def test_each_failure_has_its_exit_code(monkeypatch, capsys, fault, code):
     assert cli.main(["reproduce"]) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert f"\n  {code}" in cli.EPILOG
+
+
+def test_the_command_alone_and_batch_say_how_to_go_on(capsys):
+    assert cli.main([]) == 0
+    assert "exit codes:" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["batch", "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    places = [shown.index(word) for word in ("export STUDY", "upload", "import STUDY", "reproduce")]
+    assert places == sorted(places)
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch):
@@ -237,10 +248,29 @@ def test_what_is_not_to_be_published_stays_in_its_run(monkeypatch, capsys, tmp_p
     assert f"figures in {tmp_path / 'figures'}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("url", "code", "message"),
+    [
+        ("http://127.0.0.1:9/v1", 3, "openai/x: nothing answers at http://127.0.0.1:9/v1; start"),
+        ("http://127.0.0.1:abc/v1", 2, "openai/x: OPENAI_BASE_URL is no URL of a server"),
+    ],
+)
+def test_an_address_where_no_server_can_be_asked_is_named_before_anything_runs(
+    tmp_path, capsys, monkeypatch, url, code, message
+):
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    given = ["--profile", "smoke", "--set", "models=reference/random,openai/x"]
+    assert cli.main(["reproduce", *given, "--runs", str(tmp_path / "runs")]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"hvae: {message}")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_an_endpoint_that_cannot_be_reached_is_named_with_what_is_safe(
     tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setattr(models, "require", lambda names: None)  # it was there a moment ago
     settings = ["models=reference/random,openai/gone", "repeats=1", "values=altruistic,none"]
     chosen = [part for setting in settings for part in ("--set", setting)]
     code = cli.main(["reproduce", "--profile", "smoke", "--runs", str(tmp_path), *chosen])

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import hvae_utils
-from hvae_utils import cluster, paths, play, study
+from hvae_utils import cluster, paths, play, probes, study
 from hvae_utils.errors import EndpointError, UserError
 from hvae_utils.records import Held, Records, read
 from tests.fake_endpoint import completion, serve
@@ -171,6 +171,20 @@ def test_a_killed_worker_costs_its_shard_and_nothing_else(two_workers, asked, tm
     assert once.locked()
     with pytest.raises(ProcessLookupError):
         os.kill(victim, 0)
+
+
+def test_the_probes_are_played_on_the_cluster_too(two_workers, asked, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", asked.url)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    study = "svo-slider+swapped", ["reference/faithful", MODEL], "prosocial", "plain"
+    tables = [
+        probes.administer(tmp_path / f"{where}.jsonl", *study, scheduler=where_to)
+        for where, where_to in (("here", ""), ("there", two_workers.scheduler_address))
+    ]
+    for here, there in zip(*tables, strict=True):
+        pd.testing.assert_frame_equal(here, there)
+    here, there = (list(read(tmp_path / f"{where}.jsonl")) for where in ("here", "there"))
+    assert {record["key"] for record in here} == {record["key"] for record in there}
 
 
 @pytest.fixture
@@ -394,9 +408,12 @@ def test_a_scheduler_without_workers_is_said_so(monkeypatch):
         pass
 
 
-@pytest.mark.parametrize("scheduler", ["locl", "host:8786", "carrier-pigeon://x:1"])
+@pytest.mark.parametrize("scheduler", ["locl", "host:8786", "pigeon://x", "tcp://x:99999"])
 def test_what_is_no_address_is_refused(scheduler):
-    with pytest.raises(UserError, match=f"scheduler '{scheduler}'"), cluster.connect(scheduler):
+    with (
+        pytest.raises(UserError, match=f"scheduler '{scheduler}' is no"),
+        cluster.connect(scheduler),
+    ):
         pass
 
 

@@ -86,6 +86,9 @@ def test_money_and_time_follow_from_tokens_price_and_rate(monkeypatch):
     assert both["requests"] == 2 * one["requests"]
     said = "\n".join(estimate.shown(estimate.estimate(planned, rehearsal.NOTHING)))
     assert "none in the sum: openai/other" in said
+    assert "Time, one model after the other: 10 a second for openai/" in said
+    assert "Prefixes: " in said
+    assert "Per item: " in said
     assert "no price" in said
 
 

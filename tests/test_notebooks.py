@@ -73,6 +73,15 @@ def test_sources_are_stripped_and_cells_have_names_of_their_own(path):
         assert set(cell["metadata"]) <= {"tags"}
 
 
+@every(COMPUTING)
+def test_each_parameter_is_used(path):
+    used = set()
+    for cell in cells(path, "code"):
+        nodes = ast.walk(ast.parse(cell.source))
+        used |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    assert set(STEPS[path.stem].parameters) <= used
+
+
 @every(NOTEBOOKS)
 def test_the_budget_of_code_and_prose_holds(path):
     sizes = [
@@ -204,3 +213,16 @@ def test_the_workbook_runs_on_an_endpoint_without_token_probabilities(tmp_path, 
     assert set(responses.method) == {"text"}
     assert responses.covered_mass.isna().all()
     assert set(pd.read_csv(run / "value_rationality.csv").scored) == {0}
+
+
+def test_a_study_without_an_assigned_value_runs_through_the_tables_and_figures(tmp_path):
+    study = {"models": ["reference/random"], "values": ["none"], "repeats": 1}
+    for name in list(STEPS)[1:5]:
+        scope = {}
+        for cell in cells(paths.NOTEBOOKS / f"{name}.ipynb", "code"):
+            exec(cell.source, scope)
+            if "parameters" in cell.metadata.get("tags", []):
+                scope |= {key: study[key] for key in study if key in scope}
+                scope |= {"runs": str(tmp_path), "run_id": "none"}
+    drawn = {path.name[:2] for path in (tmp_path / "none" / "figures").glob("*.png")}
+    assert drawn == {"01", "02", "04", "05", "07", "08"}

@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import nbformat
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 import tiny
 
-from hvae_utils import errors, manifest, paths, profiles, runner, workbook
+from hvae_utils import errors, manifest, paths, profiles, prompts, runner, workbook
 from hvae_utils.errors import UserError
 from hvae_utils.profiles import load_profile, resolve
 from hvae_utils.workbook import Step, WorkbookError
@@ -243,6 +244,14 @@ def test_a_profile_that_is_not_utf_8_is_refused(tmp_path):
         ("publish: 3", "publish must be a bool, not 3"),
         ("parameters: [a", "bad.yml, line 2: "),
         ("- a", "must be a mapping"),
+        ("a: &a [x]\ntitle: [*a, *a]", "bad.yml, line 2: an alias; write it out"),
+        ("title: " + "[" * 3000, "bad.yml, line 1: nested too deeply"),
+        ("x: {" * 3000, "bad.yml, line 1: nested too deeply"),
+        ("# " + "x" * 100_000, "bad.yml is larger than 100,000 bytes"),
+        ("title: 2026-13-45", "bad.yml: month must be in 1..12"),
+        ("title: 0x" + "f" * 9000, "must be a str, not a number of thousands of digits"),
+        ("title: [" + "x, " * 9000 + "]", r"must be a str, not .{,80}$"),
+        ("? " + "x" * 200 + "\n: 1", "unknown key in .*bad.yml: '.{,80}'; choose"),
     ],
 )
 def test_a_profile_with_a_typo_is_refused(tmp_path, text, message):
@@ -258,6 +267,7 @@ def test_a_profile_with_a_typo_is_refused(tmp_path, text, message):
         ({"run_id": "x"}, "unknown parameter"),
         ({"repeats": "4"}, "profile p: repeats is '4'; wanted a whole number"),
         ({"repeats": True}, "wanted a whole number"),
+        ({"temperature": 10**400}, "wanted a number"),
         ({"reask": 1}, "wanted true or false"),
         ({"goal_prompts": ["yes"]}, "goal_prompts is 'yes'; wanted true or false"),
         ({"models": [None]}, "models is None; wanted text"),
@@ -280,6 +290,7 @@ def test_a_profile_with_a_wrong_parameter_is_refused(parameters, message):
         ("models=reference/random", "models", ["reference/random"]),
         ("models=a, b", "models", ["a", "b"]),
         ("models=['a,b', 007]", "models", ["a,b", "007"]),
+        ('models=["a", "b"]', "models", ["a", "b"]),
         ("goal_prompts=false,true", "goal_prompts", [False, True]),
     ],
 )
@@ -296,6 +307,9 @@ def test_an_override_is_read_as_what_the_notebook_wants(override, key, value):
         ("repeets=2", "unknown parameter 'repeets'; .*Did you mean 'repeats'"),
         ("repeats=two", "--set: repeats is 'two'; wanted a whole number"),
         ("repeats=2.5", "wanted a whole number"),
+        ("repeats=1_0", "wanted a whole number"),
+        ("repeats=\uff11", "wanted a whole number"),
+        ("models=" + "[" * 9000, r"models=.{,80}: the list cannot be read"),
         ("reask=perhaps", "wanted true or false"),
         ("models=[a, {b: c}]", "the list cannot be read"),
         ("models=[a", "the list cannot be read"),
@@ -450,6 +464,9 @@ def test_a_users_mistake_in_a_cell_keeps_its_own_sentence(book, reproduce):
         ({"profile": "tinny"}, "unknown profile 'tinny'; choose from tiny. Did you mean 'tiny'"),
         ({"run_id": "a/b"}, "no folder name"),
         ({"run_id": ""}, "no folder name"),
+        ({"run_id": "x."}, "no folder name"),
+        ({"run_id": "CON"}, "no folder name"),
+        ({"run_id": "lpt1.x"}, "no folder name"),
         ({"overrides": ["cuont=1"]}, "unknown parameter 'cuont'"),
     ],
 )
@@ -484,6 +501,64 @@ def test_a_study_is_checked_before_anything_runs(book, tmp_path):
                     notebooks=book, profiles=_profiles(tmp_path),
                 )  # fmt: skip
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture(scope="module")
+def defaults():
+    return workbook._defaults(workbook.STEPS, paths.NOTEBOOKS)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("probe_values=nonsense", "unknown value 'nonsense'"),
+        ("isomorphs=nope", "unknown instrument 'nope'"),
+        ("isomorphs=svo-slider+swaped", "Did you mean 'swapped'"),
+        ("isomorphs=svo-slider+shifted--90", "makes a payoff negative"),
+        ("isomorphs=svo-slider", "isomorphs names svo-slider more than once"),
+        ("isomorphs=svo-slider-secondary+swapped", "has no angle"),
+        ("scheduler=x", "scheduler 'x' is no address"),
+        ("concurrency=-1", "concurrency is -1; it must be a whole number from 0"),
+        ("concurrency=1000000000", "concurrency is 1000000000"),
+        ("budget=3 apples", "'apples' is no unit"),
+        ("instrument=svo-slider-secondary", "the notebooks are made for the items of 'svo-slider'"),
+        ("instrument=svo-slider+swapped", "show no other yet"),
+        ("readout=probability", "Did you mean 'probabilities'"),
+        ("seed=-1", "seed is -1"),
+    ],
+)
+def test_every_parameter_is_checked_before_the_first_notebook(
+    tmp_path, monkeypatch, defaults, override, message
+):
+    monkeypatch.setattr(workbook, "_defaults", lambda *given: defaults)
+    monkeypatch.setattr(runner, "execute", lambda *given: pytest.fail("a notebook ran"))
+    with pytest.raises(UserError, match=re.escape(message)):
+        workbook.reproduce("smoke", [override], runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_instrument_with_another_payoff_is_refused_and_a_copy_is_not(tmp_path, monkeypatch):
+    shutil.copytree(paths.DATA, tmp_path / "data")
+    folder = tmp_path / "data" / "instruments"
+    text = (folder / "svo-slider.csv").read_text()
+    for name, rows in (("copy", text), ("other", text.replace("85,85", "84,85", 1))):
+        (folder / f"{name}.csv").write_text(rows)
+        shutil.copy(folder / "svo-slider.toml", folder / f"{name}.toml")
+    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
+    profiles.check({"models": ["reference/random"], "instrument": "copy"})
+    with pytest.raises(UserError, match="instrument 'other'"):
+        profiles.check({"models": ["reference/random"], "instrument": "other"})
+
+
+def test_an_imported_wording_needs_no_probes_or_another_wording_first(monkeypatch):
+    pack = replace(prompts.load("plain"), items=("?",) * 6, instrument="svo-slider")
+    load = prompts.load
+    monkeypatch.setattr(prompts, "names", lambda: ["plain", "theirs"])
+    monkeypatch.setattr(prompts, "load", lambda name: pack if name == "theirs" else load(name))
+    study = {"models": ["reference/random"], "wordings": ["theirs"]}
+    profiles.check({**study, "probe_values": []})
+    with pytest.raises(UserError, match=r"leave them out \(--set probe_values=\)"):
+        profiles.check({**study, "probe_values": ["prosocial"]})
 
 
 def one_step(tmp_path, monkeypatch, execute, *parameters):
