@@ -129,7 +129,6 @@ def rebuild(
     bundle = read(path)
     name = bundle.manifest["profile"]
     run_id = f"replay-{name}" if run_id is None else run_id
-    runs = None if runs is None else Path(runs).absolute()
     run = workbook.run_folder(runs, run_id)
     _unpack(bundle, run)
     profile = Profile(name, f"Replay of {path.name}", False, bundle.manifest["parameters"])

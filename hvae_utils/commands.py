@@ -58,8 +58,7 @@ def bundle(chosen: argparse.Namespace) -> int:
     """Put a finished run into one file."""
     from hvae_utils import bundle, paths, workbook
 
-    runs = None if chosen.runs is None else Path(chosen.runs).absolute()
-    run = workbook.run_folder(runs, chosen.run_id)
+    run = workbook.run_folder(chosen.runs, chosen.run_id)
     made = bundle.write(run, chosen.out or Path(f"{run.name}.zip"))
     size = made.path.stat().st_size
     _print(f"wrote {paths.shown(made.path)} ({size:,} bytes, SHA-256 {made.sha256})")
@@ -134,9 +133,8 @@ def _study(chosen: argparse.Namespace):
 
     profile = profiles.load_profile(chosen.profile)
     planned = rehearsal.designs(workbook.parameters_of(profile, chosen.overrides))
-    runs = Path(chosen.runs).absolute() if chosen.runs else None
     run_id = chosen.profile if chosen.run_id is None else chosen.run_id
-    return planned, workbook.run_folder(runs, run_id) / "records.jsonl"
+    return planned, workbook.run_folder(chosen.runs, run_id) / "records.jsonl"
 
 
 def report(chosen: argparse.Namespace) -> int:

@@ -62,7 +62,7 @@ def write(run_id: str = "default", runs: str | Path | None = None, out: Path | N
     Raises UserError for a run that is not there or did not finish, for files of it that are
     missing or damaged, and where nothing can be written.
     """
-    run = workbook.run_folder(None if runs is None else Path(runs).absolute(), run_id)
+    run = workbook.run_folder(runs, run_id)
     made_of = _manifest(run)
     try:
         text = _page(run, made_of)

@@ -76,15 +76,16 @@ STEPS = (
 
 
 def run_folder(runs: str | Path | None, run_id: str) -> Path:
-    """Return the folder of a run; a relative `runs` lies in the project. Creates nothing.
+    """Return the folder of a run; a relative `runs` lies where the user stands. Creates nothing.
 
+    runs: the folder of runs (default: the project's); `~` is the user's home.
     Raises UserError unless `run_id` is made of letters, digits, `-`, `_` and `.` only.
     """
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", str(run_id)):
         raise UserError(
             f"run id {run_id!r} is no folder name; use letters, digits, '-', '_' and '.'"
         )
-    return paths.ROOT / (paths.RUNS if runs is None else Path(runs).expanduser()) / run_id
+    return (paths.RUNS if runs is None else Path(runs).expanduser().absolute()) / run_id
 
 
 def begin(
@@ -99,13 +100,14 @@ def begin(
 
     What the step reads and the run does not have, or has only from before a file it is made from
     was written anew, is made first, by the earlier notebooks with their own default parameters.
+    A relative `runs` lies in the project, wherever the notebook was opened.
     Raises UserError for an unknown step, a bad run id, or where one of those notebooks would ask
     models that nobody has asked for here (see `_refuse_to_ask`).
     """
     step = next((step for step in steps if step.name == name), None)
     if step is None:
         raise unknown("step", name, [step.name for step in steps])
-    run = run_folder(runs, run_id)
+    run = run_folder(None if runs is None else paths.ROOT / Path(runs).expanduser(), run_id)
     _make_folder(run)
     producers = _producers(step, steps, run)
     _refuse_to_ask(step, producers, run)
@@ -224,7 +226,7 @@ def reproduce(
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile, profiles)
     run_id = chosen.name if run_id is None else run_id
-    run = run_folder(None if runs is None else Path(runs).absolute(), run_id)
+    run = run_folder(runs, run_id)
     parameters = parameters_of(chosen, overrides, steps=steps, notebooks=notebooks)
     _check_study(parameters)
     _make_folder(run)

@@ -14,6 +14,9 @@ import tiny
 
 from hvae_utils import __main__ as cli
 from hvae_utils import errors, instruments, manifest, models, outcomes, paths, publish, workbook
+from hvae_utils.errors import UserError
+
+RUN_FOLDER = workbook.run_folder
 
 
 @pytest.fixture
@@ -249,3 +252,17 @@ def test_an_endpoint_that_cannot_be_reached_is_named_with_what_is_safe(
     assert "openai/gone: cannot reach http://127.0.0.1:9/v1" in said
     assert "records are safe, run the same study again to continue" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("verb", ["bundle", "check", "report", "estimate"])
+def test_every_verb_looks_for_a_run_where_its_user_stands(tmp_path, monkeypatch, verb):
+    looked = []
+
+    def folder(runs, run_id):
+        looked.append(RUN_FOLDER(runs, run_id))
+        raise UserError("far enough")
+
+    monkeypatch.setattr(workbook, "run_folder", folder)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([verb, "--runs", "mine", "--run-id", "r"]) == 2
+    assert looked == [tmp_path / "mine" / "r"]

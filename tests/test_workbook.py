@@ -152,6 +152,20 @@ def test_a_folder_starts_empty_and_finish_names_what_is_missing(tmp_path):
     assert (tmp_path / "r" / "log.jsonl").read_text() == ""
 
 
+def test_a_run_lies_where_its_user_stands_and_a_notebooks_run_in_the_project(tmp_path, monkeypatch):
+    here, home, project = (tmp_path / name for name in ("here", "home", "project"))
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.setattr(paths, "ROOT", project)
+    assert workbook.run_folder("mine", "r") == here / "mine" / "r"
+    assert workbook.run_folder("~/mine", "r") == home / "mine" / "r"
+    assert workbook.run_folder(None, "r") == paths.RUNS / "r"
+    for runs, folder in (("mine", project / "mine"), ("~/mine", home / "mine")):
+        assert workbook.begin("a", runs=runs, run_id="r", steps=tiny.STEPS).run == folder / "r"
+
+
 # --- what begin makes first
 
 SHORT = {"01": "01_value_assignment", "02": "02_game_play", "03": "03_metric_computation"}
