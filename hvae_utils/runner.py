@@ -124,10 +124,16 @@ def _papermill() -> Any:
     """Return papermill, imported without the grammars of internet addresses: 3 s for no notebook.
 
     What validates notebooks compiles them wherever they are installed, and JupyterLab brings them.
+    They are hidden during this import alone; the rest of the process finds them.
     """
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    import papermill
-
+    hidden = "rfc3987_syntax" not in sys.modules
+    if hidden:
+        sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+    try:
+        import papermill
+    finally:
+        if hidden:
+            del sys.modules["rfc3987_syntax"]
     return papermill
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from dataclasses import fields
 from pathlib import Path
@@ -360,6 +362,20 @@ def test_a_contract_gives_the_defaults(book):
 
 
 # --- the runner
+
+
+def test_importing_papermill_hides_no_module_from_the_process(book):
+    code = (
+        "import sys, pathlib, tiny; from hvae_utils import runner\n"
+        "runner.contract(tiny.STEPS[0], pathlib.Path(sys.argv[1]))\n"
+        "assert 'papermill' in sys.modules and 'rfc3987_syntax' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code, str(book / "a.ipynb")]
+    search = os.pathsep.join([str(Path(tiny.__file__).parent), *sys.path])
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": search}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_run_leaves_every_output_a_manifest_and_plain_lines(reproduce, lines, tmp_path):
