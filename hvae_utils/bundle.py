@@ -5,6 +5,7 @@ SHA-256 of each; the last 64 characters of the file are that of everything befor
 run makes the same bytes. Reference respondents are left out: they are simulated again.
 What is not ours to publish never gets in (imported prompts, folders of this machine), and a bundle
 is believed only after every byte was checked; nothing is unpacked under a name it chose itself.
+Its parameters may say what was asked, not how: a replay would connect to a scheduler named there.
 
 Public names: Bundle, write, read, rebuild, SCHEMA.
 """
@@ -32,13 +33,17 @@ MEMBERS = (MANIFEST, RECORDS, LOCK, SUMS)
 LARGEST = 2**30  # bytes unpacked, of all members; about 250,000 requests
 LARGEST_TEXT = 2**24  # bytes of the manifest and of the sums
 DIGITS = 64  # of a SHA-256
-HOW = ("concurrency", "budget", "scheduler")  # parameters of the asking, not of what was asked
 COMPARED = (".csv", ".json", ".svg", ".png")  # the other outputs hold how long an answer took
 DAMAGES = (  # what zipfile raises for bytes that it cannot make sense of
     *(zipfile.BadZipFile, zlib.error, struct.error),
     *(EOFError, OSError, RuntimeError, ValueError, OverflowError),
 )
-FIELDS = {"profile": str, "parameters": dict, "models": dict, "outputs": dict, "lock_sha256": str}
+RECORD = {  # what a replay reads of a record
+    **{"key": str, "kind": str, "model": str, "messages": list, "dropped": list},
+    **{"text": str | None, "error": str | None, "finish_reason": str | None},
+    **dict.fromkeys(("prompt_tokens", "cached_tokens", "completion_tokens"), int | None),
+    **{"latency_s": float | int | None, "top_logprobs": list | None},
+}
 
 
 @dataclass(frozen=True)
@@ -92,23 +97,28 @@ def read(path: Path) -> Bundle:
         raise UserError(f"cannot read {where}: {fault.strerror}") from None
     with file:
         archive = _opened(file, where)
-        sums = _sums(_text(archive, SUMS, where))
+        sums = _sums(_text(archive, SUMS, where).decode(errors="replace"))
         for name in (MANIFEST, RECORDS, LOCK):
             if _hash_of(archive, name, where) != sums.get(name):
                 raise _damaged(name, where)
         digits = _digits(file, path.stat().st_size - DIGITS)
         if archive.comment != digits.encode():
             raise UserError(f"{where}: its directory was changed or damaged; its members are whole")
-        made = json.loads(_text(archive, MANIFEST, where))
+        made = manifest.parse(_text(archive, MANIFEST, where), f"{MANIFEST} in {where}")
+        for number, line in enumerate(_lines(archive, where), start=1):
+            if lack := _lack(line):
+                raise UserError(f"line {number} of {RECORDS} in {where} is no record: {lack}")
     schema = made.get("bundle"), made.get("schema")
     if schema != (SCHEMA, manifest.SCHEMA):
         raise UserError(
             f"{where} has schema {schema[0]}.{schema[1]}, this version reads "
             f"{SCHEMA}.{manifest.SCHEMA}; replay it with the version that wrote it"
         )
-    for name, kind in FIELDS.items():
-        if not isinstance(made.get(name), kind):
-            raise UserError(f"{where}: its manifest has no '{name}' that can be read")
+    if strange := [key for key in made["parameters"] if key not in workbook.ASKED]:
+        raise UserError(
+            f"{where} sets '{strange[0][:60]}', which does not say what was asked; "
+            "a bundle may not decide how it is replayed"
+        )
     return Bundle(path, manifest.sha256(path), made)
 
 
@@ -163,8 +173,10 @@ def _described(run: Path) -> dict[str, Any]:
             f"{where} names weights by a folder of this machine; put the file into the project's "
             "folder, call it local/FILE.gguf, and reproduce the run"
         )
-    parameters = {key: value for key, value in made["parameters"].items() if key not in HOW}
-    overrides = [text for text in made["overrides"] if text.partition("=")[0] not in HOW]
+    parameters = {
+        key: value for key, value in made["parameters"].items() if key not in workbook.HOW
+    }
+    overrides = [text for text in made["overrides"] if text.partition("=")[0] not in workbook.HOW]
     return {**made, "bundle": SCHEMA, "parameters": parameters, "overrides": overrides}
 
 
@@ -188,12 +200,18 @@ def _answers(path: Path, made: Mapping[str, Any]) -> Iterator[bytes]:
     asked = {name for name, identity in made["models"].items() if identity is not None}
     silent = set(asked)
     for record in records.read(path):
-        if record["model"] in asked and record.get("wording") in _wordings(made):
+        if record.get("model") in asked and record.get("wording") in _wordings(made):
             silent.discard(record["model"])
             if record["model"].startswith("local/") and record.get("served_model"):
                 # records of older versions say in which folder the weights lay
                 record["served_model"] = PureWindowsPath(record["served_model"]).name
-            yield _json(record)
+            line = _json(record)
+            if lack := _lack(line):
+                raise UserError(
+                    f"{paths.shown(path)}, record {str(record['key'])[:40]}: {lack}; an older "
+                    "version wrote it: reproduce the study with a new --run-id"
+                )
+            yield line
     if silent:
         raise UserError(
             f"{paths.shown(path)} holds no record of {min(silent)} that names its wording; "
@@ -247,13 +265,32 @@ def _chunks(archive: zipfile.ZipFile, name: str, where: str) -> Iterator[bytes]:
         raise _damaged(name, where) from None
 
 
-def _text(archive: zipfile.ZipFile, name: str, where: str) -> str:
+def _text(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
     if archive.getinfo(name).file_size > LARGEST_TEXT:
         raise UserError(f"{where}: its {name} is larger than {LARGEST_TEXT >> 20} MiB")
+    return b"".join(_chunks(archive, name, where))
+
+
+def _lines(archive: zipfile.ZipFile, where: str) -> Iterator[bytes]:
     try:
-        return b"".join(_chunks(archive, name, where)).decode()
-    except UnicodeDecodeError:
-        raise _damaged(name, where) from None
+        with archive.open(RECORDS) as member:
+            yield from member
+    except DAMAGES:
+        raise _damaged(RECORDS, where) from None
+
+
+def _lack(line: bytes) -> str:
+    """Return in words what a line lacks to be a record that can be replayed, or ''."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return "it is not JSON that can be read"
+    if not isinstance(record, dict):
+        return "it is no JSON object"
+    for name, kind in RECORD.items():
+        if name not in record or not isinstance(record[name], kind):
+            return f"its '{name}' is missing or of a wrong kind"
+    return ""
 
 
 def _sums(text: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ A manifest holds names, numbers and hashes; never a path of this machine, a valu
 environment or a secret. Weights files appear by their name alone, and imported prompts, which are
 not ours to name, not at all.
 
-Public names: SCHEMA, describe, write, read, inputs, environment, sha256.
+Public names: SCHEMA, describe, write, read, parse, inputs, environment, sha256.
 """
 
 import hashlib
@@ -21,8 +21,13 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from hvae_utils import paths
+from hvae_utils.errors import UserError
 
 SCHEMA = 1
+FIELDS = {  # what every reader of a manifest relies on
+    **{"schema": int, "profile": str, "overrides": list, "parameters": dict, "models": dict},
+    **{"outputs": dict, "platform": dict, "versions": dict, "lock_sha256": str | None},
+}
 PRIVATE = "data/prompts/imported-"  # how the paths of imported prompts begin
 RECORDED = "data/recorded/"  # answers of earlier runs; only a replay is made from them
 INPUTS = ("data/**/*", "notebooks/*.ipynb", "notebooks/profiles/*.yml", "hvae_utils/*.py")
@@ -70,8 +75,29 @@ def write(run: Path, content: Mapping[str, Any]) -> Path:
 
 
 def read(run: Path) -> dict[str, Any]:
-    """Return the manifest of a run; FileNotFoundError when the run did not finish."""
-    return json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    """Return the manifest of a run; FileNotFoundError when the run did not finish.
+
+    Raises UserError when it cannot be read.
+    """
+    path = run / "manifest.json"
+    return parse(path.read_bytes(), paths.shown(path))
+
+
+def parse(text: bytes, where: str) -> dict[str, Any]:
+    """Return a manifest's content; UserError, beginning with `where`, if it is no manifest."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UserError(f"{where} is not JSON that can be read; take it from a whole run") from None
+    fields = content if isinstance(content, dict) else {}
+    for name, kind in FIELDS.items():
+        if name not in fields or not isinstance(fields[name], kind):
+            raise UserError(f"{where} is no manifest of a run: it lacks '{name}'")
+    texts = [*content["outputs"].values(), *content["overrides"]]
+    texts += [name for name in content["models"].values() if name is not None]
+    if not all(isinstance(text, str) for text in texts):
+        raise UserError(f"{where} is no manifest of a run: a hash or an override is no text")
+    return content
 
 
 def inputs(root: Path = paths.ROOT) -> dict[str, str]:

@@ -94,7 +94,7 @@ def _manifest(run: Path) -> dict[str, Any]:
             f"run '{run.name}' did not finish; continue it with "
             f"hvae reproduce --run-id {run.name} and its profile"
         ) from None
-    except (ValueError, OSError) as fault:
+    except OSError as fault:
         raise UserError(f"run '{run.name}': manifest.json cannot be read ({fault})") from None
 
 

@@ -5,7 +5,7 @@ step with `begin` and can reach nothing else; `reproduce` checks everything that
 then executes the notebooks one after another (see `runner`). It publishes nothing (see `publish`)
 and never deletes a record, so a run that was stopped continues.
 
-Public names: STEPS, Step, begin, OpenStep, run_folder, reproduce, parameters_of,
+Public names: STEPS, HOW, ASKED, Step, begin, OpenStep, run_folder, reproduce, parameters_of,
 WorkbookError.
 """
 
@@ -28,12 +28,13 @@ STUDY = (
     *("models", "values", "goal_prompts", "inductions", "placements", "protocols", "wordings"),
     *("orders", "labels", "repeats", "instrument", "readout", "temperature", "seed"),
 )
+HOW = ("concurrency", "scheduler", "budget")  # parameters of the asking, not of what is asked
 STEPS = (
     Step("00_overview"),
     Step(
         "01_value_assignment",
         writes=("conditions.parquet", "records.jsonl"),
-        parameters=(*RUN, *STUDY, "concurrency", "scheduler", "budget"),
+        parameters=(*RUN, *STUDY, *HOW),
     ),
     Step(
         "02_game_play",
@@ -72,6 +73,9 @@ STEPS = (
         writes=("noise.csv",),
         parameters=RUN,
     ),
+)
+ASKED = tuple(  # parameters that say what a run asked
+    dict.fromkeys(key for step in STEPS for key in step.parameters if key not in (*RUN, *HOW))
 )
 
 

@@ -3,13 +3,18 @@
 import hashlib
 import io
 import json
+import os
+import re
 import shutil
+import socket
 import zipfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from indiscreet import MODEL, hvae
+from indiscreet import KEY, MODEL, hvae
 
+from hvae_utils import __main__ as cli
 from hvae_utils import bundle, errors, manifest, models, paths, publish, replay, workbook
 from hvae_utils.errors import NotReady, NotRecorded, UserError
 
@@ -18,7 +23,10 @@ MEMBERS = ["manifest.json", "records.jsonl", "requirements.lock", "SHA256SUMS"]
 
 
 def record(model=MODEL, wording="plain", **fields):
-    return {"key": "k", "model": model, "wording": wording, "text": "A", "error": None, **fields}
+    counts = dict.fromkeys(("prompt_tokens", "cached_tokens", "completion_tokens", "latency_s"), 1)
+    asked = {"key": "k", "kind": "item", "model": model, "wording": wording, "messages": []}
+    ended = {"text": "A", "error": None, "finish_reason": "stop", "top_logprobs": None}
+    return {**asked, **ended, **counts, "dropped": [], **fields}
 
 
 def finished(run, records=(), asked=MODEL, **parameters):
@@ -50,6 +58,20 @@ def rezipped(path, **members):
         for name, content in {**kept, **members}.items():
             if content is not None:
                 archive.writestr(name, content)
+    return path
+
+
+def resealed(path, **members):
+    """Write a bundle with other members, and make its own checksums right again."""
+    with zipfile.ZipFile(path) as archive:
+        kept = {name: archive.read(name) for name in MEMBERS[:3]} | members
+    sums = [f"{hashlib.sha256(kept[name]).hexdigest()}  {name}\n" for name in kept]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**kept, "SHA256SUMS": "".join(sums)}.items():
+            archive.writestr(name, content)
+        archive.comment = b"0" * 64
+    digits = hashlib.sha256(path.read_bytes()[:-64]).hexdigest()
+    path.write_bytes(path.read_bytes()[:-64] + digits.encode())
     return path
 
 
@@ -217,12 +239,103 @@ def test_a_file_that_is_not_there_is_a_users_mistake(tmp_path):
         bundle.read(tmp_path / "none.zip")
 
 
+NO_MANIFEST = ("[]", "null", '{"schema": 1}', '{"schema":', "not json", "[" * 100_000, "\udcff")
+
+
+@pytest.mark.parametrize("text", NO_MANIFEST, ids=range(len(NO_MANIFEST)))
+def test_a_manifest_that_is_none_is_one_sentence_to_every_verb(made, tmp_path, capsys, text):
+    whole = text.encode(errors="surrogateescape")
+    run = tmp_path / "run"
+    (run / "manifest.json").write_bytes(whole)
+    resealed(made.path, **{"manifest.json": whole})
+    run_id = ["--runs", str(tmp_path), "--run-id", "run"]
+    for command in (
+        ["reproduce", "--replay", str(made.path), "--runs", str(tmp_path / "runs")],
+        ["bundle", str(tmp_path / "again.zip"), *run_id],
+        ["check", *run_id],
+        ["report", *run_id],
+    ):
+        assert cli.main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert re.search(r"manifest\.json .*(is not JSON|is no manifest of a run)", line)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        *((name, f"its '{name}' is missing") for name in ("finish_reason", "dropped")),
+        (record(finish_reason=7), "its 'finish_reason' is missing or of a wrong kind"),
+        (b"[]", "no JSON object"), (b"{", "not JSON"), (b"[" * 100_000, "not JSON"),
+    ],
+)  # fmt: skip
+def test_a_record_that_cannot_be_replayed_is_named_by_its_line(made, line, message):
+    if isinstance(line, str):
+        line = {name: content for name, content in record().items() if name != line}
+    line = json.dumps(line).encode() if isinstance(line, dict) else line
+    whole = json.dumps(record()).encode() + b"\n" + line + b"\n"
+    resealed(made.path, **{"records.jsonl": whole})
+    with pytest.raises(UserError, match=rf"line 2 of records\.jsonl in .*b\.zip .*{message}"):
+        bundle.read(made.path)
+
+
 # --- the replay
 
 
-def test_every_table_and_figure_comes_back_with_the_endpoint_off(indiscreet):
-    again = hvae(indiscreet.folder, "reproduce", "--replay", "first.zip", "--runs", "runs")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("scheduler", "tcp://127.0.0.1:{port}"), ("concurrency", 7), ("budget", "1 request"),
+        ("runs", "elsewhere"), ("run_id", "default"), ("base_url", "http://127.0.0.1:{port}"),
+    ],
+)  # fmt: skip
+def test_a_strangers_bundle_may_not_say_how_it_is_replayed(made, tmp_path, name, content):
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        if isinstance(content, str):
+            content = content.format(port=theirs.getsockname()[1])
+        parameters = {**made.manifest["parameters"], name: content}
+        changed = json.dumps({**made.manifest, "parameters": parameters})
+        resealed(made.path, **{"manifest.json": changed.encode()})
+        with pytest.raises(UserError, match=f"b.zip sets '{name}', which does not say what was"):
+            bundle.rebuild(made.path, runs=tmp_path / "runs", report=print)
+        theirs.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            theirs.accept()
+    assert not (tmp_path / "runs").exists()
+
+
+WATCH = """
+import runpy, sys
+runpy.run_path({offline!r})
+def watch(event, args):
+    if event == "socket.connect" and args[0].family != args[0].family.AF_UNIX:
+        with open({log!r}, "a") as file:
+            file.write(f"{{sys.orig_argv}} {{args[1]}}\\n")
+        raise RuntimeError("a replay connects to nobody")
+sys.addaudithook(watch)
+with open({log!r} + ".watched", "a") as file:
+    file.write(" ".join(sys.orig_argv) + "\\n")
+"""
+
+
+def watched(folder):
+    """Return PYTHONPATH under which no Python may connect to an address, and where that is told."""
+    offline = Path(__file__).parent / "offline" / "sitecustomize.py"
+    log, site = folder / "log", folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(WATCH.format(offline=str(offline), log=str(log)))
+    return os.pathsep.join([str(site), str(paths.ROOT), os.environ["PYTHONPATH"]]), log
+
+
+def test_every_table_and_figure_comes_back_without_a_connection(indiscreet, tmp_path):
+    search, log = watched(tmp_path)
+    again = hvae(
+        indiscreet.folder, "reproduce", "--replay", "first.zip", "--runs", "runs",
+        PYTHONPATH=search, OPENAI_API_KEY=KEY, OPENAI_BASE_URL="http://127.0.0.1:9/v1",
+    )  # fmt: skip
     assert again.returncode == 0, again.stderr
+    assert not log.exists(), log.read_text()
+    kernels = Path(f"{log}.watched").read_text().count("ipykernel_launcher")
+    assert kernels >= len(workbook.STEPS), "each kernel was watched"
     run = indiscreet.folder / "runs" / "replay-smoke"
     first, second = manifest.read(indiscreet.run), manifest.read(run)
     names = {name for name in first["outputs"] if not name.endswith((".parquet", ".jsonl"))}
