@@ -5,10 +5,11 @@ parameter that a notebook does not have. Here every cell must have run, in order
 folder must have changed exactly as the step declares.
 It must never publish, delete a record or judge a result.
 
-Public names: Step, WorkbookError, contract, execute.
+Public names: Step, WorkbookError, FULL, contract, execute.
 """
 
 import ast
+import errno
 import os
 import re
 import sys
@@ -20,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from hvae_utils import errors, paths
+from hvae_utils.errors import UserError
 
 Report = Callable[[str], None]
 Stamp = tuple[int, int, int]
 
 PROGRESS = re.compile(r"\S: \d+/\d+ \w+, ")  # the plain lines of hvae_utils.progress
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 DEAD = "the kernel died here (out of memory, a crash, or ended from outside)"
 LONGEST_REASON = 400  # characters
 LONGEST_SOCKET = 100  # bytes of a socket's path; systems allow 104 or 108
@@ -90,7 +93,8 @@ def execute(
 
     parameters: what is injected, `runs` and `run_id` included. Progress lines go to `report`.
     Raises WorkbookError naming notebook, cell and reason when it failed in any way, and the
-    UserError or EndpointError of a cell that raised one, with its own sentence.
+    UserError or EndpointError of a cell that raised one, with its own sentence. A full disk is an
+    OSError, or a UserError where a notebook was saved in part.
     """
     papermill = _papermill()
     executed = run / "notebooks" / f"{step.name}.ipynb"
@@ -114,6 +118,8 @@ def execute(
             )
         except Exception as raised:
             fault = raised
+    if isinstance(fault, OSError) and fault.errno in FULL:
+        raise fault
     _check_cells(step, executed, fault)
     if wrong := _wrong_files(step, before, _snapshot(run)):
         raise WorkbookError(f"{step.name}.ipynb {wrong} (executed: {paths.shown(executed)})")
@@ -214,7 +220,13 @@ def _check_cells(step: Step, executed: Path, fault: Exception | None) -> None:
     """Raise what went wrong, unless every code cell ran without an error, in order, once."""
     import nbformat
 
-    cells = nbformat.read(executed, as_version=4).cells if executed.is_file() else []
+    try:
+        cells = nbformat.read(executed, as_version=4).cells if executed.is_file() else []
+    except ValueError:
+        raise UserError(
+            f"{paths.shown(executed)} was not saved whole; see that the disk is not full, then run "
+            "again to continue"
+        ) from fault
     code = [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
     where, reason = _first_wrong(code)
     if fault is not None and not any(_errors(cell) for cell in code):

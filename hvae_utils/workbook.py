@@ -5,19 +5,22 @@ step with `begin` and can reach nothing else; `reproduce` checks everything that
 then executes the notebooks one after another (see `runner`). It publishes nothing (see `publish`)
 and never deletes a record, so a run that was stopped continues.
 
-Public names: STEPS, HOW, ASKED, Step, begin, OpenStep, run_folder, reproduce, parameters_of,
-WorkbookError.
+Public names: STEPS, HOW, ASKED, LOCK, Step, begin, OpenStep, run_folder, held, reproduce,
+parameters_of, WorkbookError.
 """
 
 import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from hvae_utils import manifest, outcomes, paths, runner
 from hvae_utils.errors import UserError, unknown
@@ -28,6 +31,8 @@ STUDY = (
     *("models", "values", "goal_prompts", "inductions", "placements", "protocols", "wordings"),
     *("orders", "labels", "repeats", "instrument", "readout", "temperature", "seed"),
 )
+INTERACTIVE = "interactive"  # the notebooks' own run, which is made as it is needed
+LOCK = ".run.lock"  # in the run folder; held by what drives the notebooks, not by their kernels
 HOW = ("concurrency", "scheduler", "budget")  # parameters of the asking, not of what is asked
 STEPS = (
     Step("00_overview"),
@@ -103,7 +108,8 @@ def begin(
     """Open a notebook's step in its run folder.
 
     What the step reads and the run does not have, or has only from before a file it is made from
-    was written anew, is made first, by the earlier notebooks with their own default parameters.
+    was written anew, is made first, by the earlier notebooks with their own default parameters:
+    in the notebooks' own run, `interactive`. In any other run that is an error.
     A relative `runs` lies in the project, wherever the notebook was opened.
     Raises UserError for an unknown step, a bad run id, or where one of those notebooks would ask
     models that nobody has asked for here (see `_refuse_to_ask`).
@@ -112,8 +118,10 @@ def begin(
     if step is None:
         raise unknown("step", name, [step.name for step in steps])
     run = run_folder(None if runs is None else paths.ROOT / Path(runs).expanduser(), run_id)
-    _make_folder(run)
     producers = _producers(step, steps, run)
+    if producers and run_id != INTERACTIVE:
+        raise _unfinished(step, producers[0], run)
+    _make_folder(run)
     _refuse_to_ask(step, producers, run)
     whole = all(_there(run / read) for read in step.reads)
     lack = "had only from before a change" if whole else "did not have"
@@ -233,23 +241,57 @@ def reproduce(
     run = run_folder(runs, run_id)
     parameters = parameters_of(chosen, overrides, steps=steps, notebooks=notebooks)
     _check_study(parameters)
-    _make_folder(run)
-    (run / "manifest.json").unlink(missing_ok=True)
     given = {**parameters, "runs": str(run.parent), "run_id": run_id}
-    started, seconds = datetime.now(UTC), {}
-    report(f"{chosen.title}: {len(steps)} notebooks into {paths.shown(run)}")
-    for step in steps:
-        notebook = notebooks / f"{step.name}.ipynb"
-        injected = {key: given[key] for key in step.parameters}
-        seconds[step.name] = runner.execute(step, notebook, run, injected, report)
-        report(f"{step.name:<24}{seconds[step.name]:7.1f} s")
-    outputs = sorted({write for step in steps for write in step.writes})
-    finished = manifest.describe(run, outputs, chosen.name, overrides, parameters, seconds, started)
-    finished["publish"] = chosen.publish and not overrides
-    manifest.write(run, finished)
+    title = f"Profile {chosen.name} with {', '.join(overrides)}" if overrides else chosen.title
+    with held(run):
+        (run / "manifest.json").unlink(missing_ok=True)
+        started, seconds = datetime.now(UTC), {}
+        report(f"{title}: {len(steps)} notebooks into {paths.shown(run)}")
+        for step in steps:
+            notebook = notebooks / f"{step.name}.ipynb"
+            injected = {key: given[key] for key in step.parameters}
+            seconds[step.name] = runner.execute(step, notebook, run, injected, report)
+            report(f"{step.name:<24}{seconds[step.name]:7.1f} s")
+        outputs = sorted({write for step in steps for write in step.writes})
+        finished = manifest.describe(
+            run, outputs, chosen.name, overrides, parameters, seconds, started
+        )
+        finished["publish"] = chosen.publish and not overrides
+        manifest.write(run, finished)
     for line in outcomes.lines(run):
         report(line)
     return run
+
+
+@contextmanager
+def held(run: Path) -> Iterator[None]:
+    """Make a run's folder and keep other processes from running notebooks into it.
+
+    May be entered again by the process that holds it; the run's own kernels do not ask for it.
+    Raises UserError when another process holds it, or the folder cannot be written.
+    """
+    _make_folder(run)
+    lock = FileLock(run / LOCK, timeout=0, thread_local=False, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"another process is running {paths.shown(run)}; wait until it has ended or take "
+            "another --run-id"
+        ) from None
+    except (OSError, NotImplementedError) as fault:  # the second: a folder without locks
+        why = getattr(fault, "strerror", None) or fault
+        raise UserError(f"cannot write {paths.shown(run)}: {why}") from None
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno not in runner.FULL:
+            raise
+        raise UserError(
+            f"cannot write {paths.shown(run)}: {fault.strerror}; make room, run again to continue"
+        ) from None
+    finally:
+        lock.release()
 
 
 def parameters_of(
@@ -335,6 +377,17 @@ def _changed(path: Path) -> int:
     """Return when a file, or any file of a folder, was last written, in nanoseconds."""
     files = path.iterdir() if path.is_dir() else [path]
     return max(file.stat().st_mtime_ns for file in files)
+
+
+def _unfinished(step: Step, first: Step, run: Path) -> UserError:
+    """Return the error for a run that is not there, or lacks what a step reads."""
+    if not run.is_dir():
+        runs = [path.name for path in run.parent.glob("*") if path.is_dir()]
+        return unknown(f"run in {paths.shown(run.parent)}", run.name, sorted(runs))
+    return UserError(
+        f"{step.name} reads what run '{run.name}' does not have, or has only from before a change; "
+        f"run {first.name} first, or hvae reproduce --run-id {run.name} with its profile"
+    )
 
 
 def _refuse_to_ask(step: Step, producers: Sequence[Step], run: Path) -> None:
