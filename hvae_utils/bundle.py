@@ -1,8 +1,8 @@
 """A finished run in one checksummed file, and every table and figure again from that file alone.
 
 A bundle is a plain zip file: the run's manifest, what its models answered, the lock, and the
-SHA-256 of each; the last 64 characters of the file are that of everything before them. The same
-run makes the same bytes. Reference respondents are left out: they are simulated again.
+SHA-256 of each. The same run makes the same bytes. Reference respondents are left out: they are
+simulated again.
 What is not ours to publish never gets in (imported prompts, folders of this machine), and a bundle
 is believed only after every byte was checked; nothing is unpacked under a name it chose itself.
 Its parameters may say what was asked, not how: a replay would connect to a scheduler named there.
@@ -32,7 +32,6 @@ MANIFEST, RECORDS, LOCK, SUMS = "manifest.json", "records.jsonl", "requirements.
 MEMBERS = (MANIFEST, RECORDS, LOCK, SUMS)
 LARGEST = 2**30  # bytes unpacked, of all members; about 250,000 requests
 LARGEST_TEXT = 2**24  # bytes of the manifest and of the sums
-DIGITS = 64  # of a SHA-256
 COMPARED = (".csv", ".json", ".svg", ".png")  # the other outputs hold how long an answer took
 DAMAGES = (  # what zipfile raises for bytes that it cannot make sense of
     *(zipfile.BadZipFile, zlib.error, struct.error),
@@ -71,11 +70,6 @@ def write(run: Path, out: Path) -> Bundle:
             }
             lines = "".join(f"{digits}  {name}\n" for name, digits in sums.items())
             _add(archive, SUMS, [lines.encode()])
-            archive.comment = b"0" * DIGITS
-        with new.open("r+b") as file:
-            digits = _digits(file, new.stat().st_size - DIGITS)
-            file.seek(-DIGITS, os.SEEK_END)
-            file.write(digits.encode())
         read(new)
         os.replace(new, out)
     except OSError as fault:
@@ -101,9 +95,6 @@ def read(path: Path) -> Bundle:
         for name in (MANIFEST, RECORDS, LOCK):
             if _hash_of(archive, name, where) != sums.get(name):
                 raise _damaged(name, where)
-        digits = _digits(file, path.stat().st_size - DIGITS)
-        if archive.comment != digits.encode():
-            raise UserError(f"{where}: its directory was changed or damaged; its members are whole")
         made = manifest.parse(_text(archive, MANIFEST, where), f"{MANIFEST} in {where}")
         for number, line in enumerate(_lines(archive, where), start=1):
             if lack := _lack(line):
@@ -140,13 +131,13 @@ def rebuild(
     name = bundle.manifest["profile"]
     run_id = f"replay-{name}" if run_id is None else run_id
     run = workbook.run_folder(runs, run_id)
-    _unpack(bundle, run)
     profile = Profile(name, f"Replay of {path.name}", False, bundle.manifest["parameters"])
     answered = {model: known for model, known in bundle.manifest["models"].items() if known}
-    with replay.replaying(answered):
+    with workbook.held(run), replay.replaying(answered):
+        _unpack(bundle, run)
         workbook.reproduce(profile, runs=runs, run_id=run_id, report=report, **workbook_options)
-    made = manifest.read(run)
-    manifest.write(run, {**made, "replayed": bundle.sha256})
+        made = manifest.read(run)
+        manifest.write(run, {**made, "replayed": bundle.sha256})
     report(_likeness(bundle.manifest, made))
     return run
 
@@ -305,16 +296,6 @@ def _hash_of(archive: zipfile.ZipFile, name: str, where: str) -> str:
     return digest.hexdigest()
 
 
-def _digits(file: Any, size: int) -> str:
-    """Return the SHA-256 of the first `size` bytes of a file."""
-    digest = hashlib.sha256()
-    file.seek(0)
-    while size > 0 and (chunk := file.read(min(size, 2**20))):
-        digest.update(chunk)
-        size -= len(chunk)
-    return digest.hexdigest()
-
-
 def _damaged(name: str, where: str) -> UserError:
     return UserError(f"{where}: {name} in it was changed or damaged; take an unharmed copy")
 
@@ -323,13 +304,12 @@ def _unpack(bundle: Bundle, run: Path) -> None:
     """Put the bundle's records into a run folder that is new, or one of the same bundle."""
     mark = run / ".replay"
     ours = mark.is_file() and mark.read_text(encoding="utf-8") == bundle.sha256
-    if run.exists() and not ours and any(run.iterdir()):
+    if not ours and any(path.name != workbook.LOCK for path in run.iterdir()):
         raise UserError(
             f"{paths.shown(run)} is there already and no replay of {bundle.path.name}; "
             "choose another --run-id"
         )
     try:
-        run.mkdir(parents=True, exist_ok=True)
         mark.write_text(bundle.sha256, encoding="utf-8")
         with zipfile.ZipFile(bundle.path) as archive, (run / RECORDS).open("wb") as file:
             shutil.copyfileobj(archive.open(RECORDS), file)
