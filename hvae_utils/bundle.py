@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from hvae_utils import manifest, paths, records, replay, workbook
+from hvae_utils import folders, manifest, paths, records, replay, workbook
 from hvae_utils.errors import UserError
 from hvae_utils.profiles import Profile
 from hvae_utils.runner import Report
@@ -93,10 +93,13 @@ def read(path: Path) -> Bundle:
         archive = _opened(file, where)
         sums = _sums(_text(archive, SUMS, where).decode(errors="replace"))
         for name in (MANIFEST, RECORDS, LOCK):
-            if _hash_of(archive, name, where) != sums.get(name):
+            digest = hashlib.sha256()
+            for line in _lines(archive, name, where):
+                digest.update(line)
+            if digest.hexdigest() != sums.get(name):
                 raise _damaged(name, where)
         made = manifest.parse(_text(archive, MANIFEST, where), f"{MANIFEST} in {where}")
-        for number, line in enumerate(_lines(archive, where), start=1):
+        for number, line in enumerate(_lines(archive, RECORDS, where), start=1):
             if lack := _lack(line):
                 raise UserError(f"line {number} of {RECORDS} in {where} is no record: {lack}")
     schema = made.get("bundle"), made.get("schema")
@@ -246,28 +249,19 @@ def _opened(file: Any, where: str) -> zipfile.ZipFile:
     return archive
 
 
-def _chunks(archive: zipfile.ZipFile, name: str, where: str) -> Iterator[bytes]:
-    """Yield the bytes of a member; never more than its declared size, which was checked."""
-    try:
-        with archive.open(name) as member:
-            while chunk := member.read(2**20):
-                yield chunk
-    except DAMAGES:
-        raise _damaged(name, where) from None
-
-
 def _text(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
     if archive.getinfo(name).file_size > LARGEST_TEXT:
         raise UserError(f"{where}: its {name} is larger than {LARGEST_TEXT >> 20} MiB")
-    return b"".join(_chunks(archive, name, where))
+    return b"".join(_lines(archive, name, where))
 
 
-def _lines(archive: zipfile.ZipFile, where: str) -> Iterator[bytes]:
+def _lines(archive: zipfile.ZipFile, name: str, where: str) -> Iterator[bytes]:
+    """Yield the lines of a member; never more than its declared size, which was checked."""
     try:
-        with archive.open(RECORDS) as member:
+        with archive.open(name) as member:
             yield from member
     except DAMAGES:
-        raise _damaged(RECORDS, where) from None
+        raise _damaged(name, where) from None
 
 
 def _lack(line: bytes) -> str:
@@ -289,13 +283,6 @@ def _sums(text: str) -> dict[str, str]:
     return {name: digits for digits, _, name in (line.partition("  ") for line in text.split("\n"))}
 
 
-def _hash_of(archive: zipfile.ZipFile, name: str, where: str) -> str:
-    digest = hashlib.sha256()
-    for chunk in _chunks(archive, name, where):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _damaged(name: str, where: str) -> UserError:
     return UserError(f"{where}: {name} in it was changed or damaged; take an unharmed copy")
 
@@ -304,7 +291,7 @@ def _unpack(bundle: Bundle, run: Path) -> None:
     """Put the bundle's records into a run folder that is new, or one of the same bundle."""
     mark = run / ".replay"
     ours = mark.is_file() and mark.read_text(encoding="utf-8") == bundle.sha256
-    if not ours and any(path.name != workbook.LOCK for path in run.iterdir()):
+    if not ours and any(path.name != folders.LOCK for path in run.iterdir()):
         raise UserError(
             f"{paths.shown(run)} is there already and no replay of {bundle.path.name}; "
             "choose another --run-id"

@@ -5,11 +5,10 @@ parameter that a notebook does not have. Here every cell must have run, in order
 folder must have changed exactly as the step declares.
 It must never publish, delete a record or judge a result.
 
-Public names: Step, WorkbookError, FULL, contract, execute.
+Public names: Step, WorkbookError, contract, execute.
 """
 
 import ast
-import errno
 import os
 import re
 import sys
@@ -20,14 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import errors, paths
+from hvae_utils import errors, folders, paths
 from hvae_utils.errors import UserError
 
 Report = Callable[[str], None]
 Stamp = tuple[int, int, int]
 
 PROGRESS = re.compile(r"\S: \d+/\d+ \w+, ")  # the plain lines of hvae_utils.progress
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 DEAD = "the kernel died here (out of memory, a crash, or ended from outside)"
 LONGEST_REASON = 400  # characters
 LONGEST_SOCKET = 100  # bytes of a socket's path; systems allow 104 or 108
@@ -118,7 +116,7 @@ def execute(
             )
         except Exception as raised:
             fault = raised
-    if isinstance(fault, OSError) and fault.errno in FULL:
+    if isinstance(fault, OSError) and fault.errno in folders.FULL:
         raise fault
     _check_cells(step, executed, fault)
     if wrong := _wrong_files(step, before, _snapshot(run)):

@@ -5,25 +5,22 @@ step with `begin` and can reach nothing else; `reproduce` checks everything that
 then executes the notebooks one after another (see `runner`). It publishes nothing (see `publish`)
 and never deletes a record, so a run that was stopped continues.
 
-Public names: STEPS, HOW, ASKED, LOCK, Step, begin, OpenStep, run_folder, held, reproduce,
-parameters_of, WorkbookError.
+Public names: STEPS, HOW, ASKED, Step, begin, OpenStep, run_folder, held, reproduce, parameters_of,
+WorkbookError.
 """
 
 import json
 import math
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from hvae_utils import manifest, outcomes, paths, runner
+from hvae_utils import folders, manifest, outcomes, paths, runner
 from hvae_utils.errors import UserError, unknown
+from hvae_utils.folders import held, run_folder
 from hvae_utils.profiles import RUN, Profile, load_profile, resolve
 from hvae_utils.runner import Report, Step, WorkbookError
 
@@ -32,7 +29,6 @@ STUDY = (
     *("orders", "labels", "repeats", "instrument", "readout", "temperature", "seed"),
 )
 INTERACTIVE = "interactive"  # the notebooks' own run, which is made as it is needed
-LOCK = ".run.lock"  # in the run folder; held by what drives the notebooks, not by their kernels
 HOW = ("concurrency", "scheduler", "budget")  # parameters of the asking, not of what is asked
 STEPS = (
     Step("00_overview"),
@@ -84,19 +80,6 @@ ASKED = tuple(  # parameters that say what a run asked
 )
 
 
-def run_folder(runs: str | Path | None, run_id: str) -> Path:
-    """Return the folder of a run; a relative `runs` lies where the user stands. Creates nothing.
-
-    runs: the folder of runs (default: the project's); `~` is the user's home.
-    Raises UserError unless `run_id` is made of letters, digits, `-`, `_` and `.` only.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", str(run_id)):
-        raise UserError(
-            f"run id {run_id!r} is no folder name; use letters, digits, '-', '_' and '.'"
-        )
-    return (paths.RUNS if runs is None else Path(runs).expanduser().absolute()) / run_id
-
-
 def begin(
     name: str,
     *,
@@ -121,7 +104,7 @@ def begin(
     producers = _producers(step, steps, run)
     if producers and run_id != INTERACTIVE:
         raise _unfinished(step, producers[0], run)
-    _make_folder(run)
+    folders.make(run)
     _refuse_to_ask(step, producers, run)
     whole = all(_there(run / read) for read in step.reads)
     lack = "had only from before a change" if whole else "did not have"
@@ -263,37 +246,6 @@ def reproduce(
     return run
 
 
-@contextmanager
-def held(run: Path) -> Iterator[None]:
-    """Make a run's folder and keep other processes from running notebooks into it.
-
-    May be entered again by the process that holds it; the run's own kernels do not ask for it.
-    Raises UserError when another process holds it, or the folder cannot be written.
-    """
-    _make_folder(run)
-    lock = FileLock(run / LOCK, timeout=0, thread_local=False, is_singleton=True)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(
-            f"another process is running {paths.shown(run)}; wait until it has ended or take "
-            "another --run-id"
-        ) from None
-    except (OSError, NotImplementedError) as fault:  # the second: a folder without locks
-        why = getattr(fault, "strerror", None) or fault
-        raise UserError(f"cannot write {paths.shown(run)}: {why}") from None
-    try:
-        yield
-    except OSError as fault:
-        if fault.errno not in runner.FULL:
-            raise
-        raise UserError(
-            f"cannot write {paths.shown(run)}: {fault.strerror}; make room, run again to continue"
-        ) from None
-    finally:
-        lock.release()
-
-
 def parameters_of(
     profile: Profile,
     overrides: Sequence[str],
@@ -414,13 +366,6 @@ def _refuse_to_ask(step: Step, producers: Sequence[Step], run: Path) -> None:
 def _there(path: Path) -> bool:
     """Return whether a file is there, or a folder with something in it."""
     return path.is_file() or (path.is_dir() and any(path.iterdir()))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise UserError(f"cannot make the folder {folder}: {fault.strerror}") from None
 
 
 def _plain(content: Any) -> Any:
