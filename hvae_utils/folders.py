@@ -28,7 +28,12 @@ def run_folder(runs: str | Path | None, run_id: str) -> Path:
         raise UserError(
             f"run id {run_id!r} is no folder name; use letters, digits, '-', '_' and '.'"
         )
-    return (paths.RUNS if runs is None else Path(runs).expanduser().absolute()) / run_id
+    if runs is None:
+        return paths.RUNS / run_id
+    try:
+        return Path(runs).expanduser().absolute() / run_id
+    except RuntimeError:
+        raise UserError(f"the folder of runs {str(runs)!r} names no user of this machine") from None
 
 
 def make(folder: Path) -> None:

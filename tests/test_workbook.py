@@ -165,6 +165,9 @@ def test_a_run_lies_where_its_user_stands_and_a_notebooks_run_in_the_project(tmp
     assert workbook.run_folder("mine", "r") == here / "mine" / "r"
     assert workbook.run_folder("~/mine", "r") == home / "mine" / "r"
     assert workbook.run_folder(None, "r") == paths.RUNS / "r"
+    if os.name != "nt":
+        with pytest.raises(UserError, match="'~nobody-here/x' names no user of this machine"):
+            workbook.run_folder("~nobody-here/x", "r")
     for runs, folder in (("mine", project / "mine"), ("~/mine", home / "mine")):
         assert workbook.begin("a", runs=runs, run_id="r", steps=tiny.STEPS).run == folder / "r"
 
