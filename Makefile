@@ -13,14 +13,15 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --fork-strategy fe
   --generate-hashes --custom-compile-command 'make lock' --quiet $(if $(UPGRADE),--upgrade)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help setup weights lab smoke reproduce check test test-browser lint bench drills lock clean
+.PHONY: help setup weights lab smoke reproduce check publish test test-browser lint bench drills lock clean
 
 help:
-	@echo 'make reproduce  run the workbook (default profile) and publish its figures'
+	@echo 'make reproduce  run the workbook (default profile); its figures are in runs/default'
 	@echo 'make test       lint and run every test'
 	@echo 'make test-browser  run the tests that need a browser (chromium, or CHROMIUM=PATH)'
 	@echo 'make smoke      run the workbook with the reference respondents only'
-	@echo 'make check      reproduce into a scratch folder and compare with what is published'
+	@echo 'make check      make the published figures again from the recorded answers and compare'
+	@echo 'make publish    put the figures and answers of runs/default into figures/ and data/recorded/'
 	@echo 'make lab        open the notebooks in JupyterLab'
 	@echo 'make setup      only install: virtual environment, pinned packages, this package'
 	@echo 'make weights    only fetch the weights of the embedded model'
@@ -63,8 +64,11 @@ smoke: setup
 reproduce: weights
 	$(BIN)/hvae reproduce
 
-check: weights
+check: setup
 	$(BIN)/hvae check
+
+publish: setup
+	$(BIN)/hvae publish
 
 lint: setup
 	$(BIN)/ruff check .

@@ -13,8 +13,8 @@ The package is a house of five floors; a module imports only from its own floor 
 4 show    style, marks, figure_data, figures_plane, figures_radar, figures, robustness_data
 4 show    figures_chance, figures_readings, figures_people, figures_curves, figures_robustness
 4 show    transcripts, lessons, live, widgets, widgets_model, findings, report_page
-5 run     profiles, manifest, runner, outcomes, workbook, compare, bundle, publish, report, course
-5 run     commands, __main__
+5 run     profiles, manifest, folders, runner, outcomes, workbook, compare, bundle, publish, report
+5 run     course, commands, __main__
 
 `errors` and `paths` stand beside the stairs: importable from every floor.
 """

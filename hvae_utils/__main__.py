@@ -1,4 +1,4 @@
-"""The `hvae` command: reproduce, bundle, check, estimate, batch, report, models, prompts, course.
+"""The `hvae` command: one verb for each thing to do, see `hvae --help`.
 
 It only parses; `commands` does the rest.
 
@@ -23,7 +23,8 @@ EPILOG = """\
 exit codes:
   0    done
   1    a notebook failed; the line names notebook, cell and reason
-  2    bad input: an unknown name, a missing key, a wrong type, a damaged file
+  2    bad input: an unknown name, a missing key, a wrong type, a damaged file; or a run that
+       cannot be compared, because it is of another study
   3    a model's endpoint could not be reached; what was answered is saved
   4    `hvae check` or `hvae course --check` found differences
   5    the budget is reached; what was answered is saved, a larger --budget continues
@@ -124,18 +125,27 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
     bundle.set_defaults(run=commands.bundle)
 
+    publish = verbs.add_parser(
+        "publish",
+        help="put a finished run's figures into figures/, its answers into data/recorded/",
+    )
+    publish.add_argument("--run-id", default="default", help="the run (default: default)")
+    publish.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
+    publish.set_defaults(run=commands.publish)
+
     check = verbs.add_parser(
-        "check", help="reproduce the default profile and compare with what is committed"
+        "check", help="make the published figures again from the recorded answers and compare"
     )
-    check.add_argument(
-        "--runs", metavar="DIR", help="where to reproduce (default: a scratch folder)"
-    )
-    check.add_argument("--keep", action="store_true", help="keep the scratch folder")
-    check.add_argument(
-        "--replay", action="store_true", help="with the recorded answers of the models: fast"
-    )
+    check.add_argument("--replay", action="store_true", help=argparse.SUPPRESS)  # what it does
     check.add_argument("--run-id", help="compare this finished run, instead of making a new one")
     check.set_defaults(run=commands.check)
+    replicate = verbs.add_parser(
+        "replicate", help="ask the models of the published figures anew and show what differs"
+    )
+    replicate.set_defaults(run=commands.replicate)
+    for verb in (check, replicate):
+        verb.add_argument("--runs", metavar="DIR", help="folder of runs (default: a scratch one)")
+        verb.add_argument("--keep", action="store_true", help="keep the scratch folder")
 
     estimate = verbs.add_parser(
         "estimate", help="say what a study will take: requests, tokens, cost, time"

@@ -1,10 +1,11 @@
 """A finished run in one checksummed file, and every table and figure again from that file alone.
 
 A bundle is a plain zip file: the run's manifest, what its models answered, the lock, and the
-SHA-256 of each; the last 64 characters of the file are that of everything before them. The same
-run makes the same bytes. Reference respondents are left out: they are simulated again.
+SHA-256 of each. The same run makes the same bytes. Reference respondents are left out: they are
+simulated again.
 What is not ours to publish never gets in (imported prompts, folders of this machine), and a bundle
 is believed only after every byte was checked; nothing is unpacked under a name it chose itself.
+Its parameters may say what was asked, not how: a replay would connect to a scheduler named there.
 
 Public names: Bundle, write, read, rebuild, SCHEMA.
 """
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from hvae_utils import manifest, paths, records, replay, workbook
+from hvae_utils import folders, manifest, paths, records, replay, workbook
 from hvae_utils.errors import UserError
 from hvae_utils.profiles import Profile
 from hvae_utils.runner import Report
@@ -31,14 +32,17 @@ MANIFEST, RECORDS, LOCK, SUMS = "manifest.json", "records.jsonl", "requirements.
 MEMBERS = (MANIFEST, RECORDS, LOCK, SUMS)
 LARGEST = 2**30  # bytes unpacked, of all members; about 250,000 requests
 LARGEST_TEXT = 2**24  # bytes of the manifest and of the sums
-DIGITS = 64  # of a SHA-256
-HOW = ("concurrency", "budget", "scheduler")  # parameters of the asking, not of what was asked
 COMPARED = (".csv", ".json", ".svg", ".png")  # the other outputs hold how long an answer took
 DAMAGES = (  # what zipfile raises for bytes that it cannot make sense of
     *(zipfile.BadZipFile, zlib.error, struct.error),
     *(EOFError, OSError, RuntimeError, ValueError, OverflowError),
 )
-FIELDS = {"profile": str, "parameters": dict, "models": dict, "outputs": dict, "lock_sha256": str}
+RECORD = {  # what a replay reads of a record
+    **{"key": str, "kind": str, "model": str, "messages": list, "dropped": list},
+    **{"text": str | None, "error": str | None, "finish_reason": str | None},
+    **dict.fromkeys(("prompt_tokens", "cached_tokens", "completion_tokens"), int | None),
+    **{"latency_s": float | int | None, "top_logprobs": list | None},
+}
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,6 @@ def write(run: Path, out: Path) -> Bundle:
             }
             lines = "".join(f"{digits}  {name}\n" for name, digits in sums.items())
             _add(archive, SUMS, [lines.encode()])
-            archive.comment = b"0" * DIGITS
-        with new.open("r+b") as file:
-            digits = _digits(file, new.stat().st_size - DIGITS)
-            file.seek(-DIGITS, os.SEEK_END)
-            file.write(digits.encode())
         read(new)
         os.replace(new, out)
     except OSError as fault:
@@ -92,23 +91,28 @@ def read(path: Path) -> Bundle:
         raise UserError(f"cannot read {where}: {fault.strerror}") from None
     with file:
         archive = _opened(file, where)
-        sums = _sums(_text(archive, SUMS, where))
+        sums = _sums(_text(archive, SUMS, where).decode(errors="replace"))
         for name in (MANIFEST, RECORDS, LOCK):
-            if _hash_of(archive, name, where) != sums.get(name):
+            digest = hashlib.sha256()
+            for line in _lines(archive, name, where):
+                digest.update(line)
+            if digest.hexdigest() != sums.get(name):
                 raise _damaged(name, where)
-        digits = _digits(file, path.stat().st_size - DIGITS)
-        if archive.comment != digits.encode():
-            raise UserError(f"{where}: its directory was changed or damaged; its members are whole")
-        made = json.loads(_text(archive, MANIFEST, where))
+        made = manifest.parse(_text(archive, MANIFEST, where), f"{MANIFEST} in {where}")
+        for number, line in enumerate(_lines(archive, RECORDS, where), start=1):
+            if lack := _lack(line):
+                raise UserError(f"line {number} of {RECORDS} in {where} is no record: {lack}")
     schema = made.get("bundle"), made.get("schema")
     if schema != (SCHEMA, manifest.SCHEMA):
         raise UserError(
             f"{where} has schema {schema[0]}.{schema[1]}, this version reads "
             f"{SCHEMA}.{manifest.SCHEMA}; replay it with the version that wrote it"
         )
-    for name, kind in FIELDS.items():
-        if not isinstance(made.get(name), kind):
-            raise UserError(f"{where}: its manifest has no '{name}' that can be read")
+    if strange := [key for key in made["parameters"] if key not in workbook.ASKED]:
+        raise UserError(
+            f"{where} sets '{strange[0][:60]}', which does not say what was asked; "
+            "a bundle may not decide how it is replayed"
+        )
     return Bundle(path, manifest.sha256(path), made)
 
 
@@ -129,15 +133,14 @@ def rebuild(
     bundle = read(path)
     name = bundle.manifest["profile"]
     run_id = f"replay-{name}" if run_id is None else run_id
-    runs = None if runs is None else Path(runs).absolute()
     run = workbook.run_folder(runs, run_id)
-    _unpack(bundle, run)
     profile = Profile(name, f"Replay of {path.name}", False, bundle.manifest["parameters"])
     answered = {model: known for model, known in bundle.manifest["models"].items() if known}
-    with replay.replaying(answered):
+    with workbook.held(run), replay.replaying(answered):
+        _unpack(bundle, run)
         workbook.reproduce(profile, runs=runs, run_id=run_id, report=report, **workbook_options)
-    made = manifest.read(run)
-    manifest.write(run, {**made, "replayed": bundle.sha256})
+        made = manifest.read(run)
+        manifest.write(run, {**made, "replayed": bundle.sha256})
     report(_likeness(bundle.manifest, made))
     return run
 
@@ -164,8 +167,10 @@ def _described(run: Path) -> dict[str, Any]:
             f"{where} names weights by a folder of this machine; put the file into the project's "
             "folder, call it local/FILE.gguf, and reproduce the run"
         )
-    parameters = {key: value for key, value in made["parameters"].items() if key not in HOW}
-    overrides = [text for text in made["overrides"] if text.partition("=")[0] not in HOW]
+    parameters = {
+        key: value for key, value in made["parameters"].items() if key not in workbook.HOW
+    }
+    overrides = [text for text in made["overrides"] if text.partition("=")[0] not in workbook.HOW]
     return {**made, "bundle": SCHEMA, "parameters": parameters, "overrides": overrides}
 
 
@@ -189,12 +194,18 @@ def _answers(path: Path, made: Mapping[str, Any]) -> Iterator[bytes]:
     asked = {name for name, identity in made["models"].items() if identity is not None}
     silent = set(asked)
     for record in records.read(path):
-        if record["model"] in asked and record.get("wording") in _wordings(made):
+        if record.get("model") in asked and record.get("wording") in _wordings(made):
             silent.discard(record["model"])
             if record["model"].startswith("local/") and record.get("served_model"):
                 # records of older versions say in which folder the weights lay
                 record["served_model"] = PureWindowsPath(record["served_model"]).name
-            yield _json(record)
+            line = _json(record)
+            if lack := _lack(line):
+                raise UserError(
+                    f"{paths.shown(path)}, record {str(record['key'])[:40]}: {lack}; an older "
+                    "version wrote it: reproduce the study with a new --run-id"
+                )
+            yield line
     if silent:
         raise UserError(
             f"{paths.shown(path)} holds no record of {min(silent)} that names its wording; "
@@ -238,45 +249,38 @@ def _opened(file: Any, where: str) -> zipfile.ZipFile:
     return archive
 
 
-def _chunks(archive: zipfile.ZipFile, name: str, where: str) -> Iterator[bytes]:
-    """Yield the bytes of a member; never more than its declared size, which was checked."""
+def _text(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
+    if archive.getinfo(name).file_size > LARGEST_TEXT:
+        raise UserError(f"{where}: its {name} is larger than {LARGEST_TEXT >> 20} MiB")
+    return b"".join(_lines(archive, name, where))
+
+
+def _lines(archive: zipfile.ZipFile, name: str, where: str) -> Iterator[bytes]:
+    """Yield the lines of a member; never more than its declared size, which was checked."""
     try:
         with archive.open(name) as member:
-            while chunk := member.read(2**20):
-                yield chunk
+            yield from member
     except DAMAGES:
         raise _damaged(name, where) from None
 
 
-def _text(archive: zipfile.ZipFile, name: str, where: str) -> str:
-    if archive.getinfo(name).file_size > LARGEST_TEXT:
-        raise UserError(f"{where}: its {name} is larger than {LARGEST_TEXT >> 20} MiB")
+def _lack(line: bytes) -> str:
+    """Return in words what a line lacks to be a record that can be replayed, or ''."""
     try:
-        return b"".join(_chunks(archive, name, where)).decode()
-    except UnicodeDecodeError:
-        raise _damaged(name, where) from None
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return "it is not JSON that can be read"
+    if not isinstance(record, dict):
+        return "it is no JSON object"
+    for name, kind in RECORD.items():
+        if name not in record or not isinstance(record[name], kind):
+            return f"its '{name}' is missing or of a wrong kind"
+    return ""
 
 
 def _sums(text: str) -> dict[str, str]:
     """Return name -> SHA-256 of lines as `sha256sum` writes them."""
     return {name: digits for digits, _, name in (line.partition("  ") for line in text.split("\n"))}
-
-
-def _hash_of(archive: zipfile.ZipFile, name: str, where: str) -> str:
-    digest = hashlib.sha256()
-    for chunk in _chunks(archive, name, where):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _digits(file: Any, size: int) -> str:
-    """Return the SHA-256 of the first `size` bytes of a file."""
-    digest = hashlib.sha256()
-    file.seek(0)
-    while size > 0 and (chunk := file.read(min(size, 2**20))):
-        digest.update(chunk)
-        size -= len(chunk)
-    return digest.hexdigest()
 
 
 def _damaged(name: str, where: str) -> UserError:
@@ -287,13 +291,12 @@ def _unpack(bundle: Bundle, run: Path) -> None:
     """Put the bundle's records into a run folder that is new, or one of the same bundle."""
     mark = run / ".replay"
     ours = mark.is_file() and mark.read_text(encoding="utf-8") == bundle.sha256
-    if run.exists() and not ours and any(run.iterdir()):
+    if not ours and any(path.name != folders.LOCK for path in run.iterdir()):
         raise UserError(
             f"{paths.shown(run)} is there already and no replay of {bundle.path.name}; "
             "choose another --run-id"
         )
     try:
-        run.mkdir(parents=True, exist_ok=True)
         mark.write_text(bundle.sha256, encoding="utf-8")
         with zipfile.ZipFile(bundle.path) as archive, (run / RECORDS).open("wb") as file:
             shutil.copyfileobj(archive.open(RECORDS), file)

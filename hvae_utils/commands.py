@@ -2,8 +2,8 @@
 
 The work is in the modules that are called, which are imported only when their command is given.
 
-Public names: reproduce, bundle, check, estimate, export, take, report, models, fetch, prompts,
-bring, course, say, and the exit codes.
+Public names: reproduce, bundle, publish, check, replicate, estimate, export, take, report, models,
+fetch, prompts, bring, course, say, and the exit codes.
 """
 
 import argparse
@@ -18,8 +18,8 @@ INTERRUPTED = 130
 
 
 def reproduce(chosen: argparse.Namespace) -> int:
-    """Run the workbook and publish its figures, where the profile says so."""
-    from hvae_utils import budget, manifest, outcomes, paths, publish, workbook
+    """Run the workbook; say where its figures are and whether they are the published ones."""
+    from hvae_utils import budget, outcomes, workbook
 
     if chosen.replay:
         return _replay(chosen)
@@ -37,11 +37,22 @@ def reproduce(chosen: argparse.Namespace) -> int:
     if (share := outcomes.error_share(run)) > most:
         said = f"{share:.0%} of the items ended in a transport error, more than {most:.0%}"
         return say(f"{said}; run again to ask them once more", TOO_MANY_ERRORS)
-    if manifest.read(run)["publish"]:
-        _print(f"published in {paths.shown(publish.publish(run))}")
-    else:
-        _print(f"figures in {paths.shown(run / 'figures')}")
+    _print(_figures(run))
     return OK
+
+
+def _figures(run: Path) -> str:
+    """Return where a run's figures are; they are published where there are none at all."""
+    from hvae_utils import manifest, paths, publish
+
+    line = f"figures in {paths.shown(run / 'figures')}"
+    if not manifest.read(run).get("publish"):
+        return line
+    if not publish.published():
+        return f"{line}; there were none published, so they are in {publish.publish(run).name}/ too"
+    same, count = publish.equal(run)
+    line = f"{line}; {same} of {count} published files are equal"
+    return line if same == count else f"{line} (hvae publish puts the new ones there)"
 
 
 def _replay(chosen: argparse.Namespace) -> int:
@@ -58,11 +69,21 @@ def bundle(chosen: argparse.Namespace) -> int:
     """Put a finished run into one file."""
     from hvae_utils import bundle, paths, workbook
 
-    runs = None if chosen.runs is None else Path(chosen.runs).absolute()
-    run = workbook.run_folder(runs, chosen.run_id)
+    run = workbook.run_folder(chosen.runs, chosen.run_id)
     made = bundle.write(run, chosen.out or Path(f"{run.name}.zip"))
     size = made.path.stat().st_size
     _print(f"wrote {paths.shown(made.path)} ({size:,} bytes, SHA-256 {made.sha256})")
+    return OK
+
+
+def publish(chosen: argparse.Namespace) -> int:
+    """Make a finished run the published one: its answers, then its figures."""
+    from hvae_utils import paths, publish, workbook
+
+    run = workbook.run_folder(chosen.runs, chosen.run_id)
+    recorded = publish.record(run)
+    figures = publish.publish(run)
+    _print(f"published {paths.shown(figures)} and {paths.shown(recorded)}")
     return OK
 
 
@@ -71,14 +92,16 @@ def check(chosen: argparse.Namespace) -> int:
     from hvae_utils import publish, workbook
 
     finished = workbook.run_folder(chosen.runs, chosen.run_id) if chosen.run_id else None
-    same = publish.check(
-        runs=chosen.runs,
-        keep=chosen.keep,
-        replay=chosen.replay,
-        finished=finished,
-        report=_print,
-    )
+    same = publish.check(finished=finished, runs=chosen.runs, keep=chosen.keep, report=_print)
     return OK if same else DIFFERENT
+
+
+def replicate(chosen: argparse.Namespace) -> int:
+    """Ask the models anew and print how far that is from what is committed."""
+    from hvae_utils import publish
+
+    publish.replicate(runs=chosen.runs, keep=chosen.keep, report=_print)
+    return OK
 
 
 def estimate(chosen: argparse.Namespace) -> int:
@@ -136,9 +159,8 @@ def _study(chosen: argparse.Namespace):
     parameters = workbook.parameters_of(profile, chosen.overrides)
     profiles.check(parameters)
     planned = rehearsal.designs(parameters)
-    runs = Path(chosen.runs).absolute() if chosen.runs else None
     run_id = chosen.profile if chosen.run_id is None else chosen.run_id
-    return planned, workbook.run_folder(runs, run_id) / "records.jsonl"
+    return planned, workbook.run_folder(chosen.runs, run_id) / "records.jsonl"
 
 
 def report(chosen: argparse.Namespace) -> int:

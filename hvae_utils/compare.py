@@ -1,17 +1,11 @@
-"""Is what was reproduced the same as what is published? Pure: two sets of files in, words out.
+"""Is what was reproduced the same as what is published? Pure: two sets of files in, places out.
 
-The reference respondents answer from a seed: their numbers must be the same text, and where the
-data, the lock and the platform are the same, so must every byte of the pictures.
+On the same lock and platform, tables and documents must be the same text and pictures the same
+bytes. Elsewhere floating-point sums may end differently, so numbers must agree to ROUNDING, texts
+in their words, pictures in their size. A probability below FLOOR is the tail of a sum, whose digits
+depend on the processor even there: all of them count as equal.
 
-A chat model that decodes greedily is not that stable: other processors add floating-point numbers
-in another order, one token flips, and everything the model says after it differs. One
-administration may then change as a whole. So what rests on few administrations cannot be promised
-and is not compared: angles and value rationalities of a cell with fewer than MIN_SCORED scored
-administrations in either run, spreads, intervals, notes, and single administrations. They are
-counted, and the result says how many there were. What rests on many answers (outcomes, shares,
-well-filled cells) must stay within TOLERANCES.
-
-Public names: MIN_SCORED, TOLERANCES, Difference, Comparison, compare.
+Public names: FLOOR, ROUNDING, Difference, compare, largest, table.
 """
 
 import csv
@@ -19,269 +13,130 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from itertools import takewhile
 from typing import Any
 
-MIN_SCORED = 3  # administrations behind a number that is worth comparing
-FEW = 2  # administrations or answers that may change whatever their share is
-
-# Of a chat model: column -> what may differ, and unit. The first pattern that fits counts.
-TOLERANCES = (
-    (r"(mean_)?angle|angle_(fixed|probability|logit)|bound_(low|high)", 10.0, "degrees"),
-    (
-        r"vr_(chance|regret).*|chance|lapse_rate|order_disagreement|long_enough|transitive",
-        0.3,
-        "share",
-    ),
-    (r"vr|vr_.*|raw|difference", 10.0, "degrees"),
-    (r"bias", 1.0, "nats"),
-    (r"(mean_)?(self|other)", 10.0, "coins"),
-    (r"share(_.*)?", 0.15, "share"),
-    (r"scored|count|items|pairs|beyond_chance", 0.15, "of those asked"),
-)
-UNSTABLE = re.compile(
-    r"note|flag|.*_sd|(angle|vr|vr_chance|lapse|raw|chance)_(low|high)|low|high|vr_random|p_random|dz"
-    r"|eta_squared|lapse_evidence"
-)
-SINGLE = "administration"  # `part` of rows that are single administrations
-KEYS = (
-    *("part", "source", "model", "respondent", "value", "goal_prompt", "category", "outcome"),
-    *("item", "stage", "position", "factor", "level", "scope", "instrument", "bin", "sample"),
-)
-TOTALS = ("asked", "administrations")
-BASES = ("scored", "pairs")  # how many administrations a cell's numbers rest on
 ROUNDING = 1e-5  # relative, where lock or platform differ
-
-Row = Mapping[str, str]
+FLOOR = 1e-9  # of a probability, in columns p_*; absolute, of all numbers where platforms differ
+NUMBER = re.compile(r"[-\u2212+±]?\d+(\.\d+)?")
+HASHES = "/files/"  # of the files of a figure, in index.json: the files themselves are compared
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One place where more differs than may: file, row, column, both contents, what is allowed."""
+    """One place that differs: file, place in it, both contents, and how far apart (0 for words)."""
 
     file: str
-    row: str
-    column: str
-    committed: str
+    place: str
+    published: str
     reproduced: str
-    allowed: str
-
-
-@dataclass
-class Comparison:
-    """All differences, and how many unequal numbers rest on too little to be compared."""
-
-    differences: list[Difference] = field(default_factory=list)
-    within: int = 0
-    unstable: int = 0
-
-    def table(self, most: int = 40) -> str:
-        """Return the differences as aligned text, `most` rows of them."""
-        names = ("file", "row", "column", "committed", "reproduced", "allowed")
-        rows = [tuple(getattr(found, name) for name in names) for found in self.differences[:most]]
-        rows = [tuple(_short(text) for text in row) for row in (names, *rows)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        if more := len(self.differences) - most:
-            lines += [f"… and {more} more"] if more > 0 else []
-        return "\n".join(lines)
+    apart: float = 0.0
 
 
 def compare(
-    committed: Mapping[str, bytes], reproduced: Mapping[str, bytes], same_platform: bool
-) -> Comparison:
-    """Compare two sets of published files, by name.
+    published: Mapping[str, bytes], reproduced: Mapping[str, bytes], same_platform: bool
+) -> list[Difference]:
+    """Return where two sets of files, by name, differ.
 
     same_platform: whether lock, versions and platform are the same, so that bytes can be demanded.
     """
-    result = Comparison()
-    for name in sorted(committed.keys() ^ reproduced.keys()):
-        there = ("there", "missing") if name in committed else ("missing", "there")
-        result.differences.append(Difference(name, "", "", *there, "same files"))
-    shared = sorted(committed.keys() & reproduced.keys())
-    moved = {
-        name for name in shared if name.endswith(".csv") and committed[name] != reproduced[name]
-    }
-    for name in shared:
-        old, new = committed[name], reproduced[name]
+    differences = [
+        Difference(name, "the file", *_presence(name in published))
+        for name in sorted(published.keys() ^ reproduced.keys())
+    ]
+    for name in sorted(published.keys() & reproduced.keys()):
+        old, new = published[name], reproduced[name]
         if old == new:
             continue
-        if name.endswith(".csv"):
-            _compare_tables(name, old.decode(), new.decode(), same_platform, result)
-        elif name.endswith((".png", ".svg")):
-            data = f"{name.rpartition('.')[0]}.csv"
-            exact = same_platform and data in shared and data not in moved
-            _compare_pictures(name, old, new, exact, result)
-        elif name.endswith(".json"):
-            sides = dict(_leaves(json.loads(old))), dict(_leaves(json.loads(new)))
-            _compare_leaves(name, *sides, same_platform and not moved, result)
-        else:
-            _compare_texts(name, old.decode(), new.decode(), same_platform and not moved, result)
-    return result
+        if name.endswith((".png", ".svg")):
+            sides = (f"{len(old)} bytes", f"{len(new)} bytes")
+            sides = sides if same_platform else (_size(old), _size(new))
+            if same_platform or sides[0] != sides[1]:
+                differences.append(Difference(name, "the picture", *sides))
+            continue
+        before, after = dict(_leaves(name, old)), dict(_leaves(name, new))
+        for place in dict.fromkeys([*before, *after]):
+            if place not in before or place not in after:
+                differences.append(Difference(name, place, *_presence(place in before)))
+            elif not _equal(place, before[place], after[place], same_platform):
+                apart = abs(_number(before[place]) - _number(after[place]))
+                sides = before[place], after[place], 0.0 if math.isnan(apart) else apart
+                differences.append(Difference(name, place, *sides))
+    return differences
 
 
-def _compare_tables(name: str, old: str, new: str, exact: bool, result: Comparison) -> None:
-    """Compare two CSV tables row by row: chat models within tolerances, all else strictly."""
-    before, after = (list(csv.DictReader(io.StringIO(text))) for text in (old, new))
-    columns = [list(rows[0]) if rows else [] for rows in (before, after)]
-    if columns[0] != columns[1]:
-        both = (", ".join(names) for names in columns)
-        result.differences.append(Difference(name, "", "columns", *both, "equal"))
-        return
-    rows = _keyed(before), _keyed(after)
-    for key in dict.fromkeys([*rows[0], *rows[1]]):
-        there = [side.get(key) for side in rows]
-        label = " ".join(part for part in key[:-1] if part) + (f" #{key[-1]}" if key[-1] else "")
-        known = there[0] or there[1]
-        loose = known.get("model", "").startswith("local/")
-        if loose and known.get("part") == SINGLE:
-            result.unstable += there[0] != there[1]
-        elif None in there:
-            words = ["missing" if row is None else "there" for row in there]
-            result.differences.append(Difference(name, label, "", *words, "same rows"))
-        else:
-            for column in columns[0]:
-                _compare_cells((name, label, column), *there, loose, exact, result)
+def largest(differences: Sequence[Difference]) -> list[Difference]:
+    """Return the largest difference of each file, with the count of all of them in its place."""
+    counts = Counter(found.file for found in differences)
+    worst = {found.file: found for found in sorted(differences, key=lambda found: found.apart)}
+    return [
+        Difference(name, f"{worst[name].place} ({count} differ)", *astuple(worst[name])[2:])
+        for name, count in counts.items()
+    ]
 
 
-def _compare_cells(
-    place: tuple[str, str, str], old: Row, new: Row, loose: bool, exact: bool, result: Comparison
-) -> None:
-    column = place[2]
-    before, after = old[column], new[column]
-    if before == after:
-        return
-    if not loose:
-        _strictly(place, before, after, exact, result)
-    elif UNSTABLE.fullmatch(column) or (column not in BASES and _rests_on_little(old, new)):
-        result.unstable += 1
-    else:
-        total = max(
-            (_number(row[name]) for row in (old, new) for name in TOTALS if name in row),
-            default=math.nan,
-        )
-        _loosely(place, before, after, total, result)
+def table(differences: Sequence[Difference], most: int = 40) -> list[str]:
+    """Return differences as aligned lines, `most` of them."""
+    names = ("file", "place", "published", "reproduced")
+    rows = [names, *(astuple(found)[:4] for found in differences[:most])]
+    rows = [tuple(map(_short, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    more = len(differences) - most
+    return [*lines, f"… and {more} more"] if more > 0 else lines
 
 
-def _strictly(
-    place: tuple[str, str, str], before: str, after: str, exact: bool, result: Comparison
-) -> None:
-    same = not exact and math.isclose(_number(before), _number(after), rel_tol=ROUNDING)
-    if same:
-        result.within += 1
-    else:
-        allowed = "equal" if exact else f"equal to {ROUNDING:g}"
-        result.differences.append(Difference(*place, before, after, allowed))
+def _leaves(name: str, content: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the cells of a table, the leaves of a JSON document or the lines of a text, by place.
 
-
-def _loosely(
-    place: tuple[str, str, str], before: str, after: str, total: float, result: Comparison
-) -> None:
-    """Compare two numbers of a chat model; total: of the answers or administrations, or NaN."""
-    fitting = (entry for entry in TOLERANCES if re.fullmatch(entry[0], place[2]))
-    _, allowed, unit = next(fitting, ("", 0.0, ""))
-    if unit == "of those asked":
-        allowed = max(
-            FEW, allowed * (max(_number(before), _number(after), 0) if math.isnan(total) else total)
-        )
-    elif unit == "share" and total > 0:
-        allowed = max(FEW / total, allowed)
-    if abs(_number(before) - _number(after)) <= allowed:
-        result.within += 1
-    else:
-        words = f"±{allowed:.3g} {unit}" if unit else "equal (no tolerance is declared)"
-        result.differences.append(Difference(*place, before, after, words))
-
-
-def _rests_on_little(old: Row, new: Row) -> bool:
-    """Return whether a row says that its numbers come from too few administrations."""
-    bases = [_number(row[name]) for row in (old, new) for name in BASES if name in row]
-    return any(math.isnan(base) or base < MIN_SCORED for base in bases)
-
-
-def _compare_pictures(name: str, old: bytes, new: bytes, exact: bool, result: Comparison) -> None:
-    if exact:
-        result.differences.append(
-            Difference(name, "", "bytes", f"{len(old)} bytes", f"{len(new)} bytes", "equal bytes")
-        )
-    elif (before := _size(old)) != (after := _size(new)):
-        result.differences.append(Difference(name, "", "size", before, after, "equal size"))
-    else:
-        result.within += 1
-
-
-def _compare_leaves(
-    name: str, old: Mapping[str, Any], new: Mapping[str, Any], exact: bool, result: Comparison
-) -> None:
-    """Compare two JSON documents, flattened; what rests on a chat model has moved with its data.
-
-    The hashes in index.json are left out: the files themselves are compared.
+    A row of a table is named by its number and the texts that it begins with.
     """
-    for path in dict.fromkeys([*old, *new]):
-        if "/files/" in path:
-            continue
-        before, after = (side.get(path, "missing") for side in (old, new))
-        place = (name, path, _column(path))
-        if before == after:
-            continue
-        if "missing" in (before, after):
-            result.differences.append(Difference(*place, str(before), str(after), "same keys"))
-        elif isinstance(before, str) and isinstance(after, str):
-            _compare_texts(f"{name}: {path}", before, after, exact, result)
-        elif exact or "reference/" in path:
-            _strictly(place, str(before), str(after), exact, result)
-        elif None in (before, after):
-            result.unstable += 1
-        else:
-            _loosely(place, str(before), str(after), math.nan, result)
-
-
-def _compare_texts(name: str, old: str, new: str, exact: bool, result: Comparison) -> None:
-    """Compare texts: the same words, and where data may differ, other numbers in them."""
-    if not exact:
-        old, new = (re.sub(r"[-\u2212+±]?\d+(\.\d+)?", "#", text) for text in (old, new))
-    if old == new:
-        result.within += 1
-        return
-    pairs = zip(old.split("\n"), new.split("\n"), strict=False)
-    lines = next((pair for pair in pairs if pair[0] != pair[1]), ("fewer lines", "more lines"))
-    allowed = "equal text" if exact else "equal words"
-    result.differences.append(Difference(name, "", "text", *lines, allowed))
-
-
-def _keyed(rows: list[dict[str, str]]) -> dict[tuple[Any, ...], dict[str, str]]:
-    """Return the rows by their keys; those that share one are counted."""
-    keyed: dict[tuple[Any, ...], dict[str, str]] = {}
-    for row in rows:
-        key = tuple(row.get(name, "") for name in KEYS)
-        count = 0
-        while (*key, count) in keyed:
-            count += 1
-        keyed[(*key, count)] = row
-    return keyed
-
-
-def _leaves(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(content, Mapping | list) and content:
-        entries = content.items() if isinstance(content, Mapping) else enumerate(content)
-        for key, value in entries:
-            yield from _leaves(value, f"{path}/{key}".lstrip("/"))
+    text = content.decode()
+    if name.endswith(".csv"):
+        for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=1):
+            words = takewhile(lambda cell: math.isnan(_number(cell)), row.values())
+            name_of_row = " ".join([f"row {number}", *filter(None, words)])
+            for column, cell in row.items():
+                yield f"{name_of_row}: {column}", cell
+    elif name.endswith(".json"):
+        yield from _json_leaves(json.loads(text))
     else:
-        yield path, content
+        for number, line in enumerate(text.split("\n"), start=1):
+            yield f"line {number}", line
 
 
-def _column(path: str) -> str:
-    """Return the part of a path that says what its number is: the last one with a tolerance."""
-    parts = path.split("/")
-    declared = [part for part in parts if any(re.fullmatch(entry[0], part) for entry in TOLERANCES)]
-    return declared[-1] if declared else parts[-1]
+def _json_leaves(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(content, dict | list) and content:
+        entries = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, value in entries:
+            yield from _json_leaves(value, f"{path}/{key}".lstrip("/"))
+    elif HASHES not in path:
+        yield path, str(content)
 
 
-def _number(text: object) -> float:
+def _equal(place: str, old: str, new: str, exact: bool) -> bool:
+    numbers = _number(old), _number(new)
+    probability = re.split(r"[ /]", place)[-1].startswith("p_")
+    if old == new or (probability and max(map(abs, numbers)) < FLOOR):
+        return True
+    if exact:
+        return False
+    if not any(map(math.isnan, numbers)):
+        return math.isclose(*numbers, rel_tol=ROUNDING, abs_tol=FLOOR)
+    return NUMBER.sub("#", old) == NUMBER.sub("#", new)
+
+
+def _presence(before: bool) -> tuple[str, str]:
+    return ("there", "missing") if before else ("missing", "there")
+
+
+def _number(text: str) -> float:
     try:
         return float(text)
-    except (TypeError, ValueError):
+    except ValueError:
         return math.nan
 
 
@@ -294,6 +149,6 @@ def _size(picture: bytes) -> str:
     return found.group(1).decode() if found else "unknown"
 
 
-def _short(text: str, longest: int = 44) -> str:
+def _short(text: str, longest: int = 48) -> str:
     text = " ".join(text.split())
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

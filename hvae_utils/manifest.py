@@ -1,10 +1,10 @@
 """What a run was made of: enough to say later whether two runs can be the same to the byte.
 
 A manifest holds names, numbers and hashes; never a path of this machine, a value from the
-environment or a secret. Weights files appear by their name alone, and imported prompts, which are
-not ours to name, not at all.
+environment or a secret. Weights files appear by their name alone. The code and data a run was made
+of are those of its git revision; `dirty` says whether they were changed since.
 
-Public names: SCHEMA, describe, write, read, inputs, environment, sha256.
+Public names: SCHEMA, describe, write, read, parse, environment, sha256.
 """
 
 import hashlib
@@ -21,11 +21,13 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from hvae_utils import paths
+from hvae_utils.errors import UserError
 
 SCHEMA = 1
-PRIVATE = "data/prompts/imported-"  # how the paths of imported prompts begin
-RECORDED = "data/recorded/"  # answers of earlier runs; only a replay is made from them
-INPUTS = ("data/**/*", "notebooks/*.ipynb", "notebooks/profiles/*.yml", "hvae_utils/*.py")
+FIELDS = {  # what every reader of a manifest relies on
+    **{"schema": int, "profile": str, "overrides": list, "parameters": dict, "models": dict},
+    **{"outputs": dict, "platform": dict, "versions": dict, "lock_sha256": str | None},
+}
 
 
 def describe(
@@ -41,7 +43,7 @@ def describe(
     """Return the manifest of a finished run; models stand in its parameters, not its overrides.
 
     outputs: the declared writes, relative to `run`; seconds: by notebook; started: with a time
-    zone; root: the project folder that inputs, lock and revision belong to.
+    zone; root: the project folder that lock and revision belong to.
     """
     named = [_portable(name) for name in parameters.get("models", ())]
     return {
@@ -53,7 +55,6 @@ def describe(
         "models": _models(parameters.get("models", ())),
         **_revision(root),
         **environment(root),
-        "inputs": inputs(root),
         "outputs": _outputs(run, outputs),
         "seconds": {name: round(spent, 2) for name, spent in seconds.items()},
         "started": started.astimezone(UTC).isoformat(timespec="seconds"),
@@ -70,19 +71,29 @@ def write(run: Path, content: Mapping[str, Any]) -> Path:
 
 
 def read(run: Path) -> dict[str, Any]:
-    """Return the manifest of a run; FileNotFoundError when the run did not finish."""
-    return json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    """Return the manifest of a run; FileNotFoundError when the run did not finish.
+
+    Raises UserError when it cannot be read.
+    """
+    path = run / "manifest.json"
+    return parse(path.read_bytes(), paths.shown(path))
 
 
-def inputs(root: Path = paths.ROOT) -> dict[str, str]:
-    """Return the SHA-256 of every file of the project that a run is made from, by path."""
-    found = {path for pattern in INPUTS for path in root.glob(pattern) if path.is_file()}
-    visible = {path.relative_to(root).as_posix(): path for path in found}
-    return {
-        name: sha256(visible[name])
-        for name in sorted(visible)
-        if "/." not in name and not name.startswith((PRIVATE, RECORDED))
-    }
+def parse(text: bytes, where: str) -> dict[str, Any]:
+    """Return a manifest's content; UserError, beginning with `where`, if it is no manifest."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UserError(f"{where} is not JSON that can be read; take it from a whole run") from None
+    fields = content if isinstance(content, dict) else {}
+    for name, kind in FIELDS.items():
+        if name not in fields or not isinstance(fields[name], kind):
+            raise UserError(f"{where} is no manifest of a run: it lacks '{name}'")
+    texts = [*content["outputs"].values(), *content["overrides"]]
+    texts += [name for name in content["models"].values() if name is not None]
+    if not all(isinstance(text, str) for text in texts):
+        raise UserError(f"{where} is no manifest of a run: a hash or an override is no text")
+    return content
 
 
 def environment(root: Path = paths.ROOT) -> dict[str, Any]:

@@ -202,6 +202,8 @@ def table() -> pd.DataFrame:
 
 def _endpoint_row(endpoint: Endpoint, kind: str) -> dict[str, Any]:
     lack, about = endpoint.missing, endpoint.about
+    if replay.identities() is not None:
+        lack = "a replay asks nobody"
     if not lack and on_loopback(endpoint.url):
         served = _served(str(endpoint.url))
         lack = f"nothing answers at {public(endpoint.url)}" if served is None else ""

@@ -1,8 +1,9 @@
 """From a finished run to the published figures, and back: is what is committed reproducible?
 
-`publish` puts the old figures or the new into place, never a mix. `check` never touches them.
+`publish` puts the old figures or the new into place, never a mix, and records the answers they
+were made of. `check` and `replicate` never touch them.
 
-Public names: publish, check.
+Public names: publish, published, record, equal, check, replicate, RECORDED.
 """
 
 import json
@@ -10,19 +11,21 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import bundle, manifest, paths, workbook
-from hvae_utils.compare import MIN_SCORED, compare
-from hvae_utils.errors import NotReady, NotRecorded, UserError
+from hvae_utils import bundle, compare, manifest, paths, workbook
+from hvae_utils.errors import NotRecorded, UserError
 from hvae_utils.runner import Report
 
 RECORDED = paths.DATA / "recorded"
 TABLES = ("value_rationality.csv", "key_numbers.json")
 PROVENANCE = "provenance.json"
-MADE_OF = ("profile", "lock_sha256", "platform", "versions", "models", "inputs")
 ENVIRONMENT = ("lock_sha256", "platform", "versions")
+MADE_OF = ("profile", "parameters", "models", *ENVIRONMENT)
+
+Files = dict[str, bytes]
 
 
 def publish(run: Path, figures: Path = paths.FIGURES) -> Path:
@@ -49,101 +52,173 @@ def publish(run: Path, figures: Path = paths.FIGURES) -> Path:
     return figures
 
 
+def published(figures: Path = paths.FIGURES) -> bool:
+    """Return whether there are any published figures."""
+    return figures.is_dir() and any(figures.iterdir())
+
+
+def record(run: Path, folder: Path = RECORDED) -> Path:
+    """Write the answers of a run that may be published as its profile's bundle; return where.
+
+    Raises UserError for a run whose figures are not the project's, and what `bundle.write` raises.
+    """
+    made = _finished(run)
+    if not made.get("publish"):
+        raise UserError(
+            f"{paths.shown(run)} is not for publication: its profile is '{made['profile']}'"
+            f"{' with changes' if made['overrides'] else ''}; only hvae reproduce of a profile "
+            "with `publish: true` makes one that is"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return bundle.write(run, folder / f"{made['profile']}.zip").path
+
+
+def equal(run: Path, figures: Path = paths.FIGURES) -> tuple[int, int]:
+    """Return how many of the published files a finished run would leave as they are, and of all."""
+    published, made = _contents(figures), _publishable(run)
+    published.pop(PROVENANCE, None)
+    return sum(made.get(name) == content for name, content in published.items()), len(published)
+
+
 def check(
     *,
-    profile: str = "default",
     figures: Path = paths.FIGURES,
+    recorded: Path = RECORDED,
+    finished: Path | None = None,
     runs: str | Path | None = None,
     keep: bool = False,
-    replay: bool = False,
-    recorded: Path | None = None,
-    finished: Path | None = None,
     report: Report = print,
     **workbook_options: Any,
 ) -> bool:
-    """Reproduce a profile into a scratch folder and compare it with what is committed.
+    """Make what is committed again from its recorded answers; return whether it is the same.
 
-    runs: where to reproduce instead of a temporary folder, which is removed unless `keep` or
-    something differs; always into a new folder, because a run that is there would go on from its
-    records and prove nothing.
-    replay: take the answers of the models from the bundle `recorded` (default: the profile's in
-    data/recorded), as is done, and said, where a model cannot be asked here.
-    finished: a run to compare as it is, instead of making one.
-    Returns whether everything is the same, or within what `compare` states.
-    Raises UserError when there is nothing to compare with, and what `workbook.reproduce` raises.
+    recorded: the folder of bundles; finished: a run to compare as it is, instead of making one.
+    runs: where to make it instead of a temporary folder, which is removed unless `keep` or
+    something differs.
+    Raises UserError when there is nothing to compare with or a run is of another study, and what
+    `bundle.rebuild` raises.
     """
-    committed, source = _committed(figures)
-    if finished is not None:
-        return _same(finished, committed, source, report)
-    scratch = Path(tempfile.mkdtemp(prefix="hvae-check-")) if runs is None else Path(runs)
-    same = False
-    names = ("check", *(f"check-{count}" for count in range(2, 10_000)))
-    fresh = next(name for name in names if not (scratch / name).exists())
-    try:
-        where = {"runs": scratch, "run_id": fresh, "report": report, **workbook_options}
-        recorded = RECORDED / f"{profile}.zip" if recorded is None else recorded
-        run = _replay(recorded, where) if replay else _reproduce(profile, recorded, where)
-        same = _same(run, committed, source, report)
-    finally:
-        if runs is None and ((same and not keep) or not any(scratch.iterdir())):
-            shutil.rmtree(scratch, ignore_errors=True)
-    if scratch.exists():
-        report(f"the reproduced run is in {paths.shown(run)}")
-    return same
+    published, made_of, source = _committed(figures)
 
-
-def _same(run: Path, committed: dict[str, bytes], source: str, report: Report) -> bool:
-    """Compare what a finished run would publish with what is committed, and report it."""
-    made_of = json.loads(committed.pop(PROVENANCE, b"{}"))
-    with tempfile.TemporaryDirectory(prefix="hvae-") as staged:
-        reproduced = _contents(_stage(run, Path(staged) / "figures"))
-    made_now = json.loads(reproduced.pop(PROVENANCE))
-    alike = all(made_of.get(key) == made_now[key] for key in ENVIRONMENT)
-    result = compare(committed, reproduced, alike)
-    report(f"compared with {source}: {len(committed)} files, {_strictness(alike)}")
-    if changed := _changed(made_of.get("inputs", {}), made_now["inputs"]):
-        report(f"the committed figures were made before {changed} changed")
-    if result.differences:
-        for line in result.table().split("\n"):
+    def same(run: Path) -> bool:
+        alike, differences = _compared(run, published, made_of)
+        strict = "same lock and platform: equal bytes" if alike else "another lock or platform"
+        report(f"compared with {source}: {len(published)} files ({strict})")
+        for line in compare.table(differences) if differences else ():
             report(line)
-    report(
-        f"{len(result.differences)} differences; {result.within} unequal but within what is "
-        f"allowed; {result.unstable} not compared (chat model, single administrations, spreads, or "
-        f"fewer than {MIN_SCORED} scored)"
+        report(f"{len(differences)} differences")
+        return not differences
+
+    def rebuild(**where: Any) -> Path:
+        path = recorded / f"{made_of['profile']}.zip"
+        report(f"the models' answers come from {paths.shown(path)}; no model is asked")
+        try:
+            return bundle.rebuild(path, report=report, **where, **workbook_options)
+        except NotRecorded as fault:
+            raise UserError(
+                "the recorded answers are older than the prompts; record them anew: "
+                f"hvae reproduce, then hvae publish ({fault})"
+            ) from None
+
+    return same(finished) if finished else _in_scratch(rebuild, same, runs, keep, report)
+
+
+def replicate(
+    *,
+    figures: Path = paths.FIGURES,
+    runs: str | Path | None = None,
+    keep: bool = False,
+    report: Report = print,
+    **workbook_options: Any,
+) -> None:
+    """Ask the models of what is committed anew, and report the largest differences of each file.
+
+    No verdict: on another processor one token of a model may flip, and all that follows with it.
+    Raises what `workbook.reproduce` raises; the rest is as in `check`.
+    """
+    published, made_of, source = _committed(figures)
+
+    def reproduce(**where: Any) -> Path:
+        return workbook.reproduce(made_of["profile"], report=report, **where, **workbook_options)
+
+    def told(run: Path) -> bool:
+        _, differences = _compared(run, published, made_of)
+        places = compare.largest(differences)
+        report(f"compared with {source}: {len(places)} of {len(published)} files differ")
+        for line in compare.table(places) if places else ():
+            report(line)
+        return True
+
+    _in_scratch(reproduce, told, runs, keep, report)
+
+
+def _in_scratch(
+    make: Callable[..., Path],
+    judge: Callable[[Path], bool],
+    runs: str | Path | None,
+    keep: bool,
+    report: Report,
+) -> bool:
+    """Make a run in a new folder, judge it, and remove it if it is good and not to be kept.
+
+    Always a new one: a run that is there would go on from its records and prove nothing.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="hvae-")) if runs is None else runs
+    names = ("check", *(f"check-{count}" for count in range(2, 10_000)))
+    run = next(run for name in names if not (run := workbook.run_folder(scratch, name)).exists())
+    good = False
+    try:
+        make(runs=scratch, run_id=run.name)
+        good = judge(run)
+    finally:
+        if runs is None and ((good and not keep) or not run.exists()):
+            shutil.rmtree(scratch, ignore_errors=True)
+    if run.exists():
+        report(f"the new run is in {paths.shown(run)}")
+    return good
+
+
+def _compared(
+    run: Path, published: Files, made_of: Mapping[str, Any]
+) -> tuple[bool, list[compare.Difference]]:
+    """Return whether lock and platform are alike, and where a run and what is published differ.
+
+    Raises UserError when the run is of another study.
+    """
+    made = _finished(run)
+    here, there = (
+        {key: side["parameters"].get(key) for key in workbook.ASKED} for side in (made, made_of)
     )
-    return not result.differences
-
-
-def _reproduce(profile: str, recorded: Path, where: dict[str, Any]) -> Path:
-    """Reproduce a profile, from its recorded answers where a model cannot be asked here."""
-    try:
-        return workbook.reproduce(profile, **where)
-    except NotReady as fault:
-        if not recorded.is_file():
-            raise
-        where["report"](str(fault))
-    return _replay(recorded, where)
-
-
-def _replay(recorded: Path, where: dict[str, Any]) -> Path:
-    where["report"](f"the models' answers come from {paths.shown(recorded)}; no model is asked")
-    try:
-        return bundle.rebuild(recorded, **where)
-    except NotRecorded as fault:
+    if other := [key for key in workbook.ASKED if here[key] != there[key]]:
         raise UserError(
-            f"the recorded bundle is older than the prompts; record it anew: hvae reproduce, then "
-            f"hvae bundle {paths.shown(recorded)} ({fault})"
-        ) from None
+            f"{paths.shown(run)} is another study, of profile '{made['profile']}', than the "
+            f"published one, of '{made_of['profile']}': {', '.join(other)} differ; nothing was "
+            "compared"
+        )
+    alike = all(made_of.get(key) == made[key] for key in ENVIRONMENT)
+    return alike, compare.compare(published, _publishable(run), alike)
+
+
+def _finished(run: Path) -> dict[str, Any]:
+    try:
+        return manifest.read(run)
+    except FileNotFoundError:
+        raise UserError(f"{paths.shown(run)} is no finished run; finish it first") from None
+
+
+def _publishable(run: Path) -> Files:
+    """Return the files that a finished run would publish, without their provenance."""
+    with tempfile.TemporaryDirectory(prefix="hvae-") as folder:
+        files = _contents(_stage(run, Path(folder) / "figures"))
+    del files[PROVENANCE]
+    return files
 
 
 def _stage(run: Path, folder: Path) -> Path:
     """Make the folder of published figures from a finished run; return it."""
     from hvae_utils import style
 
-    try:
-        finished = manifest.read(run)
-    except FileNotFoundError:
-        raise UserError(f"{paths.shown(run)} is no finished run; finish it first") from None
+    finished = _finished(run)
     shutil.copytree(run / "figures", folder, ignore=shutil.ignore_patterns(".*", "*.part"))
     for name in TABLES:
         shutil.copyfile(run / name, folder / name)
@@ -154,10 +229,10 @@ def _stage(run: Path, folder: Path) -> Path:
     return folder
 
 
-def _committed(figures: Path) -> tuple[dict[str, bytes], str]:
-    """Return the files of the last commit, or of the folder where there is no commit of it.
+def _committed(figures: Path) -> tuple[Files, dict[str, Any], str]:
+    """Return the files of the last commit, what they were made of, and whence, in words.
 
-    A run before the check may have published into the folder, so the folder alone proves nothing.
+    They are those of the folder where there is no commit of it.
     """
     try:
         listed = _git(figures, "ls-tree", "-r", "--name-only", "-z", "HEAD", f"{figures.name}/")
@@ -168,11 +243,14 @@ def _committed(figures: Path) -> tuple[dict[str, bytes], str]:
         }
     except (OSError, subprocess.CalledProcessError):
         found = {}
-    if found:
-        return found, "the last commit"
-    if not figures.is_dir() or not (found := _contents(figures)):
+    source = "the last commit" if found else f"{paths.shown(figures)} (not in git)"
+    if not found and (not figures.is_dir() or not (found := _contents(figures))):
         raise UserError(f"{paths.shown(figures)} has no published figures to compare with")
-    return found, f"{paths.shown(figures)} (not in git)"
+    where = f"{paths.shown(figures)}/{PROVENANCE}"
+    made_of = json.loads(found.pop(PROVENANCE, b"{}"))
+    if not isinstance(made_of.get("parameters"), dict):
+        raise UserError(f"{where} does not say of which study the figures are; publish them anew")
+    return found, made_of, source
 
 
 def _git(figures: Path, *arguments: str) -> bytes:
@@ -180,19 +258,6 @@ def _git(figures: Path, *arguments: str) -> bytes:
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
+def _contents(folder: Path) -> Files:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def _strictness(alike: bool) -> str:
-    if alike:
-        return "same lock, versions and platform: pictures of equal data must be equal bytes"
-    return "another lock, version or platform: pictures must be there and of equal size"
-
-
-def _changed(before: dict[str, str], now: dict[str, str]) -> str:
-    """Return the inputs that differ, in words, at most three by name."""
-    names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

@@ -17,10 +17,10 @@ from typing import Any
 import pandas as pd
 
 from hvae_utils import findings, manifest, paths, rationality, report_page, scoring, style, workbook
-from hvae_utils.compare import SINGLE
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.figure_data import display_names
 
+SINGLE = "administration"  # `part` of rows that are single administrations
 LARGEST_SVG = 500_000  # bytes; above it a figure's PNG is smaller and as good to read
 TITLE = "Told to hold a value, does a language model act on it?"
 QUESTION = (
@@ -62,7 +62,7 @@ def write(run_id: str = "default", runs: str | Path | None = None, out: Path | N
     Raises UserError for a run that is not there or did not finish, for files of it that are
     missing or damaged, and where nothing can be written.
     """
-    run = workbook.run_folder(None if runs is None else Path(runs).absolute(), run_id)
+    run = workbook.run_folder(runs, run_id)
     made_of = _manifest(run)
     try:
         text = _page(run, made_of)
@@ -97,7 +97,7 @@ def _manifest(run: Path) -> dict[str, Any]:
             f"run '{run.name}' did not finish; continue it with "
             f"hvae reproduce --run-id {run.name} and its profile"
         ) from None
-    except (ValueError, OSError) as fault:
+    except OSError as fault:
         raise UserError(f"run '{run.name}': manifest.json cannot be read ({fault})") from None
 
 

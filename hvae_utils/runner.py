@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import errors, paths
+from hvae_utils import errors, folders, paths
+from hvae_utils.errors import UserError
 
 Report = Callable[[str], None]
 Stamp = tuple[int, int, int]
@@ -90,7 +91,8 @@ def execute(
 
     parameters: what is injected, `runs` and `run_id` included. Progress lines go to `report`.
     Raises WorkbookError naming notebook, cell and reason when it failed in any way, and the
-    UserError or EndpointError of a cell that raised one, with its own sentence.
+    UserError or EndpointError of a cell that raised one, with its own sentence. A full disk is an
+    OSError, or a UserError where a notebook was saved in part.
     """
     papermill = _papermill()
     executed = run / "notebooks" / f"{step.name}.ipynb"
@@ -116,6 +118,8 @@ def execute(
             fault = raised
     if not run.is_dir():
         raise errors.UserError(f"{paths.shown(run)} was removed while {step.name} ran; run again")
+    if isinstance(fault, OSError) and fault.errno in folders.FULL:
+        raise fault
     _check_cells(step, executed, fault)
     if wrong := _wrong_files(step, before, _snapshot(run)):
         raise WorkbookError(f"{step.name}.ipynb {wrong} (executed: {paths.shown(executed)})")
@@ -126,10 +130,16 @@ def _papermill() -> Any:
     """Return papermill, imported without the grammars of internet addresses: 3 s for no notebook.
 
     What validates notebooks compiles them wherever they are installed, and JupyterLab brings them.
+    They are hidden during this import alone; the rest of the process finds them.
     """
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    import papermill
-
+    hidden = "rfc3987_syntax" not in sys.modules
+    if hidden:
+        sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+    try:
+        import papermill
+    finally:
+        if hidden:
+            del sys.modules["rfc3987_syntax"]
     return papermill
 
 
@@ -210,7 +220,13 @@ def _check_cells(step: Step, executed: Path, fault: Exception | None) -> None:
     """Raise what went wrong, unless every code cell ran without an error, in order, once."""
     import nbformat
 
-    cells = nbformat.read(executed, as_version=4).cells if executed.is_file() else []
+    try:
+        cells = nbformat.read(executed, as_version=4).cells if executed.is_file() else []
+    except ValueError:
+        raise UserError(
+            f"{paths.shown(executed)} was not saved whole; see that the disk is not full, then run "
+            "again to continue"
+        ) from fault
     code = [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
     where, reason = _first_wrong(code)
     if fault is not None and not any(_errors(cell) for cell in code):

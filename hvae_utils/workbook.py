@@ -5,22 +5,22 @@ step with `begin` and can reach nothing else; `reproduce` checks everything that
 then executes the notebooks one after another (see `runner`). It publishes nothing (see `publish`)
 and never deletes a record, so a run that was stopped continues.
 
-Public names: STEPS, Step, begin, OpenStep, run_folder, reproduce, parameters_of,
+Public names: STEPS, HOW, ASKED, Step, begin, OpenStep, run_folder, held, reproduce, parameters_of,
 WorkbookError.
 """
 
 import json
 import math
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import manifest, outcomes, paths, profiles, runner
-from hvae_utils.errors import UserError, brief, unknown
+from hvae_utils import folders, manifest, outcomes, paths, profiles, runner
+from hvae_utils.errors import UserError, unknown
+from hvae_utils.folders import held, run_folder
 from hvae_utils.profiles import RUN, Profile, load_profile, resolve
 from hvae_utils.runner import Report, Step, WorkbookError
 
@@ -28,14 +28,15 @@ STUDY = (
     *("models", "values", "goal_prompts", "inductions", "placements", "protocols", "wordings"),
     *("orders", "labels", "repeats", "instrument", "readout", "temperature", "seed"),
 )
-DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no files on Windows
+INTERACTIVE = "interactive"  # the notebooks' own run, which is made as it is needed
 PLAYING = ("concurrency", "scheduler", "reask", "budget")
+HOW = ("concurrency", "scheduler", "budget")  # parameters of the asking, not of what is asked
 STEPS = (
     Step("00_overview"),
     Step(
         "01_value_assignment",
         writes=("conditions.parquet", "records.jsonl"),
-        parameters=(*RUN, *STUDY, "concurrency", "scheduler", "budget"),
+        parameters=(*RUN, *STUDY, *HOW),
     ),
     Step(
         "02_game_play",
@@ -75,20 +76,9 @@ STEPS = (
         parameters=RUN,
     ),
 )
-
-
-def run_folder(runs: str | Path | None, run_id: str) -> Path:
-    """Return the folder of a run; a relative `runs` lies in the project. Creates nothing.
-
-    Raises UserError unless `run_id` is made of letters, digits, `-`, `_` and `.` only.
-    """
-    plain = re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9_-])?", str(run_id))
-    if not plain or DEVICE.fullmatch(str(run_id)):
-        raise UserError(
-            f"run id {brief(run_id)} is no folder name everywhere; use letters, digits, '-', '_' "
-            "and '.' between them"
-        )
-    return paths.ROOT / (paths.RUNS if runs is None else Path(runs).expanduser()) / run_id
+ASKED = tuple(  # parameters that say what a run asked
+    dict.fromkeys(key for step in STEPS for key in step.parameters if key not in (*RUN, *HOW))
+)
 
 
 def begin(
@@ -102,16 +92,20 @@ def begin(
     """Open a notebook's step in its run folder.
 
     What the step reads and the run does not have, or has only from before a file it is made from
-    was written anew, is made first, by the earlier notebooks with their own default parameters.
+    was written anew, is made first, by the earlier notebooks with their own default parameters:
+    in the notebooks' own run, `interactive`. In any other run that is an error.
+    A relative `runs` lies in the project, wherever the notebook was opened.
     Raises UserError for an unknown step, a bad run id, or where one of those notebooks would ask
     models that nobody has asked for here (see `_refuse_to_ask`).
     """
     step = next((step for step in steps if step.name == name), None)
     if step is None:
         raise unknown("step", name, [step.name for step in steps])
-    run = run_folder(runs, run_id)
-    _make_folder(run)
+    run = run_folder(None if runs is None else paths.ROOT / Path(runs).expanduser(), run_id)
     producers = _producers(step, steps, run)
+    if producers and run_id != INTERACTIVE:
+        raise _unfinished(step, producers[0], run)
+    folders.make(run)
     _refuse_to_ask(step, producers, run)
     whole = all(_there(run / read) for read in step.reads)
     lack = "had only from before a change" if whole else "did not have"
@@ -228,23 +222,26 @@ def reproduce(
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile, profiles)
     run_id = chosen.name if run_id is None else run_id
-    run = run_folder(None if runs is None else Path(runs).absolute(), run_id)
+    run = run_folder(runs, run_id)
     parameters = parameters_of(chosen, overrides, steps=steps, notebooks=notebooks)
     _check_study(parameters)
-    _make_folder(run)
-    (run / "manifest.json").unlink(missing_ok=True)
     given = {**parameters, "runs": str(run.parent), "run_id": run_id}
-    started, seconds = datetime.now(UTC), {}
-    report(f"{chosen.title}: {len(steps)} notebooks into {paths.shown(run)}")
-    for step in steps:
-        notebook = notebooks / f"{step.name}.ipynb"
-        injected = {key: given[key] for key in step.parameters}
-        seconds[step.name] = runner.execute(step, notebook, run, injected, report)
-        report(f"{step.name:<24}{seconds[step.name]:7.1f} s")
-    outputs = sorted({write for step in steps for write in step.writes})
-    finished = manifest.describe(run, outputs, chosen.name, overrides, parameters, seconds, started)
-    finished["publish"] = chosen.publish and not overrides
-    manifest.write(run, finished)
+    title = f"Profile {chosen.name} with {', '.join(overrides)}" if overrides else chosen.title
+    with held(run):
+        (run / "manifest.json").unlink(missing_ok=True)
+        started, seconds = datetime.now(UTC), {}
+        report(f"{title}: {len(steps)} notebooks into {paths.shown(run)}")
+        for step in steps:
+            notebook = notebooks / f"{step.name}.ipynb"
+            injected = {key: given[key] for key in step.parameters}
+            seconds[step.name] = runner.execute(step, notebook, run, injected, report)
+            report(f"{step.name:<24}{seconds[step.name]:7.1f} s")
+        outputs = sorted({write for step in steps for write in step.writes})
+        finished = manifest.describe(
+            run, outputs, chosen.name, overrides, parameters, seconds, started
+        )
+        finished["publish"] = chosen.publish and not overrides
+        manifest.write(run, finished)
     for line in outcomes.lines(run):
         report(line)
     return run
@@ -334,6 +331,17 @@ def _changed(path: Path) -> int:
     return max(file.stat().st_mtime_ns for file in files)
 
 
+def _unfinished(step: Step, first: Step, run: Path) -> UserError:
+    """Return the error for a run that is not there, or lacks what a step reads."""
+    if not run.is_dir():
+        runs = [path.name for path in run.parent.glob("*") if path.is_dir()]
+        return unknown(f"run in {paths.shown(run.parent)}", run.name, sorted(runs))
+    return UserError(
+        f"{step.name} reads what run '{run.name}' does not have, or has only from before a change; "
+        f"run {first.name} first, or hvae reproduce --run-id {run.name} with its profile"
+    )
+
+
 def _refuse_to_ask(step: Step, producers: Sequence[Step], run: Path) -> None:
     """Raise UserError if making what `step` lacks would ask other than reference models.
 
@@ -358,13 +366,6 @@ def _refuse_to_ask(step: Step, producers: Sequence[Step], run: Path) -> None:
 def _there(path: Path) -> bool:
     """Return whether a file is there, or a folder with something in it."""
     return path.is_file() or (path.is_dir() and any(path.iterdir()))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise UserError(f"cannot make the folder {folder}: {fault.strerror}") from None
 
 
 def _plain(content: Any) -> Any:

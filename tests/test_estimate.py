@@ -87,7 +87,6 @@ def test_money_and_time_follow_from_tokens_price_and_rate(monkeypatch):
     said = "\n".join(estimate.shown(estimate.estimate(planned, rehearsal.NOTHING)))
     assert "none in the sum: openai/other" in said
     assert "Time, one model after the other: 10 a second for openai/" in said
-    assert "Prefixes: " in said
     assert "Per item: " in said
     assert "no price" in said
 

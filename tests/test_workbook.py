@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
@@ -154,6 +156,23 @@ def test_a_folder_starts_empty_and_finish_names_what_is_missing(tmp_path):
     assert (tmp_path / "r" / "log.jsonl").read_text() == ""
 
 
+def test_a_run_lies_where_its_user_stands_and_a_notebooks_run_in_the_project(tmp_path, monkeypatch):
+    here, home, project = (tmp_path / name for name in ("here", "home", "project"))
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.setattr(paths, "ROOT", project)
+    assert workbook.run_folder("mine", "r") == here / "mine" / "r"
+    assert workbook.run_folder("~/mine", "r") == home / "mine" / "r"
+    assert workbook.run_folder(None, "r") == paths.RUNS / "r"
+    if os.name != "nt":
+        with pytest.raises(UserError, match="'~nobody-here/x' names no user of this machine"):
+            workbook.run_folder("~nobody-here/x", "r")
+    for runs, folder in (("mine", project / "mine"), ("~/mine", home / "mine")):
+        assert workbook.begin("a", runs=runs, run_id="r", steps=tiny.STEPS).run == folder / "r"
+
+
 # --- what begin makes first
 
 SHORT = {"01": "01_value_assignment", "02": "02_game_play", "03": "03_metric_computation"}
@@ -204,8 +223,8 @@ def test_what_is_older_than_what_it_is_made_from_is_made_again(
     tmp_path, ran, monkeypatch, capsys, times, expected
 ):
     monkeypatch.setattr(runner, "contract", lambda step, notebook: {})
-    leave_run(tmp_path / "r", **times)
-    workbook.begin("04_analysis", runs=tmp_path, run_id="r")
+    leave_run(tmp_path / "interactive", **times)
+    workbook.begin("04_analysis", runs=tmp_path, run_id="interactive")
     assert ran == [SHORT[number] for number in expected.split()]
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(ran)
@@ -217,15 +236,37 @@ def test_a_notebook_never_asks_a_real_model_for_another(tmp_path, ran, monkeypat
     monkeypatch.setattr(runner, "contract", lambda step, notebook: {})
     models = ["reference/random", "openai/gpt-4o", "openai/gpt-4o", "local/m"]
     for run, times in (("changed", {"conditions": 8}), ("stopped", {"responses": 0})):
-        leave_run(tmp_path / run, models, **times)
+        leave_run(tmp_path / run / "interactive", models, **times)
         for name in ("03_metric_computation", "04_analysis"):
             said = f"{name} .*; run 02_game_play first: this run asks openai/gpt-4o, local/m$"
             with pytest.raises(UserError, match=said):
-                workbook.begin(name, runs=tmp_path, run_id=run)
+                workbook.begin(name, runs=tmp_path / run, run_id="interactive")
     assert ran == []
-    leave_run(tmp_path / "unscored", models, scores=0)
-    workbook.begin("04_analysis", runs=tmp_path, run_id="unscored")
+    leave_run(tmp_path / "interactive", models, scores=0)
+    workbook.begin("04_analysis", runs=tmp_path, run_id="interactive")
     assert ran == ["03_metric_computation"], "scoring asks nobody"
+
+
+@pytest.mark.parametrize(
+    ("run_id", "message"),
+    [
+        ("defualt", r"unknown run in .* 'defualt'; choose from default\. Did you mean 'default'"),
+        ("default", r"b reads what run 'default' does not have.*; run a first, or hvae reproduce"),
+    ],
+)
+def test_a_notebook_invents_no_run_and_finishes_none(book, tmp_path, run_id, message):
+    runs = tmp_path / "runs"
+    leave(runs / "default", log_jsonl="")
+    command = [sys.executable, "-m", "papermill", str(book / "b.ipynb"), str(tmp_path / "o.ipynb")]
+    command = [part.replace("{", "{{").replace("}", "}}") for part in command]
+    done = subprocess.run(
+        [*command, "-p", "runs", str(runs), "-p", "run_id", run_id, "--cwd", str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(paths.ROOT), *sys.path])},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert re.search(message, done.stderr), done.stderr
+    assert [path.name for path in runs.rglob("*")] == ["default", "log.jsonl"]
 
 
 # --- profiles and overrides
@@ -363,6 +404,20 @@ def test_a_contract_gives_the_defaults(book):
 # --- the runner
 
 
+def test_importing_papermill_hides_no_module_from_the_process(book):
+    code = (
+        "import sys, pathlib, tiny; from hvae_utils import runner\n"
+        "runner.contract(tiny.STEPS[0], pathlib.Path(sys.argv[1]))\n"
+        "assert 'papermill' in sys.modules and 'rfc3987_syntax' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code, str(book / "a.ipynb")]
+    search = os.pathsep.join([str(Path(tiny.__file__).parent), *sys.path])
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": search}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_run_leaves_every_output_a_manifest_and_plain_lines(reproduce, lines, tmp_path):
     run = tmp_path / "runs" / "tiny"
     leave(run, log_jsonl='{"key": 1}\n', figures_old="<svg/>")
@@ -374,6 +429,7 @@ def test_a_run_leaves_every_output_a_manifest_and_plain_lines(reproduce, lines, 
     assert made["parameters"] == {"count": 2, "names": ["a", "b"], "label": "007"}
     assert list(made["seconds"]) == ["a", "b"]
     assert made["publish"] is False, "overrides do not publish"
+    assert lines[0].startswith("Profile tiny with label=007, names=a,b: 2 notebooks into ")
     assert "figures/01_tiny.svg" in made["outputs"]
     assert "  play tiny: 3/3 items, 9/s, 0 s" in lines
     assert not any("not for the log" in line for line in lines)
@@ -393,13 +449,13 @@ def test_a_notebook_opened_alone_makes_what_it_reads(book, tmp_path, monkeypatch
     done = papermill.execute_notebook(
         str(book / "b.ipynb").replace("{", "{{").replace("}", "}}"),
         str(tmp_path / "out.ipynb"),
-        parameters={"runs": str(runs), "run_id": "solo"},
+        parameters={"runs": str(runs), "run_id": "interactive"},
         cwd=str(tmp_path),
         progress_bar=False,
     )
-    made = json.loads((runs / "solo" / "numbers.json").read_text())
+    made = json.loads((runs / "interactive" / "numbers.json").read_text())
     assert made == [["plain", 0], ["plain", 1], ["plain", 2]], "the notebook's own defaults"
-    assert (runs / "solo" / "key_numbers.json").is_file()
+    assert (runs / "interactive" / "key_numbers.json").is_file()
     assert "b reads what this run did not have; ran a (" in json.dumps(done)
 
 
@@ -408,6 +464,51 @@ def test_a_temporary_folder_with_a_long_name_is_no_obstacle(reproduce, monkeypat
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     assert (reproduce() / "manifest.json").is_file()
+
+
+def test_a_run_belongs_to_one_process_until_its_manifest_is_written(reproduce, lines, tmp_path):
+    run = tmp_path / "runs" / "tiny"
+    leave(run, manifest_json="{}", numbers_json="[]")
+    code = (
+        "import pathlib, sys; from hvae_utils import workbook\n"
+        "with workbook.held(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(paths.ROOT), *sys.path])},
+    ) as other:  # fmt: skip
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=r"another process is running .*tiny; .*--run-id"):
+            reproduce()
+        other.communicate(b"\n")
+    assert {path.name for path in run.iterdir()} - {".run.lock"} == {
+        "manifest.json", "numbers.json",
+    }  # fmt: skip
+    assert lines == []
+    assert reproduce() == run, "the lock ends with its process, and kernels write under it"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such limit there")
+def test_a_disk_that_is_full_while_a_notebook_is_saved_is_one_sentence(book, tmp_path):
+    cells = ['for _ in range(40):\n    print("x" * 10_000)', *tiny.CELLS["a"]]
+    tiny.notebook(book / "a.ipynb", cells, tiny.PARAMETERS["a"])
+    code = (
+        "import pathlib, resource, signal, sys, tiny\n"
+        "from hvae_utils import errors, workbook\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "books, runs = map(pathlib.Path, sys.argv[1:])\n"
+        "try: workbook.reproduce('tiny', runs=runs, steps=tiny.STEPS, notebooks=books,"
+        " profiles=books)\n"
+        "except errors.UserError as fault: print(fault)"
+    )
+    search = os.pathsep.join([str(Path(tiny.__file__).parent), str(paths.ROOT), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(book), str(tmp_path / "runs")],
+        env={**os.environ, "PYTHONPATH": search}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.search("cannot write .*File too large|was not saved whole", done.stdout), done.stdout
 
 
 def fails(book, reproduce, cells, message, name="a", parameters=None):
