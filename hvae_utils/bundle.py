@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from hvae_utils import manifest, paths, records, replay, workbook
+from hvae_utils import files, manifest, paths, records, replay, workbook
 from hvae_utils.errors import UserError
 from hvae_utils.profiles import Profile
 from hvae_utils.runner import Report
@@ -109,7 +109,7 @@ def read(path: Path) -> Bundle:
     for name, kind in FIELDS.items():
         if not isinstance(made.get(name), kind):
             raise UserError(f"{where}: its manifest has no '{name}' that can be read")
-    return Bundle(path, manifest.sha256(path), made)
+    return Bundle(path, files.sha256(path), made)
 
 
 def rebuild(
@@ -150,9 +150,9 @@ def _described(run: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{where} is no finished run; only `hvae reproduce` finishes one") from None
     for name, known in made["outputs"].items():
-        if not (run / name).is_file() or manifest.sha256(run / name) != known:
+        if not (run / name).is_file() or files.sha256(run / name) != known:
             raise UserError(f"{where}: {name} changed after the run; reproduce it again")
-    if manifest.sha256(paths.ROOT / LOCK) != made["lock_sha256"]:
+    if files.sha256(paths.ROOT / LOCK) != made["lock_sha256"]:
         raise UserError(f"{LOCK} is not the one that {where} ran with; reproduce it again")
     if private := [name for name in _wordings(made) if name.startswith("imported-")]:
         raise UserError(

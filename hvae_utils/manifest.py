@@ -4,10 +4,9 @@ A manifest holds names, numbers and hashes; never a path of this machine, a valu
 environment or a secret. Weights files appear by their name alone, and imported prompts, which are
 not ours to name, not at all.
 
-Public names: SCHEMA, describe, write, read, inputs, environment, sha256.
+Public names: SCHEMA, describe, write, read, inputs, environment.
 """
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -21,6 +20,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from hvae_utils import paths
+from hvae_utils.files import sha256
 
 SCHEMA = 1
 PRIVATE = "data/prompts/imported-"  # how the paths of imported prompts begin
@@ -93,12 +93,6 @@ def environment(root: Path = paths.ROOT) -> dict[str, Any]:
         "platform": {"system": platform.system(), "machine": platform.machine()},
         "versions": {"python": platform.python_version(), **_dependencies(root)},
     }
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _portable(name: str) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from hvae_utils import local, paths, replay
+from hvae_utils import files, local, paths, replay
 from hvae_utils.chat import ChatModel
 from hvae_utils.errors import NotReady, UserError, unknown
 from hvae_utils.limits import Limit
@@ -121,7 +121,7 @@ def identity(name: str) -> str:
         return recorded.get(name, "")
     if family == "local":
         try:
-            return local.sha256(local.find(model))
+            return files.sha256(local.find(model))
         except UserError:
             return ""
     endpoint = _endpoint(name)

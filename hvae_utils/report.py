@@ -20,6 +20,7 @@ from hvae_utils import findings, manifest, paths, rationality, report_page, scor
 from hvae_utils.compare import SINGLE
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.figure_data import display_names
+from hvae_utils.files import sha256
 
 LARGEST_SVG = 500_000  # bytes; above it a figure's PNG is smaller and as good to read
 TITLE = "Told to hold a value, does a language model act on it?"
@@ -227,7 +228,7 @@ def _provenance(run: Path, made_of: Mapping[str, Any]) -> str:
     changed = [
         name
         for name, known in made_of["outputs"].items()
-        if not (run / name).is_file() or manifest.sha256(run / name) != known
+        if not (run / name).is_file() or sha256(run / name) != known
     ]
     facts = {
         "Profile": made_of["profile"],
