@@ -16,7 +16,7 @@ The package is a house of five floors; a module imports only from its own floor 
 5 run     profiles, manifest, folders, runner, outcomes, workbook, compare, bundle, publish, report
 5 run     course, commands, __main__
 
-`errors` and `paths` stand beside the stairs: importable from every floor.
+`errors`, `paths` and `files` stand beside the stairs: importable from every floor.
 """
 
 __version__ = "0.1.0"

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from hvae_utils import folders, manifest, paths, records, replay, workbook
+from hvae_utils import files, folders, manifest, paths, records, replay, workbook
 from hvae_utils.errors import UserError
 from hvae_utils.profiles import Profile
 from hvae_utils.runner import Report
@@ -113,7 +113,7 @@ def read(path: Path) -> Bundle:
             f"{where} sets '{strange[0][:60]}', which does not say what was asked; "
             "a bundle may not decide how it is replayed"
         )
-    return Bundle(path, manifest.sha256(path), made)
+    return Bundle(path, files.sha256(path), made)
 
 
 def rebuild(
@@ -153,9 +153,9 @@ def _described(run: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{where} is no finished run; only `hvae reproduce` finishes one") from None
     for name, known in made["outputs"].items():
-        if not (run / name).is_file() or manifest.sha256(run / name) != known:
+        if not (run / name).is_file() or files.sha256(run / name) != known:
             raise UserError(f"{where}: {name} changed after the run; reproduce it again")
-    if manifest.sha256(paths.ROOT / LOCK) != made["lock_sha256"]:
+    if files.sha256(paths.ROOT / LOCK) != made["lock_sha256"]:
         raise UserError(f"{LOCK} is not the one that {where} ran with; reproduce it again")
     if private := [name for name in _wordings(made) if name.startswith("imported-")]:
         raise UserError(

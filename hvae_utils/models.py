@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from hvae_utils import local, paths, replay, toml_file
+from hvae_utils import files, local, paths, replay, toml_file
 from hvae_utils.chat import ChatModel
 from hvae_utils.errors import EndpointError, NotReady, UserError, unknown
 from hvae_utils.limits import Limit
@@ -131,7 +131,7 @@ def identity(name: str) -> str:
         return recorded.get(name, "")
     if family == "local":
         try:
-            return local.sha256(local.find(model))
+            return files.sha256(local.find(model))
         except UserError:
             return ""
     endpoint = _endpoint(name)

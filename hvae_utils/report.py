@@ -19,6 +19,7 @@ import pandas as pd
 from hvae_utils import findings, manifest, paths, rationality, report_page, scoring, style, workbook
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.figure_data import display_names
+from hvae_utils.files import sha256
 
 SINGLE = "administration"  # `part` of rows that are single administrations
 LARGEST_SVG = 500_000  # bytes; above it a figure's PNG is smaller and as good to read
@@ -230,7 +231,7 @@ def _provenance(run: Path, made_of: Mapping[str, Any]) -> str:
     changed = [
         name
         for name, known in made_of["outputs"].items()
-        if not (run / name).is_file() or manifest.sha256(run / name) != known
+        if not (run / name).is_file() or sha256(run / name) != known
     ]
     facts = {
         "Profile": made_of["profile"],

@@ -14,7 +14,7 @@ import pytest
 from indiscreet import KEY, MODEL, hvae
 
 from hvae_utils import __main__ as cli
-from hvae_utils import bundle, manifest, models, paths, publish, replay, workbook
+from hvae_utils import bundle, files, manifest, models, paths, publish, replay, workbook
 from hvae_utils.errors import NotReady, NotRecorded, UserError
 
 MEMBERS = ["manifest.json", "records.jsonl", "requirements.lock", "SHA256SUMS"]
@@ -33,7 +33,7 @@ def finished(run, records=(), asked=MODEL, **parameters):
     lines = "".join(json.dumps(one) + "\n" for one in records or [record()])
     (run / "records.jsonl").write_text(lines)
     pd.DataFrame({"model": [asked, "reference/random"]}).to_parquet(run / "conditions.parquet")
-    outputs = {path.name: manifest.sha256(path) for path in run.iterdir()}
+    outputs = {path.name: files.sha256(path) for path in run.iterdir()}
     made = {
         "schema": 1, "profile": "tiny", "overrides": ["scheduler=tcp://10.0.0.1:1", "repeats=2"],
         "parameters": {"wordings": ["plain"], "concurrency": 7, **parameters}, "outputs": outputs,
@@ -169,7 +169,7 @@ def test_a_change_of_any_single_byte_is_found_or_changes_nothing(tmp_path, monke
     (tmp_path / "requirements.lock").write_text("numpy==1\n")
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     run = finished(tmp_path / "run")
-    lock = {"lock_sha256": manifest.sha256(tmp_path / "requirements.lock")}
+    lock = {"lock_sha256": files.sha256(tmp_path / "requirements.lock")}
     manifest.write(run, {**manifest.read(run), **lock})
     path = bundle.write(run, tmp_path / "b.zip").path
     whole, manifested = path.read_bytes(), bundle.read(path).manifest
