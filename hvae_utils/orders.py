@@ -15,17 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hvae_utils import debias, instruments, presentations, svo
+from hvae_utils import debias, factors, instruments, presentations, svo
 from hvae_utils.errors import UserError
+from hvae_utils.files import needed_columns
 from hvae_utils.instruments import Instrument
 
 # What an option outside the endpoint's list of tokens is taken to have at most: the mass that is
 # not covered, and never less than this, the resolution of a list of twenty tokens.
 RESOLUTION = 1e-4
-GROUP = [
-    *("model", "value", "goal_prompt", "induction", "placement", "protocol", "wording"),
-    *("labels", "repeat"),
-]
+GROUP = [name for name in factors.FACTORS if name != "order"]
 OPTIONS = [f"p{option}" for option in range(1, 10)]
 
 
@@ -198,8 +196,10 @@ class _Batch:
 
 def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Batch]:
     """Yield the groups by what they were shown; shuffled orders differ by item and are left out."""
-    _require(conditions, "conditions", ["condition_id", "instrument", "order", *GROUP])
-    _require(responses, "responses", ["condition_id", "item", "order", "covered_mass", *OPTIONS])
+    needed_columns(conditions, "conditions", ["condition_id", "instrument", "order", *GROUP])
+    needed_columns(
+        responses, "responses", ["condition_id", "item", "order", "covered_mass", *OPTIONS]
+    )
     told = conditions[conditions["order"] != "shuffled"]
     if told.empty:
         raise UserError(
@@ -230,12 +230,6 @@ def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Bat
             floor=np.maximum(1 - mass, RESOLUTION),
             covered_mass=covered.min(axis=(1, 2)),
         )
-
-
-def _require(table: pd.DataFrame, name: str, columns: list[str]) -> None:
-    absent = [column for column in columns if column not in table]
-    if absent:
-        raise UserError(f"{name}: the column '{absent[0]}' is missing")
 
 
 def _by_model(batch: _Batch, values: np.ndarray, name: str, **what: str) -> list[pd.DataFrame]:

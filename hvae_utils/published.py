@@ -13,6 +13,7 @@ import pandas as pd
 
 from hvae_utils import paths
 from hvae_utils.errors import UserError
+from hvae_utils.files import needed_columns
 
 _SHARES = ("altruistic", "prosocial", "individualistic", "competitive", "transitive")
 
@@ -62,9 +63,7 @@ def _table(
     """Return `data/published/NAME.csv`, checked for its columns; a copy, so it may be changed."""
     path = paths.DATA / "published" / f"{name}.csv"
     table = _read(path).copy()
-    for column in filter(None, (*texts, *numbers, source)):
-        if column not in table:
-            raise UserError(f"{paths.shown(path)}: the column '{column}' is missing")
+    needed_columns(table, paths.shown(path), filter(None, (*texts, *numbers, source)))
     for column in numbers:
         if not pd.api.types.is_numeric_dtype(table[column]):
             raise UserError(f"{paths.shown(path)}: '{column}' must hold numbers only")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from hvae_utils import cluster, instruments, scoring, svo
+from hvae_utils import cluster, factors, instruments, scoring, svo
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -96,7 +96,7 @@ def _parts(conditions: Path, responses: Path, size: int) -> Iterator[tuple[Any, 
 def _score_part(part: tuple[Any, ...]) -> pd.DataFrame:
     """Score one part; that its responses are those of its conditions is checked by `scoring`."""
     conditions, start, end, responses, first, last = part
-    asked = _rows(conditions, start, end, [*scoring.FACTORS, "instrument"])
+    asked = _rows(conditions, start, end, ["condition_id", *factors.FACTORS, "goal", "instrument"])
     return part_scores(asked, _rows(responses, first, last, NEEDED))
 
 

@@ -19,7 +19,7 @@ import hvae_utils
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "hvae_utils"
 MODULES = {path.stem: path for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
-BESIDE_THE_STAIRS = {"errors", "paths"}
+BESIDE_THE_STAIRS = {"errors", "paths", "files"}
 
 
 def floors():

@@ -16,12 +16,12 @@ ALTRUIST, COMPETITOR = 61.38954033403479, -16.260204708311957
 
 FACTORS = {
     **{"induction": "label", "placement": "system", "protocol": "independent"},
-    **{"wording": "plain", "order": "fixed", "labels": "A-I", "repeat": 1},
+    **{"wording": "plain", "order": "fixed", "labels": "A-I", "repeat": 1, "goal_draw": 0},
 }
 
 
 def administrations(angles, model="m", value="prosocial", goal_prompt=False, **factors):
-    """Return scores of administrations with these angles; NaN answered nothing at all."""
+    """Return scores of administrations with these angles, a wording each; NaN answered nothing."""
     angles = np.array(angles, float)
     gone = np.isnan(angles)
     table = pd.DataFrame(
@@ -32,10 +32,11 @@ def administrations(angles, model="m", value="prosocial", goal_prompt=False, **f
             "induction": "label",
             "placement": "system",
             "protocol": "independent",
-            "wording": "plain",
+            "wording": [f"wording {number}" for number in range(len(angles))],
             "order": "fixed",
             "labels": "A-I",
-            "repeat": range(1, len(angles) + 1),
+            "repeat": 1,
+            "goal_draw": int(goal_prompt),
             "angle": angles,
             "angle_low": np.where(gone, COMPETITOR, angles),
             "angle_high": np.where(gone, ALTRUIST, angles),
@@ -383,7 +384,7 @@ def test_agreement_never_makes_an_interval_of_no_width():
     shortest = (1 - 0.05 ** (1 / 12)) * (ALTRUIST - COMPETITOR)
     assert ALTRUIST - cell["angle_low"] >= shortest - 1e-6
     assert cell["vr_low"] < 60
-    assert cell["p_random"] < 1e-4  # copies count once, and are still no accident
+    assert cell["p_random"] == 1e-12  # (1/9)^72, at the floor
 
 
 def test_a_model_without_an_assigned_value_has_an_angle_but_no_rationality():
@@ -458,7 +459,7 @@ def test_the_goal_effect_is_the_mean_of_paired_differences():
 
 def test_only_administrations_that_agree_on_every_other_factor_are_pairs():
     parts = [
-        administrations([30, 40], wording="plain"),
+        administrations([30, 40], wording="plain", repeat=[1, 2]),
         administrations([35], wording="plain", goal_prompt=True),
         administrations([45], wording="other", goal_prompt=True),
     ]
