@@ -31,7 +31,7 @@ def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     """Return one row a group of administrations that differ in the order of the options only.
 
     Columns: the factors of GROUP; orders (their number), cancels (which bias averaging over them
-    removes, see debias.cancels), angle_fixed, angle_probability, angle_logit (degrees: exact mean
+    removes, see debias.cancels), angle_first, angle_probability, angle_logit (degrees: exact mean
     angles of the first order alone, of averaged probabilities and of averaged log-probabilities),
     angle_logit_low, angle_logit_high (degrees: outer bounds of angle_logit, whatever options
     outside the endpoint's list had, up to the rounding of `svo.options_by_angle`; equal to it where
@@ -44,7 +44,7 @@ def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
         known = ~np.isnan(batch.table).any(axis=(1, 2, 3))
         answered = batch.table[known]
         readings = {
-            "angle_fixed": debias.average_probabilities(answered[:, :, :1]),
+            "angle_first": debias.average_probabilities(answered[:, :, :1]),
             "angle_probability": debias.average_probabilities(answered),
             "angle_logit": debias.average_logits(answered, batch.floor[known]),
             **_extremes(answered, batch.floor[known], batch.instrument),

@@ -109,14 +109,14 @@ def test_one_order_alone_is_as_biased_as_it_was_and_says_that_nothing_cancels():
     (row,) = orders.debiased(*run(options, bias, ["fixed"])).itertuples()
     assert row.cancels == "none"
     assert abs(row.angle_logit - truth(options)) > 2
-    assert row.angle_logit == pytest.approx(row.angle_fixed)
+    assert row.angle_logit == pytest.approx(row.angle_first)
 
 
 def test_a_respondent_that_always_takes_the_first_option_disagrees_with_itself_entirely():
     always_first = np.array([0, *[-40] * 8])
     (row,) = orders.debiased(*run(np.zeros((6, 9)), always_first, NINE)).itertuples()
     assert row.order_disagreement == pytest.approx(1)
-    assert row.angle_fixed == pytest.approx(30.47, abs=0.005)
+    assert row.angle_first == pytest.approx(30.47, abs=0.005)
     assert row.angle_logit == pytest.approx(22.703, abs=0.01)  # nothing is left of it
 
 
@@ -124,7 +124,7 @@ def test_an_item_without_probabilities_leaves_no_angle():
     conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
     responses.loc[responses["item"] == 3, [*orders.OPTIONS, "covered_mass"]] = np.nan
     (row,) = orders.debiased(conditions, responses).itertuples()
-    assert np.isnan([row.angle_fixed, row.angle_logit, row.angle_logit_low]).all()
+    assert np.isnan([row.angle_first, row.angle_logit, row.angle_logit_low]).all()
 
 
 def test_a_favourite_position_shows_as_it_was_shown_and_is_flat_once_debiased():
