@@ -25,6 +25,7 @@ from hvae_utils.errors import UserError, unknown
 from hvae_utils.files import needed_columns
 from hvae_utils.instruments import Instrument
 from hvae_utils.intervals import covering_interval
+from hvae_utils.published import full_score
 from hvae_utils.values import Value
 
 SCALES = ("raw", "chance", "regret")
@@ -38,7 +39,6 @@ _EFFECT_COLUMNS = (
     *("model", "value", "pairs", "vr_with", "vr_without", "difference", "low", "high", "note"),
 )
 _LAPSES = (0.1, 0.2, 0.5)  # lapse rates of the null respondents
-_FULL = 60.0  # the rim of the published chart, from which the scale is inferred
 
 
 def value_rationality(
@@ -75,7 +75,11 @@ def value_rationality(
     if not len(angles) or aim is None:
         return np.nan
     distance = float(chance.distance(angles.mean(), aim))
-    return _FULL - distance if scale == "raw" else 1 - distance / random_distance(aim, len(angles))
+    return (
+        full_score() - distance
+        if scale == "raw"
+        else 1 - distance / random_distance(aim, len(angles))
+    )
 
 
 def random_baseline(
@@ -88,7 +92,7 @@ def random_baseline(
     """
     value = values.get(value) if isinstance(value, str) else value
     aim = _aim(value, target)
-    return np.nan if aim is None else _FULL - random_distance(aim, administrations)
+    return np.nan if aim is None else full_score() - random_distance(aim, administrations)
 
 
 def published_chance(published: pd.DataFrame, administrations: int = 10) -> pd.DataFrame:
@@ -100,7 +104,9 @@ def published_chance(published: pd.DataFrame, administrations: int = 10) -> pd.D
     needed_columns(published, "published scores", ["value", "vr"])
     names = published["value"].unique()
     expected = {name: random_distance(_target(name), administrations) for name in names}
-    chance_scale = 1 - (_FULL - published["vr"]) / published["value"].map(expected).astype(float)
+    chance_scale = 1 - (full_score() - published["vr"]) / published["value"].map(expected).astype(
+        float
+    )
     return published.assign(vr_chance=chance_scale)
 
 
@@ -114,7 +120,7 @@ def published_angles(published: pd.DataFrame) -> pd.DataFrame:
     needed_columns(published, "published scores", ["value", "vr"])
     names = published["value"].unique()
     target = published["value"].map({name: _target(name) for name in names}).astype(float)
-    distance = _FULL - published["vr"]
+    distance = full_score() - published["vr"]
     ends = [np.isclose(target, end) for end in chance.reachable()]
     angles = np.select(ends, [target + distance, target - distance], np.nan)
     return published.assign(angle=angles)
@@ -144,7 +150,7 @@ def null_respondents(administrations: int, target: str = "published") -> pd.Data
         for name, table in (anybody | slips).items():
             distance = chance.expected_distance(table, aim, administrations)
             scores = {
-                "vr": _FULL - distance,
+                "vr": full_score() - distance,
                 "vr_chance": 1 - distance / random_distance(aim, administrations),
                 "vr_regret": 1 - float(regret.expected(table, read, instrument)),
             }
@@ -231,7 +237,7 @@ def by_administration(scores: pd.DataFrame) -> pd.DataFrame:
     target = scores["value"].map(targets).astype(float)
     distance = (scores["angle"].astype(float) - target).abs()
     chance_scale = 1 - distance / scores["value"].map(expected).astype(float)
-    rated = scores.assign(target=target, vr=_FULL - distance, vr_chance=chance_scale)
+    rated = scores.assign(target=target, vr=full_score() - distance, vr_chance=chance_scale)
     return rated[target.notna()]
 
 
@@ -315,13 +321,13 @@ def _cell(model: str, value: str, goal_prompt: bool, group: pd.DataFrame) -> dic
         "bound_low": group["angle_low"].mean(),
         "bound_high": group["angle_high"].mean(),
         "target": target,
-        "vr": _FULL - distance,
+        "vr": full_score() - distance,
         "vr_low": vr_low,
         "vr_high": vr_high,
-        "vr_random": _FULL - expected,
+        "vr_random": full_score() - expected,
         "vr_chance": 1 - distance / expected,
-        "vr_chance_low": 1 - (_FULL - vr_low) / expected,
-        "vr_chance_high": 1 - (_FULL - vr_high) / expected,
+        "vr_chance_low": 1 - (full_score() - vr_low) / expected,
+        "vr_chance_high": 1 - (full_score() - vr_high) / expected,
         "p_random": p_value(random_share(target, max(interval.n, 1), distance)),
         "note": "; ".join(filter(None, notes)),
     }
@@ -329,8 +335,8 @@ def _cell(model: str, value: str, goal_prompt: bool, group: pd.DataFrame) -> dic
 
 def _image(low: float, high: float, target: float) -> tuple[float, float]:
     """Return the least and greatest 60 - |angle - target| for angles from low to high."""
-    ends = _FULL - abs(low - target), _FULL - abs(high - target)
-    return float(min(ends)), _FULL if low <= target <= high else float(max(ends))
+    ends = full_score() - abs(low - target), full_score() - abs(high - target)
+    return float(min(ends)), full_score() if low <= target <= high else float(max(ends))
 
 
 def _effect(model: str, value: str, pairs: pd.DataFrame) -> dict[str, object]:
