@@ -73,7 +73,7 @@ def compare(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Comparison:
     means, exact = _subset_means(differences)
     slack = _SAME * max(np.abs(differences).max(), 1)
     beyond = np.count_nonzero(means <= slack if mean > 0 else means >= -slack) + 1
-    p = p_value(min(1, 2 * beyond / (len(means) + 1)))
+    p = float(min(1, 2 * beyond / (len(means) + 1)))
     rank = int(np.floor((1 - level) / 2 * (len(means) + 1) + _SAME))
     if np.ptp(differences) <= slack:
         note = f"not estimable: the interval, as the differences in all {cells} cells agree"
@@ -165,7 +165,7 @@ def _compared(
     found = [compare(*scores[a].align(scores[b], join="inner"), level) for a, b in pairs]
     adjusted = holm([pair.p for pair in found])
     rows = [
-        [*names, pair.cells, pair.difference, pair.low, pair.high, pair.p, p_value(p_holm)]
+        [*names, pair.cells, pair.difference, pair.low, pair.high, p_value(pair.p), p_value(p_holm)]
         for names, pair, p_holm in zip(pairs, found, adjusted, strict=True)
     ]
     compared = pd.DataFrame(rows, columns=_PAIR_COLUMNS)
