@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import asked_study, fake_server, page
-from hvae_utils import instruments, paths, play, records, scoring
+from hvae_utils import factors, instruments, paths, play, records, scoring
 
 IN_FLIGHT, DELAY_S = 100, 0.05
 SIZES, SHORT_SIZES = (1_000, 10_000, 100_000), (1_000, 10_000)
@@ -67,8 +67,8 @@ def score(path: Path, administrations: int) -> dict[str, float]:
     instrument = instruments.load("svo-slider")
     rng = np.random.default_rng(2023)
     names = pd.Series([f"{number:012x}" for number in range(administrations)], dtype="str")
-    factors = {name: "x" for name in scoring.FACTORS[1:]}
-    conditions = pd.DataFrame({"condition_id": names, **factors, "instrument": "svo-slider"})
+    same = dict.fromkeys(factors.FACTORS, "x") | {"goal_prompt": False, "goal": None}
+    conditions = pd.DataFrame({"condition_id": names, **same, "instrument": "svo-slider"})
     items = len(instrument.items)
     responses = pd.DataFrame(
         {

@@ -5,7 +5,7 @@ The package is a house of five floors; a module imports only from its own floor 
 1 measure toml_file, instruments, isomorphs, values, distribution, svo, published
 1 measure scoring, chance, regret, lapse, intervals, comparison, rationality, readings
 1 measure presentations, debias, orders, effects, revealed, coherence, motives, recovery
-1 measure answers, own_values
+1 measure answers, own_values, factors
 2 ask     prompts, prompt_import, reply_text, reply_rules, replies, respondents, replay
 2 ask     curl, transport, limits, chat, local, models, prices
 3 play    study, records, budget, engine, play, probes, rehearsal, estimate

@@ -20,6 +20,7 @@ import pandas as pd
 
 from hvae_utils import instruments, paths, revealed, toml_file, values
 from hvae_utils.errors import UserError, unknown
+from hvae_utils.files import needed_columns
 
 MIXED, UNCLEAR = "mixed", "unclear"
 _RULE_KEYS = ("name", "why", "neutral", "self", "other", "against", "patterns")
@@ -135,9 +136,7 @@ def coherence(conditions: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         (conditions, ("condition_id", *_ASKED), "conditions"),
         (scores, ("condition_id", *_MEASURED), "scores"),
     ):
-        for column in columns:
-            if column not in table:
-                raise UserError(f"{name}: the column '{column}' is missing")
+        needed_columns(table, name, columns)
     for value in conditions["value"].unique():
         values.get(value)
     asked = conditions[conditions["goal_prompt"].astype(bool)]

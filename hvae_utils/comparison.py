@@ -18,7 +18,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from hvae_utils import rationality
+from hvae_utils.chance import p_value
 from hvae_utils.errors import UserError, unknown
+from hvae_utils.files import needed_columns
 from hvae_utils.intervals import check_level
 
 _EXACT = 16  # cells; up to here every assignment of signs is enumerated
@@ -149,9 +151,7 @@ def _null_scores() -> pd.DataFrame:
 
 def _by_model(table: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, pd.Series]:
     """Return each model's scores by cell, models in order of appearance."""
-    for column in columns:
-        if column not in table:
-            raise UserError(f"table: the column '{column}' is missing")
+    needed_columns(table, "table", columns)
     if (twice := table.duplicated(["model", "cell"])).any():
         found = table.loc[twice].iloc[0]
         raise UserError(f"table: the cell {found['cell']!r} of {found['model']} is there twice")
@@ -165,7 +165,7 @@ def _compared(
     found = [compare(*scores[a].align(scores[b], join="inner"), level) for a, b in pairs]
     adjusted = holm([pair.p for pair in found])
     rows = [
-        [*names, pair.cells, pair.difference, pair.low, pair.high, pair.p, p_holm]
+        [*names, pair.cells, pair.difference, pair.low, pair.high, p_value(pair.p), p_value(p_holm)]
         for names, pair, p_holm in zip(pairs, found, adjusted, strict=True)
     ]
     compared = pd.DataFrame(rows, columns=_PAIR_COLUMNS)

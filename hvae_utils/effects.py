@@ -5,17 +5,17 @@ difference between administrations that differ in one factor only, so an unbalan
 fewer pairs and never a biased comparison. This module must never turn too few clusters into an
 interval, nor clusters that agree into one of no width.
 
-Public names: FACTORS, REFERENCES, factor_effects.
+Public names: REFERENCES, factor_effects.
 """
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from hvae_utils import chance, values
-from hvae_utils.errors import UserError
+from hvae_utils import chance, factors, rationality, values
+from hvae_utils.files import needed_columns
 from hvae_utils.intervals import covering_interval
 
-FACTORS = ("induction", "placement", "goal_prompt", "protocol", "wording", "order", "labels")
 REFERENCES = {  # the level others are compared with; else the first one that appears
     "induction": "self_description",
     "placement": "dialogue",
@@ -25,8 +25,7 @@ REFERENCES = {  # the level others are compared with; else the first one that ap
     "labels": "A-I",
 }
 ALL = "all values"
-_FULL = 60.0  # the rim of the published chart, from which the scale is inferred
-_ONE = ("model", "value", *FACTORS, "repeat")  # what makes an administration the only one
+_FIXED = ("model", "value", "repeat")  # factors that are no choice of how to ask
 _COLUMNS = (
     *("model", "scope", "factor", "level", "reference", "pairs", "clusters"),
     *("difference", "low", "high", "dz", "eta_squared", "note"),
@@ -36,54 +35,40 @@ _COLUMNS = (
 def factor_effects(scores: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Return the main effect of every level of every varied factor, one row each.
 
-    scores: one row an administration: model, value, the FACTORS, repeat, angle (degrees, NaN when
+    scores: one row an administration: the factors, goal_draw, angle (degrees, NaN when
         unscored). Values without a target (`none`) are left out. Per administration the value
         rationality is 60 - |angle - target|, scale inferred from the published chart.
     Columns: model; scope ("all values", or one value); factor; level and reference (text: the
     level of REFERENCES, or the first that appears); pairs (administrations that agree in all but
-    the factor and are both scored); clusters (wording x repeat, the units drawn at random; for the
-    factor wording repeat x value); difference (degrees of value rationality, level minus
-    reference: pairs averaged within clusters, then clusters); low, high
-    (`intervals.covering_interval` over clusters); dz (mean over SD of the paired differences);
-    eta_squared (sum of squares of the factor's level means over total sum of squares, over the
-    sets of administrations scored at every level, so that the design is balanced; the same on all
-    rows of a factor); note ("not
-    estimable: ..." beside a NaN, and what was left out).
+    the factor and are both scored); clusters (`factors.clusters`: wording x goal draw, the units
+    drawn at random; one for the factor wording, which has no cluster to be tested on); difference
+    (degrees of value rationality, level minus reference: pairs averaged within clusters, then
+    clusters); low, high (`intervals.covering_interval` over clusters); dz (mean over SD of the
+    paired differences); eta_squared (sum of squares of the factor's level means over total sum of
+    squares, over the sets of administrations scored at every level, so that the design is
+    balanced; the same on all rows of a factor); note ("not estimable: ..." beside a NaN, and what
+    was left out).
     A difference lies within plus or minus the greatest distance that anybody can be from the target
     (`chance.greatest_distance`; of all values in the scope the largest): the range that the
     interval is held in. Intervals are one by one, without a correction for their number.
-    Order: models as they appear, all values before the single ones, factors as in FACTORS.
+    Order: models as they appear, all values before the single ones, factors as in `factors`.
     Errors: UserError for a missing column, an unknown value, an administration found twice and a
     level outside 0.5 to 1.
     """
-    rated = _rated(scores)
+    needed_columns(scores, "scores", [*factors.FACTORS, "goal_draw", "angle"])
+    factors.once(scores)
+    rated = rationality.by_administration(scores)
     rows = []
     for model in rated["model"].unique():
-        own = rated[rated["model"] == model]
-        told = [name for name in values.names() if name in set(own["value"])]
-        for scope in [ALL, *told]:
-            table = own if scope == ALL else own[own["value"] == scope]
-            for factor in FACTORS:
+        of_model = rated[rated["model"] == model]
+        assigned = [name for name in values.names() if name in set(of_model["value"])]
+        for scope in [ALL, *assigned]:
+            table = of_model if scope == ALL else of_model[of_model["value"] == scope]
+            for factor in (name for name in factors.FACTORS if name not in _FIXED):
                 head = {"model": model, "scope": scope, "factor": factor}
-                rows += [
-                    head | row for row in _of_factor(table, factor, _levels(own, factor), level)
-                ]
+                levels = _levels(of_model, factor)
+                rows += [head | row for row in _of_factor(table, factor, levels, level)]
     return pd.DataFrame(rows, columns=_COLUMNS)
-
-
-def _rated(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the administrations that have a target, with their value rationality `vr`."""
-    for column in (*_ONE, "angle"):
-        if column not in scores:
-            raise UserError(f"scores: the column '{column}' is missing")
-    twice = scores.duplicated([*_ONE])
-    if twice.any():
-        found = scores.loc[twice, [*_ONE]].iloc[0].to_dict()
-        raise UserError(f"scores: two administrations with the same factors, {found}")
-    targets = {name: values.get(name).target for name in scores["value"].unique()}
-    target = scores["value"].map(targets).astype(float)
-    vr = _FULL - (scores["angle"].astype(float) - target).abs()
-    return scores[[*_ONE]].assign(vr=vr)[target.notna()]
 
 
 def _levels(table: pd.DataFrame, factor: str) -> list[object]:
@@ -99,22 +84,21 @@ def _of_factor(
     """Return the rows of one factor: every level but the first against the first."""
     if len(levels) < 2:
         return []
-    matched = [name for name in _ONE if name not in (factor, "model")]
-    unscored = table["vr"].fillna(np.inf)  # asked, and therefore no NaN, which says: not asked
-    wide = table.assign(vr=unscored).pivot(index=matched, columns=factor, values="vr")
-    wide = wide.reindex(columns=levels)
-    asked, wide = wide.notna(), wide.where(wide != np.inf)
+    matched = [name for name in factors.FACTORS if name != factor]
+    wide = table.pivot(index=matched, columns=factor, values="vr")
     eta = _eta_squared(wide.dropna().to_numpy())
-    told = table["value"].unique()
-    reach = max((chance.greatest_distance(values.get(name).target) for name in told), default=0.0)
-    clusters = ["repeat", "value"] if factor == "wording" else ["wording", "repeat"]
+    targets = table["target"].unique()
+    reach = max(map(chance.greatest_distance, map(float, targets)), default=0.0)
     rows = []
-    for k, other in enumerate(levels[1:], start=1):  # by position: a level may be False or True
-        partners = int(asked.iloc[:, [0, k]].all(axis=1).sum())
-        differences = (wide.iloc[:, k] - wide.iloc[:, 0]).dropna()
+    for other in levels[1:]:
+        pairs = factors.pairs(table, factor, levels[0], other, "vr")
+        scored = pairs.dropna(subset=["vr_level", "vr_reference"])
+        # Two wordings have no wording in common, so all their pairs are one cluster.
+        clusters = [0] * len(scored) if factor == "wording" else factors.clusters(scored)
         row = {"level": str(other), "reference": str(levels[0])}
-        row |= _difference(differences, clusters, reach, confidence)
-        notes = [row["note"], *_left_out(asked.iloc[:, k], len(differences), partners)]
+        row |= _difference(scored["vr_level"] - scored["vr_reference"], clusters, reach, confidence)
+        asked = int((table[factor] == other).sum())
+        notes = [row["note"], *_left_out(asked, len(scored), len(pairs))]
         if np.isnan(eta):
             notes.append("not estimable: eta_squared, nothing scored at every level or no spread")
         rows.append(row | {"eta_squared": eta, "note": "; ".join(filter(None, notes))})
@@ -122,25 +106,24 @@ def _of_factor(
 
 
 def _difference(
-    differences: pd.Series, clusters: list[str], reach: float, confidence: float
+    differences: pd.Series, clusters: ArrayLike, reach: float, confidence: float
 ) -> dict[str, object]:
     """Return pairs, clusters, difference, interval, dz and a note, of paired differences.
 
     reach: degrees; no difference can be further from 0.
     """
-    means = differences.groupby(level=clusters).mean()
-    interval = covering_interval(means, level=confidence, low=-reach, high=reach)
+    interval = covering_interval(differences, clusters, confidence, low=-reach, high=reach)
     spread = differences.std(ddof=1)
-    note = f"only {len(means)} clusters: wide" if interval.note else ""
+    note = interval.note
     if not len(differences):
         note = "not estimable: no scored administrations differ in this factor alone"
-    elif len(means) < 2:
+    elif interval.n < 2:
         note = "not estimable: the interval, from one cluster"
     if len(differences) and not spread > 1e-9:
         note += f"{'; ' if note else ''}not estimable: dz, without spread between pairs"
     return {
         "pairs": len(differences),
-        "clusters": len(means),
+        "clusters": interval.n,
         "difference": interval.mean,
         "low": interval.low,
         "high": interval.high,
@@ -149,9 +132,9 @@ def _difference(
     }
 
 
-def _left_out(asked: pd.Series, pairs: int, partners: int) -> list[str]:
+def _left_out(asked: int, pairs: int, partners: int) -> list[str]:
     """Say how many pairs lack an angle, and how many administrations a partner."""
-    notes, alone = [], int(asked.sum()) - partners
+    notes, alone = [], asked - partners
     if pairs < partners:
         notes.append(f"{partners - pairs} of {partners} pairs lack an angle")
     if alone:

@@ -1,17 +1,22 @@
-"""The SHA-256 of files; a large one is read for it once.
+"""Files and the tables in them: SHA-256 (a large file is read for it once), needed columns.
 
-Public name: sha256.
+Public names: sha256, needed_columns.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hvae_utils import paths
+from hvae_utils.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LARGE = 2**23  # bytes; a smaller file is hashed sooner than looked up
 
@@ -60,3 +65,10 @@ def _remembered(store: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def needed_columns(table: "pd.DataFrame", name: str, columns: Iterable[str]) -> None:
+    """Raise UserError, naming the table and the first absent column, unless all are there."""
+    for column in columns:
+        if column not in table:
+            raise UserError(f"{name}: the column '{column}' is missing")

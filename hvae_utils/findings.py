@@ -116,7 +116,7 @@ def of_goal_prompts(effects: pd.DataFrame) -> list[str]:
     said = [
         f"{_count(len(effects), 'comparison')} of the two arms (respondent by value), "
         f"{len(known)} of them with an interval. The 95% interval leaves out zero in {len(clear)}; "
-        f"by chance alone at most one in twenty would."
+        f"by chance alone about one in twenty would."
     ]
     names = display_names(effects["model"])
     said += [

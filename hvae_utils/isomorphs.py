@@ -63,6 +63,7 @@ def scaled(instrument: Instrument, factor: float) -> Isomorph:
 def shifted(instrument: Instrument, amount: float) -> Isomorph:
     """Return the instrument with `amount` more for both in every option.
 
+    The angle is kept by whoever has a linear utility, and by others perhaps not.
     UserError where a payoff would fall below 0: a loss is another question than a gain.
     """
     amount = _number("amount", amount)

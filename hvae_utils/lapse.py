@@ -6,7 +6,7 @@ likelihood over the answered items, taken as independent. An item on which the v
 options says nothing about e and is left out; a missing one too, nothing is filled in. This module
 must never say that a respondent holds a value because the data are few: the interval says so.
 
-Public names: Lapse, lapse_rate, probabilities.
+Public names: Lapse, lapse_rate, most_likely, probabilities.
 """
 
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ def lapse_rate(
     items = int(counts[:, 1].sum())
     if not items:
         return _not_estimable("on the items that were answered the value ties all options")
-    rate = _best(counts)
+    rate = most_likely(counts)
     low, high = _interval(counts, level)
     ratio = _log_likelihood(rate, counts) - _log_likelihood(1.0, counts)
     return Lapse(rate, low, high, items, max(ratio, 0.0), _rarer_than_chance(counts))
@@ -110,8 +110,12 @@ def _log_likelihood(rate: float, counts: np.ndarray) -> float:
     return float((xlogy(ideal, hit) + xlogy(answers - ideal, 1 - hit)).sum())
 
 
-def _best(counts: np.ndarray) -> float:
-    """Return the rate of greatest likelihood: the log-likelihood is concave, its slope falls."""
+def most_likely(counts: np.ndarray) -> float:
+    """Return the lapse rate of greatest likelihood, 0 to 1.
+
+    counts: one row (ideal answers, answers, share of ideal options below 1) an item; expected
+    numbers of answers may stand for counted ones. The log-likelihood is concave, its slope falls.
+    """
     from scipy.optimize import brentq
 
     ideal, answers, share = counts.T
@@ -120,7 +124,7 @@ def _best(counts: np.ndarray) -> float:
         hit = 1 - rate * (1 - share)
         return float((((answers - ideal) / (1 - hit) - ideal / hit) * (1 - share)).sum())
 
-    if (ideal == answers).all():
+    if slope(_TINY) <= 0:
         return 0.0
     if slope(1.0) >= 0:
         return 1.0

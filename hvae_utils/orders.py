@@ -15,25 +15,22 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hvae_utils import debias, instruments, presentations, svo
+from hvae_utils import debias, factors, instruments, presentations, svo
 from hvae_utils.errors import UserError
+from hvae_utils.files import needed_columns
 from hvae_utils.instruments import Instrument
 
 # What an option outside the endpoint's list of tokens is taken to have at most: the mass that is
 # not covered, and never less than this, the resolution of a list of twenty tokens.
 RESOLUTION = 1e-4
-GROUP = [
-    *("model", "value", "goal_prompt", "induction", "placement", "protocol", "wording"),
-    *("labels", "repeat"),
-]
-OPTIONS = [f"p{option}" for option in range(1, 10)]
+GROUP = [name for name in factors.FACTORS if name != "order"]
 
 
 def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     """Return one row a group of administrations that differ in the order of the options only.
 
     Columns: the factors of GROUP; orders (their number), cancels (which bias averaging over them
-    removes, see debias.cancels), angle_fixed, angle_probability, angle_logit (degrees: exact mean
+    removes, see debias.cancels), angle_first, angle_probability, angle_logit (degrees: exact mean
     angles of the first order alone, of averaged probabilities and of averaged log-probabilities),
     angle_logit_low, angle_logit_high (degrees: outer bounds of angle_logit, whatever options
     outside the endpoint's list had, up to the rounding of `svo.options_by_angle`; equal to it where
@@ -46,12 +43,12 @@ def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
         known = ~np.isnan(batch.table).any(axis=(1, 2, 3))
         answered = batch.table[known]
         readings = {
-            "angle_fixed": debias.average_probabilities(answered[:, :, :1]),
+            "angle_first": debias.average_probabilities(answered[:, :, :1]),
             "angle_probability": debias.average_probabilities(answered),
             "angle_logit": debias.average_logits(answered, batch.floor[known]),
             **_extremes(answered, batch.floor[known], batch.instrument),
         }
-        rows = batch.factors.assign(orders=len(batch.names), cancels=_cancels(batch.names))
+        rows = batch.factors.assign(orders=len(batch.names), cancels=debias.cancels(batch.orders))
         for name, tables in readings.items():
             rows[name] = np.nan
             if known.any() and tables is not None:
@@ -80,7 +77,7 @@ def letters(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
 
     Columns: model, stage ("as shown": mean probability of each position over all presentations;
     "debiased": of each option in the instrument's own order, log-probabilities averaged over the
-    orders), position (1 to 9), share (0 to 1, sums to 1 over the positions). Items that have no
+    orders), position (from 1), share (0 to 1, sums to 1 over the positions). Items that have no
     probabilities are left out; a model that has none at all gets the shares of its choices as
     shown, and NaN for debiased. A respondent that weighs payoffs need not be uniform in either; one
     that has a favourite position is the same in every item as shown and flatter once debiased.
@@ -128,20 +125,28 @@ def _extremes(
 def _chosen_positions(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Series:
     """Return the share of each position among the choices, by (model, position)."""
     made = responses[responses["option"].notna() & (responses["order"] != "shuffled")]
+    asked = conditions.set_index("condition_id")
+    sizes = made["condition_id"].map(asked["instrument"]).map(_options).astype(int)
     slot = [
-        presentations.option_order(name, 0).index(option - 1) + 1
-        for name, option in zip(made["order"], made["option"].astype(int), strict=True)
+        presentations.option_order(name, 0, size).index(option - 1) + 1
+        for name, option, size in zip(made["order"], made["option"].astype(int), sizes, strict=True)
     ]
-    models = made["condition_id"].map(conditions.set_index("condition_id")["model"])
+    models = made["condition_id"].map(asked["model"])
     counts = pd.crosstab(models, np.array(slot), normalize="index")
-    return counts.reindex(columns=range(1, 10), fill_value=0.0).stack()
+    most = max(map(_options, conditions["instrument"].unique()))
+    return counts.reindex(columns=range(1, most + 1), fill_value=0.0).stack()
+
+
+def _options(instrument: str) -> int:
+    """Return how many options an item of the named instrument has."""
+    return instruments.load(instrument).payoffs.shape[1]
 
 
 def position_bias(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     """Return the estimated additive bias of each position, per model and set of labels.
 
     Columns: model, labels, assumes ("nothing" with orders that determine every position; "linear in
-    the position" with fixed and reversed), position (1 to 9), bias (nats, summing to 0; NaN where
+    the position" with fixed and reversed), position (from 1), bias (nats, summing to 0; NaN where
     the orders shown determine nothing), position_part, label_part, note. A label keeps its
     position, so bias is the two together. Over several sets of labels it is split: position_part
     (nats) is what the sets share, the mean of their biases, label_part the set's remainder. This
@@ -151,7 +156,7 @@ def position_bias(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataF
     """
     found = []
     for batch in _batches(conditions, responses):
-        linear = _cancels(batch.names) != "any"
+        linear = debias.cancels(batch.orders) != "any"
         assumes = "linear in the position" if linear else "nothing"
         bias = debias.position_bias(batch.table, batch.orders, floor=batch.floor, linear=linear)
         found += _by_model(batch, bias, "bias", assumes=assumes)
@@ -193,13 +198,14 @@ class _Batch:
     @property
     def orders(self) -> np.ndarray:
         """Return (orders, slots): the option shown at each position."""
-        return np.array([presentations.option_order(name, 0) for name in self.names])
+        options = self.table.shape[-1]
+        return np.array([presentations.option_order(name, 0, options) for name in self.names])
 
 
 def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Batch]:
     """Yield the groups by what they were shown; shuffled orders differ by item and are left out."""
-    _require(conditions, "conditions", ["condition_id", "instrument", "order", *GROUP])
-    _require(responses, "responses", ["condition_id", "item", "order", "covered_mass", *OPTIONS])
+    needed_columns(conditions, "conditions", ["condition_id", "instrument", "order", *GROUP])
+    needed_columns(responses, "responses", ["condition_id", "item", "order", "covered_mass"])
     told = conditions[conditions["order"] != "shuffled"]
     if told.empty:
         raise UserError(
@@ -212,10 +218,12 @@ def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Bat
     for (name, names), kind in told.groupby(["instrument", kinds], sort=False):
         instrument = instruments.load(name)
         factors = kind.drop_duplicates("group")
+        options = [f"p{option}" for option in range(1, _options(name) + 1)]
+        needed_columns(responses, "responses", options)
         wanted = pd.MultiIndex.from_product(
             [factors["group"], instrument.items, names], names=["group", "item", "order"]
         )
-        keyed = responses[["condition_id", "item", "order", "covered_mass", *OPTIONS]].merge(
+        keyed = responses[["condition_id", "item", "order", "covered_mass", *options]].merge(
             kind[["condition_id", "group"]], on="condition_id", validate="m:1"
         )
         keyed = keyed.set_index(["group", "item", "order"]).reindex(wanted)
@@ -226,20 +234,14 @@ def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Bat
             names=names,
             instrument=instrument,
             factors=factors[GROUP].reset_index(drop=True),
-            table=keyed[OPTIONS].to_numpy(float).reshape(*shape, -1) * mass[..., None],
+            table=keyed[options].to_numpy(float).reshape(*shape, -1) * mass[..., None],
             floor=np.maximum(1 - mass, RESOLUTION),
             covered_mass=covered.min(axis=(1, 2)),
         )
 
 
-def _require(table: pd.DataFrame, name: str, columns: list[str]) -> None:
-    absent = [column for column in columns if column not in table]
-    if absent:
-        raise UserError(f"{name}: the column '{absent[0]}' is missing")
-
-
 def _by_model(batch: _Batch, values: np.ndarray, name: str, **what: str) -> list[pd.DataFrame]:
-    """Return sums and counts over the items that are known, one table a model; values: (…, 9)."""
+    """Return sums and counts over the known items, one table a model; values: (…, options)."""
     found = []
     groups = batch.factors.groupby(["model", "labels"], sort=False).groups
     for (model, labels), rows in groups.items():
@@ -262,7 +264,3 @@ def _mean_over_batches(found: list[pd.DataFrame], name: str, keys: list[str]) ->
 
 def _disagreement(batch: _Batch) -> list[float]:
     return [debias.order_disagreement(table) for table in batch.table]
-
-
-def _cancels(names: tuple[str, ...]) -> str:
-    return debias.cancels([presentations.option_order(name, 0) for name in names])

@@ -19,8 +19,8 @@ OPTIONS = 9
 ORDERS = ("fixed", "reversed", "cyclic", "shuffled")
 
 
-def order_names(order: str) -> tuple[str, ...]:
-    """Return the presentations of a level of the factor: nine for `cyclic`, otherwise itself.
+def order_names(order: str, options: int = OPTIONS) -> tuple[str, ...]:
+    """Return the presentations of a level of the factor: one an option for `cyclic`, else itself.
 
     In cyclic-j the instrument's option j comes first; every option meets every position once, so
     any bias that belongs to positions alone cancels. cyclic-1 is the instrument's own order.
@@ -28,7 +28,7 @@ def order_names(order: str) -> tuple[str, ...]:
     if order not in ORDERS:
         raise unknown("order", order, ORDERS)
     if order == "cyclic":
-        return tuple(f"cyclic-{start}" for start in range(1, OPTIONS + 1))
+        return tuple(f"cyclic-{start}" for start in range(1, options + 1))
     return (order,)
 
 

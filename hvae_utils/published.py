@@ -3,7 +3,7 @@
 Summary figures only, read from `data/published`; the data dictionary says where each comes from.
 This module must never compute a result of its own: a share is a count over the sample's size.
 
-Public names: people, people_histogram, radar, secondary_ideals.
+Public names: people, people_histogram, radar, full_score, secondary_ideals.
 """
 
 from functools import lru_cache
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from hvae_utils import paths
+from hvae_utils import paths, toml_file
 from hvae_utils.errors import UserError
+from hvae_utils.files import needed_columns
 
 _SHARES = ("altruistic", "prosocial", "individualistic", "competitive", "transitive")
 
@@ -46,6 +47,20 @@ def radar() -> pd.DataFrame:
     return _table("hvae_radar", ("model", "value", "goal_prompt"), ("vr", "reading_error"), "")
 
 
+@lru_cache
+def full_score() -> float:
+    """Return the value rationality of an ideal respondent, degrees: the rim of the chart, 60.
+
+    From data/published/scale.toml, which says why it is inferred. Errors: UserError for a file
+    that holds no such number.
+    """
+    path = paths.DATA / "published" / "scale.toml"
+    full = toml_file.read(path).get("full")
+    if isinstance(full, bool) or not isinstance(full, int | float) or not full > 0:
+        raise UserError(f"{paths.shown(path)}: 'full' must be a number above 0")
+    return float(full)
+
+
 def secondary_ideals() -> pd.DataFrame:
     """Return the option, 1 to 9, that each ideal respondent chooses on each secondary item.
 
@@ -62,9 +77,7 @@ def _table(
     """Return `data/published/NAME.csv`, checked for its columns; a copy, so it may be changed."""
     path = paths.DATA / "published" / f"{name}.csv"
     table = _read(path).copy()
-    for column in filter(None, (*texts, *numbers, source)):
-        if column not in table:
-            raise UserError(f"{paths.shown(path)}: the column '{column}' is missing")
+    needed_columns(table, paths.shown(path), filter(None, (*texts, *numbers, source)))
     for column in numbers:
         if not pd.api.types.is_numeric_dtype(table[column]):
             raise UserError(f"{paths.shown(path)}: '{column}' must hold numbers only")

@@ -8,32 +8,29 @@ random. "regret" is 1 - mean regret per item and needs no target. What cannot be
 and a note: this module must never turn "no data" into a number.
 
 Public names: SCALES, value_rationality, random_distance, random_share, random_baseline,
-published_chance, published_angles, null_respondents, cells, beyond_chance, goal_effects, PAIRED_ON.
+published_chance, published_angles, null_respondents, cells, beyond_chance, goal_effects,
+by_administration.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hvae_utils import chance, instruments, lapse, regret, values
-from hvae_utils.chance import random_distance, random_share
+from hvae_utils import chance, factors, instruments, lapse, regret, values
+from hvae_utils.chance import p_value, random_distance, random_share
 from hvae_utils.errors import UserError, unknown
+from hvae_utils.files import needed_columns
 from hvae_utils.instruments import Instrument
 from hvae_utils.intervals import covering_interval
+from hvae_utils.published import full_score
 from hvae_utils.values import Value
 
 SCALES = ("raw", "chance", "regret")
-PAIRED_ON = (
-    *("model", "value", "induction", "placement", "protocol", "wording", "order", "labels"),
-    "repeat",
-)
-_CLUSTER = ("induction", "placement", "protocol", "wording", "labels", "repeat")
-_CELL = ("model", "value", "goal_prompt")
 _CELL_COLUMNS = (
-    *(*_CELL, "administrations", "scored", "clusters", "mean_self", "mean_other"),
+    *(*factors.CELL, "administrations", "scored", "clusters", "mean_self", "mean_other"),
     *("mean_angle", "angle_sd", "angle_low", "angle_high", "bound_low", "bound_high"),
     *("target", "vr", "vr_low", "vr_high", "vr_random"),
     *("vr_chance", "vr_chance_low", "vr_chance_high", "p_random", "note"),
@@ -42,7 +39,6 @@ _EFFECT_COLUMNS = (
     *("model", "value", "pairs", "vr_with", "vr_without", "difference", "low", "high", "note"),
 )
 _LAPSES = (0.1, 0.2, 0.5)  # lapse rates of the null respondents
-_FULL = 60.0  # the rim of the published chart, from which the scale is inferred
 
 
 def value_rationality(
@@ -79,7 +75,11 @@ def value_rationality(
     if not len(angles) or aim is None:
         return np.nan
     distance = float(chance.distance(angles.mean(), aim))
-    return _FULL - distance if scale == "raw" else 1 - distance / random_distance(aim, len(angles))
+    return (
+        full_score() - distance
+        if scale == "raw"
+        else 1 - distance / random_distance(aim, len(angles))
+    )
 
 
 def random_baseline(
@@ -92,7 +92,7 @@ def random_baseline(
     """
     value = values.get(value) if isinstance(value, str) else value
     aim = _aim(value, target)
-    return np.nan if aim is None else _FULL - random_distance(aim, administrations)
+    return np.nan if aim is None else full_score() - random_distance(aim, administrations)
 
 
 def published_chance(published: pd.DataFrame, administrations: int = 10) -> pd.DataFrame:
@@ -101,10 +101,12 @@ def published_chance(published: pd.DataFrame, administrations: int = 10) -> pd.D
     vr_chance: 1 - (60 - vr) / expected distance of as many random administrations, ten behind each
     point of the published chart. Errors: UserError for a missing column or an unknown value.
     """
-    _require(published, ["value", "vr"])
+    needed_columns(published, "published scores", ["value", "vr"])
     names = published["value"].unique()
     expected = {name: random_distance(_target(name), administrations) for name in names}
-    chance_scale = 1 - (_FULL - published["vr"]) / published["value"].map(expected).astype(float)
+    chance_scale = 1 - (full_score() - published["vr"]) / published["value"].map(expected).astype(
+        float
+    )
     return published.assign(vr_chance=chance_scale)
 
 
@@ -115,10 +117,10 @@ def published_angles(published: pd.DataFrame) -> pd.DataFrame:
     items can reach, on its one side. In between two angles have the same score, so it is NaN there.
     As sure as the scale, which is inferred. Errors: UserError as `published_chance`.
     """
-    _require(published, ["value", "vr"])
+    needed_columns(published, "published scores", ["value", "vr"])
     names = published["value"].unique()
     target = published["value"].map({name: _target(name) for name in names}).astype(float)
-    distance = _FULL - published["vr"]
+    distance = full_score() - published["vr"]
     ends = [np.isclose(target, end) for end in chance.reachable()]
     angles = np.select(ends, [target + distance, target - distance], np.nan)
     return published.assign(angle=angles)
@@ -148,7 +150,7 @@ def null_respondents(administrations: int, target: str = "published") -> pd.Data
         for name, table in (anybody | slips).items():
             distance = chance.expected_distance(table, aim, administrations)
             scores = {
-                "vr": _FULL - distance,
+                "vr": full_score() - distance,
                 "vr_chance": 1 - distance / random_distance(aim, administrations),
                 "vr_regret": 1 - float(regret.expected(table, read, instrument)),
             }
@@ -170,15 +172,15 @@ def cells(scores: pd.DataFrame) -> pd.DataFrame:
     vr_low and vr_high (the image of the angle interval) and vr_random (expected of a uniform
     random respondent with as many scored administrations, or administrations when none is
     scored), all on the scale inferred from the published chart; vr_chance with vr_chance_low and
-    vr_chance_high (the same on the "chance" scale); p_random (the share of such random
-    respondents that come at least as close to the target; administrations that all agree count
-    once, as a respondent that repeats itself adds no evidence); note (why something is NaN).
+    vr_chance_high (the same on the "chance" scale); p_random (the share of random respondents with
+    as many administrations as there are clusters that come at least as close to the target, as
+    `chance.p_value`); note (why something is NaN).
     Order: models as they appear, values as in `values.names()`, without the goal prompt first.
     Errors: UserError for a missing column or an unknown value.
     """
     ends = ("angle", "angle_low", "angle_high", "mean_self", "mean_other")
-    _require(scores, [*_CELL, *_CLUSTER, *ends])
-    rows = [_cell(*key, group) for key, group in _grouped(scores, _CELL)]
+    needed_columns(scores, "scores", [*factors.CELL, *factors.CLUSTER, *ends])
+    rows = [_cell(*key, group) for key, group in _grouped(scores, factors.CELL)]
     return pd.DataFrame(rows, columns=_CELL_COLUMNS)
 
 
@@ -189,7 +191,7 @@ def beyond_chance(cells: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
     be scored), cells (with a target). Cells are judged one by one, without a correction for their
     number: of 20 cells of a random respondent, one is expected to be counted.
     """
-    _require(cells, ["model", "target", "vr", "p_random"])
+    needed_columns(cells, "cells", ["model", "target", "vr", "p_random"])
     told = cells[cells["target"].notna()]
     counts = told.assign(beyond_chance=told["p_random"] < level, scored=told["vr"].notna(), cells=1)
     columns = ["beyond_chance", "scored", "cells"]
@@ -199,10 +201,10 @@ def beyond_chance(cells: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
 def goal_effects(scores: pd.DataFrame) -> pd.DataFrame:
     """Return what the goal prompt changes: one row a model x value that has a target.
 
-    scores: one row an administration, with angle, goal_prompt and the columns of `PAIRED_ON`.
-    A pair is two administrations that agree on all of `PAIRED_ON`, one with the goal prompt and
-    one without. Per administration 60 - |angle - target| (scale inferred from the published
-    chart); difference is with minus without, so above 0 the goal prompt helped.
+    scores: one row an administration: the factors, goal_draw and angle.
+    A pair is two administrations that differ in the goal prompt alone (`factors.pairs`). Per
+    administration 60 - |angle - target| (scale inferred from the published chart); difference is
+    with minus without, so above 0 the goal prompt helped.
     Columns: model, value, pairs (scored on both sides, the ones used), vr_with, vr_without
     (means over these pairs), difference (with minus without: the pairs of a cluster averaged, then
     the clusters), low, high (95%, `intervals.covering_interval` over clusters; a difference of two
@@ -211,24 +213,32 @@ def goal_effects(scores: pd.DataFrame) -> pd.DataFrame:
     A mean of distances is no distance of means: vr_with is not the `vr` of a cell.
     Errors: UserError for a missing column, an unknown value or an administration found twice.
     """
-    _require(scores, [*PAIRED_ON, "goal_prompt", "angle"])
-    twice = scores.duplicated([*PAIRED_ON, "goal_prompt"])
-    if twice.any():
-        found = scores.loc[twice, [*PAIRED_ON, "goal_prompt"]].iloc[0].to_dict()
-        raise UserError(f"scores: two administrations with the same factors, {found}")
-    targets = {name: _target(name) for name in scores["value"].unique()}
-    vr = _FULL - (scores["angle"] - scores["value"].map(targets).astype(float)).abs()
-    goal = scores["goal_prompt"].astype(bool)
-    sides = scores[[*PAIRED_ON]].assign(vr=vr)
-    pairs = sides[goal].merge(
-        sides[~goal], on=[*PAIRED_ON], suffixes=("_with", "_without"), validate="one_to_one"
-    )
+    needed_columns(scores, "scores", [*factors.FACTORS, "goal_draw", "angle"])
+    rated = by_administration(scores)
+    pairs = factors.pairs(rated, "goal_prompt", False, True, "vr")
     rows = [
         _effect(model, value, pairs[(pairs["model"] == model) & (pairs["value"] == value)])
-        for (model, value), _ in _grouped(scores, ("model", "value"))
-        if not np.isnan(targets[value])
+        for (model, value), _ in _grouped(rated, ("model", "value"))
     ]
     return pd.DataFrame(rows, columns=_EFFECT_COLUMNS)
+
+
+def by_administration(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the administrations that have a target, with target, vr and vr_chance added.
+
+    scores: columns value and angle (degrees). target: degrees, the published one; vr: 60 minus
+    the distance of the angle from it (scale inferred from the published chart); vr_chance: 1 minus
+    that distance over what one random administration expects. NaN where nothing was scored.
+    Errors: UserError for a missing column or an unknown value.
+    """
+    needed_columns(scores, "scores", ["value", "angle"])
+    targets = {name: _target(name) for name in scores["value"].unique()}
+    expected = {name: random_distance(target, 1) for name, target in targets.items()}
+    target = scores["value"].map(targets).astype(float)
+    distance = (scores["angle"].astype(float) - target).abs()
+    chance_scale = 1 - distance / scores["value"].map(expected).astype(float)
+    rated = scores.assign(target=target, vr=full_score() - distance, vr_chance=chance_scale)
+    return rated[target.notna()]
 
 
 def _target(value: Value | str) -> float:
@@ -271,12 +281,6 @@ def _without_regret(
     return float(1 - found.mean()) if len(found) else np.nan
 
 
-def _require(scores: pd.DataFrame, columns: Iterable[str]) -> None:
-    absent = [column for column in columns if column not in scores]
-    if absent:
-        raise UserError(f"scores: the column '{absent[0]}' is missing")
-
-
 def _grouped(scores: pd.DataFrame, keys: Sequence[str]) -> list[tuple[tuple, pd.DataFrame]]:
     """Return (key, rows) in the order of the tables: models as they appear, values, goal."""
     for name in scores["value"].unique():
@@ -291,7 +295,7 @@ def _grouped(scores: pd.DataFrame, keys: Sequence[str]) -> list[tuple[tuple, pd.
 
 def _cell(model: str, value: str, goal_prompt: bool, group: pd.DataFrame) -> dict[str, object]:
     scored = group[group["angle"].notna()]
-    interval = covering_interval(scored["angle"], _clusters(scored))
+    interval = covering_interval(scored["angle"], factors.clusters(scored))
     target = _target(value)
     notes = [interval.note]
     if len(scored) < len(group):
@@ -317,42 +321,29 @@ def _cell(model: str, value: str, goal_prompt: bool, group: pd.DataFrame) -> dic
         "bound_low": group["angle_low"].mean(),
         "bound_high": group["angle_high"].mean(),
         "target": target,
-        "vr": _FULL - distance,
+        "vr": full_score() - distance,
         "vr_low": vr_low,
         "vr_high": vr_high,
-        "vr_random": _FULL - expected,
+        "vr_random": full_score() - expected,
         "vr_chance": 1 - distance / expected,
-        "vr_chance_low": 1 - (_FULL - vr_low) / expected,
-        "vr_chance_high": 1 - (_FULL - vr_high) / expected,
-        "p_random": random_share(target, _evidence(scored["angle"]), distance),
+        "vr_chance_low": 1 - (full_score() - vr_low) / expected,
+        "vr_chance_high": 1 - (full_score() - vr_high) / expected,
+        "p_random": p_value(random_share(target, max(interval.n, 1), distance)),
         "note": "; ".join(filter(None, notes)),
     }
 
 
-def _clusters(table: pd.DataFrame) -> list[str]:
-    """Return what was drawn at random for each row: one wording with one goal draw.
-
-    Orders of the options share the draw; what else varies in the study is a draw of its own.
-    """
-    return ["|".join(row) for row in table[[*_CLUSTER]].astype(str).to_numpy()]
-
-
-def _evidence(angles: pd.Series) -> int:
-    """Return how many administrations count against chance: copies of one angle count once."""
-    return max(1 if np.ptp(angles) <= 1e-9 else len(angles), 1) if len(angles) else 1
-
-
 def _image(low: float, high: float, target: float) -> tuple[float, float]:
     """Return the least and greatest 60 - |angle - target| for angles from low to high."""
-    ends = _FULL - abs(low - target), _FULL - abs(high - target)
-    return float(min(ends)), _FULL if low <= target <= high else float(max(ends))
+    ends = full_score() - abs(low - target), full_score() - abs(high - target)
+    return float(min(ends)), full_score() if low <= target <= high else float(max(ends))
 
 
 def _effect(model: str, value: str, pairs: pd.DataFrame) -> dict[str, object]:
-    scored = pairs.dropna(subset=["vr_with", "vr_without"])
-    difference = scored["vr_with"] - scored["vr_without"]
+    scored = pairs.dropna(subset=["vr_level", "vr_reference"])
+    difference = scored["vr_level"] - scored["vr_reference"]
     reach = chance.greatest_distance(_target(value))
-    interval = covering_interval(difference, _clusters(scored), low=-reach, high=reach)
+    interval = covering_interval(difference, factors.clusters(scored), low=-reach, high=reach)
     notes = [interval.note if len(pairs) else "no pair with and without the goal prompt"]
     if len(scored) < len(pairs):
         notes.append(f"{len(pairs) - len(scored)} of {len(pairs)} pairs lack an angle")
@@ -360,8 +351,8 @@ def _effect(model: str, value: str, pairs: pd.DataFrame) -> dict[str, object]:
         "model": model,
         "value": value,
         "pairs": len(scored),
-        "vr_with": scored["vr_with"].mean(),
-        "vr_without": scored["vr_without"].mean(),
+        "vr_with": scored["vr_level"].mean(),
+        "vr_without": scored["vr_reference"].mean(),
         "difference": interval.mean,
         "low": interval.low,
         "high": interval.high,

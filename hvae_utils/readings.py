@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from hvae_utils import instruments, lapse, orders, rationality, regret, scoring, values
+from hvae_utils import factors, instruments, lapse, orders, rationality, regret, scoring, values
 from hvae_utils.instruments import Instrument
 
-CELL = ["model", "value", "goal_prompt"]
+CELL = [*factors.CELL]
 LONG_ENOUGH = 35.0  # coins: least vector length in studies with people
 COVERED = 0.95  # least mass of the first token that must fall on options
 ENOUGH = 0.8  # least share of choices, of long and of transitive administrations without a flag

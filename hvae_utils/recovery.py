@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 from hvae_utils import chance, debias, instruments, lapse, rationality, regret, svo, values
 from hvae_utils.errors import UserError
 from hvae_utils.instruments import Instrument
+from hvae_utils.published import full_score
 from hvae_utils.values import Value
 
 _MEANS = ("probability", "logit")
@@ -121,16 +122,11 @@ def lapse_estimate(table: ArrayLike, best: ArrayLike) -> float:
         raise UserError(f"a lapse rate needs two tables alike, not {table.shape} and {best.shape}")
     if not ((table >= 0).all() and (np.abs(table.sum(axis=1) - 1) <= 1e-6).all()):
         raise UserError("probabilities: every item needs numbers of at least 0 that sum to 1")
-    told = ~best.all(axis=1)
-    if not told.any():
+    informative = ~best.all(axis=1)
+    if not informative.any():
         return math.nan
-    hit, share = (table * best).sum(axis=1)[told], best.mean(axis=1)[told]
-    low, high = 0.0, 1.0
-    for _ in range(60):  # the likelihood is concave: halve towards where its slope is 0
-        rate = (low + high) / 2
-        slope = (1 - hit).sum() / rate - (hit * (1 - share) / (1 - rate * (1 - share))).sum()
-        low, high = (rate, high) if slope > 0 else (low, rate)
-    return (low + high) / 2
+    hits, items = (table * best).sum(axis=1), np.ones(len(table))
+    return lapse.most_likely(np.column_stack([hits, items, best.mean(axis=1)])[informative])
 
 
 def steps(
@@ -275,7 +271,7 @@ def noisy(value: Value | str, lapse_rate: float, bias: float, favourite: int) ->
         "sd": found.sd,
         "category": svo.category(found.mean),
         "categories": found.categories,
-        "raw": 60 - away,
+        "raw": full_score() - away,
         "chance": 1 - away / chance.random_distance(value.target, 1),
         "regret": 1 - float(regret.expected(table, value, instrument)),
     }

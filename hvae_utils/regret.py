@@ -25,7 +25,8 @@ def table(value: Value, instrument: Instrument) -> np.ndarray:
     """
     utilities = value.utilities(instrument.payoffs)
     span = np.ptp(utilities, axis=1, keepdims=True)
-    level = span <= instrument.rounding + 1e-9
+    ideal = value.ideal_options(instrument.payoffs, instrument.rounding)
+    level = ideal.all(axis=1, keepdims=True)
     if level.all():
         raise UserError(f"value '{value.name}' tells no option of '{instrument.name}' from another")
     short = utilities.max(axis=1, keepdims=True) - utilities

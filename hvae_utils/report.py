@@ -108,8 +108,8 @@ def _page(run: Path, made_of: Mapping[str, Any]) -> str:
         run / "value_rationality.csv", keep_default_na=False, na_values=[""], dtype=texts
     ).fillna(dict.fromkeys(texts, ""))
     cells.insert(0, "respondent", cells["model"].map(display_names(cells["model"])))
-    with (run / "scores.parquet").open("rb") as scores:
-        effects = rationality.goal_effects(pd.read_parquet(scores))
+    columns = ["model", "value", "pairs", "difference", "low", "high"]
+    effects = pd.read_csv(run / "goal_effects.csv", usecols=columns)
     sections = {
         "In short": "".join(map(report_page.paragraph, findings.in_short(cells))),
         "Question and method": "".join(map(report_page.paragraph, QUESTION + METHOD))
@@ -164,6 +164,7 @@ def _every_cell(cells: pd.DataFrame) -> str:
             "" if pd.isna(low) else f"{low:.1f} to {high:.1f}".replace("-", "−")
             for low, high in ends
         ],
+        p_random=cells["p_random"].map(_share),
         remarks=(cells["flag"] + "; " + cells["note"]).str.strip("; "),
     )
     return report_page.table(
@@ -173,6 +174,13 @@ def _every_cell(cells: pd.DataFrame) -> str:
         "dash stands where no number can be given; the remark says why.",
         heads=len(CELL),
     )
+
+
+def _share(share: float) -> str:
+    """Return a share of random respondents; a small one is not shown as none."""
+    if pd.isna(share):
+        return ""
+    return "< 0.001" if share < 0.001 else f"{share:.3f}"
 
 
 def _quality(cells: pd.DataFrame) -> str:
@@ -251,7 +259,7 @@ def _provenance(run: Path, made_of: Mapping[str, Any]) -> str:
     }
     return (
         report_page.terms(facts)
-        + _named(made_of["models"], "model", "SHA-256 of the weights", "Models asked.")
+        + _named(made_of["models"], "model", "identity", "Models asked.")
         + _named(parameters, "parameter", "value", "Parameters of the study.")
         + _named(made_of["versions"], "package", "version", "Versions of Python and packages.")
     )

@@ -3,29 +3,16 @@
 Nothing is imputed: an item without a choice is missing, and an administration with a missing item
 has bounds instead of an angle.
 
-Public names: OUTCOMES, FACTORS, choices, administrations, worked_example.
+Public names: OUTCOMES, choices, administrations, worked_example.
 """
 
 import numpy as np
 import pandas as pd
 
-from hvae_utils import instruments, svo, values
+from hvae_utils import factors, instruments, svo, values
 from hvae_utils.errors import UserError
 
 OUTCOMES = ("choice", "refusal", "unparseable", "truncated", "empty", "error")
-FACTORS = [
-    "condition_id",
-    "model",
-    "value",
-    "goal_prompt",
-    "induction",
-    "placement",
-    "protocol",
-    "wording",
-    "order",
-    "labels",
-    "repeat",
-]
 
 
 def choices(
@@ -42,7 +29,7 @@ def choices(
 
 
 def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores table: the factors of each condition, items asked, and svo.score's columns.
+    """Return the scores table: factors, goal_draw (`factors.goal_draws`), items asked, `svo.score`.
 
     conditions and responses: tables of the run; angle in degrees, means in coins.
     Raises UserError when the two do not belong to the same conditions.
@@ -58,8 +45,10 @@ def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Dat
         instrument = instruments.load(str(name))
         result = svo.score(choices(responses, group.condition_id, instrument), instrument)
         result.index = group.index
-        factors = group[FACTORS].assign(asked=len(instrument.items))
-        scored.append(factors.join(result))
+        asked = group[["condition_id", *factors.FACTORS]].assign(
+            goal_draw=factors.goal_draws(group), asked=len(instrument.items)
+        )
+        scored.append(asked.join(result))
     return pd.concat(scored).loc[conditions.index].reset_index(drop=True)
 
 

@@ -96,9 +96,7 @@ def ideal_choices(value: values.Value | str, instrument: Instrument) -> np.ndarr
     Errors: UserError for an unknown value and for one without a utility.
     """
     value = values.get(value) if isinstance(value, str) else value
-    utilities = value.utilities(instrument.payoffs)
-    level = np.ptp(utilities, axis=1, keepdims=True) <= instrument.rounding + 1e-9
-    tied = level | (utilities >= utilities.max(axis=1, keepdims=True) - 1e-9)
+    tied = value.ideal_options(instrument.payoffs, instrument.rounding)
     return np.array([np.flatnonzero(item)[(item.sum() - 1) // 2] for item in tied])
 
 

@@ -56,7 +56,7 @@ STEPS = (
             *("conditions.parquet", "responses.parquet"),
             *("scores.parquet", "value_rationality.csv"),
         ),
-        writes=("figures/", "key_numbers.json"),
+        writes=("figures/", "goal_effects.csv", "key_numbers.json"),
         parameters=RUN,
     ),
     Step(

@@ -58,6 +58,7 @@ def _conditions(models, repeats):
             "model": model,
             "value": value,
             "goal_prompt": goal,
+            "goal": f"goal {repeat}" if goal else None,
             "induction": "none" if value == "none" else "self_description",
             "placement": "none" if value == "none" else "dialogue",
             "protocol": "independent",
