@@ -8,7 +8,8 @@ it: this module must never raise into a page, and never show a text that was not
 Sliders have no name for a screen reader in ipywidgets, so each has a list or a number field beside
 it or in its place, which has.
 
-Public names: Measure, flip, noise, ideals, respondents, published_models, people.
+Public names: Measure, flip, noise, ideals, respondents, published_models, people,
+panel, degrees.
 """
 
 from collections.abc import Sequence
@@ -99,7 +100,7 @@ class Measure(ipw.VBox):
         found = svo.score([chosen], SLIDER).iloc[0]
         you = live.Point("you", float(found["angle"]), "you")
         numbers = {
-            "angle": _degrees(found["angle"]),
+            "angle": degrees(found["angle"]),
             "category": str(found["category"]),
             "length": f"{found['vector_length']:.0f} coins",
             "index": self._index(),
@@ -218,7 +219,7 @@ def flip(measure: Measure) -> ipw.VBox:
     for answered in measure.primary:
         answered.list.observe(follow, "value")
     draw()
-    return _panel("hvae-flip", ipw.HBox([start, item]), _beside(place, number), shown)
+    return panel("hvae-flip", ipw.HBox([start, item]), _beside(place, number), shown)
 
 
 def _flipped(before: Sequence[int], after: Sequence[int], item: int) -> str:
@@ -235,7 +236,7 @@ def _flipped(before: Sequence[int], after: Sequence[int], item: int) -> str:
         live.Point("before", float(found["angle"][0]), "model", "before", 1),
     ]
     return (
-        live.key_numbers({"angle": _degrees(found["angle"][1])})
+        live.key_numbers({"angle": degrees(found["angle"][1])})
         + live.table("One answer flipped", header, rows)
         + live.ring([*points, *ideals()])
     )
@@ -277,7 +278,7 @@ def noise() -> ipw.VBox:
         control.observe(draw, "value")
     draw()
     rows = (held, _beside(lapse, lapse_number)), (letter, _beside(bias, bias_number))
-    return _panel("hvae-noise", *(ipw.HBox(list(row)) for row in rows), shown)
+    return panel("hvae-noise", *(ipw.HBox(list(row)) for row in rows), shown)
 
 
 def ideals() -> list[live.Point]:
@@ -319,7 +320,8 @@ def people() -> pd.DataFrame:
     return bins[bins["sample"] == largest]
 
 
-def _panel(name: str, *children: ipw.Widget) -> ipw.VBox:
+def panel(name: str, *children: ipw.Widget) -> ipw.VBox:
+    """Return the widgets below one another, with a class by which the page finds them."""
     panel = ipw.VBox(list(children))
     panel.add_class(name)
     return panel
@@ -345,7 +347,7 @@ def _beside(slider: ipw.Widget, number: ipw.Widget) -> ipw.HBox:
 
 def _scored(row: pd.Series) -> tuple[str, ...]:
     length = f"{row['vector_length']:.1f}"
-    return _degrees(row["angle"]), str(row["category"]), length, "yes" if row.transitive else "no"
+    return degrees(row["angle"]), str(row["category"]), length, "yes" if row.transitive else "no"
 
 
 def _above(bins: pd.DataFrame, angle: float) -> str:
@@ -359,7 +361,8 @@ def _above(bins: pd.DataFrame, angle: float) -> str:
     )
 
 
-def _degrees(angle: float) -> str:
+def degrees(angle: float) -> str:
+    """Return an angle to a tenth of a degree."""
     return "no angle" if np.isnan(angle) else f"{angle:.1f}°".replace("-", "−")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from hvae_utils import instruments, live, own_values, svo, values
 from hvae_utils.errors import EndpointError, UserError
 from hvae_utils.values import Value
-from hvae_utils.widgets import ideals
+from hvae_utils.widgets import degrees, ideals, panel
 
 SLIDER = instruments.load("svo-slider")
 ITEMS = len(SLIDER.items)
@@ -57,7 +57,7 @@ def watch(ask: Ask, factors: Mapping[str, Sequence[str]]) -> ipw.VBox:
         shown.value = watched(heard)
 
     job = _Job("Ask the six items", start, hear)
-    return _panel("hvae-watch", *menus.values(), job, shown)
+    return panel("hvae-watch", *menus.values(), job, shown)
 
 
 def watched(events: Sequence[Any]) -> str:
@@ -132,7 +132,7 @@ def design(ask: Ask, models: Sequence[str]) -> ipw.VBox:
     for control in (word, definition, way, amount, model, four):
         control.observe(draw, "value")
     draw()
-    return _panel("hvae-design", word, definition, way, amount, preview, model, four, job, shown)
+    return panel("hvae-design", word, definition, way, amount, preview, model, four, job, shown)
 
 
 def tried(events: Sequence[Any], mine: Value) -> str:
@@ -148,7 +148,7 @@ def tried(events: Sequence[Any], mine: Value) -> str:
         label = "measured" if kind == "you" else f"measured under {name}"
         points.append(live.Point(label, event.angle, kind, name, 1))
         away = "" if np.isnan(event.angle) else f"{abs(event.angle - aim):.1f}°"
-        rows.append((name, _degrees(aim), _angle(event), away))
+        rows.append((name, degrees(aim), _angle(event), away))
     header = ("value", "target", "measured", "distance")
     angle = _angle(latest[mine.name]) if mine.name in latest else "not yet"
     return (
@@ -218,16 +218,10 @@ def _menu(name: str, choices: Iterable[str]) -> ipw.Dropdown | ipw.Combobox:
     return ipw.Dropdown(options=known, **look)
 
 
-def _panel(name: str, *children: ipw.Widget) -> ipw.VBox:
-    panel = ipw.VBox(list(children))
-    panel.add_class(name)
-    return panel
-
-
 def _previewed(value: Value) -> str:
     choices = "".join(chr(65 + k) for k in svo.ideal_choices(value, SLIDER))
     return live.note(
-        f"Who holds it perfectly answers {choices} and is measured at {_degrees(value.target)}, "
+        f"Who holds it perfectly answers {choices} and is measured at {degrees(value.target)}, "
         f"{svo.category(value.target)}."
     )
 
@@ -252,9 +246,5 @@ def _item_table(items: Sequence[Any]) -> str:
 
 def _angle(event: Any) -> str:
     if not np.isnan(event.angle):
-        return _degrees(event.angle)
-    return f"{_degrees(event.low)} to {_degrees(event.high)}"
-
-
-def _degrees(angle: float) -> str:
-    return f"{angle:.1f}°".replace("-", "−")
+        return degrees(event.angle)
+    return f"{degrees(event.low)} to {degrees(event.high)}"
