@@ -406,9 +406,8 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         return here()
     loop = runner.get_loop()
     with ThreadPoolExecutor(1) as thread:
-        result = thread.submit(here)
         try:
-            return result.result()
+            return thread.submit(here).result()
         except KeyboardInterrupt:
             with contextlib.suppress(RuntimeError):  # it has just ended
                 loop.call_soon_threadsafe(

@@ -595,6 +595,7 @@ def test_interrupting_a_notebook_cancels_what_is_under_way():
 
     async def work():
         try:
+            await asyncio.sleep(0.2)  # until the cell waits
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             await asyncio.sleep(60)
         finally:
