@@ -301,7 +301,7 @@ def test_the_command_writes_the_file_and_says_where(runs, tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (lambda run: shutil.rmtree(run), "unknown run in .* 'known'; choose from none"),
+        (lambda run: shutil.rmtree(run), "there is no run in .* yet; hvae reproduce makes one"),
         (lambda run: run.rename(run.with_name("knwn")), "Did you mean 'knwn'"),
         (lambda run: (run / "manifest.json").unlink(), "run 'known' did not finish; continue"),
         (lambda run: (run / "manifest.json").write_text("{"), "manifest.json cannot be read"),
