@@ -2,7 +2,8 @@
 
 Reads keys from the environment and hands them to the client; shows them to nobody.
 
-Public names: check_name, respondent, served_at, identity, identities, require, table.
+Public names: check_name, respondent, served_at, identity, identities, require,
+require_servers, table.
 """
 
 import http.client
@@ -139,12 +140,8 @@ def identity(name: str) -> str:
 
 
 def require(names: list[str] | tuple[str, ...]) -> None:
-    """Raise one error that names everything missing for `names`, before anything runs.
-
-    NotReady for what has to be set or fetched; EndpointError for a server on this machine that
-    does not answer.
-    """
-    missing, silent = [], []
+    """Raise one NotReady that names everything missing for `names`, before anything runs."""
+    missing = []
     for name in names:
         check_name(name)
         if replay.identities() is not None:
@@ -156,17 +153,23 @@ def require(names: list[str] | tuple[str, ...]) -> None:
                 local.check_engine()
             except UserError as fault:
                 missing.append(str(fault))
-        elif family != "reference":
-            endpoint = _endpoint(name)
-            if endpoint.missing:
-                missing.append(f"{name}: {endpoint.missing}")
-            elif on_loopback(endpoint.url) and _served(str(endpoint.url)) is None:
-                silent.append(
-                    f"{name}: nothing answers at {public(endpoint.url)}; start {endpoint.start} "
-                    "or leave it out of --set models"
-                )
+        elif family != "reference" and (lack := _endpoint(name).missing):
+            missing.append(f"{name}: {lack}")
     if missing:
         raise NotReady("not ready: " + "; ".join(missing))
+
+
+def require_servers(names: list[str] | tuple[str, ...]) -> None:
+    """Raise one EndpointError that names each server of this machine where nothing answers."""
+    if replay.identities() is not None:
+        return
+    asked = [_endpoint(name) for name in names if not name.startswith(("reference/", "local/"))]
+    silent = [
+        f"{one.name}: nothing answers at {public(one.url)}; start {one.start} or leave it out of "
+        "--set models"
+        for one in asked
+        if on_loopback(one.url) and _served(str(one.url)) is None
+    ]
     if silent:
         raise EndpointError("; ".join(silent))
 

@@ -283,6 +283,7 @@ def _check_study(parameters: Mapping[str, Any]) -> None:
     profiles.check(parameters)
     models.require(parameters["models"])
     budget.require(parameters.get("budget", ""), parameters["models"])
+    models.require_servers(parameters["models"])
 
 
 def _located(name: str) -> str:

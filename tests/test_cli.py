@@ -316,7 +316,7 @@ def test_an_endpoint_that_cannot_be_reached_is_named_with_what_is_safe(
     tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    monkeypatch.setattr(models, "require", lambda names: None)  # it was there a moment ago
+    monkeypatch.setattr(models, "require_servers", lambda names: None)  # it was there a moment ago
     settings = ["models=reference/random,openai/gone", "repeats=1", "values=altruistic,none"]
     chosen = [part for setting in settings for part in ("--set", setting)]
     code = cli.main(["reproduce", "--profile", "smoke", "--runs", str(tmp_path), *chosen])

@@ -70,10 +70,10 @@ def test_a_malformed_url_is_one_sentence_that_does_not_repeat_it(monkeypatch, ur
 def test_a_server_of_this_machine_is_asked_whether_it_is_there(monkeypatch):
     with serve(lambda seen: (500, {})) as (url, asked):
         monkeypatch.setenv("OPENAI_BASE_URL", url)
-        models.require(["reference/random", "openai/x"])
+        models.require_servers(["reference/random", "openai/x"])
     assert not asked
     with pytest.raises(EndpointError) as fault:
-        models.require(["reference/random", "openai/x"])
+        models.require_servers(["reference/random", "openai/x"])
     assert str(fault.value) == (
         f"openai/x: nothing answers at {url}; start its server or leave it out of --set models"
     )
@@ -82,7 +82,7 @@ def test_a_server_of_this_machine_is_asked_whether_it_is_there(monkeypatch):
 def test_the_command_that_starts_a_server_is_named(monkeypatch):
     monkeypatch.setattr(models, "_served", lambda url: None)
     with pytest.raises(EndpointError, match=r"start Ollama \(`ollama serve`\) or leave it out"):
-        models.require(["ollama/llama3.2"])
+        models.require_servers(["ollama/llama3.2"])
 
 
 def test_the_eight_published_models_have_an_entry_each():
