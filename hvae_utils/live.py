@@ -17,7 +17,8 @@ from functools import cache, lru_cache
 
 import pandas as pd
 
-from hvae_utils import instruments, style, svo
+from hvae_utils import instruments, svo
+from hvae_utils.show import style
 
 SHOWN_CHARACTERS = 4000  # of a text in an exchange; a page with more is not readable
 _YOU, _OTHER = style.value_look("individualistic").colour, style.value_look("altruistic").colour

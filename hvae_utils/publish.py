@@ -138,7 +138,7 @@ def _replay(recorded: Path, where: dict[str, Any]) -> Path:
 
 def _stage(run: Path, folder: Path) -> Path:
     """Make the folder of published figures from a finished run; return it."""
-    from hvae_utils import style
+    from hvae_utils.show import style
 
     try:
         finished = manifest.read(run)

@@ -1,12 +1,11 @@
 """How figures look and how they are kept: palette, markers, page, and saving to the byte.
 
 A figure is stored as SVG, PNG and the CSV it was drawn from, listed with caption, alternative
-text and hashes in the folder's index.json. This module must never compute a number that is shown,
-and never touch pyplot's list of open figures except to take a saved one off it.
+text and hashes in the folder's index.json.
 
 Public names: WIDTH, DPI, INK, MUTED, FAINT, RANDOM, GOAL, NO_GOAL_LINE, Look, value_look,
-outcome_look, context, new_figure, arranged, flag_note, panels, name_panels, save, SavedFigure,
-gallery, listed.
+outcome_look, context, drawing, new_figure, panels, respondent_panels, name_panels, numbers, rows,
+legend, save, SavedFigure, gallery, listed.
 """
 
 import base64
@@ -17,15 +16,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -150,42 +151,57 @@ def new_figure(height: float) -> Figure:
     return figure
 
 
-def arranged(figure: Figure) -> Figure:
-    """Return the figure with its panels where they belong, for good.
+def drawing(draw: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame], Figure]:
+    """Make a function of a table draw in our style and lay its panels out for good."""
 
-    Arranged anew at every drawing they would move by fractions of a pixel, and files would differ.
-    The layout is asked itself: `draw_without_rendering` lays every artist out once more, in vain.
+    @wraps(draw)
+    def drawn(table: pd.DataFrame) -> Figure:
+        with context():
+            return _arranged(draw(table))
+
+    return drawn
+
+
+def _arranged(figure: Figure) -> Figure:
+    """Run the layout engine twice, then remove it, so that every save gives the same bytes.
+
+    Panels of a fixed shape need the second round. The engine is asked itself:
+    `draw_without_rendering` would lay every artist out once more.
     """
-    for _ in range(2):  # panels of a fixed shape need a second round
+    for _ in range(2):
         figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
     return figure
 
 
-def flag_note(names: Iterable[str]) -> str:
-    """Return what the dagger means, for a figure's lowest label, or '' if no name carries one."""
-    note = (
-        "\n† flagged: few choices, short vectors, intransitive, order matters or low covered mass"
-    )
-    return note if any(name.endswith("†") for name in names) else ""
-
-
 def panels(figure: Figure, count: int, columns: int, **options: Any) -> list[Axes]:
-    """Return `count` axes wrapped into rows of `columns`; every panel keeps its tick labels off
-    except the leftmost of a row and the lowest of a column.
-    """
-    rows = -(-count // columns)
-    grid = figure.subplots(rows, columns, squeeze=False, **options).ravel()
-    for index, axes in enumerate(grid):
-        if index >= count:
-            axes.remove()
-            continue
+    """Return `count` axes in rows of `columns`; tick labels on the left and lowest panels only."""
+    lines = -(-count // columns)
+    every = figure.subplots(lines, columns, squeeze=False, **options).ravel()
+    for axes in every[count:]:
+        axes.remove()
+    for index, axes in enumerate(every[:count]):
         lowest = index + columns >= count
         axes.tick_params(labelbottom=lowest, labelleft=index % columns == 0)
-    return list(grid[:count])
+    return list(every[:count])
 
 
-def name_panels(every: list[Axes], names: list[str], columns: int, **options: Any) -> None:
+def respondent_panels(
+    names: list[str], line: float, rest: float, most: int = 3, beside: float = 0
+) -> tuple[Figure, list[tuple[Axes, str]]]:
+    """Return a figure and (axes, name) for each respondent, at most `most` in a line.
+
+    line, rest: inches, the height of a line of panels and of all else. beside: room that labels
+    take, in panels.
+    """
+    columns = min(most, len(names))
+    figure = new_figure(rest + line * -(-len(names) // columns))
+    every = panels(figure, len(names), columns)
+    name_panels(every, names, columns + beside)
+    return figure, list(zip(every, names, strict=True))
+
+
+def name_panels(every: list[Axes], names: list[str], columns: float, **options: Any) -> None:
     """Write the names above their panels, all in one size; one that does not fit on two lines."""
     room = 0.86 * 72 * WIDTH / columns  # points
     size = 8.5 if all(_width(name, 8.5) <= room for name in names) else 7.2
@@ -200,6 +216,23 @@ def name_panels(every: list[Axes], names: list[str], columns: int, **options: An
 def _width(name: str, size: float) -> float:
     """Return about how many points a bold name is wide."""
     return 0.68 * size * len(name)
+
+
+def numbers(values: Iterable[float], unit: str = "") -> list[str]:
+    """Return the numbers as tick labels, with a true minus."""
+    return [f"{value:g}{unit}".replace("-", "−") for value in values]
+
+
+def rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
+    """Name the rows of a panel; rows need no ticks and no axis."""
+    axes.set_yticks(places, names)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def legend(figure: Figure, handles: Sequence[Artist], columns: int = 1) -> None:
+    """Write the legend above the panels."""
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
 @dataclass(frozen=True)
@@ -251,7 +284,9 @@ def save(
     index = {entry["slug"]: entry for entry in listed(folder)}
     contents = {  # PNG first, on the canvas that laid the figure out; SVG brings one of its own
         "png": _rendered(figure, "png", {"Software": None}),
-        "svg": _rendered(figure, "svg", {"Date": None, "Creator": None} | _words(title, alt)),
+        "svg": _rendered(
+            figure, "svg", {"Date": None, "Creator": None, "Title": title, "Description": alt}
+        ),
         "csv": _csv(table),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -286,10 +321,6 @@ def gallery(folder: Path) -> None:
         lines += [html.escape(rest, quote=False), ""] if rest else []
         lines += [f"[data (CSV)]({slug}.csv) · [PNG]({slug}.png) · [SVG]({slug}.svg)", ""]
     (folder / "README.md").write_bytes("\n".join(lines).encode())
-
-
-def _words(title: str, alt: str) -> dict[str, str]:
-    return {"Title": title, "Description": alt}
 
 
 def _rendered(figure: Figure, ending: str, metadata: dict[str, str | None]) -> bytes:
