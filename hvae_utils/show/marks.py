@@ -2,8 +2,8 @@
 
 Each function draws one mark from the numbers it is given.
 
-Public names: RANDOM_LINE, RANDOM_POINT, NULL_BAND, key, of_value, value_keys, regions, effect,
-effect_legend, nulls, letters, letters_legend, lapses_legend.
+Public names: RANDOM_LINE, RANDOM_POINT, NULL_BAND, key, of_value, of_goal, value_keys, regions,
+effect, effect_legend, nulls, letters, letters_legend, lapses_legend.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,13 @@ def key(label: str, **look: Any) -> Line2D:
     return Line2D([], [], label=label, **look)
 
 
-def of_value(
+def of_value(value: str) -> dict[str, Any]:
+    """Return shape and colour of an assigned value's mark."""
+    look = style.value_look(value)
+    return {"marker": look.marker, "color": look.colour}
+
+
+def of_goal(
     value: str,
     goal: bool,
     sizes: tuple[float, float],
@@ -44,25 +50,15 @@ def of_value(
     one place both are seen.
     """
     look, place = style.value_look(value), 0 if goal else 1
-    return {
-        "marker": look.marker,
-        "ms": sizes[place],
-        "mew": edges[place],
-        "mec": look.colour,
-        "mfc": look.colour if goal else hollow,
-    }
+    size = {"ms": sizes[place], "mew": edges[place]}
+    fill = look.colour if goal else hollow
+    return {"marker": look.marker, "mec": look.colour, "mfc": fill} | size
 
 
 def value_keys(values: Iterable[str]) -> list[Line2D]:
     """Return what the marks of values mean."""
-    looks = [(value, style.value_look(value)) for value in values]
-    return [
-        key(
-            "no value assigned" if value == "none" else value,
-            **{"marker": look.marker, "color": look.colour, "ms": 5.5, "ls": "none"},
-        )
-        for value, look in looks
-    ]
+    names = {value: "no value assigned" if value == "none" else value for value in values}
+    return [key(name, ms=5.5, ls="none", **of_value(value)) for value, name in names.items()]
 
 
 def regions(boundaries: Iterable[float], low: float, high: float) -> list[tuple[str, float, float]]:

@@ -4,7 +4,7 @@ A figure is stored as SVG, PNG and the CSV it was drawn from, listed with captio
 text and hashes in the folder's index.json.
 
 Public names: WIDTH, DPI, INK, MUTED, FAINT, RANDOM, GOAL, NO_GOAL_LINE, Look, value_look,
-outcome_look, context, drawing, new_figure, panels, respondent_panels, name_panels, numbers, rows,
+outcome_look, context, drawing, new_figure, panels, by_respondent, name_panels, numbers, rows,
 legend, save, SavedFigure, gallery, listed.
 """
 
@@ -186,19 +186,21 @@ def panels(figure: Figure, count: int, columns: int, **options: Any) -> list[Axe
     return list(every[:count])
 
 
-def respondent_panels(
-    names: list[str], line: float, rest: float, most: int = 3, beside: float = 0
-) -> tuple[Figure, list[tuple[Axes, str]]]:
-    """Return a figure and (axes, name) for each respondent, at most `most` in a line.
+def by_respondent(
+    table: pd.DataFrame, line: float, rest: float, most: int = 3, beside: float = 0
+) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """Return a figure, and axes and rows of each respondent of the table, `most` in a line.
 
     line, rest: inches, the height of a line of panels and of all else. beside: room that labels
     take, in panels.
     """
+    names = list(table["respondent"].unique())
     columns = min(most, len(names))
     figure = new_figure(rest + line * -(-len(names) // columns))
     every = panels(figure, len(names), columns)
     name_panels(every, names, columns + beside)
-    return figure, list(zip(every, names, strict=True))
+    rows = [table[table["respondent"] == name] for name in names]
+    return figure, list(zip(every, rows, strict=True))
 
 
 def name_panels(every: list[Axes], names: list[str], columns: float, **options: Any) -> None:

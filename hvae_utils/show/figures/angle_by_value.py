@@ -66,21 +66,21 @@ def draw(table: pd.DataFrame) -> Figure:
     """
     cells = part(table, "cell", "the angles by value")
     singles = part(table, "administration")
-    respondents, values = (list(cells[name].unique()) for name in ("respondent", "value"))
+    values = list(cells["value"].unique())
     shown = table[["angle", *_INTERVALS]].to_numpy(float)
     limits = max(np.nanmin(shown) - 6, _EDGES[0]), min(np.nanmax(shown) + 6, _EDGES[1])
-    figure, every = style.respondent_panels(respondents, 0.52 + 0.34 * len(values), 0.95)
-    for axes, respondent in every:
+    figure, every = style.by_respondent(cells, 0.52 + 0.34 * len(values), 0.95)
+    for axes, rows in every:
         _comparisons(axes, table, values)
-        angles = singles[singles["respondent"] == respondent]
-        for cell in cells[cells["respondent"] == respondent].itertuples():
+        for cell in rows.itertuples():
+            angles = singles[singles["respondent"] == cell.respondent]
             _cell(axes, cell, angles, -values.index(cell.value))
         axes.set_xlim(limits)
         axes.set_ylim(-len(values) - 0.1, 0.55)
         axes.set_xticks(range(-20, 61, 20), style.numbers(range(-20, 61, 20)))
         places = [*-np.arange(len(values)), _letters_row(values)]
         style.rows(axes, places, [*values, "(one letter)"])
-    figure.supxlabel("SVO angle, degrees" + flag_note(respondents), fontsize=8)
+    figure.supxlabel("SVO angle, degrees" + flag_note(cells["respondent"]), fontsize=8)
     style.legend(figure, _keys(), 3)
     return figure
 
@@ -116,7 +116,7 @@ def _cell(axes: Axes, cell, singles: pd.DataFrame, row: int) -> None:
     if cell.scored < cell.administrations:
         axes.plot([cell.bound_low, cell.bound_high], [y, y], gid="bounds", **_BOUNDS)
     axes.plot([cell.angle_low, cell.angle_high], [y, y], color=colour, lw=1.8, zorder=3)
-    look = marks.of_value(cell.value, goal, (4.6, 4.6), hollow="white")
+    look = marks.of_goal(cell.value, goal, (4.6, 4.6), hollow="white")
     axes.plot(cell.angle, y, zorder=4, gid=f"mean {cell.value} {goal}", **look)
 
 

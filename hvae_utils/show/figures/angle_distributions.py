@@ -99,11 +99,10 @@ def draw(table: pd.DataFrame) -> Figure:
     and one on a single angle are both seen; a full row is all of the distribution in one degree.
     """
     measured = part(table, "measured", "the distributions of the angle")
-    respondents, values = (list(measured[name].unique()) for name in ("respondent", "value"))
+    values = list(measured["value"].unique())
     shown = table[["low", "high"]].to_numpy(float)
-    figure, every = style.respondent_panels(respondents, 0.32 + 0.36 * len(values), 1.1)
-    for axes, respondent in every:
-        rows = measured[measured["respondent"] == respondent]
+    figure, every = style.by_respondent(measured, 0.32 + 0.36 * len(values), 1.1)
+    for axes, rows in every:
         for place, value in enumerate(values, start=1):
             _row(axes, table, rows[rows["value"] == value], value, -place)
         axes.set_ylim(-len(values), 0.04)

@@ -55,10 +55,9 @@ def draw(table: pd.DataFrame) -> Figure:
     """
     measured = part(table, "measured", "the category shares")
     random = part(table, "random").set_index("category")["share"]
-    respondents, values = (list(measured[name].unique()) for name in ("respondent", "value"))
-    figure, every = style.respondent_panels(respondents, 0.4 + 0.24 * (len(values) + 1), 0.95)
-    for axes, respondent in every:
-        rows = measured[measured["respondent"] == respondent]
+    values = list(measured["value"].unique())
+    figure, every = style.by_respondent(measured, 0.4 + 0.24 * (len(values) + 1), 0.95)
+    for axes, rows in every:
         grid = rows.pivot(index="value", columns="category", values="share")
         grid = grid.reindex(index=values, columns=list(table["category"].unique()))
         grid.loc["(random)"] = random

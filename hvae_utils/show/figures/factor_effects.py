@@ -36,7 +36,6 @@ def draw(table: pd.DataFrame) -> Figure:
     Those are points only, a line each: where they agree, one would hide the other.
     """
     need(table, "the factor effects")
-    respondents = list(table["respondent"].unique())
     overall = table["scope"] == ALL
     scopes = list(table.loc[~overall, "scope"].unique())
     lines = {scope: 1.3 + place for place, scope in enumerate(scopes)} | {ALL: 0}
@@ -44,11 +43,11 @@ def draw(table: pd.DataFrame) -> Figure:
     shown = table.loc[overall, ["difference", "low", "high"]].to_numpy(float).ravel()
     shown = np.append(shown, table.loc[~overall, "difference"])
     widest = 1.1 * min(np.nanmax(np.abs(shown), initial=5.0), _WIDEST)
-    most = 3 if len(respondents) < 7 else 4
-    figure, every = style.respondent_panels(respondents, 0.32 - 0.17 * bottom, 0.95, most, 1.2)
-    for axes, respondent in every:
+    most = 3 if table["respondent"].nunique() < 7 else 4
+    figure, every = style.by_respondent(table, 0.32 - 0.17 * bottom, 0.95, most, 1.2)
+    for axes, rows in every:
         axes.axvline(0, color=style.INK, lw=0.8, zorder=1)
-        for row in table[table["respondent"] == respondent].itertuples():
+        for row in rows.itertuples():
             _effect(axes, row, places[_level(row)] - _SINGLE * lines[row.scope])
         axes.set_xlim(-widest, widest)
         axes.set_ylim(bottom, 0.7)
@@ -102,8 +101,7 @@ def _effect(axes: Axes, row, y: float) -> None:
 
 
 def _point(value: str) -> dict:
-    look = style.value_look(value)
-    return {"marker": look.marker, "ms": 3.6, "mew": 0, "color": look.colour}
+    return {"ms": 3.6, "mew": 0} | marks.of_value(value)
 
 
 def _keys(scopes: list[str]) -> list[Line2D]:

@@ -71,8 +71,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _cue(value: str) -> dict:
-    look = style.value_look(value)
-    return {"color": look.colour, "marker": look.marker, "ms": 4.2, "lw": 1.5}
+    return {"ms": 4.2, "lw": 1.5} | marks.of_value(value)
 
 
 def _curve(axes: Axes, curve: pd.DataFrame, column: str, place: int, of: int) -> None:

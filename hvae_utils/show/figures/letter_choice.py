@@ -33,11 +33,11 @@ def table(letters: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """Draw the shares as shown as bars and the debiased ones as a line, nine positions across."""
     need(table, "the letter choice")
-    figure, every = style.respondent_panels(list(table["respondent"].unique()), 1.25, 1.0)
+    figure, every = style.by_respondent(table, 1.25, 1.0)
     highest = np.nanmax(table["share"].to_numpy(float), initial=0.25)
     ticks = np.arange(0, highest + 1e-9, 0.25 if highest > 0.5 else 0.1)
-    for axes, respondent in every:
-        _shares(axes, table[table["respondent"] == respondent])
+    for axes, rows in every:
+        _shares(axes, rows)
         axes.set_xlim(0.4, 9.6)
         axes.set_ylim(0, 1.06 * highest)
         axes.set_xticks(range(1, 10))

@@ -201,7 +201,7 @@ def _respondent(
             arc = np.radians(np.clip(np.linspace(row.low, row.high, 30), *_ANGLES))
             colour = style.value_look(row.value).colour
             axes.plot(arc, np.full(30, at), color=colour, lw=1.1, zorder=2)
-        look = marks.of_value(row.value, goal, (3.8, 6.0), (0.5, 0.9)) | {"zorder": 4}
+        look = marks.of_goal(row.value, goal, (3.8, 6.0), (0.5, 0.9)) | {"zorder": 4}
         gid = f"mean {row.respondent} {row.value} {goal}"
         axes.plot(np.radians(row.angle), at, gid=gid, **look)
 

@@ -40,9 +40,9 @@ def draw(table: pd.DataFrame) -> Figure:
     need(table, "the position bias")
     looks = dict(zip(table["labels"].unique(), _SETS, strict=False))
     highest = 1.15 * max(np.nanmax(np.abs(table["bias"].to_numpy(float)), initial=0.0), 1.0)
-    figure, every = style.respondent_panels(list(table["respondent"].unique()), 1.25, 1.0)
-    for axes, respondent in every:
-        _biases(axes, table[table["respondent"] == respondent], looks)
+    figure, every = style.by_respondent(table, 1.25, 1.0)
+    for axes, rows in every:
+        _biases(axes, rows, looks)
         axes.set_xlim(0.4, 9.6)
         axes.set_ylim(-highest, highest)
         axes.set_xticks(range(1, 10))

@@ -4,9 +4,6 @@ Marks that would cover one another stand in lanes of their own, and the grey low
 is for respondents without the value.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,18 +12,8 @@ from matplotlib.lines import Line2D
 
 from hvae_utils import rationality
 from hvae_utils.errors import UserError
-from hvae_utils.show import marks, style
+from hvae_utils.show import marks, style, tables
 from hvae_utils.show.names import flag_note, flagged, named
-from hvae_utils.show.tables import (
-    PUBLISHED_TESTS,
-    RAW_AND_CHANCE,
-    goal_arm,
-    need,
-    null_respondents,
-    part,
-    random_vr,
-    stack,
-)
 
 _MEAN = {"color": style.INK, "lw": 2.6, "solid_capstyle": "butt", "zorder": 2}
 _LANE = 11.5  # points: the height of a numbered mark
@@ -56,21 +43,23 @@ def table(
     NaN where nothing was scored. "mean": over the published models. "baseline": respondent, value,
     raw and chance of `rationality.null_respondents`: constant letters, and ideals with lapses.
     """
-    need(published, "published radar", ["model", "value", "goal_prompt", "vr"])
+    tables.need(published, "published radar", ["model", "value", "goal_prompt", "vr"])
     chart = published[published["goal_prompt"].astype(bool) == goal_prompt]
     if chart.empty:
         raise UserError(f"published radar: no row with goal_prompt {goal_prompt}")
-    chart = rationality.published_chance(chart, PUBLISHED_TESTS)
-    chart = chart.assign(vr_random=random_vr(chart["value"]))
+    chart = rationality.published_chance(chart, tables.PUBLISHED_TESTS)
+    chart = chart.assign(vr_random=tables.random_vr(chart["value"]))
     means = chart.groupby("value", sort=False)[["vr", "vr_random", "vr_chance"]].mean()
     means = means.reset_index().assign(goal_prompt=goal_prompt, part="mean", source="published")
-    parts = [_numbered(chart, "published"), means, null_respondents()]
+    parts = [_numbered(chart, "published"), means, tables.null_respondents()]
     if cells is not None:
-        arm = goal_arm(cells, goal_prompt, RAW_AND_CHANCE)
+        arm = tables.goal_arm(cells, goal_prompt, tables.RAW_AND_CHANCE)
         parts.append(flagged(_numbered(arm, "run"), cells))
-    table = stack(*parts).rename(columns=RAW_AND_CHANCE)
+    table = tables.stack(*parts).rename(columns=tables.RAW_AND_CHANCE)
     columns = ["part", "source", "number", "model", "respondent", "value", "goal_prompt"]
-    return table.reindex(columns=[*columns, *RAW_AND_CHANCE.values()]).astype({"number": "Int64"})
+    return table.reindex(columns=[*columns, *tables.RAW_AND_CHANCE.values()]).astype(
+        {"number": "Int64"}
+    )
 
 
 def _numbered(table: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -82,148 +71,130 @@ def _numbered(table: pd.DataFrame, source: str) -> pd.DataFrame:
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
     """Draw the raw scale left and the chance scale right; the published models above the run's."""
-    models = part(table, "model", "raw and chance-corrected value rationality")
+    models = tables.part(table, "model", "raw and chance-corrected value rationality")
     limits = {scale: _limits(table, scale) for scale in _RANGES}
-    groups = [_Group(table, source, limits) for source in models["source"].unique()]
-    heights = [height for group in groups for height in (12.0 * group.lines, group.height)]
-    figure = style.new_figure(1.15 + (sum(heights) + 22 * len(groups)) / 72)
+    models = _with_lanes(models, limits)
+    sources = [rows for _, rows in models.groupby("source", sort=False)]
+    heights = [
+        height
+        for rows in sources
+        for height in (12.0 * _key_shape(rows)[1], _LANE * sum(_heights(rows).values()))
+    ]
+    figure = style.new_figure(1.15 + (sum(heights) + 22 * len(sources)) / 72)
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
-    for place, group in enumerate(groups):
-        group.write_key(figure.add_subplot(grid[2 * place, :]))
+    for place, rows in enumerate(sources):
+        _key(figure.add_subplot(grid[2 * place, :]), rows)
         for column, scale in enumerate(_RANGES):
             axes = figure.add_subplot(grid[2 * place + 1, column])
-            group.draw(axes, scale)
+            _panel(axes, table, rows, scale, limits[scale])
             axes.tick_params(labelleft=column == 0)
-            if place == len(groups) - 1:
+            if place == len(sources) - 1:
                 axes.set_xlabel(_AXIS[scale], fontsize=7.5)
     style.legend(figure, _keys(), 3)
     return figure
 
 
-@dataclass(frozen=True)
-class _Group:
-    """The models of one source: which lane of which row each stands in, and how it is drawn."""
+def _with_lanes(models: pd.DataFrame, limits: dict[str, tuple[float, float]]) -> pd.DataFrame:
+    """Return the models with `lane`: the first of its row where a mark covers no other.
 
-    table: pd.DataFrame
-    source: str
-    limits: dict[str, tuple[float, float]]
+    On both scales, counted from 0; NaN for models without an angle.
+    """
+    lanes = pd.Series(np.nan, models.index)
+    for _, rows in models[models["raw"].notna()].groupby(["source", "value"], sort=False):
+        ends: list[np.ndarray] = []  # of each lane, on each scale
+        for row in rows.sort_values(["chance", "number"]).itertuples():
+            low, high = np.transpose([_span(row, scale, at) for scale, at in limits.items()])
+            free = (lane for lane, end in enumerate(ends) if (low >= end).all())
+            lane = next(free, len(ends))
+            if lane == len(ends):
+                ends.append(high)
+            ends[lane] = np.maximum(ends[lane], high)
+            lanes[row.Index] = lane
+    return models.assign(lane=lanes)
 
-    @cached_property
-    def models(self) -> pd.DataFrame:
-        models = part(self.table, "model")
-        return models[models["source"] == self.source]
 
-    @cached_property
-    def names(self) -> dict[int, str]:
-        names = self.models.drop_duplicates("number").sort_values("number")
-        return dict(zip(names["number"].astype(int), names["respondent"], strict=True))
+def _heights(models: pd.DataFrame) -> dict[str, float]:
+    """Return by value the height of its row in lanes; one more where a model has no angle."""
+    lanes = models.groupby("value", sort=False)["lane"]
+    return {value: max(rows.nunique(dropna=False), 2) + 1.9 for value, rows in lanes}
 
-    @property
-    def columns(self) -> int:
-        return 4 if max(map(len, self.names.values())) <= 21 else 3
 
-    @property
-    def lines(self) -> int:
-        return -(-len(self.names) // self.columns)
+def _names(models: pd.DataFrame) -> dict[int, str]:
+    names = models.drop_duplicates("number").sort_values("number")
+    return dict(zip(names["number"].astype(int), names["respondent"], strict=True))
 
-    @property
-    def height(self) -> float:
-        return _LANE * sum(self.rows.values())
 
-    @cached_property
-    def lanes(self) -> dict[str, dict[int, int]]:
-        """By value and number: the first lane where a model covers no other, on both scales."""
-        lanes = {}
-        for value, rows in self.models.groupby("value", sort=False):
-            ends: list[dict[str, float]] = []
-            lanes[value] = {}
-            for row in rows[rows["raw"].notna()].sort_values(["chance", "number"]).itertuples():
-                spans = {scale: _span(row, scale, at) for scale, at in self.limits.items()}
-                free = (
-                    lane
-                    for lane, end in enumerate(ends)
-                    if all(spans[scale][0] >= end[scale] for scale in spans)
-                )
-                lane = next(free, len(ends))
-                if lane == len(ends):
-                    ends.append({scale: high for scale, (_, high) in spans.items()})
-                for scale, (_, high) in spans.items():
-                    ends[lane][scale] = max(high, ends[lane][scale])
-                lanes[value][int(row.number)] = lane
-        return lanes
+def _key_shape(models: pd.DataFrame) -> tuple[int, int]:
+    """Return in how many columns and lines the names stand."""
+    names = _names(models)
+    columns = 4 if max(map(len, names.values())) <= 21 else 3
+    return columns, -(-len(names) // columns)
 
-    @cached_property
-    def rows(self) -> dict[str, float]:
-        """By value: the height of its row in lanes; one more where a model has no angle."""
-        silent = self.models["raw"].isna().groupby(self.models["value"]).any()
-        return {
-            value: max(len(set(lanes.values())) + bool(silent[value]), 2) + 1.9
-            for value, lanes in self.lanes.items()
-        }
 
-    def write_key(self, axes: Axes) -> None:
-        """Write which number is which model."""
-        goal = style.GOAL[bool(self.models["goal_prompt"].iloc[0])]
-        what = "Respondents of this run"
-        if self.source == "published":
-            what = "Eight published models" if len(self.names) == 8 else "Published models"
-        axes.set_title(f"{what}, {goal}{flag_note(self.names.values())}")
-        axes.set_axis_off()
-        axes.set_xlim(0, self.columns)
-        axes.set_ylim(-self.lines + 0.5, 0.5)
-        for place, (number, name) in enumerate(self.names.items()):
-            column, line = divmod(place, self.lines)
-            axes.text(column + 0.06, -line, f"{number}", **_NUMBER, fontweight="bold")
-            axes.text(column + 0.11, -line, name, va="center", fontsize=7.5)
+def _key(axes: Axes, models: pd.DataFrame) -> None:
+    """Write which number is which model of a source."""
+    names, (columns, lines) = _names(models), _key_shape(models)
+    goal = style.GOAL[bool(models["goal_prompt"].iloc[0])]
+    what = "Respondents of this run"
+    if models["source"].iloc[0] == "published":
+        what = "Eight published models" if len(names) == 8 else "Published models"
+    axes.set_title(f"{what}, {goal}{flag_note(names.values())}")
+    axes.set_axis_off()
+    axes.set_xlim(0, columns)
+    axes.set_ylim(-lines + 0.5, 0.5)
+    for place, (number, name) in enumerate(names.items()):
+        column, line = divmod(place, lines)
+        axes.text(column + 0.06, -line, f"{number}", **_NUMBER, fontweight="bold")
+        axes.text(column + 0.11, -line, name, va="center", fontsize=7.5)
 
-    def draw(self, axes: Axes, scale: str) -> None:
-        """Draw the rows of the values on one scale."""
-        means = part(self.table, "mean")
-        means = means[means["source"] == self.source].set_index("value")[scale]
-        top, middles, limits = 0.0, [], self.limits[scale]
-        for value, height in self.rows.items():
-            self._row(axes, value, scale, top)
-            if value in means.index:
-                _mean(axes, means[value], scale, (top, top - height), f"mean {value}")
-            self._models(axes, value, scale, top)
-            middles.append(top - height / 2)
-            top -= height
-            axes.axhline(top, color=style.FAINT, lw=0.6, zorder=0)
-        axes.set_ylim(top, 0)
-        axes.set_xlim(limits)
-        ticks = [tick for tick in _TICKS[scale] if limits[0] <= tick <= limits[1]]
-        axes.set_xticks(ticks, style.numbers(ticks))
-        style.rows(axes, middles, list(self.rows))
-        if not means.empty:
-            axes.text(1.01, 1.01, "mean", transform=axes.transAxes, fontsize=7)
-        axes.axvline(_IDEAL[scale], color=style.MUTED, lw=0.8, zorder=1)
 
-    def _row(self, axes: Axes, value: str, scale: str, top: float) -> None:
-        """Draw who has no value in the grey lane, and what random respondents can expect."""
-        bottom = top - self.rows[value]
+def _panel(
+    axes: Axes,
+    table: pd.DataFrame,
+    models: pd.DataFrame,
+    scale: str,
+    limits: tuple[float, float],
+) -> None:
+    """Draw the models of one source on one scale, a row a value."""
+    means = tables.part(table, "mean")
+    means = means[means["source"] == models["source"].iloc[0]].set_index("value")[scale]
+    nulls = tables.part(table, "baseline")
+    top, middles, heights = 0.0, [], _heights(models)
+    for value, height in heights.items():
+        bottom, rows = top - height, models[models["value"] == value]
         axes.axhspan(bottom, bottom + 0.9, **marks.NULL_BAND)
-        nulls = part(self.table, "baseline")
-        nulls = nulls[nulls["value"] == value]
-        marks.nulls(axes, nulls, scale, bottom + 0.45, bottom + 0.45)
-        raw = self.models.loc[self.models["value"] == value, "raw_random"].mean()
-        random = 0.0 if scale == "chance" else raw
+        marks.nulls(axes, nulls[nulls["value"] == value], scale, bottom + 0.45, bottom + 0.45)
+        random = 0.0 if scale == "chance" else rows["raw_random"].mean()
         axes.plot([random, random], [top, bottom], gid=f"random {value}", **marks.RANDOM_LINE)
-
-    def _models(self, axes: Axes, value: str, scale: str, top: float) -> None:
-        colour = style.value_look(value).colour
-        badge = {"marker": "o", "ms": _BADGE, "mfc": "white", "mec": colour, "mew": 1.3}
-        rows = self.models[self.models["value"] == value]
-        for row in rows[rows[scale].notna()].itertuples():
-            point, low, high = _interval(row, scale)
-            y = top - 0.9 - self.lanes[value][int(row.number)]
-            axes.plot([low, high], [y, y], color=colour, lw=1.5, zorder=3)
-            axes.plot(point, y, zorder=4, gid=f"{scale} {row.respondent} {value}", **badge)
-            axes.text(point, y, f"{int(row.number)}", zorder=5, **_NUMBER)
+        if value in means.index:
+            _mean(axes, means[value], scale, (top, bottom), f"mean {value}")
+        _models(axes, rows, scale, top)
         silent = rows.loc[rows["raw"].isna(), "number"].astype(int)
         if len(silent) and scale == "raw":
             text = "no angle: " + ", ".join(map(str, silent))
-            at = self.limits[scale][0], top - self.rows[value] + 1.9
-            axes.text(*at, text, va="center", fontsize=7, bbox=_PAPER)
+            axes.text(limits[0], bottom + 1.9, text, va="center", fontsize=7, bbox=_PAPER)
+        middles.append(top - height / 2)
+        top = bottom
+        axes.axhline(top, color=style.FAINT, lw=0.6, zorder=0)
+    axes.set_ylim(top, 0)
+    axes.set_xlim(limits)
+    ticks = [tick for tick in _TICKS[scale] if limits[0] <= tick <= limits[1]]
+    axes.set_xticks(ticks, style.numbers(ticks))
+    style.rows(axes, middles, list(heights))
+    if not means.empty:
+        axes.text(1.01, 1.01, "mean", transform=axes.transAxes, fontsize=7)
+    axes.axvline(_IDEAL[scale], color=style.MUTED, lw=0.8, zorder=1)
+
+
+def _models(axes: Axes, rows: pd.DataFrame, scale: str, top: float) -> None:
+    """Draw the numbered marks of one row, each in its lane."""
+    for row in rows[rows[scale].notna()].itertuples():
+        (point, low, high), colour = _interval(row, scale), style.value_look(row.value).colour
+        badge = {"marker": "o", "ms": _BADGE, "mfc": "white", "mec": colour, "mew": 1.3}
+        y = top - 0.9 - row.lane
+        axes.plot([low, high], [y, y], color=colour, lw=1.5, zorder=3)
+        axes.plot(point, y, zorder=4, gid=f"{scale} {row.respondent} {row.value}", **badge)
+        axes.text(point, y, f"{int(row.number)}", zorder=5, **_NUMBER)
 
 
 def _mean(axes: Axes, mean: float, scale: str, ends: tuple[float, float], gid: str) -> None:

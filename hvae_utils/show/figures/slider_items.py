@@ -71,8 +71,8 @@ def _segments(axes: Axes, table: pd.DataFrame, options: pd.DataFrame) -> None:
         axes.text(*middle, str(item), ha="center", va="center", fontsize=7.5, bbox=_BADGE)
     ends = options[options["end"].notna() & (options["end"] != "")]
     for end in ends.drop_duplicates("end").itertuples():
-        look, at = style.value_look(end.end), (end.self, end.other)
-        axes.plot(*at, marker=look.marker, color=look.colour, ms=8, ls="none")
+        at = end.self, end.other
+        axes.plot(*at, ms=8, ls="none", **marks.of_value(end.end))
         right = end.self > origin[0] + 10
         away, ha, va = ((7, 0), "left", "center") if right else ((0, 8), "center", "bottom")
         axes.annotate(end.end, at, away, ha=ha, va=va, **_BESIDE)
@@ -95,8 +95,7 @@ def _sliders(axes: Axes, options: pd.DataFrame, items: list) -> None:
             axes.text(option.option, -row + 0.16, f"{option.self:g}", **_COINS, va="bottom")
             axes.text(option.option, -row - 0.18, f"{option.other:g}", **_COINS, va="top")
             if isinstance(option.end, str) and option.end:
-                look = style.value_look(option.end)
-                axes.plot(option.option, -row, marker=look.marker, color=look.colour, ms=7)
+                axes.plot(option.option, -row, ms=7, **marks.of_value(option.end))
     letters = options.drop_duplicates("option")
     axes.set_xticks(letters["option"].astype(float), letters["letter"])
     axes.set_yticks(-np.arange(len(items)), [f"item {item}" for item in items])

@@ -162,8 +162,7 @@ def _name_regions(axes: Axes, table: pd.DataFrame) -> None:
         middle = (low + high) / 2
         axes.text(*_at(_origin(table), middle, 7), name, rotation=middle, **words)
     for ideal in part(table, "ideal").itertuples():
-        look = style.value_look(ideal.value)
-        axes.plot(ideal.self, ideal.other, marker=look.marker, color=look.colour, ms=5)
+        axes.plot(ideal.self, ideal.other, ms=5, **marks.of_value(ideal.value))
 
 
 def _measured(axes: Axes, rows: pd.DataFrame) -> None:
@@ -179,7 +178,7 @@ def _measured(axes: Axes, rows: pd.DataFrame) -> None:
             away = _FAN * np.array([np.sin(turn), np.cos(turn)]) * (len(values) > 1)
             axes.annotate("", (x, y), away, textcoords="offset points", arrowprops=_STALK)
             moved = ScaledTranslation(*away / 72, axes.figure.dpi_scale_trans)
-            look = marks.of_value(row.value, goal, (4.4, 7.4), (0.6, 1.1))
+            look = marks.of_goal(row.value, goal, (4.4, 7.4), (0.6, 1.1))
             look |= {"ls": "none", "transform": axes.transData + moved, "zorder": 4}
             axes.plot(row.self, row.other, gid=f"measured {row.value} {goal}", **look)
     silent = int(rows["self"].isna().sum())

@@ -117,16 +117,16 @@ def _block(
 
 
 def _cell(axes: Axes, row, reading: str, y: float) -> None:
-    point, look = getattr(row, reading), style.value_look(row.value)
+    point, look = getattr(row, reading), marks.of_value(row.value)
     if np.isnan(point):
         words = "no angle" if reading in ("raw", "chance") else "not estimable"
         axes.text(0.5, y, words, transform=axes.get_yaxis_transform(), **_WORDS)
         return
     if reading != "regret":
         ends = [getattr(row, f"{reading}_low"), getattr(row, f"{reading}_high")]
-        axes.plot(ends, [y, y], color=look.colour, lw=1.6, zorder=2)
+        axes.plot(ends, [y, y], color=look["color"], lw=1.6, zorder=2)
     gid = f"{reading} {row.respondent} {row.value}"
-    axes.plot(point, y, marker=look.marker, ms=4.6, color=look.colour, zorder=4, gid=gid)
+    axes.plot(point, y, ms=4.6, zorder=4, gid=gid, **look)
 
 
 def _keys() -> list[Line2D]:

@@ -117,7 +117,7 @@ def _arms(axes: PolarAxes, rows: pd.DataFrame, values: list[str]) -> None:
         axes.plot(spokes[closed], random[closed], gid="random", **marks.RANDOM_LINE)
         axes.plot(spokes[closed], vr[closed], gid=style.GOAL[goal], zorder=4, **_LINES[goal])
         for spoke, value, degrees in zip(spokes, values, vr, strict=True):
-            look = marks.of_value(value, goal, (4.2, 6.4)) | {"zorder": 5, "clip_on": False}
+            look = marks.of_goal(value, goal, (4.2, 6.4)) | {"zorder": 5, "clip_on": False}
             axes.plot(spoke, degrees, gid=f"vr {value} {goal}", **look)
 
 
