@@ -21,7 +21,7 @@ from PIL import Image
 
 from hvae_utils import instruments, paths, values
 from hvae_utils.errors import UserError
-from hvae_utils.show import figures, style
+from hvae_utils.show import figures, marks, style
 
 ROOT = Path(__file__).resolve().parents[1]
 MANY = (
@@ -515,3 +515,28 @@ def test_an_empty_table_is_a_users_mistake_in_a_sentence(slug, tables):
 def test_an_unknown_outcome_names_the_six():
     with pytest.raises(UserError, match="unknown outcome 'shrug'"):
         style.outcome_look("shrug")
+
+
+# One file a figure.
+
+
+def test_every_published_figure_has_a_module_of_its_name_with_its_table_and_its_drawing():
+    index = json.loads((paths.FIGURES / "index.json").read_text(encoding="utf-8"))
+    published = {entry["slug"].partition("_")[2] for entry in index}
+    assert published - {"published_radar"} == set(figures.__all__)
+    for name in figures.__all__:
+        module = getattr(figures, name)
+        assert callable(module.table)
+        assert callable(module.draw)
+
+
+def test_a_figure_that_is_not_there_is_named():
+    with pytest.raises(AttributeError, match="no figure 'ring'; there are angle_by_value"):
+        _ = figures.ring
+
+
+def test_categories_stand_downwards_and_their_regions_meet():
+    regions = marks.regions((-12.04, 57.15, 22.45), -38, 90)
+    assert regions[0] == ("altruistic", 57.15, 90)
+    assert regions[-1] == ("competitive", -38, -12.04)
+    assert all(above[1] == below[2] for above, below in itertools.pairwise(regions))

@@ -1,10 +1,7 @@
 """Figure 04, measured angles: a panel a respondent, a row a value, degrees across."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -26,7 +23,7 @@ def table(
     scores: pd.DataFrame,
     cells: pd.DataFrame,
     instrument: Instrument,
-    values: Mapping[str, Value],
+    values: dict[str, Value],
 ) -> pd.DataFrame:
     """Return the angle of every scored administration and of every cell, in degrees.
 
@@ -120,7 +117,7 @@ def _cell(axes: Axes, cell, singles: pd.DataFrame, row: int) -> None:
     axes.plot(cell.angle, y, zorder=4, gid=f"mean {cell.value} {goal}", **look)
 
 
-def _keys() -> list[Artist]:
+def _keys() -> list:
     grey = {"marker": "o", "mec": style.MUTED, "color": style.MUTED, "ms": 5, "lw": 1.8}
     return [
         marks.key("mean and 95% interval, goal prompt", mfc=style.MUTED, **grey),

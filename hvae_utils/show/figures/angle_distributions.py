@@ -1,10 +1,7 @@
 """Figure 12, exact distributions of the angle: a panel a respondent, a row a value."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -25,7 +22,7 @@ def table(
     conditions: pd.DataFrame,
     responses: pd.DataFrame,
     instrument: Instrument,
-    values: Mapping[str, Value],
+    values: dict[str, Value],
 ) -> pd.DataFrame:
     """Return the exact distribution of the angle, by respondent and assigned value, 1-degree bins.
 
@@ -144,7 +141,7 @@ def _outline(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(edges, 2)[1:-1], np.repeat(heights, 2)
 
 
-def _keys() -> list[Artist]:
+def _keys() -> list:
     return [
         Patch(fc=style.MUTED, alpha=0.55, label="exact distribution of the angle"),
         marks.key("random respondent", **_OUTLINE),

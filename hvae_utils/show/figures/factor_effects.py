@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import named
@@ -104,7 +103,7 @@ def _point(value: str) -> dict:
     return {"ms": 3.6, "mew": 0} | marks.of_value(value)
 
 
-def _keys(scopes: list[str]) -> list[Line2D]:
+def _keys(scopes: list[str]) -> list:
     return [
         *marks.effect_legend(_OVERALL),
         marks.key("no effect", color=style.INK, lw=0.8),

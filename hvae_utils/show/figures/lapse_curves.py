@@ -1,6 +1,6 @@
 """Figure 11, what lapses do to an ideal respondent: angle, own category and raw score by rate."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ _BOUNDARY = {"color": style.MUTED, "lw": 0.6, "ls": (0, (4, 3)), "zorder": 1}
 _ANGLE = (-19.0, 65.0)  # degrees: what answers can reach, with room
 
 
-def table(values: Mapping[str, Value], rates: Iterable[float] = _RATES) -> pd.DataFrame:
+def table(values: dict[str, Value], rates: Iterable[float] = _RATES) -> pd.DataFrame:
     """Return what lapses do to the ideal respondent of each value that has a utility and a target.
 
     rates: shares of uniformly random answers, 0 to 1.

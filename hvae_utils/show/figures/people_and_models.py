@@ -3,11 +3,8 @@
 Only the angle counts here: the distance from the centre gives each respondent an arc of its own.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.projections.polar import PolarAxes
@@ -32,7 +29,7 @@ def table(
     cells: pd.DataFrame,
     histogram: pd.DataFrame,
     instrument: Instrument,
-    values: Mapping[str, Value],
+    values: dict[str, Value],
 ) -> pd.DataFrame:
     """Return on one ring, degrees: people, random and ideal respondents, and a run's models.
 
@@ -53,11 +50,11 @@ def table(
     bins = first[["low", "high"]].sort_values("low")
     edges = np.append(bins["low"], bins["high"].iloc[-1])
     share = np.histogram(np.round(uniform.angles, 9), edges, weights=uniform.weights)[0]
+    targets = [value for value in values.values() if value.target_set is not None]
     ideals = [
-        {"part": "ideal", "value": value.name, "angle": value.target, "low": ends[0]}
-        | {"high": ends[1]}
-        for value in values.values()
-        if (ends := value.target_set) is not None
+        {"part": "ideal", "value": value.name, "angle": value.target}
+        | dict(zip(("low", "high"), value.target_set, strict=True))
+        for value in targets
     ]
     measured = flagged(named(cells[[*keys, *renamed]]), cells)
     table = stack(
@@ -80,7 +77,7 @@ def draw(table: pd.DataFrame) -> Figure:
     An arc each, from the rim inwards: ideals, constant letters, then the run's respondents.
     """
     measured = part(table, "measured", "people and models")
-    respondents, values = (list(measured[name].unique()) for name in ("respondent", "value"))
+    respondents = list(measured["respondent"].unique())
     names = ["ideal respondents", "always one letter"]
     names += [_with_gaps(measured, respondent) for respondent in respondents]
     lane = (_RIM[0] - _INNER) / len(names)
@@ -92,21 +89,16 @@ def draw(table: pd.DataFrame) -> Figure:
     _ideals(axes, part(table, "ideal"), radii[0], lane)
     _letters(axes, part(table, "baseline")["angle"], radii[1], lane)
     for radius, respondent in zip(radii[2:], respondents, strict=True):
-        rows = measured[measured["respondent"] == respondent]
-        _respondent(axes, rows, values, radius, lane, _arms(measured))
+        _respondent(axes, measured, respondent, radius, lane)
     for radius, name in zip(radii, names, strict=True):
         axes.plot(_ARC, np.full(60, radius - lane / 2), color=style.FAINT, lw=0.6, zorder=0)
         place = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 7.2}
         axes.annotate(name, (np.radians(_ANGLES[1]), radius), (-3, 0), **place)
-    style.legend(figure, _keys(table, values, _arms(measured)), 4)
+    style.legend(figure, _keys(part(table, "people"), measured), 4)
     gaps = "(1/10): no angle in one of ten cells" if measured["angle"].isna().any() else ""
     if notes := (gaps + flag_note(respondents)).strip():
         figure.supxlabel(notes, fontsize=8)
     return figure
-
-
-def _arms(measured: pd.DataFrame) -> set[bool]:
-    return set(measured["goal_prompt"].astype(bool))
 
 
 def _plane(axes: PolarAxes, cuts: pd.Series) -> None:
@@ -186,18 +178,15 @@ def _with_gaps(measured: pd.DataFrame, respondent: str) -> str:
 
 
 def _respondent(
-    axes: PolarAxes,
-    rows: pd.DataFrame,
-    values: list[str],
-    radius: float,
-    lane: float,
-    arms: set[bool],
+    axes: PolarAxes, measured: pd.DataFrame, respondent: str, radius: float, lane: float
 ) -> None:
     """Draw a respondent's means by value; the interval of the goal arm, or of the only one."""
-    for row in rows.itertuples():
+    values = list(measured["value"].unique())
+    alone = measured["goal_prompt"].astype(bool).nunique() == 1
+    for row in measured[measured["respondent"] == respondent].itertuples():
         goal, place = bool(row.goal_prompt), (len(values) - 1) / 2 - values.index(row.value)
         at = radius + 0.84 * lane * place / max(len(values), 2)
-        if (goal or len(arms) == 1) and not np.isnan(row.low):
+        if (goal or alone) and not np.isnan(row.low):
             arc = np.radians(np.clip(np.linspace(row.low, row.high, 30), *_ANGLES))
             colour = style.value_look(row.value).colour
             axes.plot(arc, np.full(30, at), color=colour, lw=1.1, zorder=2)
@@ -206,14 +195,14 @@ def _respondent(
         axes.plot(np.radians(row.angle), at, gid=gid, **look)
 
 
-def _keys(table: pd.DataFrame, values: list[str], arms: set[bool]) -> list[Artist]:
-    people, handles = part(table, "people"), []
+def _keys(people: pd.DataFrame, measured: pd.DataFrame) -> list:
+    arms, handles = set(measured["goal_prompt"].astype(bool)), []
     for sample, look in zip(people["sample"].unique(), _SAMPLES, strict=False):
         count = int(people.loc[people["sample"] == sample, "count"].sum())
         label = f"{sample}, {count:,} people"
         handles.append((marks.key if "color" in look else Patch)(label=label, **look))
     handles.append(marks.key("random: spread, mean", **marks.RANDOM_LINE))
-    handles += marks.value_keys(values)
+    handles += marks.value_keys(measured["value"].unique())
     grey = {"marker": "s", "mec": style.MUTED, "color": style.MUTED}
     if True in arms:
         with_goal = {"lw": 1.1, "ms": 3.8, "mfc": style.MUTED}

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from hvae_utils import rationality
 from hvae_utils.errors import UserError
@@ -227,7 +226,7 @@ def _span(row, scale: str, limits: tuple[float, float]) -> tuple[float, float]:
     return max(float(left), limits[0]), float(right)
 
 
-def _keys() -> list[Line2D]:
+def _keys() -> list:
     badge = {"marker": "o", "ms": 8, "mfc": "white", "mec": style.MUTED, "color": style.MUTED}
     return [
         marks.key("model by number (95% interval)", lw=1.5, **badge),

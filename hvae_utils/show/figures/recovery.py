@@ -53,7 +53,7 @@ def table(
     rows = study[np.isclose(study["sharpness"], sharpness)]
     rows = rows[(rows[biases] == 0).any(axis=1)]
     if rows.empty:
-        present = ", ".join(f"{one:g}" for one in sorted(set(study["sharpness"])))
+        present = ", ".join(style.numbers(sorted(set(study["sharpness"]))))
         raise UserError(
             f"recovery study: no respondent of sharpness {sharpness:g}; it has {present}"
         )

@@ -1,7 +1,5 @@
 """Figure 02, the six items of the SVO Slider Measure: in the payoff plane, and as sliders."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,7 +19,7 @@ _BELOW = {"textcoords": "offset points", "ha": "center", "va": "top", "fontsize"
 _BESIDE = {"textcoords": "offset points", "fontweight": "bold", "fontsize": 7.5}
 
 
-def table(instrument: Instrument, values: Mapping[str, Value]) -> pd.DataFrame:
+def table(instrument: Instrument, values: dict[str, Value]) -> pd.DataFrame:
     """Return every option of every item in coins.
 
     part "option": item, option (from 1), letter, self, other, end (the value whose ideal end point

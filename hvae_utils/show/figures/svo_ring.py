@@ -3,13 +3,10 @@
 Coins for oneself to the right, coins for the other upwards.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Wedge
 from matplotlib.transforms import ScaledTranslation
 
@@ -29,7 +26,7 @@ _IDEAL = {"marker": "o", "ms": 10, "mfc": "none", "mec": style.INK, "mew": 0.9, 
 _STALK = {"arrowstyle": "-", "lw": 0.6, "color": style.INK, "shrinkA": 0, "shrinkB": 0}
 
 
-def table(cells: pd.DataFrame, instrument: Instrument, values: Mapping[str, Value]) -> pd.DataFrame:
+def table(cells: pd.DataFrame, instrument: Instrument, values: dict[str, Value]) -> pd.DataFrame:
     """Return every cell's mean point in the payoff plane, with what it is to be compared to.
 
     part "measured": respondent (marked where flagged), value, goal_prompt, mean self and other
@@ -187,7 +184,7 @@ def _measured(axes: Axes, rows: pd.DataFrame) -> None:
         axes.text(0.03, 0.03, text, transform=axes.transAxes, fontsize=7, color=style.INK)
 
 
-def _keys(measured: pd.DataFrame) -> list[Line2D]:
+def _keys(measured: pd.DataFrame) -> list:
     grey = {"marker": "s", "mec": style.MUTED, "ls": "none"}
     shared = {"color": style.INK, "marker": "o", "ms": 2.6, "lw": 0.6}
     return [

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from hvae_utils import instruments, lapse
 from hvae_utils.show import marks, style
@@ -129,7 +128,7 @@ def _cell(axes: Axes, row, reading: str, y: float) -> None:
     axes.plot(point, y, ms=4.6, zorder=4, gid=gid, **look)
 
 
-def _keys() -> list[Line2D]:
+def _keys() -> list:
     grey = {"marker": "o", "ms": 4.6, "color": style.MUTED}
     return [
         marks.key("respondent, 95% interval", lw=1.6, **grey),

@@ -7,7 +7,6 @@ drawn.
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.projections.polar import PolarAxes
 
 from hvae_utils.errors import UserError
@@ -17,14 +16,8 @@ from hvae_utils.show.tables import need, random_vr
 
 FULL = 60.0  # degrees: the rim of the scale inferred from the published chart
 _STEP = 20.0
-_SCALE = {
-    "fontsize": 6.5,
-    "color": style.MUTED,
-    "ha": "center",
-    "va": "center",
-    "zorder": 3,
-    "bbox": {"fc": "white", "ec": "none", "pad": 0.6, "alpha": 0.85},
-}
+_PAPER = {"fc": "white", "ec": "none", "pad": 0.6, "alpha": 0.85}
+_SCALE = {"fontsize": 6.5, "color": style.MUTED, "ha": "center", "va": "center", "bbox": _PAPER}
 _LINES = {
     True: {"color": style.INK, "lw": 1.4, "ls": "-"},
     False: {"color": style.INK, "lw": 1.1, "ls": style.NO_GOAL_LINE},
@@ -105,7 +98,7 @@ def _web(axes: PolarAxes, rows: pd.DataFrame, values: list[str], centre: float) 
         _name_spoke(axes, spoke, f"{value} (no angle)" if silent else value)
     rings = np.arange(centre, FULL + 1, _STEP)
     for ring, number in zip(rings, style.numbers(rings), strict=True):
-        axes.text(np.pi / len(values), ring, number, **_SCALE)
+        axes.text(np.pi / len(values), ring, number, zorder=3, **_SCALE)
 
 
 def _arms(axes: PolarAxes, rows: pd.DataFrame, values: list[str]) -> None:
@@ -123,20 +116,13 @@ def _arms(axes: PolarAxes, rows: pd.DataFrame, values: list[str]) -> None:
 
 def _name_spoke(axes: PolarAxes, spoke: float, value: str) -> None:
     across, up = np.sin(spoke), np.cos(spoke)
-    axes.annotate(
-        value,
-        (spoke, FULL),
-        (10 * across, 4 * up),
-        textcoords="offset points",
-        ha="center",
-        va="bottom" if up > 0.5 else "top" if up < -0.5 else "center",
-        rotation=0 if abs(up) > 0.5 else -90 * np.sign(across),
-        rotation_mode="default",
-        fontsize=7,
-    )
+    words = {"textcoords": "offset points", "ha": "center", "fontsize": 7}
+    words["va"] = "bottom" if up > 0.5 else "top" if up < -0.5 else "center"
+    turn = 0 if abs(up) > 0.5 else -90 * np.sign(across)
+    axes.annotate(value, (spoke, FULL), (10 * across, 4 * up), rotation=turn, **words)
 
 
-def _keys() -> list[Line2D]:
+def _keys() -> list:
     dot = {"marker": "o", "mec": style.INK}
     return [
         marks.key(style.GOAL[True], ms=4.2, mfc=style.INK, **dot, **_LINES[True]),
