@@ -10,12 +10,11 @@ The package is a house of five floors; a module imports only from its own floor 
 2 ask     curl, transport, limits, chat, local, models, prices
 3 play    study, records, budget, engine, play, probes, rehearsal, estimate
 3 play    batch, cluster, explore
-4 show    style, marks, figure_data, figures_plane, figures_radar, figures, robustness_data
-4 show    figures_chance, figures_readings, figures_people, figures_curves, figures_robustness
 4 show    transcripts, lessons, live, widgets, widgets_model, findings, report_page
 5 run     profiles, manifest, folders, runner, outcomes, workbook, compare, bundle, publish, report
 5 run     course, commands, __main__
 
+The folder `show` is on the fourth floor: style, marks, names, tables, and one file a figure.
 `errors`, `paths` and `files` stand beside the stairs: importable from every floor.
 """
 

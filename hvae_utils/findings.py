@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from hvae_utils.figure_data import display_names
+from hvae_utils.show.names import display_names
 
 LEVEL = 0.05  # the share of random respondents below which chance no longer explains a cell
 

@@ -17,7 +17,8 @@ from functools import cache, lru_cache
 
 import pandas as pd
 
-from hvae_utils import instruments, style, svo
+from hvae_utils import instruments, svo
+from hvae_utils.show import marks, style
 
 SHOWN_CHARACTERS = 4000  # of a text in an exchange; a page with more is not readable
 _YOU, _OTHER = style.value_look("individualistic").colour, style.value_look("altruistic").colour
@@ -231,9 +232,8 @@ def _sector(low: float, high: float, inner: float, outer: float, look: str) -> s
 @cache
 def _regions() -> str:
     """Return the categories with their names, and the scale in degrees."""
-    cuts = (_FAN[1], *instruments.load("svo-slider").boundaries, _FAN[0])
     parts = []
-    for name, high, low in zip(svo.CATEGORIES, cuts[:-1], cuts[1:], strict=True):
+    for name, low, high in marks.regions(instruments.load("svo-slider").boundaries, *_FAN):
         colour = style.value_look(name).colour
         parts.append(_sector(low, high, 1, _RIM - 12, f'fill="{colour}" fill-opacity="0.1"'))
         parts.append(_sector(low, high, _RIM - 12, _RIM, f'fill="{colour}"'))

@@ -216,7 +216,7 @@ def _publishable(run: Path) -> Files:
 
 def _stage(run: Path, folder: Path) -> Path:
     """Make the folder of published figures from a finished run; return it."""
-    from hvae_utils import style
+    from hvae_utils.show import style
 
     finished = _finished(run)
     shutil.copytree(run / "figures", folder, ignore=shutil.ignore_patterns(".*", "*.part"))

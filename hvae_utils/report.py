@@ -16,10 +16,11 @@ from typing import Any
 
 import pandas as pd
 
-from hvae_utils import findings, manifest, paths, rationality, report_page, scoring, style, workbook
+from hvae_utils import findings, manifest, paths, rationality, report_page, scoring, workbook
 from hvae_utils.errors import UserError, unknown
-from hvae_utils.figure_data import display_names
 from hvae_utils.files import sha256
+from hvae_utils.show import style
+from hvae_utils.show.names import display_names
 
 SINGLE = "administration"  # `part` of rows that are single administrations
 LARGEST_SVG = 500_000  # bytes; above it a figure's PNG is smaller and as good to read

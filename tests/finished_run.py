@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import synthetic_tables
 
-from hvae_utils import manifest, scoring, style
+from hvae_utils import manifest, scoring
+from hvae_utils.show import style
 
 OUTPUTS = (
     "conditions.parquet",

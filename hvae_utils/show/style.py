@@ -1,12 +1,11 @@
 """How figures look and how they are kept: palette, markers, page, and saving to the byte.
 
 A figure is stored as SVG, PNG and the CSV it was drawn from, listed with caption, alternative
-text and hashes in the folder's index.json. This module must never compute a number that is shown,
-and never touch pyplot's list of open figures except to take a saved one off it.
+text and hashes in the folder's index.json.
 
 Public names: WIDTH, DPI, INK, MUTED, FAINT, RANDOM, GOAL, NO_GOAL_LINE, Look, value_look,
-outcome_look, context, new_figure, arranged, flag_note, panels, name_panels, save, SavedFigure,
-gallery, listed.
+outcome_look, context, drawing, new_figure, panels, by_respondent, name_panels, numbers, rows,
+legend, save, SavedFigure, gallery, listed.
 """
 
 import base64
@@ -17,15 +16,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -103,9 +104,13 @@ def context() -> Iterator[None]:
 
 
 def _page() -> dict[str, Any]:
+    """Return what differs from matplotlib's defaults; its own font comes with it everywhere."""
+    ink = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor")
+    muted = ("axes.edgecolor", "xtick.color", "ytick.color")
     return {
-        "font.family": "sans-serif",
-        "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
+        **dict.fromkeys((*ink, "ytick.labelcolor"), INK),
+        **dict.fromkeys(muted, MUTED),
+        "figure.dpi": DPI,
         "font.size": 8,
         "axes.titlesize": 8.5,
         "axes.titleweight": "bold",
@@ -117,29 +122,15 @@ def _page() -> dict[str, Any]:
         "legend.frameon": False,
         "legend.handlelength": 2.2,
         "legend.columnspacing": 1.6,
-        "figure.dpi": DPI,
-        "savefig.dpi": DPI,
-        "figure.facecolor": "white",
-        "savefig.facecolor": "white",
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.titlecolor": INK,
-        "axes.edgecolor": MUTED,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.labelcolor": INK,
-        "ytick.labelcolor": INK,
         "axes.linewidth": 0.7,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.axisbelow": True,
-        "axes.unicode_minus": True,
         "grid.color": FAINT,
         "grid.linewidth": 0.6,
         "lines.linewidth": 1.4,
         "hatch.linewidth": 0.6,
         "svg.hashsalt": "hvae",
-        "svg.fonttype": "path",  # the same letters everywhere; the words are in alt and metadata
     }
 
 
@@ -150,42 +141,59 @@ def new_figure(height: float) -> Figure:
     return figure
 
 
-def arranged(figure: Figure) -> Figure:
-    """Return the figure with its panels where they belong, for good.
+def drawing(draw: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame], Figure]:
+    """Make a function of a table draw in our style and lay its panels out for good."""
 
-    Arranged anew at every drawing they would move by fractions of a pixel, and files would differ.
-    The layout is asked itself: `draw_without_rendering` lays every artist out once more, in vain.
+    @wraps(draw)
+    def drawn(table: pd.DataFrame) -> Figure:
+        with context():
+            return _arranged(draw(table))
+
+    return drawn
+
+
+def _arranged(figure: Figure) -> Figure:
+    """Run the layout engine twice, then remove it, so that every save gives the same bytes.
+
+    Panels of a fixed shape need the second round. The engine is asked itself:
+    `draw_without_rendering` would lay every artist out once more.
     """
-    for _ in range(2):  # panels of a fixed shape need a second round
+    for _ in range(2):
         figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
     return figure
 
 
-def flag_note(names: Iterable[str]) -> str:
-    """Return what the dagger means, for a figure's lowest label, or '' if no name carries one."""
-    note = (
-        "\n† flagged: few choices, short vectors, intransitive, order matters or low covered mass"
-    )
-    return note if any(name.endswith("†") for name in names) else ""
-
-
 def panels(figure: Figure, count: int, columns: int, **options: Any) -> list[Axes]:
-    """Return `count` axes wrapped into rows of `columns`; every panel keeps its tick labels off
-    except the leftmost of a row and the lowest of a column.
-    """
-    rows = -(-count // columns)
-    grid = figure.subplots(rows, columns, squeeze=False, **options).ravel()
-    for index, axes in enumerate(grid):
-        if index >= count:
-            axes.remove()
-            continue
+    """Return `count` axes in rows of `columns`; tick labels on the left and lowest panels only."""
+    lines = -(-count // columns)
+    every = figure.subplots(lines, columns, squeeze=False, **options).ravel()
+    for axes in every[count:]:
+        axes.remove()
+    for index, axes in enumerate(every[:count]):
         lowest = index + columns >= count
         axes.tick_params(labelbottom=lowest, labelleft=index % columns == 0)
-    return list(grid[:count])
+    return list(every[:count])
 
 
-def name_panels(every: list[Axes], names: list[str], columns: int, **options: Any) -> None:
+def by_respondent(
+    table: pd.DataFrame, line: float, rest: float, most: int = 3, beside: float = 0
+) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """Return a figure, and axes and rows of each respondent of the table, `most` in a line.
+
+    line, rest: inches, the height of a line of panels and of all else. beside: room that labels
+    take, in panels.
+    """
+    names = list(table["respondent"].unique())
+    columns = min(most, len(names))
+    figure = new_figure(rest + line * -(-len(names) // columns))
+    every = panels(figure, len(names), columns)
+    name_panels(every, names, columns + beside)
+    rows = [table[table["respondent"] == name] for name in names]
+    return figure, list(zip(every, rows, strict=True))
+
+
+def name_panels(every: list[Axes], names: list[str], columns: float, **options: Any) -> None:
     """Write the names above their panels, all in one size; one that does not fit on two lines."""
     room = 0.86 * 72 * WIDTH / columns  # points
     size = 8.5 if all(_width(name, 8.5) <= room for name in names) else 7.2
@@ -200,6 +208,23 @@ def name_panels(every: list[Axes], names: list[str], columns: int, **options: An
 def _width(name: str, size: float) -> float:
     """Return about how many points a bold name is wide."""
     return 0.68 * size * len(name)
+
+
+def numbers(values: Iterable[float], unit: str = "") -> list[str]:
+    """Return the numbers as tick labels, with a true minus."""
+    return [f"{value:g}{unit}".replace("-", "−") for value in values]
+
+
+def rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
+    """Name the rows of a panel; rows need no ticks and no axis."""
+    axes.set_yticks(places, names)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def legend(figure: Figure, handles: Sequence[Artist], columns: int = 1) -> None:
+    """Write the legend above the panels."""
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
 @dataclass(frozen=True)
@@ -228,12 +253,7 @@ class SavedFigure:
 
 
 def save(
-    figure: Figure,
-    table: pd.DataFrame,
-    folder: Path,
-    slug: str,
-    caption: str,
-    alt: str,
+    figure: Figure, table: pd.DataFrame, folder: Path, slug: str, caption: str, alt: str
 ) -> SavedFigure:
     """Write folder/slug.svg, .png and .csv, list them in folder/index.json, and close the figure.
 
@@ -249,19 +269,18 @@ def save(
     if not caption or not alt:
         raise UserError(f"figure '{slug}' needs a caption and an alternative text")
     index = {entry["slug"]: entry for entry in listed(folder)}
+    words = {"Date": None, "Creator": None, "Title": title, "Description": alt}
     contents = {  # PNG first, on the canvas that laid the figure out; SVG brings one of its own
         "png": _rendered(figure, "png", {"Software": None}),
-        "svg": _rendered(figure, "svg", {"Date": None, "Creator": None} | _words(title, alt)),
+        "svg": _rendered(figure, "svg", words),
         "csv": _csv(table),
     }
     folder.mkdir(parents=True, exist_ok=True)
     files = {ending: folder / f"{slug}.{ending}" for ending in contents}
-    for ending, content in contents.items():
-        files[ending].write_bytes(content)
-    hashes = {
-        files[ending].name: hashlib.sha256(content).hexdigest()
-        for ending, content in contents.items()
-    }
+    hashes = {}
+    for ending, path in files.items():
+        path.write_bytes(contents[ending])
+        hashes[path.name] = hashlib.sha256(contents[ending]).hexdigest()
     index[slug] = {"slug": slug, "title": title, "caption": caption, "alt": alt, "files": hashes}
     _write_index(folder, [index[name] for name in sorted(index)])
     if "matplotlib.pyplot" in sys.modules:
@@ -286,10 +305,6 @@ def gallery(folder: Path) -> None:
         lines += [html.escape(rest, quote=False), ""] if rest else []
         lines += [f"[data (CSV)]({slug}.csv) · [PNG]({slug}.png) · [SVG]({slug}.svg)", ""]
     (folder / "README.md").write_bytes("\n".join(lines).encode())
-
-
-def _words(title: str, alt: str) -> dict[str, str]:
-    return {"Title": title, "Description": alt}
 
 
 def _rendered(figure: Figure, ending: str, metadata: dict[str, str | None]) -> bytes:
