@@ -56,9 +56,8 @@ def table(
         parts.append(flagged(_numbered(arm, "run"), cells))
     table = tables.stack(*parts).rename(columns=tables.RAW_AND_CHANCE)
     columns = ["part", "source", "number", "model", "respondent", "value", "goal_prompt"]
-    return table.reindex(columns=[*columns, *tables.RAW_AND_CHANCE.values()]).astype(
-        {"number": "Int64"}
-    )
+    columns += tables.RAW_AND_CHANCE.values()
+    return table.reindex(columns=columns).astype({"number": "Int64"})
 
 
 def _numbered(table: pd.DataFrame, source: str) -> pd.DataFrame:

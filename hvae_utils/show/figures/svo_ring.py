@@ -114,9 +114,8 @@ def _ring(axes: Axes, table: pd.DataFrame) -> None:
         axes.add_patch(Wedge(origin, RADIUS, low, high, fc=colour, alpha=0.10, lw=0))
         axes.add_patch(Wedge(origin, RADIUS + _RIM, low, high, width=_RIM, fc=colour, lw=0))
         for angle in (low, high):
-            axes.plot(
-                *np.transpose([origin, _at(origin, angle, RADIUS + _RIM)]), color="white", lw=1.2
-            )
+            edge = _at(origin, angle, RADIUS + _RIM)
+            axes.plot(*np.transpose([origin, edge]), color="white", lw=1.2)
     reach = part(table, "reach")[["self", "other"]].to_numpy(float)
     axes.add_patch(Polygon(reach, closed=True, fc="none", ec=style.MUTED, lw=0.7))
     for target in part(table, "target_set").itertuples():
