@@ -13,11 +13,15 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --fork-strategy fe
   --generate-hashes --custom-compile-command 'make lock' --quiet $(if $(UPGRADE),--upgrade)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help setup weights lab smoke reproduce check publish test test-browser lint bench drills lock clean
+# Whole files or single tests go to the worker that is free; the slowest are named at the end.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations=10
+
+.PHONY: help setup weights lab smoke reproduce check publish test test-all test-browser lint lines bench drills lock clean
 
 help:
 	@echo 'make reproduce  run the workbook (default profile); its figures are in runs/default'
-	@echo 'make test       lint and run every test'
+	@echo 'make test       lint, and run the tests but those marked slow and those of extras'
+	@echo 'make test-all   lint and run every test'
 	@echo 'make test-browser  run the tests that need a browser (chromium, or CHROMIUM=PATH)'
 	@echo 'make smoke      run the workbook with the reference respondents only'
 	@echo 'make check      make the published figures again from the recorded answers and compare'
@@ -26,6 +30,7 @@ help:
 	@echo 'make setup      only install: virtual environment, pinned packages, this package'
 	@echo 'make weights    only fetch the weights of the embedded model'
 	@echo 'make lint       only check style and formatting'
+	@echo 'make lines      count the lines of the package'
 	@echo 'make bench      measure the engine beside its peers, write docs/engine.md (SHORT=1: only print)'
 	@echo 'make drills     kill runs at random, ask hostile endpoints (SHORT=1: fewer)'
 	@echo 'make lock       pin the packages anew (needs uv; UPGRADE=1 takes the newest versions)'
@@ -74,8 +79,14 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+lines:
+	@echo "$$(find hvae_utils -name '*.py' -exec cat {} + | wc -l) lines in the package"
+
 test: lint weights
-	$(BIN)/python -m pytest -q --durations=10
+	$(PYTEST) -m 'not slow' --ignore=tests/extras --ignore=tests/browser
+
+test-all: lint weights
+	$(PYTEST) --ignore=tests/browser
 
 # A stamp of its own: whoever wants no browser need not install what drives one.
 $(VENV)/.browser: $(VENV)/.package tests/browser/requirements.lock
@@ -95,7 +106,7 @@ $(PEERS)/.locked: benchmarks/peers.lock | setup
 
 # All of them run, also after one that misses a requirement; then make fails.
 bench: weights $(PEERS)/.locked
-	@failed=; for part in throughput prefixes scale $(if $(SHORT),,embedded cluster); do \
+	@failed=; for part in waits throughput prefixes scale $(if $(SHORT),,embedded cluster); do \
 	  $(BIN)/python -m benchmarks.$$part $(if $(SHORT),--short,--write) || failed="$$failed $$part"; \
 	done; test -z "$$failed" || { echo "error: missed in:$$failed" >&2; exit 1; }
 

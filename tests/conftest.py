@@ -1,12 +1,16 @@
 """No test touches the network: not in this process, and not in any Python it starts."""
 
 import os
+import pickle
 import runpy
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+
+from tests.support import indiscreet as whole_workbook
 
 OFFLINE = Path(__file__).parent / "offline"
 
@@ -35,12 +39,23 @@ def _no_network(_network_log):
         pytest.fail("reached for the network: " + "; ".join(filter(None, refused)))
 
 
+def once(tmp_path_factory, name, make):
+    """Return `make(folder)`, made by the first of the session's processes that asks for it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # the workers' folders lie side by side in the session's
+    result = shared / f"{name}.pickle"
+    with FileLock(shared / f"{name}.lock"):
+        if not result.exists():
+            (shared / name).mkdir()
+            result.write_bytes(pickle.dumps(make(shared / name)))
+    return pickle.loads(result.read_bytes())
+
+
 @pytest.fixture(scope="session")
 def indiscreet(tmp_path_factory):
     """Return a whole workbook, and its bundle, whose endpoint echoed the key and wrote markup.
 
-    The endpoint is off when the fixture is there.
+    The endpoint is off when the fixture is there, and nothing may be written into its folder.
     """
-    import indiscreet
-
-    return indiscreet.study(tmp_path_factory.mktemp("indiscreet"))
+    return once(tmp_path_factory, "indiscreet", whole_workbook.study)

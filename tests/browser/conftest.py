@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the helpers of the other tests
-
 OPTIONS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -46,7 +44,7 @@ def browser():
 @pytest.fixture(scope="session")
 def run(browser, tmp_path_factory):
     """Return the folder of a finished run; without a browser nobody needs it."""
-    import finished_run
+    from tests.support import finished_run
 
     return finished_run.make(tmp_path_factory.mktemp("runs") / "interactive")
 

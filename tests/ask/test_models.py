@@ -1,0 +1,157 @@
+"""Names of respondents: each is resolved, or the message says what is missing or meant."""
+
+import pytest
+from tests.support.fake_endpoint import serve
+
+from hvae_utils import local, models, paths
+from hvae_utils.errors import EndpointError, UserError
+
+VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "HVAE_VICUNA_13B_URL")
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("reference/faithfull", "reference/faithful"),
+        ("local/smollm2-135m-instuct", "local/smollm2-135m-instruct"),
+        ("olama/llama3.2", "ollama"),
+        ("paper/gpt4", "paper/gpt-4"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_one(name, nearest):
+    with pytest.raises(UserError, match=r"unknown (family of )?model") as fault:
+        models.check_name(name)
+    assert f"Did you mean '{nearest}'" in str(fault.value)
+
+
+@pytest.mark.parametrize("name", ["openai/", "openai", "", "/", "local", "reference/"])
+def test_half_a_name_is_no_name(name):
+    with pytest.raises(UserError):
+        models.check_name(name)
+
+
+def test_everything_that_is_missing_is_said_at_once_before_anything_runs():
+    names = ["reference/random", "openai/gpt-4o", "paper/claude", "paper/vicuna-13b"]
+    with pytest.raises(UserError) as fault:
+        models.require(names)
+    for said in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HVAE_VICUNA_13B_URL"):
+        assert said in str(fault.value)
+    assert "reference/random" not in str(fault.value)
+
+
+def test_a_key_in_the_environment_makes_a_hosted_model_ready(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "planted")
+    models.require(["openai/gpt-4o"])
+    table = models.table().set_index("name")
+    assert table.loc["openai/<model>", "ready"]
+    assert not table.loc["anthropic/<model>", "ready"]
+    assert "planted" not in table.to_string()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:99999/v1", "http://x:abc/v1", "http://[::1/v1", "x.example", "http://a b"],
+)
+def test_a_malformed_url_is_one_sentence_that_does_not_repeat_it(monkeypatch, url):
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(UserError, match=r"openai/x: OPENAI_BASE_URL is no URL") as fault:
+        models.check_name("openai/x")
+    assert url not in str(fault.value)
+    table = models.table().set_index("name")
+    assert table.loc["openai/<model>", "missing"].startswith("OPENAI_BASE_URL is no URL")
+
+
+def test_a_server_of_this_machine_is_asked_whether_it_is_there(monkeypatch):
+    with serve(lambda seen: (500, {})) as (url, asked):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        models.require_servers(["reference/random", "openai/x"])
+    assert not asked
+    with pytest.raises(EndpointError) as fault:
+        models.require_servers(["reference/random", "openai/x"])
+    assert str(fault.value) == (
+        f"openai/x: nothing answers at {url}; start its server or leave it out of --set models"
+    )
+
+
+def test_the_command_that_starts_a_server_is_named(monkeypatch):
+    monkeypatch.setattr(models, "_served", lambda url: None)
+    with pytest.raises(EndpointError, match=r"start Ollama \(`ollama serve`\) or leave it out"):
+        models.require_servers(["ollama/llama3.2"])
+
+
+def test_the_eight_published_models_have_an_entry_each():
+    paper = models.table().query("name.str.startswith('paper/')")
+    assert len(paper) == 8
+    assert paper.about.str.startswith("published as").all()
+
+
+def test_weights_that_were_never_fetched_are_asked_for_by_command(monkeypatch, tmp_path):
+    monkeypatch.setenv("HVAE_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="hvae models fetch smollm2-135m-instruct"):
+        models.require(["local/smollm2-135m-instruct"])
+
+
+def test_weights_with_another_hash_are_not_loaded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HVAE_CACHE", str(tmp_path))
+    wrong = local.known()["smollm2-135m-instruct"].cached
+    wrong.parent.mkdir(parents=True)
+    wrong.write_bytes(b"GGUF and something else")
+    with pytest.raises(UserError, match="is not the file expected"):
+        models.respondent("local/smollm2-135m-instruct")
+    with pytest.raises(UserError, match="is not the file expected"):
+        local.fetch("smollm2-135m-instruct", report=lambda line: None)
+    assert wrong.read_bytes() == b"GGUF and something else"
+
+
+def test_a_file_that_is_no_gguf_is_refused_by_its_first_bytes(tmp_path):
+    path = tmp_path / "text.gguf"
+    path.write_text("just text")
+    with pytest.raises(UserError, match="no GGUF file"):
+        models.respondent(f"local/{path}")
+    with pytest.raises(UserError, match="no weights file"):
+        models.respondent(f"local/{tmp_path}/none.gguf")
+
+
+@pytest.fixture
+def catalogue(tmp_path, monkeypatch):
+    """Return what writes data/models.toml, in bytes, for the functions that read it."""
+    for name in ("values.toml", "prices.toml"):
+        (tmp_path / name).write_bytes((paths.DATA / name).read_bytes())
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    readers = (local.known, models._catalogue)
+    for reader in readers:
+        reader.cache_clear()
+    yield (tmp_path / "models.toml").write_bytes
+    for reader in readers:
+        reader.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff", "is not UTF-8 text"),
+        (b"x = " + b"[" * 5000, "nested too deeply"),
+        (b"servers = 3\n[weights]", "servers in .* must be a table of tables"),
+        (b"[models.x]\nserver = 'nope'\nmodel = 'm'\n[weights]", "unknown server of x 'nope'"),
+    ],
+)
+def test_a_malformed_catalogue_is_one_sentence(catalogue, content, message):
+    catalogue(content)
+    with pytest.raises(UserError, match=message):
+        models.table()
+
+
+def test_a_catalogue_that_is_not_there_is_named(catalogue):
+    with pytest.raises(UserError, match=r"models\.toml: cannot be read"):
+        models.table()
+
+
+def test_a_model_with_an_address_of_its_own_needs_no_server(catalogue):
+    catalogue(b"[models.'mine/x']\nbase_url = 'http://x.example/v1'\nmodel = 'm'\n[weights]")
+    assert models.served_at("mine/x") == ("http://x.example/v1", "m")

@@ -1,0 +1,284 @@
+"""What replies say: a labelled corpus, laws that hold for every reply, and the endpoint's part."""
+
+import math
+import random
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hvae_utils import replies
+from hvae_utils.errors import UserError
+
+CORPUS = tomllib.loads((Path(__file__).parent / "replies_corpus.toml").read_text("utf-8"))["group"]
+CASES = [
+    pytest.param(group, text, expected, id=f"{group['labels'][0]}{number}-{text[:40]!a}")
+    for group in CORPUS
+    for number, (text, expected) in enumerate(group["replies"])
+]
+LETTERS, LATE, DIGITS = "ABCDEFGHI", "PQRSTUVWX", "123456789"
+FLAT, CIRCLE = (np.array(CORPUS[i]["options"], dtype=float) for i in (0, 1))
+
+# Pieces of real replies, so that random text comes near the parser's rules.
+PIECES = [
+    *("I choose ", "B", "A", "I", "C.", ", ", "85", "15", "85, 15", "not ", "or ", "option ", "\n"),
+    *(". ", "? ", "but ", "if ", "(", ")", "**", "answer: ", "final ", "would ", "is ", "because "),
+    *("<think>", "</think>", "\\boxed{", "}", "\u200b", "３", "wait, ", "for me ", "you ", "each "),
+]
+near_replies = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
+
+
+def said(text, labels=LETTERS, payoffs=FLAT):
+    """Return the label a reply decides for, or its outcome."""
+    reply = replies.parse(text, labels, payoffs)
+    return labels[reply.index] if reply.outcome == "choice" else reply.outcome
+
+
+@pytest.mark.parametrize(("group", "text", "expected"), CASES)
+def test_a_reply_is_read_as_a_careful_person_reads_it(group, text, expected):
+    reply = replies.parse(text, group["labels"], np.array(group["options"], dtype=float))
+    got = group["labels"][reply.index] if reply.outcome == "choice" else reply.outcome
+    assert got == expected, reply.evidence
+
+
+def test_the_corpus_is_large_and_has_no_duplicates():
+    seen = [
+        (group["labels"], str(group["options"]), r[0]) for group in CORPUS for r in group["replies"]
+    ]
+    assert len(seen) >= 150
+    assert len(set(seen)) == len(seen)
+
+
+@given(st.text(max_size=400) | near_replies, st.sampled_from([LETTERS, LATE, DIGITS]))
+@settings(deadline=None, max_examples=400)
+def test_no_text_breaks_the_parser(text, labels):
+    for payoffs in (None, FLAT, CIRCLE):
+        reply = replies.parse(text, labels, payoffs)
+        assert reply.outcome in {"choice", "refusal", "unparseable", "empty"}
+        assert (reply.index is not None) == (reply.outcome == "choice")
+        assert reply.index is None or 0 <= reply.index < len(labels)
+        assert 0 < len(reply.evidence) <= 120
+
+
+@given(
+    st.lists(st.sampled_from([*"bceJKN0 .,:!?\n", " I choose ", " fair ", "answer: "]), max_size=30)
+)
+@settings(deadline=None)
+def test_a_text_without_any_label_is_no_choice(pieces):
+    assert said("".join(pieces), LATE) in {"unparseable", "empty"}
+
+
+TEMPLATES = (
+    *("{}", "{}.", "({})", "**{}**", "Option {}", "I choose {}", "I choose {}.", "option {}."),
+    *(
+        "Answer: {}",
+        "{} or {other}",
+        "not {}",
+        "{}: 85, 85",
+        "{} is my choice.",
+        "Not {other}.\n{}",
+    ),
+    *("neither {} nor {other}", "I'd go with {} over {other}.", "<think>{other}</think>{}"),
+    *(
+        "My answer is {} because it suits my goal.",
+        "The final answer is \\boxed{{{}}}.",
+        "我选择{}",
+    ),
+    *("I would not choose {other}. I choose {}.", '{{"choice": "{}"}}', "Ich wähle {}"),
+    *("I think about it.\n\n{}", "A person like me would choose {}.", "{}\n\nIt is fair."),
+    *("Should I choose {}?", "If you were kind I would choose {}."),
+)
+
+
+@given(st.sampled_from(TEMPLATES), st.integers(0, 8), st.integers(1, 8))
+def test_renaming_the_labels_renames_the_answer(template, place, step):
+    other = (place + step) % 9
+    results = [
+        replies.parse(template.format(labels[place], other=labels[other]), labels)
+        for labels in (LETTERS, LATE, DIGITS)
+    ]
+    assert {(r.outcome, r.index) for r in results} == {(results[0].outcome, results[0].index)}
+    assert results[0].index in (None, place)
+
+
+@given(
+    st.permutations(range(9)),
+    st.sampled_from(["85, 15", "I choose 85, 41.", "D: 85, 59", "B: 85, 15"]),
+)
+def test_reordering_the_options_moves_the_answer_with_them(order, text):
+    before = replies.parse(text, LETTERS, FLAT)
+    after = replies.parse(text, "".join(LETTERS[i] for i in order), FLAT[order])
+    assert after.outcome == before.outcome
+    assert after.index == (None if before.index is None else order.index(before.index))
+
+
+@pytest.mark.parametrize(
+    "wrap", ["{} ", "\n{}\n\n", "\t{}", "\u200b{}\u200f", "{}\u0000", "{}\r\n"]
+)
+def test_white_space_and_invisible_characters_change_nothing(wrap):
+    for group in CORPUS:
+        options = np.array(group["options"], dtype=float)
+        for text, expected in group["replies"]:
+            assert said(wrap.format(text), group["labels"], options) == expected, text
+
+
+@pytest.mark.parametrize("wrap", ["**{}**", "`{}`", "> {}", "## {}", "***{}***", "- {}"])
+def test_markdown_around_a_reply_changes_nothing(wrap):
+    for group in CORPUS:
+        options = np.array(group["options"], dtype=float)
+        for text, expected in group["replies"]:
+            if expected != "empty":
+                assert said(wrap.format(text), group["labels"], options) == expected, text
+
+
+def test_a_choice_is_not_invented_when_a_word_of_prose_is_a_label():
+    for text in (
+        "A fair split is best.",
+        "I would rather share.",
+        "I, too, like A fair deal",
+        "Was it I who",
+    ):
+        assert said(text) == "unparseable"
+
+
+def test_without_payoffs_a_label_is_read_and_numbers_are_not():
+    assert said("E: 75, 75", payoffs=None) == "E"
+    assert said("75, 75", payoffs=None) == "unparseable"
+    assert said("9, 8", DIGITS, None) == "unparseable"
+
+
+def test_payoffs_shared_by_two_options_name_neither():
+    shared = FLAT.copy()
+    shared[3] = shared[8]
+    assert said("85, 15", payoffs=shared) == "unparseable"
+    assert said("85, 76", payoffs=shared) == "B"
+    assert said("I: 85, 15", payoffs=shared) == "I"
+
+
+FILLERS = ["so ", "A: 85, 85\n", "I choose the ", "B. ", "B\n", "I would choose B, ", "<think>"]
+FILLERS += [" ", "85, ", "\u200b", "if not ", "x", "(", "\ufdfa", "85 for me and ", "a) b) "]
+
+
+@pytest.mark.parametrize("filler", FILLERS)
+def test_two_megabytes_are_read_to_a_known_outcome(filler):
+    text = filler * (2_000_000 // len(filler))
+    assert replies.parse(text, LETTERS, FLAT).outcome in replies.OUTCOMES
+
+
+def test_the_two_ends_of_a_long_reply_are_read_and_a_word_cut_in_two_is_no_label():
+    prose = "Let me weigh the matter once more. " * 100_000
+    assert said(prose + "\n\nAnswer: C") == "C"
+    assert said("I choose D.\n" + prose) == "D"
+    assert said(prose) == "unparseable"
+    assert said("I choose B" + "e" * 100_000) == "unparseable"
+    for shift in range(12):
+        assert said(" " * shift + "I choose Better things. " * 1000) == "unparseable"
+
+
+@pytest.mark.parametrize("labels", ["", "AAB", "Aa", ["A", " "]])
+def test_labels_that_cannot_be_told_apart_are_refused(labels):
+    with pytest.raises(UserError, match="distinct"):
+        replies.parse("A", labels)
+
+
+# ---- read: what only the endpoint knows ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "error", "expected"),
+    [
+        ("B", "stop", None, "B"),
+        (None, "stop", None, "empty"),
+        (" \n", "stop", None, "empty"),
+        (None, None, "connection refused", "error"),
+        ("B", "stop", "connection reset", "error"),
+        ("B", "length", None, "B"),
+        ("I choose D, because the", "length", None, "D"),
+        ("I choose D because I", "length", None, "D"),
+        ("Let me think about", "length", None, "truncated"),
+        (None, "length", None, "truncated"),
+        ("<think>hm, B", "length", None, "truncated"),
+        ("<think>hm, B", "stop", None, "unparseable"),
+        ("I", "length", None, "truncated"),
+        ("A", "length", None, "truncated"),
+        ("I choose a", "length", None, "truncated"),
+        ("A.", "length", None, "A"),
+        ("A: 85, 85", "length", None, "truncated"),
+        ("A: 85, 85", "stop", None, "A"),
+        ("A: 85, 85\nB: 85, 76\nC", "length", None, "truncated"),
+        ("As an AI language model, I", "length", None, "truncated"),
+        ("B", None, None, "B"),
+        (None, "content_filter", None, "refusal"),
+    ],
+)
+def test_an_endpoint_s_answer_has_one_outcome(text, finish, error, expected):
+    reply = replies.read(text, finish, error, LETTERS, FLAT)
+    assert (LETTERS[reply.index] if reply.outcome == "choice" else reply.outcome) == expected
+    assert 0 < len(reply.evidence) <= 120
+
+
+@given(
+    st.none() | near_replies,
+    st.sampled_from([None, "stop", "length", "content_filter", "tool_calls"]),
+    st.none() | st.text(max_size=300),
+)
+@settings(deadline=None)
+def test_every_answer_has_an_outcome(text, finish, error):
+    reply = replies.read(text, finish, error, LETTERS, FLAT)
+    assert reply.outcome in replies.OUTCOMES
+    assert (reply.index is not None) == (reply.outcome == "choice")
+    assert 0 < len(reply.evidence) <= 120
+
+
+# ---- option_probabilities -----------------------------------------------------------------------
+
+
+def test_every_token_form_of_a_label_is_summed():
+    forms = ["A", " A", "A.", "**A", "(A", "Ａ", "a", "A)", "▁A", "ĠA", "A:", "\nA", '"A']
+    tokens = [(form, math.log(0.05)) for form in forms] + [
+        (" B", math.log(0.1)),
+        ("The", math.log(0.2)),
+    ]
+    probabilities, covered = replies.option_probabilities(tokens, LETTERS)
+    assert covered == pytest.approx(0.05 * len(forms) + 0.1)
+    assert probabilities[0] == pytest.approx(0.65 / 0.75)
+    assert probabilities[1] == pytest.approx(0.1 / 0.75)
+    assert (probabilities[2:] == 0).all()
+
+
+def test_words_and_numbers_that_contain_a_label_are_not_it():
+    tokens = [(form, -1.0) for form in ("As", "I'm", "AB", "10", "", " ", "Option", "Α", "В")]
+    for labels in (LETTERS, DIGITS):
+        probabilities, covered = replies.option_probabilities(tokens, labels)
+        assert np.isnan(probabilities).all()
+        assert probabilities.shape == (9,)
+        assert covered == 0.0
+
+
+@pytest.mark.parametrize("tokens", [[], [("A", -math.inf)], [("A", math.nan)], [("A", -5000.0)]])
+def test_nothing_covered_is_not_a_number(tokens):
+    probabilities, covered = replies.option_probabilities(tokens, LETTERS)
+    assert np.isnan(probabilities).all()
+    assert covered == 0.0
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*LETTERS, " A", "b.", "The", "(C"]), st.floats(-30, 0)),
+        min_size=1,
+    ),
+    st.integers(0, 2**32),
+)
+def test_probabilities_sum_to_one_and_follow_the_labels(tokens, seed):
+    probabilities, covered = replies.option_probabilities(tokens, LETTERS)
+    assert 0 <= covered <= 1
+    if covered == 0:
+        return
+    assert probabilities.sum() == pytest.approx(1)
+    order = random.Random(seed).sample(range(9), 9)
+    moved, same = replies.option_probabilities(tokens, [LETTERS[i] for i in order])
+    assert same == pytest.approx(covered)
+    np.testing.assert_allclose(moved, probabilities[order])

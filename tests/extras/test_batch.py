@@ -1,0 +1,235 @@
+"""Through the Batch API, stage by stage, a study comes out as if every request had been asked."""
+
+import hashlib
+import json
+import math
+
+import pytest
+
+from hvae_utils import __main__ as cli
+from hvae_utils import batch, chat, engine, models, play, rehearsal
+from hvae_utils.errors import UserError
+from hvae_utils.records import Records, read
+from hvae_utils.respondents import Answer
+from tests.play.test_play import Scripted
+
+MODEL = "openai/scripted"
+PARAMETERS = {
+    "models": [MODEL, "reference/faithful"],
+    "values": ["altruistic", "none"],
+    "goal_prompts": [False, True],
+    "placements": ["dialogue", "system"],
+    "wordings": ["plain"],
+    "repeats": 2,
+    "temperature": 1.0,
+    "reask": True,
+    "isomorphs": ["svo-slider+swapped"],
+    "probe_values": ["prosocial"],
+}
+IGNORED = ["latency_s"]
+
+
+def scripted(body):
+    """Return what the model writes: chosen by the prompt, now and then no choice at all."""
+    last = body["messages"][-1]["content"]
+    number = int(hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest(), 16)
+    if "\nA: " in last or "A, B, C" in last:
+        return "Hm, hard to say." if number % 4 == 0 else f"Option {'ABCDEFGHI'[number % 9]}"
+    return f'I said "{number % 1000}" to:\n{last[:40]}'
+
+
+def completion(body, **choice):
+    text = scripted(body)
+    first = {"index": 0, "message": {"role": "assistant", "content": text}, **choice}
+    first.setdefault("finish_reason", "stop")
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+    head = {"id": "x", "object": "chat.completion", "created": 1, "model": "scripted-1"}
+    return {**head, "choices": [first], "usage": usage}
+
+
+def process(files):
+    """Be the batch service: answer input files, in an order of its own; return output lines."""
+    asked = [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
+    assert len({line["custom_id"] for line in asked}) == len(asked)
+    assert {(line["method"], line["url"]) for line in asked} == {("POST", "/v1/chat/completions")}
+    assert {line["body"]["model"] for line in asked} == {"scripted"}  # as the endpoint calls it
+    return [
+        {
+            "id": f"batch_req_{line['custom_id']}",
+            "custom_id": line["custom_id"],
+            "response": {"status_code": 200, "request_id": "r", "body": completion(line["body"])},
+            "error": None,
+        }
+        for line in reversed(asked)
+    ]
+
+
+def written(path, lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def played(planned, records):
+    tables = []
+    for design in planned:
+        assigned = play.assign(design.conditions, records)
+        tables.append(play.administer(assigned, records, design.reask))
+    return tables
+
+
+def lines_of(path):
+    return {line["key"]: line for line in read(path) if line["model"] == MODEL}
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "for-nobody")
+
+
+@pytest.fixture
+def planned():
+    return rehearsal.designs(PARAMETERS)
+
+
+@pytest.mark.parametrize("readout", ["text", "probabilities"])
+def test_stage_by_stage_the_tables_are_those_of_a_direct_run(tmp_path, monkeypatch, readout):
+    planned = rehearsal.designs({**PARAMETERS, "readout": readout})
+    respondent = models.respondent
+    direct = Scripted(lambda request: chat.read(completion(chat.body("scripted", request))))
+    direct.identity = models.identity(MODEL)
+    pick = lambda name, *limits: direct if name == MODEL else respondent(name)  # noqa: E731
+    monkeypatch.setattr(engine.models, "respondent", pick)
+    with Records(tmp_path / "direct.jsonl") as records:
+        expected = played(planned, records)
+    stages = 0
+    with Records(tmp_path / "batch.jsonl") as records:
+        while True:
+            stages += 1
+            (done,) = batch.export(planned, records, tmp_path / f"in{stages}")
+            if not done.files:
+                break
+            out = written(tmp_path / f"out{stages}.jsonl", process(done.files))
+            (taken,) = batch.take(planned, records, [out])
+            assert taken.lines == {"recorded": done.stage.total()}
+            assert stages < 12
+    assert done.later == 0
+    silent = Scripted(lambda request: pytest.fail("asked"))
+    silent.identity = direct.identity
+    monkeypatch.setattr(
+        engine.models,
+        "respondent",
+        lambda name, *limits: silent if name == MODEL else respondent(name),
+    )
+    with Records(tmp_path / "batch.jsonl") as records:
+        found = played(planned, records)
+    for table, wanted in zip(found, expected, strict=True):
+        assert table.drop(columns=IGNORED).equals(wanted.drop(columns=IGNORED))
+    kept = {line["key"]: line for line in read(tmp_path / "batch.jsonl") if line["model"] == MODEL}
+    asked = {
+        line["key"]: line for line in read(tmp_path / "direct.jsonl") if line["model"] == MODEL
+    }
+    assert kept.keys() == asked.keys()
+    assert len(kept) == len(direct.asked)
+    for name, line in asked.items():
+        assert kept[name].keys() == line.keys()
+        for part in line.keys() - {"latency_s", "answered_at", "condition_id"}:  # who asked first
+            assert kept[name][part] == line[part]
+
+
+def test_the_first_stage_is_what_needs_no_reply_and_a_guess_of_the_rest_is_given(planned, tmp_path):
+    (done,) = batch.export(planned, rehearsal.NOTHING, tmp_path / "in")
+    described = 2 * 1  # repeats of the altruistic value; both placements share them
+    assert done.stage["describe"] == described + 1  # and the prosocial value of the probes
+    assert done.stage["item"] == 2 * 6  # without value and goal nothing stands before an item
+    assert done.stage["goal"] == 2  # nor before a goal
+    assert done.later > 50
+
+
+def test_files_are_split_at_the_limits_of_the_service(planned, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "LINES", 4)
+    (done,) = batch.export(planned, rehearsal.NOTHING, tmp_path / "lines")
+    counts = [len(path.read_bytes().splitlines()) for path in done.files]
+    assert set(counts[:-1]) == {4}
+    assert sum(counts) == done.stage.total()
+    monkeypatch.setattr(batch, "BYTES", 3000)
+    (done,) = batch.export(planned, rehearsal.NOTHING, tmp_path / "bytes")
+    assert max(path.stat().st_size for path in done.files) <= 3000
+
+
+def test_a_folder_with_something_in_it_is_left_alone(planned, tmp_path):
+    (tmp_path / "x").write_text("sent yesterday")
+    with pytest.raises(UserError, match="not empty"):
+        batch.export(planned, rehearsal.NOTHING, tmp_path)
+
+
+def test_what_is_wrong_with_a_line_is_counted_and_never_fatal(planned, tmp_path):
+    with Records(tmp_path / "records.jsonl") as records:
+        (done,) = batch.export(planned, records, tmp_path / "in")
+        good, again, failed, odd, empty, *_ = process(done.files)
+        failed |= {"response": {"status_code": 429, "body": {"error": {"message": "slow\ndown"}}}}
+        expired = {**odd, "response": None, "error": {"code": "batch_expired", "message": "late"}}
+        empty["response"]["body"] = {"choices": "none", "usage": 3}
+        lines = [good, again, again, failed, expired, empty, {**good, "custom_id": "f" * 20}]
+        out = written(tmp_path / "out.jsonl", lines)
+        with out.open("ab") as file:
+            file.write(b'{"custom_id": 7}\n[1]\n\xff\xfe\n\n{"custom_id": "x"\n' + b"[" * 9000)
+        (taken,) = batch.take(planned, records, [out])
+        assert taken.lines == {
+            "recorded": 2, "duplicated": 1, "failed": 3, "unmatched": 1, "malformed": 5,
+        }  # fmt: skip
+        assert taken.error == "batch: 429 slow down"
+        (rest,) = batch.export(planned, records, tmp_path / "rest")
+        remaining = rest.stage.total()
+        once_more = batch.take(planned, records, [written(tmp_path / "o2", process(rest.files))])
+    assert {"describe", "item"} & set(rest.stage)
+    assert once_more[0].lines["recorded"] == remaining  # what failed is asked again, and answered
+
+
+def test_log_probabilities_that_are_no_finite_numbers_leave_a_run_that_can_go_on(tmp_path):
+    planned = rehearsal.designs({**PARAMETERS, "readout": "probabilities", "values": ["none"]})
+    with Records(tmp_path / "records.jsonl") as records:
+        (done,) = batch.export(planned, records, tmp_path / "in")
+        lines = process(done.files)
+        for line in lines:
+            entries = [
+                {"token": token, "logprob": value}
+                for token, value in (("C", -0.01), ("A", -math.inf), ("B", math.nan))
+            ]
+            first = line["response"]["body"]["choices"][0]
+            first["logprobs"] = {"content": [{**entries[0], "top_logprobs": entries}]}
+        (taken,) = batch.take(planned, records, [written(tmp_path / "out", lines)])
+        assert taken.lines == {"recorded": done.stage.total()}
+        for line in read(tmp_path / "records.jsonl"):
+            assert line["top_logprobs"] == [["C", -0.01]]
+        (later,) = batch.export(planned, records, tmp_path / "later")
+    assert later.stage["readout"] > 0
+
+
+def test_megabytes_of_garbage_are_some_malformed_lines(planned, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "LONGEST_LINE", 1000)
+    (tmp_path / "garbage").write_bytes(b"\0" * 1_000_000 + b"\n" + b"x" * 5000)
+    with Records(tmp_path / "records.jsonl") as records:
+        (taken,) = batch.take(planned, records, [tmp_path / "garbage"])
+    assert taken.lines == {"malformed": 2}
+    assert len(records) == 0
+
+
+def test_the_command_exports_and_imports(tmp_path, capsys):
+    study = ["--set", f"models={MODEL}", "--set", "values=none", "--runs", str(tmp_path)]
+    study += ["--profile", "smoke", "--set", "repeats=1", "--set", "goal_prompts=false"]
+    study += ["--set", "probe_values="]
+    assert cli.main(["batch", "export", *study, str(tmp_path / "in")]) == 0
+    assert "12 item in" in capsys.readouterr().out  # six items in two orders
+    out = written(tmp_path / "out.jsonl", process(sorted((tmp_path / "in").iterdir())))
+    assert cli.main(["batch", "import", *study, str(out), str(out)]) == 0
+    first, second, *_ = (line for line in capsys.readouterr().out.splitlines() if "out" in line)
+    assert "12 recorded" in first
+    assert "12 duplicated" in second
+    assert cli.main(["batch", "import", *study, str(tmp_path / "no such file")]) == 2
+    assert "cannot read" in capsys.readouterr().err
+
+
+def test_an_error_of_a_batch_is_one_short_line():
+    answer = batch._answer({"error": {"message": "long " * 1000}, "response": None})
+    assert isinstance(answer, Answer)
+    assert len(answer.error) <= 200

@@ -1,0 +1,200 @@
+"""What a study will take is known before anybody is asked, and is what it then takes."""
+
+import json
+
+import pytest
+
+from hvae_utils import __main__ as cli
+from hvae_utils import engine, estimate, models, play, prices, rehearsal
+from hvae_utils.errors import UserError
+from hvae_utils.records import Records, read
+from tests.play.test_play import Scripted
+
+MODEL = "openai/scripted"
+PARAMETERS = {
+    "models": [MODEL],
+    "values": ["altruistic", "none"],
+    "goal_prompts": [False, True],
+    "wordings": ["plain"],
+    "orders": ["fixed", "reversed"],
+    "repeats": 3,
+    "temperature": 1.0,
+    "reask": True,
+    "isomorphs": ["svo-slider+swapped"],
+    "probe_values": ["prosocial"],
+}
+
+
+def play_all(planned, path, reply, monkeypatch):
+    """Play designs with a respondent that answers by `reply`; return the keys it was asked."""
+    model = Scripted(reply)
+    model.identity = models.identity(MODEL)
+    monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: model)
+    with Records(path) as records:
+        for design in planned:
+            assigned = play.assign(design.conditions, records)
+            play.administer(assigned, records, design.reask)
+    return [request.key for request in model.asked]
+
+
+@pytest.mark.parametrize("reply", [rehearsal.typical, rehearsal.stubborn])
+@pytest.mark.parametrize("readout", ["text", "probabilities"])
+def test_a_rehearsal_names_exactly_the_requests_of_the_run(tmp_path, monkeypatch, readout, reply):
+    planned = rehearsal.designs({**PARAMETERS, "readout": readout})
+    expected = [r.key for r in rehearsal.unanswered(MODEL, planned, rehearsal.NOTHING, reply)]
+    asked = play_all(planned, tmp_path / "records.jsonl", reply, monkeypatch)
+    assert sorted(asked) == sorted(expected)
+
+
+def test_the_number_of_requests_is_what_counting_by_hand_gives():
+    planned = rehearsal.designs(PARAMETERS)
+    (row, _) = estimate.estimate(planned, rehearsal.NOTHING).to_dict("records")
+    study_items = 2 * 2 * 2 * 3 * 6  # values, goal arms, orders, repeats, items
+    assigned = 3 * 2 + 2 * 3  # describe and adopt a repeat; goals with and without value
+    probes = (6 + 6 + 9) + 2  # primary, swapped, secondary; describe and adopt, once
+    assert row["requests"] == study_items + assigned + probes
+    assert row["requests_most"] == 2 * (study_items + 21) + assigned + 2
+    assert row["completion_most"] == (
+        24 * 2 * (study_items + 21) + 96 * (3 + 1) + 48 * (3 + 1) + 64 * 6
+    )
+
+
+def test_what_a_run_has_answered_is_left_out(tmp_path, monkeypatch):
+    planned = rehearsal.designs(PARAMETERS)
+    path = tmp_path / "records.jsonl"
+    whole = len(play_all(planned, path, rehearsal.typical, monkeypatch))
+    (row, total) = estimate.estimate(planned, Records(path)).to_dict("records")
+    assert row["requests"] == row["completion_most"] == total["seconds"] == 0
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:50]))
+    (row, _) = estimate.estimate(planned, Records(path)).to_dict("records")
+    assert row["requests"] == whole - 50
+    assert len(list(read(path))) == 50
+
+
+def test_money_and_time_follow_from_tokens_price_and_rate(monkeypatch):
+    price = prices.Price(input=10.0, output=100.0, batch=0.5, source="a page")
+    monkeypatch.setattr(prices, "price_of", lambda name: price if name == MODEL else None)
+    planned = rehearsal.designs({**PARAMETERS, "models": [MODEL, "openai/other"]})
+    one, other, both = estimate.estimate(planned, rehearsal.NOTHING, rate=2.0).to_dict("records")
+    cost = (10 * one["prompt_tokens"] + 100 * one["completion_tokens"]) / 1e6
+    assert one["cost"] == pytest.approx(cost, rel=1e-3)
+    assert one["cost_batch"] == pytest.approx(cost / 2, rel=1e-3)
+    assert one["cost"] < one["cost_most"]
+    assert one["seconds"] == one["requests"] / 2
+    assert other["cost"] != other["cost"]  # no price is NaN and not 0
+    assert both["cost"] == one["cost"]
+    assert both["requests"] == 2 * one["requests"]
+    said = "\n".join(estimate.shown(estimate.estimate(planned, rehearsal.NOTHING)))
+    assert "none in the sum: openai/other" in said
+    assert "Time, one model after the other: 10 a second for openai/" in said
+    assert "Per item: " in said
+    assert "no price" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "base_url", "rate"),
+    [
+        ("reference/random", "", 500),
+        ("ollama/llama3", "", 5),
+        ("vllm/llama3", "", 5),
+        ("openai/llama3", "http://localhost:8000/v1", 5),
+        ("openai/llama3", "https://models.example/v1", 10),
+        ("openai/gpt-4", "", 10),
+    ],
+)
+def test_the_assumed_rate_depends_on_where_the_model_is(name, base_url, rate, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", base_url)
+    planned = rehearsal.designs({**PARAMETERS, "models": [name], "isomorphs": [], "repeats": 1})
+    (row, _) = estimate.estimate(planned, rehearsal.NOTHING).to_dict("records")
+    assert row["rate"] == rate
+    assert row["seconds"] == row["requests"] / rate
+
+
+def test_a_prompt_is_counted_by_its_length_with_the_marks_of_its_turns():
+    prompt = ({"role": "user", "content": "x" * 33}, {"role": "assistant", "content": "é\ud83d"})
+    marks = len("<|user|>\n\n<|assistant|>\n\n")
+    assert prices.tokens_of(prompt) == pytest.approx((33 + 2 + 1 + marks) / 3.3)
+    assert prices.tokens_of(()) == 0
+
+
+def test_weights_need_not_be_there_for_an_estimate(tmp_path, monkeypatch):
+    monkeypatch.setenv("HVAE_CACHE", str(tmp_path))
+    planned = rehearsal.designs({**PARAMETERS, "models": ["local/smollm2-135m-instruct"]})
+    table = estimate.estimate(planned, rehearsal.NOTHING)
+    assert table.requests[0] > 0
+    assert table.rate[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('currency = "USD"\n["h/m"]\ninput = "cheap"\noutput = 1', "input of h/m is 'cheap'"),
+        ('currency = "USD"\n["h/m"]\ninput = 1', "output of h/m is None"),
+        ('currency = "USD"\n["h/m"]\ninput = -1\noutput = 1', "input of h/m is -1"),
+        ('currency = "USD"\n["h/m"]\ninput = nan\noutput = 1', "input of h/m is nan"),
+        ('currency = "USD"\n["h/m"]\ninput = 1\noutput = 1\nbach = 1', "Did you mean 'batch'"),
+        ("currency = 3", "currency must be a text"),
+        ('currency = "USD"\nprice = 3', "price must be a table"),
+        ("currency = ", r"prices\.toml: "),
+    ],
+)
+def test_a_price_file_that_is_wrong_is_a_sentence(tmp_path, text, message):
+    path = tmp_path / "prices.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        prices.load(path)
+
+
+def test_every_price_of_the_project_has_a_source_and_a_date():
+    money, table = prices.load()
+    assert money == "USD"
+    assert all(price.source and price.date.startswith("20") for price in table.values())
+
+
+def test_a_price_belongs_to_its_host_and_this_machine_is_free(monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    assert prices.price_of("openai/gpt-4").output == prices.price_of("paper/gpt-4").output == 60
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
+    assert prices.price_of("openai/gpt-4") is None
+    assert prices.price_of("ollama/gpt-4").of(1e6, 1e6) == 0
+    assert prices.price_of("reference/random").of(1e6, 1e6) == 0
+
+
+def test_the_command_needs_no_key_and_speaks_to_people_and_machines(capsys, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    study = ["--profile", "paper", "--set", "models=paper/gpt-4,paper/koala-13b"]
+    study += ["--set", "repeats=1", "--set", "values=none"]
+    assert cli.main(["estimate", *study]) == 0
+    assert "paper/koala-13b" in capsys.readouterr().out
+    assert cli.main(["estimate", *study, "--json", "--rate", "5"]) == 0
+    gpt, koala, total = json.loads(capsys.readouterr().out)
+    assert gpt["requests"] == 13  # six items in two arms and one goal
+    assert gpt["seconds"] == pytest.approx(13 / 5)
+    assert koala["cost"] is None
+    assert total["model"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--profile", "papr"], "unknown profile 'papr'"),
+        (["--set", "models=openai"], "names no model"),
+        (["--set", "models=paper/gpt4"], "Did you mean 'paper/gpt-4'"),
+        (["--profile", "smoke", "--rate", "0"], "rate is 0"),
+        (["--profile", "smoke", "--rate", "fast"], "invalid float value"),
+        (["--profile", "smoke", "--run-id", "never-begun"], "has no records"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, message, capsys):
+    assert cli.main(["estimate", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_a_budget_that_is_none_stops_before_anything_runs(capsys, tmp_path):
+    for text in ("", "-3 USD", "12 bananas"):
+        given_budget = ["--budget", text] if not text.startswith("-") else [f"--budget={text}"]
+        command = ["reproduce", "--profile", "smoke", "--runs", str(tmp_path), *given_budget]
+        assert cli.main(command) == 2
+        assert "'500 requests'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

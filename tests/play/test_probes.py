@@ -1,0 +1,77 @@
+"""Beside the main study: who recites is found, and why a prosocial is prosocial is asked."""
+
+import threading
+import time
+
+import pytest
+from tests.support.fake_endpoint import completion, serve
+
+from hvae_utils import instruments, isomorphs, probes
+from hvae_utils.records import Records, read
+
+SLIDER = instruments.load("svo-slider")
+NAMES = [one.name for one in isomorphs.everyone(SLIDER).values()]
+IDEAL = {"altruistic": 61.390, "prosocial": 45.0, "individualistic": 0.0, "competitive": -16.260}
+
+
+@pytest.fixture
+def records(tmp_path):
+    with Records(tmp_path / "records.jsonl") as opened:
+        yield opened
+
+
+def test_who_acts_on_the_payoffs_keeps_its_angle_in_every_dress(records):
+    found = probes.angles(records, NAMES, ["reference/faithful"], list(IDEAL), "plain")
+    assert len(found) == len(NAMES) * 4
+    assert (found.angle - found.value.map(IDEAL)).abs().max() < 5e-3
+
+
+def test_the_dress_is_seen_by_the_respondent(records):
+    name = "svo-slider+scaled-0.5+swapped+renamed-tokens"
+    probes.angles(records, [name], ["reference/faithful"], ["none"], "plain")
+    (second,) = [record for record in read(records.path) if record["item"] == 2]
+    text = second["messages"][-1]["content"]
+    assert "A: 7.5, 42.5" in text
+    assert "the first number is the other person's tokens" in text
+    assert "Each token is worth one reward" in text
+    assert "coin" not in text.lower()
+
+
+def test_the_motive_of_a_joint_gain_maximiser_is_joint_gain(records):
+    models = ["reference/agreeable", "reference/first-option"]
+    found = probes.motives(records, models, ["prosocial"], "plain").set_index("model")
+    assert found.loc["reference/agreeable", "index"] > 0.5
+    assert len(found) == 2
+
+
+def test_without_a_value_to_probe_nothing_is_asked(records):
+    assert probes.angles(records, NAMES, ["reference/random"], [], "plain").empty
+    assert probes.motives(records, ["reference/random"], [], "plain").empty
+    assert len(records) == 0
+
+
+@pytest.mark.parametrize(("reask", "reminded"), [(True, True), (False, False)])
+def test_the_probes_obey_reask_and_concurrency(tmp_path, monkeypatch, reask, reminded):
+    lock, now, most = threading.Lock(), [], []
+
+    def mute(seen):
+        with lock:
+            now.append(1)
+            most.append(len(now))
+        time.sleep(0.005)
+        with lock:
+            now.pop()
+        return 200, completion("I would rather not.")
+
+    with serve(mute) as (url, asked):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        path = tmp_path / "records.jsonl"
+        how = {"concurrency": 1, "reask": reask}
+        models, values = ["openai/x"], "none"
+        dressed, _ = probes.administer(path, "svo-slider+swapped", models, values, "plain", **how)
+    assert list(dressed.instrument) == ["svo-slider", "svo-slider+swapped"]
+    assert max(most) == 1
+    items = 6 + 6 + 9
+    assert len(asked) == items * (2 if reminded else 1)
+    reminders = [body for body in asked if len(body["messages"]) > 2]
+    assert bool(reminders) == reminded

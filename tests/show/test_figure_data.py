@@ -1,0 +1,259 @@
+"""The tables behind the figures, against numbers known without them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hvae_utils import instruments, paths, published, values
+from hvae_utils.errors import UserError
+from hvae_utils.show import figures
+from hvae_utils.show.names import display_names
+from tests.support import synthetic_tables
+
+SLIDER = instruments.load("svo-slider")
+VALUES = values.load()
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return synthetic_tables.make()
+
+
+def rows(table, **wanted):
+    for column, value in wanted.items():
+        table = table[table[column] == value]
+    return table
+
+
+def ring(tables):
+    return figures.svo_ring.table(tables.cells, SLIDER, VALUES)
+
+
+def test_names_lose_their_family_and_stay_different():
+    names = display_names(["local/smollm2-135m-instruct", "reference/random"])
+    assert list(names.values()) == ["smollm2-135m-instruct", "random"]
+    same = display_names(["openai/gpt-4", "paper/gpt-4", "paper/claude"])
+    assert list(same.values()) == ["openai/gpt-4", "paper/gpt-4", "claude"]
+
+
+def test_a_path_is_named_by_its_file_and_a_long_name_loses_its_middle():
+    model = "local//data/of/someone/Some-Very-Long-Model-Name-0.5B-Instruct-Q4_K_M.gguf"
+    name = display_names([model])[model]
+    assert "someone" not in name
+    assert len(name) == 26
+    assert name.startswith("Some-Very")
+    assert name.endswith("Q4_K_M")
+    twins = [f"local/{'x' * 20}{middle}{'y' * 20}" for middle in "ab"]
+    assert len(set(display_names(twins).values())) == 2
+
+
+def test_the_ring_holds_the_ideal_respondents_where_the_literature_has_them(tables):
+    ideal = rows(ring(tables), part="ideal").set_index("value")
+    assert ideal["angle"].round(3).to_dict() == {
+        "altruistic": 61.390,
+        "prosocial": 45.0,
+        "individualistic": 0.0,
+        "competitive": -16.260,
+    }
+    # The altruist answers A I A A I I: self 85+100+50+50+50+85, other 85+50+100+100+100+85.
+    assert ideal.loc["altruistic", ["self", "other"]].tolist() == pytest.approx([420 / 6, 520 / 6])
+
+
+def test_the_ring_has_the_four_official_regions_without_gaps(tables):
+    region = rows(ring(tables), part="region")
+    assert list(region["value"]) == ["altruistic", "prosocial", "individualistic", "competitive"]
+    assert list(region["angle_low"])[:3] == [57.15, 22.45, -12.04]
+    assert list(region["angle_high"])[1:] == [57.15, 22.45, -12.04]
+
+
+def test_every_mean_point_lies_in_the_reach_and_its_corners_are_mean_points(tables):
+    corners = rows(ring(tables), part="reach")[["self", "other"]].to_numpy(float)
+    rng = np.random.default_rng(3)
+    chosen = rng.integers(9, size=(4000, 6))
+    points = SLIDER.payoffs[np.arange(6), chosen].mean(axis=1)
+    edges = np.roll(corners, -1, axis=0) - corners
+    for corner, (dx, dy) in zip(corners, edges, strict=True):
+        across = dx * (points[:, 1] - corner[1]) - dy * (points[:, 0] - corner[0])
+        assert across.min() > -1e-9
+    assert (corners[:, 0].min(), corners[:, 0].max()) == (67.5, 92.5)
+    angles = np.degrees(np.arctan2(corners[:, 1] - 50, corners[:, 0] - 50))
+    assert angles.max() == pytest.approx(61.390, abs=5e-4)
+    assert angles.min() == pytest.approx(-16.260, abs=5e-4)
+
+
+def test_the_ring_has_one_measured_row_a_cell_and_no_point_where_nothing_was_scored(tables):
+    measured = rows(ring(tables), part="measured")
+    assert len(measured) == 6 * 5 * 2
+    assert (measured["self"].isna() == (measured["scored"] == 0)).all()
+    first = rows(measured, respondent="first-option")
+    assert first["angle"].to_numpy(float) == pytest.approx(np.full(10, 30.47), abs=5e-3)
+
+
+def test_the_secondary_items_have_no_ring(tables):
+    with pytest.raises(UserError, match="no SVO angle"):
+        figures.svo_ring.table(tables.cells, instruments.load("svo-slider-secondary"), VALUES)
+
+
+def test_the_items_are_listed_with_letters_and_named_ends():
+    table = figures.slider_items.table(SLIDER, VALUES)
+    option = rows(table, part="option")
+    assert len(option) == 54
+    last = rows(option, item=1, option=9).iloc[0]
+    assert last[["letter", "self", "other", "end"]].tolist() == ["I", 85, 15, "competitive"]
+    assert rows(option, item=5, letter="E").iloc[0][["self", "other", "end"]].tolist() == [
+        75,
+        75,
+        "",
+    ]
+    ends = rows(option, end="individualistic")
+    assert set(map(tuple, ends[["self", "other"]].to_numpy())) == {(100.0, 50.0)}
+    assert (option["end"] != "").sum() == 12
+
+
+def test_the_secondary_items_are_listed_without_ends():
+    table = figures.slider_items.table(instruments.load("svo-slider-secondary"), VALUES)
+    assert (rows(table, part="option")["end"] == "").all()
+    assert len(rows(table, part="option")) == 81
+
+
+def test_the_radar_leaves_out_what_has_no_target_and_keeps_what_was_not_scored(tables):
+    table = figures.vr_radar.table(tables.cells)
+    assert set(table["value"]) == {"altruistic", "prosocial", "individualistic", "competitive"}
+    assert rows(table, respondent="faithful")["vr"].to_numpy() == pytest.approx(np.full(8, 60.0))
+    agreeable = rows(table, respondent="agreeable", value="competitive")
+    assert agreeable["vr"].to_numpy() == pytest.approx([-1.26, -1.26], abs=5e-3)
+    silent = rows(table, respondent="smollm2-135m-instruct", value="altruistic")
+    assert silent["vr"].isna().all()
+    assert silent["vr_random"].notna().all()
+
+
+def test_angles_come_with_targets_and_the_mean_of_random_respondents(tables):
+    table = figures.angle_by_value.table(tables.scores, tables.cells, SLIDER, VALUES)
+    assert rows(table, part="random")["angle"].item() == pytest.approx(22.703, abs=5e-4)
+    target = rows(table, part="target").set_index("value")
+    assert "none" not in target.index
+    assert target.loc["prosocial", ["angle_low", "angle_high"]].astype(float).round(3).tolist() == [
+        37.093,
+        52.907,
+    ]
+    singles = rows(table, part="administration")
+    assert len(singles) == tables.scores["angle"].notna().sum()
+    assert singles["angle"].notna().all()
+    assert len(rows(table, part="cell")) == len(tables.cells)
+    silent = rows(table, part="cell", respondent="smollm2-135m-instruct", value="none")
+    assert silent["angle"].isna().all()
+    assert (silent["bound_high"] > silent["bound_low"]).all()
+
+
+def test_category_shares_add_up_and_count_what_has_no_angle(tables):
+    table = figures.category_shares.table(tables.scores, SLIDER)
+    measured = rows(table, part="measured")
+    assert measured.groupby(["model", "value"])["share"].sum().to_numpy() == pytest.approx(
+        np.ones(30)
+    )
+    agreeable = rows(measured, respondent="agreeable", category="prosocial")
+    assert list(agreeable["count"]) == [24] * 5
+    weak = rows(measured, respondent="smollm2-135m-instruct", value="altruistic")
+    assert weak.set_index("category")["share"].to_dict()["no angle"] == 1.0
+
+
+def test_the_random_shares_are_the_counts_of_all_profiles(tables):
+    table = figures.category_shares.table(tables.scores, SLIDER)
+    shares = rows(table, part="random").set_index("category")["share"].astype(float) * 9**6
+    assert shares.round(6).tolist() == [260, 269_348, 261_605, 228, 0]
+
+
+def test_outcomes_are_counted_by_respondent(tables):
+    table = figures.outcomes.table(tables.responses, tables.conditions)
+    assert len(table) == 6 * 6
+    weak = rows(table, respondent="smollm2-135m-instruct").set_index("outcome")
+    assert weak["items"].sum() == 5 * 2 * 3 * 6
+    assert weak["share"].sum() == pytest.approx(1)
+    own = tables.conditions.loc[
+        tables.conditions["model"] == "local/smollm2-135m-instruct", "condition_id"
+    ]
+    mine = tables.responses[tables.responses["condition_id"].isin(own)]
+    assert weak.loc["unparseable", "items"] == (mine["outcome"] == "unparseable").sum()
+
+
+def test_a_response_of_an_unknown_condition_or_outcome_is_refused(tables):
+    stray = tables.responses.assign(condition_id="nowhere")
+    with pytest.raises(UserError, match="'nowhere' is not in the table of conditions"):
+        figures.outcomes.table(stray, tables.conditions)
+    with pytest.raises(UserError, match="'shrug' is none of the outcomes"):
+        figures.outcomes.table(tables.responses.assign(outcome="shrug"), tables.conditions)
+
+
+def test_the_published_radar_stands_beside_ten_random_tests():
+    published = pd.read_csv(paths.DATA / "published" / "hvae_radar.csv")
+    table = figures.vr_radar.published_table(published)
+    assert len(table) == 64
+    expected = {  # the literature notes: expected value rationality of ten random tests
+        "altruistic": 21.31,
+        "prosocial": 37.70,
+        "individualistic": 37.30,
+        "competitive": 21.04,
+    }
+    for value, random in expected.items():
+        assert rows(table, value=value)["vr_random"].unique() == pytest.approx([random], abs=6e-3)
+
+
+EMPTY = {
+    "svo_ring": lambda t: figures.svo_ring.table(t.cells[:0], SLIDER, VALUES),
+    "vr_radar": lambda t: figures.vr_radar.table(t.cells[:0]),
+    "angle_by_value": lambda t: figures.angle_by_value.table(
+        t.scores[:0], t.cells[:0], SLIDER, VALUES
+    ),
+    "category_shares": lambda t: figures.category_shares.table(t.scores[:0], SLIDER),
+    "goal_effect": lambda t: figures.goal_effect.table(t.goal_effects[:0]),
+    "outcomes": lambda t: figures.outcomes.table(t.responses[:0], t.conditions),
+    "published_radar": lambda t: figures.vr_radar.published_table(
+        pd.DataFrame(columns=["model", "value", "goal_prompt", "vr", "reading_error"])
+    ),
+}
+
+
+@pytest.mark.parametrize("figure", EMPTY)
+def test_an_empty_table_is_a_users_mistake_in_a_sentence(figure, tables):
+    with pytest.raises(UserError, match=r"the table is empty, so there is nothing to draw"):
+        EMPTY[figure](tables)
+
+
+def test_a_missing_column_is_named(tables):
+    with pytest.raises(UserError, match="cells: the column 'vr' is missing"):
+        figures.vr_radar.table(tables.cells.drop(columns="vr"))
+
+
+def test_only_values_without_a_target_leave_no_radar(tables):
+    with pytest.raises(UserError, match="no assigned value has a target"):
+        figures.vr_radar.table(rows(tables.cells, value="none"))
+
+
+def test_no_table_handed_in_is_changed(tables):
+    before = {name: getattr(tables, name).copy() for name in ("scores", "cells", "goal_effects")}
+    ring(tables)
+    figures.angle_by_value.table(tables.scores, tables.cells, SLIDER, VALUES)
+    figures.category_shares.table(tables.scores, SLIDER)
+    figures.goal_effect.table(tables.goal_effects)
+    for name, table in before.items():
+        pd.testing.assert_frame_equal(table, getattr(tables, name))
+
+
+def test_a_respondent_whose_scores_are_mostly_flagged_carries_a_dagger_and_no_other():
+    columns = {"goal_prompt": False, "vr": 1.0, "vr_random": 1.0, "administrations": 1, "scored": 1}
+    cells = pd.DataFrame(
+        {
+            "model": ["a", "a", "b", "b", "b"],
+            "value": ["altruistic", "prosocial", "altruistic", "prosocial", "none"],
+            "target": [61.39, 45.0, 61.39, 45.0, np.nan],
+            "flag": ["short vectors", "order matters", "", np.nan, "short vectors"],
+        }
+    ).assign(**columns)
+    cells[["mean_self", "mean_other", "mean_angle", "angle_low", "angle_high"]] = 50.0
+    people = published.people_histogram()
+    for table in (
+        figures.vr_radar.table(cells),
+        figures.svo_ring.table(cells, SLIDER, VALUES),
+        figures.people_and_models.table(cells, people, SLIDER, VALUES),
+    ):
+        assert table.groupby("model").respondent.first().to_dict() == {"a": "a †", "b": "b"}

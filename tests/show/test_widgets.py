@@ -1,0 +1,366 @@
+"""The panels, without a browser: move a slider, read what is shown."""
+
+import json
+import re
+from dataclasses import replace
+from fnmatch import fnmatch
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hvae_utils import (
+    answers,
+    explore,
+    motives,
+    paths,
+    recovery,
+    svo,
+    values,
+    widgets,
+    widgets_model,
+)
+from hvae_utils.errors import UserError
+
+CELLS = pd.DataFrame(
+    {"model": ["reference/random"] * 2, "value": ["altruistic", "none"], "mean_angle": [22.0, 23.0]}
+)
+
+
+@pytest.fixture
+def measure():
+    return widgets.Measure(widgets.respondents(CELLS), widgets.people())
+
+
+def answer(items, options):
+    """Move every slider to an option from 0; the middle one by way of another."""
+    for item, option in zip(items, options, strict=True):
+        item.slider.value = 1
+        item.slider.value = 2
+        item.slider.value = option + 1
+
+
+def angle(shown):
+    return re.search(r'class="hvae-angle"[^>]*>([^<]*)<', shown)[1]
+
+
+def test_an_unfinished_measure_names_the_items_that_are_missing(measure):
+    answer(measure.primary[:4], [4, 4, 4, 4])
+    assert "items 5 and 6" in measure.result.value
+    assert "hvae-angle" not in measure.result.value
+
+
+@pytest.mark.parametrize(
+    ("value", "published"),
+    [
+        ("altruistic", "61.4°"),
+        ("prosocial", "45.0°"),
+        ("individualistic", "0.0°"),
+        ("competitive", "−16.3°"),
+    ],
+)
+def test_ideal_answers_lead_to_the_published_angle(measure, value, published):
+    answer(measure.primary, svo.ideal_choices(value, widgets.SLIDER))
+    assert angle(measure.result.value) == published
+    assert value in measure.result.value
+
+
+def test_a_middle_answer_counts_once_its_slider_was_moved(measure):
+    answer(measure.primary, [4] * 6)
+    assert measure.choices() == [4] * 6
+
+
+def test_a_list_holds_the_same_answer_as_its_slider_and_counts_in_the_middle_too(measure):
+    for item in measure.primary:
+        item.list.value = 4  # the slider stands there from the beginning
+    assert measure.choices() == [4] * 6
+    assert "hvae-angle" in measure.result.value
+    measure.primary[0].slider.value = 9
+    assert measure.primary[0].list.label == "85 for you, 15 for the other"
+    measure.primary[0].list.value = 0
+    assert (measure.primary[0].slider.value, measure.choices()[0]) == (1, 0)
+    measure.primary[0].list.label = "not answered"
+    assert measure.choices()[0] is None
+    assert "Still to answer: item 1" in measure.result.value
+
+
+def test_lists_take_the_place_of_all_sliders_when_ticked(measure):
+    measure.lists.value = True
+    for item in (*measure.primary, *measure.secondary):
+        assert item.children == (item.list, item.bars)
+    measure.lists.value = False
+    assert measure.primary[0].children[0] is measure.primary[0].slider
+
+
+def test_the_nine_further_items_are_shown_when_ticked(measure):
+    further = next(
+        box for box in measure.children if measure.secondary[0] in getattr(box, "children", ())
+    )
+    assert further.layout.display == "none"
+    measure.more.value = True
+    assert further.layout.display == ""
+
+
+def test_the_nine_further_items_give_the_index(measure):
+    answer(measure.primary, [4] * 6)
+    assert "0 of 9 more items" in measure.result.value
+    joint = motives.published.secondary_ideals()["joint_gain"].fillna(5).astype(int) - 1
+    answer(measure.secondary, joint)
+    assert re.search(r'class="hvae-index"[^>]*>1\.00<', measure.result.value)
+
+
+def test_nothing_is_saved_until_the_button_is_pressed_and_nothing_is_overwritten(
+    measure, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    answer(measure.primary, [0, 1, 2, 3, 4, 5])
+    assert list(tmp_path.iterdir()) == []
+    measure.save.click()
+    (file,) = tmp_path.iterdir()
+    assert re.fullmatch(r"answers-[0-9a-f]{8}\.json", file.name)
+    assert json.loads(file.read_text())["choices"] == [0, 1, 2, 3, 4, 5]
+    (tmp_path / "theirs.json").write_text("theirs")
+    measure.file.value = "theirs.json"
+    measure.save.click()
+    assert "already" in measure.saved.value
+    assert (tmp_path / "theirs.json").read_text() == "theirs"
+
+
+def test_answers_are_saved_again_after_a_change_and_two_panels_have_two_files(
+    measure, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    answer(measure.primary, [0, 1, 2, 3, 4, 5])
+    measure.save.click()
+    answer(measure.primary, [5, 4, 3, 2, 1, 0])
+    measure.save.click()
+    (file,) = tmp_path.iterdir()
+    assert json.loads(file.read_text())["choices"] == [5, 4, 3, 2, 1, 0]
+    other = widgets.Measure((), widgets.people())
+    answer(other.primary, [1] * 6)
+    other.save.click()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_git_does_not_see_answers():
+    ignored = (paths.ROOT / ".gitignore").read_text("utf-8").split()
+    assert any(fnmatch(answers.file_name(), pattern) for pattern in ignored)
+
+
+@pytest.mark.parametrize("name", ["no/such/folder/x.json", "\0", "<b>x</b>/y"])
+def test_a_file_that_cannot_be_written_ends_in_a_sentence(measure, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    measure.save.click()
+    assert "nothing is answered" in measure.saved.value
+    answer(measure.primary, [4] * 6)
+    measure.file.value = name
+    measure.save.click()
+    assert 'role="alert"' in measure.saved.value
+    assert "<b>" not in measure.saved.value
+
+
+def test_flipping_an_answer_shows_what_scoring_says(measure):
+    panel = widgets.flip(measure)
+    (start, item), (place, _) = (row.children for row in panel.children[:2])
+    shown = panel.children[-1]
+    start.value, item.value, place.value = "individualistic", 1, 1
+    flipped = svo.ideal_choices("individualistic", widgets.SLIDER)
+    flipped[1] = 0
+    scored = svo.score([flipped], widgets.SLIDER).angle[0]
+    assert float(angle(shown.value).replace("−", "-")[:-1]) == round(scored, 1)
+    start.value = widgets.OWN
+    assert "not finished" in shown.value
+    answer(measure.primary, [4] * 6)
+    assert "hvae-angle" in shown.value
+
+
+def test_published_models_stand_where_their_score_leaves_one_angle():
+    points = {point.name: point for point in widgets.published_models()}
+    assert {point.value for point in points.values()} == {"altruistic", "competitive"}
+    assert len(points) == 16
+    # read from the chart: 59.6 and 59.1 points of GPT-4, 8.0 of Vicuna told to be competitive
+    assert points["GPT-4, altruistic"].angle == pytest.approx(61.39 - 0.4, abs=0.06)
+    assert points["GPT-4, competitive"].angle == pytest.approx(-16.26 + 0.9, abs=0.06)
+    assert points["Vicuna-13B, competitive"].angle == pytest.approx(-16.26 + 52, abs=0.06)
+
+
+def test_dice_score_zero_on_the_chance_scale_and_lie_at_their_known_angle():
+    panel = widgets.noise()
+    (_, share), shown = panel.children[0].children, panel.children[-1]
+    share.children[0].value = 1.0  # typed into the field that has the slider's name
+    assert angle(shown.value).startswith("22.7°")
+    of_the_mean, of_one = shown.value.split("category of the mean angle")[1].split("one admin")
+    assert re.search(r">prosocial</div>", of_the_mean)
+    assert re.search(r"prosocial</text>.*?(\d+)%", of_one)[1] != "100"
+    assert "Expected of altruistic, lapse rate 1.00, position bias 0.00, favourite A" in shown.value
+    assert re.search(r">0\.00<", shown.value)
+
+
+def test_a_favourite_letter_taken_always_is_a_constant_respondent():
+    found = recovery.noisy("altruistic", 0.3, 1.0, 0)
+    constant = svo.score([[0] * 6], widgets.SLIDER).angle[0]
+    assert found["mean_angle"] == pytest.approx(constant)
+    assert found["raw"] == pytest.approx(60 - abs(constant - values.get("altruistic").target))
+    assert found["sd"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong", [("none", 0, 0, 0), ("prosocial", 0, 2, 0), ("prosocial", 2, 0, 0)]
+)
+def test_noise_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(UserError):
+        recovery.noisy(*wrong)
+
+
+class Script:
+    """Stands for whoever asks: tells the events it was given."""
+
+    def __init__(self, *events):
+        self.events, self.stopped, self.choices = events, False, None
+
+    def __call__(self, choices, tell):
+        self.choices, self.tell = choices, tell
+        for event in self.events:
+            tell(event)
+        return self
+
+    def stop(self):
+        self.stopped = True
+        self.tell(explore.Event("stopped", "altruistic"))
+
+
+FACTORS = {
+    "model": ("reference/faithful",),
+    "value": ("altruistic",),
+    "induction": ("label",),
+    "wording": ("plain",),
+    "order": ("fixed",),
+}
+ASKED = explore.Event("asked", "altruistic", messages=({"role": "user", "content": "<i>Q</i>"},))
+ITEM = explore.Event(
+    "item", "altruistic", item=1, outcome="choice", option=2, chances=(0.1,) * 8 + (0.2,),
+    order=tuple(range(9))[::-1], low=-5.0, high=50.0,
+)  # fmt: skip
+
+
+def parts(panel):
+    (job,) = [child for child in panel.children if isinstance(child, widgets_model._Job)]
+    return job, panel.children[-1]
+
+
+def test_watching_shows_messages_reply_probabilities_and_the_range_of_angles():
+    reply = explore.Event("replied", "altruistic", reply="<script>B</script>")
+    ask = Script(ASKED, reply, ITEM, explore.Event("done", "altruistic"))
+    job, shown = parts(widgets_model.watch(ask, FACTORS))
+    job.run.click()
+    assert ask.choices == [{name: choices[0] for name, choices in FACTORS.items()}]
+    assert "&lt;script&gt;B" in shown.value
+    assert "<script>" not in shown.value
+    assert "A 20%" in shown.value, "shown in reverse, the last option stands first"
+    assert angle(shown.value) == "−5.0° to 50.0°"
+    assert "Done" in job.said.value
+    assert not job.run.disabled
+
+
+def test_only_one_administration_runs_and_stop_ends_it():
+    ask = Script(ASKED)
+    job, _ = parts(widgets_model.watch(ask, FACTORS))
+    job.run.click()
+    assert job.run.disabled
+    assert not job.stop.disabled
+    job.stop.click()
+    assert ask.stopped
+    assert "Stopped" in job.said.value
+    assert not job.run.disabled
+
+
+def test_an_error_stands_in_the_panel_and_the_next_attempt_is_possible():
+    ask = Script(ASKED, explore.Event("error", "altruistic", note="gone <b>away</b>"))
+    job, _ = parts(widgets_model.watch(ask, FACTORS))
+    job.run.click()
+    assert "gone &lt;b&gt;away" in job.said.value
+    assert not job.run.disabled
+
+
+def test_an_unknown_model_is_a_sentence():
+    panel = widgets_model.watch(explore.ask, FACTORS)
+    panel.children[0].value = "reference/fathful"
+    job, _ = parts(panel)
+    job.run.click()
+    assert "Did you mean" in job.said.value
+
+
+def designed(ask, **typed):
+    panel = widgets_model.design(ask, ["reference/faithful"])
+    fields = dict(
+        zip(("word", "definition", "way", "amount", "preview"), panel.children, strict=False)
+    )
+    for name, text in typed.items():
+        fields[name].value = text
+    return fields["preview"], *parts(panel)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"amount": "a lot"}, "must be a number"),
+        ({"amount": "1e999"}, "must be a number"),
+        ({"amount": "<script>"}, "&lt;script&gt;"),
+        ({"definition": "x" * 10_000}, "10,000 characters"),
+        ({"definition": " \0 "}, "missing"),
+        ({"word": ""}, "missing"),
+    ],
+)
+def test_a_value_that_cannot_be_tried_is_a_sentence_and_asks_nobody(typed, said):
+    ask = Script()
+    preview, job, _ = designed(ask, **typed)
+    assert said in preview.value
+    job.run.click()
+    assert said in job.said.value
+    assert ask.choices is None
+
+
+@pytest.mark.parametrize(
+    ("word", "amount"), [("altruistic", "0.5"), ("Prosocial", "0"), ("none", "1")]
+)
+def test_the_word_of_a_known_value_is_refused_where_its_target_is_another(word, amount):
+    preview, _, _ = designed(Script(), word=word, amount=amount)
+    assert "give it another word" in preview.value
+    assert designed(Script(), word="prosocial", amount="1")[0].value.count("45.0°") == 1
+
+
+@pytest.mark.parametrize("over", [True, False])
+@pytest.mark.parametrize(
+    ("field", "text"), [(0, "kind"), (1, "Other."), (3, "1"), (5, "x/y"), (6, True)]
+)
+def test_a_changed_input_clears_the_result_and_stops_what_is_asked(field, text, over):
+    item = replace(ITEM, value="even-handed", angle=30.0)
+    ask = Script(item, *[explore.Event("done", "x")] * over)
+    panel = widgets_model.design(ask, ["reference/faithful"])
+    job, shown = parts(panel)
+    job.run.click()
+    assert "even-handed 36.1°" in shown.value, "the legend has the target"
+    panel.children[field].value = text
+    assert shown.value == ""
+    assert ask.stopped is not over
+    ask.tell(item)
+    assert shown.value == "", "what still comes is of the inputs before"
+    assert "Done" not in job.said.value
+
+
+def test_markup_in_a_definition_is_text():
+    ask = Script(replace(ITEM, value="<b>kind</b>", angle=30.0), explore.Event("done", "x"))
+    _, job, shown = designed(ask, word="<b>kind</b>", definition="<img src=x> is kind")
+    job.run.click()
+    assert "&lt;b&gt;kind" in shown.value
+    assert "<b>" not in shown.value
+    assert ask.choices[0]["value"].definition == "<img src=x> is kind"
+
+
+def test_the_distance_is_from_ones_own_target():
+    ask = Script(replace(ITEM, value="even-handed", angle=40.0), explore.Event("done", "x"))
+    _, job, shown = designed(ask)
+    job.run.click()
+    target = ask.choices[0]["value"].target
+    assert f">{abs(40 - target):.1f}°<" in shown.value
+    assert not np.isnan(target)
