@@ -2,7 +2,7 @@
 
 The package is a house of five floors; a module imports only from its own floor or below.
 
-1 measure toml_file, instruments, isomorphs, values, distribution, svo, published
+1 measure instruments, isomorphs, values, distribution, svo, published
 1 measure scoring, chance, regret, lapse, intervals, comparison, rationality, readings
 1 measure presentations, debias, orders, effects, revealed, coherence, motives, recovery
 1 measure answers, own_values, factors

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hvae_utils import instruments, paths, revealed, toml_file, values
+from hvae_utils import files, instruments, paths, revealed, values
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.files import needed_columns
 
@@ -270,7 +270,7 @@ def _own_rubric(path: Path) -> Rubric:
 
 def read_rubric(path: Path) -> Rubric:
     """Return the rubric of a file in the form of `data/goal_rubric.toml`, checked."""
-    where, given = paths.shown(path), toml_file.read(path)
+    where, given = paths.shown(path), files.read_toml(path)
     for key in given:
         if key not in _TABLES:
             raise UserError(f"{where}: {unknown('key', key, _TABLES)}")

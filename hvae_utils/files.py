@@ -1,12 +1,13 @@
-"""Files and the tables in them: SHA-256 (a large file is read for it once), needed columns.
+"""Files and tables: TOML, text, SHA-256 (a large file is read for it once), needed columns.
 
-Public names: sha256, needed_columns.
+Public names: read_toml, read_text, parse_toml, finite, sha256, needed_columns.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import tomllib
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +19,39 @@ from hvae_utils.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+LARGEST = 1e100  # no payoff, weight or angle is larger, and sums and products stay finite
 LARGE = 2**23  # bytes; a smaller file is hashed sooner than looked up
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what the file holds; UserError where it cannot be read or is no TOML."""
+    return parse_toml(read_text(path), paths.shown(path))
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8; UserError where it cannot be read."""
+    where = paths.shown(path)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{where}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: is not UTF-8 text (byte {error.start + 1})") from None
+
+
+def parse_toml(content: str, where: str) -> dict[str, Any]:
+    """Return the table of a text; `where` names its file in the UserError of what is no TOML."""
+    try:
+        return tomllib.loads(content)
+    except ValueError as error:  # malformed, or a number of more digits than Python reads
+        raise UserError(f"{where}: is not valid TOML ({error})") from None
+    except RecursionError:
+        raise UserError(f"{where}: lists or tables are nested too deeply") from None
+
+
+def finite(value: Any) -> bool:
+    """Return whether `value` is a number that can be computed with; true and false are none."""
+    return type(value) in (int, float) and -LARGEST <= value <= LARGEST
 
 
 def sha256(path: Path) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hvae_utils import paths, toml_file
+from hvae_utils import files, paths
 from hvae_utils.errors import UserError, unknown
 
 COLUMNS = ("item", "option", "self", "other")
@@ -70,7 +70,7 @@ def load(name: str) -> Instrument:
 
 def read(items: Path) -> Instrument:
     """Return the instrument of an items file (.csv) and the .toml beside it, wherever they lie."""
-    notes = toml_file.read(items.with_suffix(".toml"))
+    notes = files.read_toml(items.with_suffix(".toml"))
     numbers, payoffs = _read_payoffs(items)
     return Instrument(
         name=items.stem, payoffs=payoffs, items=numbers, **_notes(items, notes, len(numbers))
@@ -118,7 +118,7 @@ def _numbers(where: str, notes: Mapping[str, Any], key: str, count: int) -> Any:
     if given is None:
         return None
     good = isinstance(given, list) and len(given) == count
-    if not good or not all(map(toml_file.finite, given)):
+    if not good or not all(map(files.finite, given)):
         raise UserError(f"{where}: '{key}' must be {count} finite number{'s' * (count > 1)}")
     return tuple(float(x) for x in given)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from hvae_utils import paths, toml_file
+from hvae_utils import files, paths
 from hvae_utils.errors import Sentence, UserError, unknown
 
 NOTHING = "your function returned nothing (None), or nothing was assigned"
@@ -52,7 +52,7 @@ def hint(exercise: str, level: int = 1) -> None:
 
 def hints() -> dict[str, list[str]]:
     """Return the hints by exercise, the vaguest first; UserError where the file is malformed."""
-    where, table = paths.shown(HINTS), toml_file.read(HINTS)
+    where, table = paths.shown(HINTS), files.read_toml(HINTS)
     for exercise, levels in table.items():
         if not isinstance(levels, list) or not levels or not all(map(_is_text, levels)):
             raise UserError(f"{where}: '{exercise}' must be a list of texts that are not empty")

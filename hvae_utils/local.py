@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from hvae_utils import files, paths, toml_file
+from hvae_utils import files, paths
 from hvae_utils.chat import ChatModel
 from hvae_utils.errors import EndpointError, UserError, unknown
 from hvae_utils.limits import Limit
@@ -67,7 +67,7 @@ class Weights:
 def known() -> dict[str, Weights]:
     """Return the weights named in data/models.toml, by name; UserError if that is malformed."""
     path = paths.DATA / "models.toml"
-    table = toml_file.read(path)
+    table = files.read_toml(path)
     try:
         return {name: Weights(name=name, **entry) for name, entry in table["weights"].items()}
     except (KeyError, TypeError, AttributeError) as fault:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from hvae_utils import files, local, paths, replay, toml_file
+from hvae_utils import files, local, paths, replay
 from hvae_utils.chat import ChatModel
 from hvae_utils.errors import EndpointError, NotReady, UserError, unknown
 from hvae_utils.limits import Limit
@@ -266,7 +266,7 @@ def _endpoint(name: str) -> Endpoint:
 def _catalogue() -> dict[str, dict[str, dict[str, Any]]]:
     """Return the servers and models of data/models.toml. Raises UserError for an unknown field."""
     path = paths.DATA / "models.toml"
-    table = toml_file.read(path)
+    table = files.read_toml(path)
     for kind in ("servers", "models"):
         if not isinstance(table.setdefault(kind, {}), dict):
             raise UserError(f"{kind} in {paths.shown(path)} must be a table of tables")

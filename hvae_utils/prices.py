@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hvae_utils import models, paths, toml_file
+from hvae_utils import files, models, paths
 from hvae_utils.chat import on_loopback
 from hvae_utils.errors import UserError, unknown
 
@@ -46,7 +46,7 @@ def load(path: Path | None = None) -> tuple[str, dict[str, Price]]:
     """Return the currency and the prices by HOST/MODEL; UserError for a malformed file."""
     path = paths.DATA / "prices.toml" if path is None else path
     where = paths.shown(path)
-    table = toml_file.read(path)
+    table = files.read_toml(path)
     money = table.pop("currency", None)
     if not isinstance(money, str) or not money.isalpha():
         raise UserError(f"{where}: currency must be a text such as USD, not {money!r}")
@@ -89,7 +89,7 @@ def _price(entry: Any, name: str, where: str) -> Price:
             raise unknown(f"key of {name} in {where}:", key, known)
     for key in ("input", "output", "batch"):
         given = entry.get(key, 0 if key == "batch" else None)
-        if not toml_file.finite(given) or given < 0:
+        if not files.finite(given) or given < 0:
             wanted = "a number from 0, per million tokens" if key != "batch" else "a share"
             raise UserError(f"{where}: {key} of {name} is {given!r}; it must be {wanted}")
     return Price(**{**entry, "date": str(entry.get("date", ""))})

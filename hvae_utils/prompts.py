@@ -37,7 +37,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import isomorphs, paths, toml_file
+from hvae_utils import files, isomorphs, paths
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.instruments import Instrument
 from hvae_utils.values import Value
@@ -110,12 +110,12 @@ def load(name: str) -> Pack:
 @lru_cache
 def _load(path: Path, changed: int) -> Pack:
     """Return the pack of a file; `changed` (ns) makes an edited file a new one."""
-    return parse(path.stem, toml_file.text(path), paths.shown(path))
+    return parse(path.stem, files.read_text(path), paths.shown(path))
 
 
 def parse(name: str, text: str, where: str) -> Pack:
     """Return the pack that the TOML `text` holds; `where` names its file in a UserError."""
-    table = toml_file.parse(text, where)
+    table = files.parse_toml(text, where)
     known = (*_NOTES, *TEMPLATES, *_IMPORTED)
     for key in table:
         if key not in known:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hvae_utils import paths, toml_file
+from hvae_utils import files, paths
 from hvae_utils.errors import UserError
 from hvae_utils.files import needed_columns
 
@@ -55,7 +55,7 @@ def full_score() -> float:
     that holds no such number.
     """
     path = paths.DATA / "published" / "scale.toml"
-    full = toml_file.read(path).get("full")
+    full = files.read_toml(path).get("full")
     if isinstance(full, bool) or not isinstance(full, int | float) or not full > 0:
         raise UserError(f"{paths.shown(path)}: 'full' must be a number above 0")
     return float(full)

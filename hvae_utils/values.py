@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hvae_utils import paths, toml_file
+from hvae_utils import files, paths
 from hvae_utils.errors import UserError, unknown
 
 WEIGHTS = ("self", "other", "inequality")
@@ -113,7 +113,7 @@ def get(name: str | Value) -> Value:
 
 def read(path: Path) -> dict[str, Value]:
     """Return the values of a file in the form of `data/values.toml`, checked."""
-    where, tables = paths.shown(path), toml_file.read(path)
+    where, tables = paths.shown(path), files.read_toml(path)
     if not tables:
         raise UserError(f"{where}: holds no value")
     for name in tables:
@@ -179,7 +179,7 @@ def _utility(where: str, weights: Any) -> tuple[float, float, float] | None:
     for key, weight in weights.items():
         if key not in WEIGHTS:
             raise UserError(f"{where}: {unknown('weight', key, WEIGHTS)}")
-        if not toml_file.finite(weight):
+        if not files.finite(weight):
             raise UserError(f"{where}: the weight '{key}' must be a finite number")
     if not any(weights.values()):
         raise UserError(f"{where}: a utility needs a weight other than 0")
@@ -193,7 +193,7 @@ def _targets(
     target, ends = table.get("target"), table.get("target_set")
     if target is None and ends is None:
         return None, None
-    if not toml_file.finite(target):
+    if not files.finite(target):
         raise UserError(f"{where}: 'target' must be an angle in degrees")
     if _pair(ends) and not ends[0] <= target <= ends[1]:
         raise UserError(f"{where}: 'target' {target} must lie in 'target_set' {ends}, low to high")
@@ -210,4 +210,4 @@ def _interval(where: str, ends: Any) -> tuple[float, float]:
 
 
 def _pair(given: Any) -> bool:
-    return isinstance(given, list) and len(given) == 2 and all(map(toml_file.finite, given))
+    return isinstance(given, list) and len(given) == 2 and all(map(files.finite, given))

@@ -1,10 +1,10 @@
 """Names of respondents: each is resolved, or the message says what is missing or meant."""
 
 import pytest
-from tests.support.fake_endpoint import serve
 
 from hvae_utils import local, models, paths
 from hvae_utils.errors import EndpointError, UserError
+from tests.support.fake_endpoint import serve
 
 VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "HVAE_VICUNA_13B_URL")
 

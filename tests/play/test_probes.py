@@ -4,10 +4,10 @@ import threading
 import time
 
 import pytest
-from tests.support.fake_endpoint import completion, serve
 
 from hvae_utils import instruments, isomorphs, probes
 from hvae_utils.records import Records, read
+from tests.support.fake_endpoint import completion, serve
 
 SLIDER = instruments.load("svo-slider")
 NAMES = [one.name for one in isomorphs.everyone(SLIDER).values()]
