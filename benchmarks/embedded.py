@@ -20,9 +20,10 @@ from pathlib import Path
 import xllamacpp
 
 from benchmarks import page
-from hvae_utils import chat, instruments, local, presentations, prompts, values
-from hvae_utils.limits import Limit
-from hvae_utils.respondents import Request
+from hvae_utils.ask import chat, local, prompts
+from hvae_utils.ask.http.limits import Limit
+from hvae_utils.ask.respondents import Request
+from hvae_utils.measure import instruments, presentations, values
 
 NAME = "smollm2-135m-instruct"
 ROUNDS, READOUTS, TEXTS = 2, 30, 5

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from hvae_utils import files, local, models
+from hvae_utils import files
+from hvae_utils.ask import local, models
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from hvae_utils import svo
+from hvae_utils.measure import svo
 from hvae_utils.show import style
 
 RANDOM_LINE = {"color": style.RANDOM, "lw": 1.3, "ls": (0, (1, 1.4)), "zorder": 1}

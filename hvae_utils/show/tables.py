@@ -11,9 +11,10 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from hvae_utils import rationality, svo
 from hvae_utils.errors import UserError
-from hvae_utils.instruments import Instrument
+from hvae_utils.measure import svo
+from hvae_utils.measure.instruments import Instrument
+from hvae_utils.metrics import rationality
 
 PUBLISHED_TESTS = 10  # administrations behind each point of the published chart
 RAW_AND_CHANCE = {  # columns of cells and their names in a table of both scales

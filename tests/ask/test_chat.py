@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
-from hvae_utils import chat, models, replies
+from hvae_utils.ask import chat, models, replies
+from hvae_utils.ask.http.limits import Limit
+from hvae_utils.ask.respondents import Request
 from hvae_utils.errors import EndpointError
-from hvae_utils.limits import Limit
-from hvae_utils.respondents import Request
 from tests.support.fake_endpoint import completion, serve
 
 KEY = "planted-key-4711"

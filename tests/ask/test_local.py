@@ -16,10 +16,13 @@ import gguf
 import numpy as np
 import pytest
 
-from hvae_utils import local, models, paths, play, replies, scoring, study
+from hvae_utils import paths
+from hvae_utils.ask import local, models, replies
+from hvae_utils.ask.respondents import Request
 from hvae_utils.errors import EndpointError, UserError
-from hvae_utils.records import Records
-from hvae_utils.respondents import Request
+from hvae_utils.measure import scoring
+from hvae_utils.play import administer, study
+from hvae_utils.play.records import Records
 
 NAME = "local/smollm2-135m-instruct"
 
@@ -106,8 +109,8 @@ def test_a_real_model_is_told_a_value_plays_and_is_scored_end_to_end(tmp_path):
         study.Study(models=(NAME,), values=("altruistic",), goal_prompts=(True,))
     )
     with Records(tmp_path / "records.jsonl") as records:
-        assigned = play.assign(planned, records)
-        responses = play.administer(assigned, records)
+        assigned = administer.assign(planned, records)
+        responses = administer.administer(assigned, records)
         asked = len(records)
     assert assigned.description[0]
     assert assigned.goal[0]
@@ -123,14 +126,14 @@ def test_a_real_model_is_told_a_value_plays_and_is_scored_end_to_end(tmp_path):
     assert scores.answered[0] == (responses.outcome == "choice").sum()
     assert -16.27 < scores.angle_low[0] <= scores.angle_high[0] < 61.40
     with Records(tmp_path / "records.jsonl") as records:
-        again = play.administer(play.assign(planned, records), records)
+        again = administer.administer(administer.assign(planned, records), records)
         assert len(records) == asked
     assert again.equals(responses)
 
 
 LOADED_THREE_TIMES = """
 import asyncio, os
-from hvae_utils import models
+from hvae_utils.ask import models
 from tests.ask.test_local import ask, request
 
 def resident_mb():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hvae_utils import local, models, paths
+from hvae_utils import paths
+from hvae_utils.ask import local, models
 from hvae_utils.errors import EndpointError, UserError
 from tests.support.fake_endpoint import serve
 

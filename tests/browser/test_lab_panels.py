@@ -11,7 +11,8 @@ import statistics
 
 import pytest
 
-from hvae_utils import models, paths
+from hvae_utils import paths
+from hvae_utils.ask import models
 from hvae_utils.errors import UserError
 
 EMBEDDED = "local/smollm2-135m-instruct"

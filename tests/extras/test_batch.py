@@ -7,11 +7,13 @@ import math
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils import batch, chat, engine, models, play, rehearsal
+from hvae_utils.ask import chat, models
+from hvae_utils.ask.respondents import Answer
 from hvae_utils.errors import UserError
-from hvae_utils.records import Records, read
-from hvae_utils.respondents import Answer
-from tests.play.test_play import Scripted
+from hvae_utils.extras import batch
+from hvae_utils.play import administer, engine, rehearsal
+from hvae_utils.play.records import Records, read
+from tests.play.test_administer import Scripted
 
 MODEL = "openai/scripted"
 PARAMETERS = {
@@ -72,8 +74,8 @@ def written(path, lines):
 def played(planned, records):
     tables = []
     for design in planned:
-        assigned = play.assign(design.conditions, records)
-        tables.append(play.administer(assigned, records, design.reask))
+        assigned = administer.assign(design.conditions, records)
+        tables.append(administer.administer(assigned, records, design.reask))
     return tables
 
 

@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 
 import hvae_utils
-from hvae_utils import cluster, paths, play, probes, study
+from hvae_utils import paths
 from hvae_utils.errors import EndpointError, UserError
-from hvae_utils.records import Held, Records, read
+from hvae_utils.extras import cluster
+from hvae_utils.play import administer, probes, study
+from hvae_utils.play.records import Held, Records, read
 from tests.support.fake_endpoint import completion, serve
 
 MODEL = "openai/fake"
@@ -85,8 +87,9 @@ def same(found, expected):
 
 def test_without_a_scheduler_play_itself_plays_and_nothing_of_dask_is_imported():
     code = (
-        "import sys\nfrom hvae_utils import cluster, play\n"
-        "with cluster.player() as player: assert player is play\n"
+        "import sys\nfrom hvae_utils.extras import cluster\n"
+        "from hvae_utils.play import administer\n"
+        "with cluster.player() as player: assert player is administer\n"
         "assert not {'distributed', 'dask'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.ROOT)
@@ -103,7 +106,7 @@ def test_without_a_scheduler_play_itself_plays_and_nothing_of_dask_is_imported()
 )
 def test_the_tables_are_those_of_one_process_row_for_row(two_workers, tmp_path, factors):
     conditions = planned("reference/lapsing", **factors)
-    alone = play_all(play, conditions, tmp_path / "alone.jsonl")
+    alone = play_all(administer, conditions, tmp_path / "alone.jsonl")
     same(on(two_workers, conditions, tmp_path / "many.jsonl"), alone)
 
 
@@ -112,13 +115,13 @@ def test_no_two_shards_ask_for_the_same_record():
                          placements=("dialogue", "system"), orders=("fixed", "shuffled"),
                          repeats=2)  # fmt: skip
     alone = Held()
-    assigned = play.assign(conditions, alone)
+    assigned = administer.assign(conditions, alone)
     spoken = {record["key"] for record in alone.new}
-    play.administer(assigned, alone)
+    administer.administer(assigned, alone)
     chosen = {record["key"] for record in alone.new} - spoken
     for verb, table, together, wanted in (
-        (play.assign, conditions, cluster.SAME_RECORDS, spoken),
-        (play.administer, assigned, cluster.SAME_PREFIX, chosen),
+        (administer.assign, conditions, cluster.SAME_RECORDS, spoken),
+        (administer.administer, assigned, cluster.SAME_PREFIX, chosen),
     ):
         shards = cluster.shards_of(table, together, workers=2)
         assert len(shards) > 2
@@ -219,7 +222,7 @@ def test_a_study_whose_workers_all_die_ends_with_a_sentence_and_keeps_its_answer
     impatient, asked, tmp_path
 ):
     conditions, path = planned(MODEL, orders=("fixed", "reversed")), tmp_path / "records.jsonl"
-    whole = play_all(play, conditions, tmp_path / "whole.jsonl")
+    whole = play_all(administer, conditions, tmp_path / "whole.jsonl")
     asked.received.clear()
     with cluster.local_cluster(0) as alone:
         address = alone.scheduler_address
@@ -241,7 +244,7 @@ def test_a_study_whose_workers_all_die_ends_with_a_sentence_and_keeps_its_answer
     assert 0 < kept < len(whole[2])
     asked.reply = third
     asked.received.clear()
-    same(play_all(play, conditions, path), whole)
+    same(play_all(administer, conditions, path), whole)
     assert len(asked.received) == len(whole[2]) - kept
 
 
@@ -280,17 +283,17 @@ def test_an_endpoint_that_refuses_stops_the_study_with_its_sentence(two_workers,
 
 def test_a_mistake_in_the_code_surfaces_once_with_the_workers_traceback(two_workers, tmp_path):
     def break_it():
-        from hvae_utils import play
+        from hvae_utils.play import administer
 
         def broken(*ignored):
             raise ZeroDivisionError("a bug")
 
-        play.kept, play.prompts.item_text = play.prompts.item_text, broken
+        administer.kept, administer.prompts.item_text = administer.prompts.item_text, broken
 
     def mend_it():
-        from hvae_utils import play
+        from hvae_utils.play import administer
 
-        play.prompts.item_text = play.kept
+        administer.prompts.item_text = administer.kept
 
     with distributed.Client(two_workers.scheduler_address) as client:
         client.run(break_it)
@@ -311,7 +314,7 @@ def pretend_to_load(url):
     """On a worker: let embedded models be served at `url`; note what is loaded, and beside what."""
     import weakref
 
-    from hvae_utils import local
+    from hvae_utils.ask import local
 
     class Server:
         listening_address = url.removesuffix("/v1")
@@ -328,7 +331,8 @@ def pretend_to_load(url):
 
 def really_load(dask_worker):
     """Undo it; return what was loaded on this worker."""
-    from hvae_utils import cluster, local
+    from hvae_utils.ask import local
+    from hvae_utils.extras import cluster
 
     cluster.place_of(dask_worker).loaded.clear()
     local.serve = local.really
@@ -425,8 +429,8 @@ def test_a_missing_package_is_named(monkeypatch):
 LOCAL = """
 import sys
 from pathlib import Path
-from hvae_utils import cluster, study
-from hvae_utils.records import Records
+from hvae_utils.extras import cluster; from hvae_utils.play import study
+from hvae_utils.play.records import Records
 
 planned = study.conditions(study.Study(models=("reference/faithful",), values=("altruistic",)))
 with cluster.player("local") as player, Records(Path(sys.argv[1])) as records:

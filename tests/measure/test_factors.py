@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import hvae_utils
-from hvae_utils import effects, factors, rationality, scoring
 from hvae_utils.errors import UserError
+from hvae_utils.measure import factors, scoring
+from hvae_utils.metrics import effects, rationality
 
 ROW = dict.fromkeys(factors.FACTORS, "x") | {"goal_prompt": False, "goal_draw": 0, "repeat": 1}
 MEASURED = {"angle_low": 0.0, "angle_high": 50.0, "mean_self": 80.0, "mean_other": 70.0}

@@ -2,8 +2,9 @@
 
 import pytest
 
-from hvae_utils import paths, published, svo
+from hvae_utils import paths
 from hvae_utils.errors import UserError
+from hvae_utils.measure import published, svo
 
 
 def test_the_chart_has_eight_models_four_values_and_two_arms():

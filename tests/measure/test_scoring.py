@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import factors, instruments, scoring
 from hvae_utils.errors import UserError
+from hvae_utils.measure import factors, instruments, scoring
 
 SLIDER = instruments.load("svo-slider")
 FACTORS = dict.fromkeys(factors.FACTORS, "x") | {"goal_prompt": False, "goal": None}

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from hvae_utils import instruments, values
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, values
 
 FOUR = ("altruistic", "prosocial", "individualistic", "competitive")
 FIFTH = """

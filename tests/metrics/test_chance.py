@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hvae_utils import chance, instruments, svo, values
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, svo, values
+from hvae_utils.metrics import chance
 
 ALTRUIST, COMPETITOR = 61.38954033403479, -16.260204708311957
 SETS = [values.get(name).target_set for name in ("prosocial", "individualistic")]

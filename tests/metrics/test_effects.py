@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import effects, values
 from hvae_utils.errors import UserError
+from hvae_utils.measure import values
+from hvae_utils.metrics import effects
 
 TOLD = ("altruistic", "prosocial", "individualistic", "competitive")
 LEVELS = {

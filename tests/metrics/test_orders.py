@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import instruments, orders, presentations, svo, values
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, presentations, svo, values
+from hvae_utils.metrics import orders
 
 SLIDER = instruments.load("svo-slider")
 NINE = tuple(f"cyclic-{start}" for start in range(1, 10))

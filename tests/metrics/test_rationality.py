@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import instruments, paths, rationality, svo, values
+from hvae_utils import paths
 from hvae_utils.errors import UserError
-from hvae_utils.intervals import covering_interval
+from hvae_utils.measure import instruments, svo, values
+from hvae_utils.metrics import rationality
+from hvae_utils.metrics.intervals import covering_interval
 
 ALTRUIST, COMPETITOR = 61.38954033403479, -16.260204708311957
 

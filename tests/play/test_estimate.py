@@ -5,10 +5,11 @@ import json
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils import engine, estimate, models, play, prices, rehearsal
+from hvae_utils.ask import models
 from hvae_utils.errors import UserError
-from hvae_utils.records import Records, read
-from tests.play.test_play import Scripted
+from hvae_utils.play import administer, engine, estimate, prices, rehearsal
+from hvae_utils.play.records import Records, read
+from tests.play.test_administer import Scripted
 
 MODEL = "openai/scripted"
 PARAMETERS = {
@@ -32,8 +33,8 @@ def play_all(planned, path, reply, monkeypatch):
     monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: model)
     with Records(path) as records:
         for design in planned:
-            assigned = play.assign(design.conditions, records)
-            play.administer(assigned, records, design.reask)
+            assigned = administer.assign(design.conditions, records)
+            administer.administer(assigned, records, design.reask)
     return [request.key for request in model.asked]
 
 

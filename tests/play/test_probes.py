@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from hvae_utils import instruments, isomorphs, probes
-from hvae_utils.records import Records, read
+from hvae_utils.measure import instruments, isomorphs
+from hvae_utils.play import probes
+from hvae_utils.play.records import Records, read
 from tests.support.fake_endpoint import completion, serve
 
 SLIDER = instruments.load("svo-slider")

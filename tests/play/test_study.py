@@ -2,8 +2,8 @@
 
 import pytest
 
-from hvae_utils import study
 from hvae_utils.errors import UserError, unknown
+from hvae_utils.play import study
 
 TWO = ("reference/faithful", "reference/random")
 

@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils import bundle, files, manifest, models, paths, publish, replay, workbook
+from hvae_utils import files, paths
+from hvae_utils.ask import models, replay
 from hvae_utils.errors import NotReady, NotRecorded, UserError
+from hvae_utils.run import bundle, manifest, publish, workbook
 from tests.support.indiscreet import KEY, MODEL, hvae
 
 MEMBERS = ["manifest.json", "records.jsonl", "requirements.lock", "SHA256SUMS"]
@@ -380,8 +382,8 @@ def test_a_replay_needs_neither_key_nor_weights_but_names_must_be_known(monkeypa
 
 
 def test_a_request_without_a_record_is_an_error_that_says_which(tmp_path):
-    from hvae_utils import play, study
-    from hvae_utils.records import Records
+    from hvae_utils.play import administer, study
+    from hvae_utils.play.records import Records
 
     planned = study.conditions(study.Study((MODEL,), ("altruistic",), (False,)))
     with (
@@ -391,7 +393,7 @@ def test_a_request_without_a_record_is_an_error_that_says_which(tmp_path):
             NotRecorded, match=f"{MODEL}, told to be altruistic: .*no 'describe' request"
         ),
     ):
-        play.assign(planned, records)
+        administer.assign(planned, records)
     assert (tmp_path / "records.jsonl").read_text() == ""
 
 

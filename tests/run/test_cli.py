@@ -11,18 +11,11 @@ import pandas as pd
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils import (
-    bundle,
-    errors,
-    instruments,
-    manifest,
-    models,
-    outcomes,
-    paths,
-    publish,
-    workbook,
-)
+from hvae_utils import errors, paths
+from hvae_utils.ask import models
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments
+from hvae_utils.run import bundle, manifest, outcomes, publish, workbook
 from tests.support import tiny
 
 RUN_FOLDER = workbook.run_folder

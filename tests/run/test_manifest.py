@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hvae_utils import manifest, models
+from hvae_utils.ask import models
+from hvae_utils.run import manifest
 
 
 @pytest.fixture

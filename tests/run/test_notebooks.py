@@ -11,7 +11,9 @@ import nbformat
 import pandas as pd
 import pytest
 
-from hvae_utils import paths, respondents, runner, workbook
+from hvae_utils import paths
+from hvae_utils.ask import respondents
+from hvae_utils.run import runner, workbook
 from tests.support.indiscreet import PLAIN
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("[0-9]*.ipynb"))

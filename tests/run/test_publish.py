@@ -7,8 +7,8 @@ import tempfile
 
 import pytest
 
-from hvae_utils import bundle, compare, manifest, publish, workbook
 from hvae_utils.errors import NotRecorded, UserError
+from hvae_utils.run import bundle, compare, manifest, publish, workbook
 
 CELLS = "model,value,goal_prompt,scored,mean_angle,p_random,note\n"
 ROW = "reference/random,none,True,12,22.5,0.02,few\n"

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils import findings, report, report_page, respondents
+from hvae_utils.ask import respondents
 from hvae_utils.errors import UserError
+from hvae_utils.run import report, report_page
+from hvae_utils.show import findings
 from tests.support import finished_run
 
 HOSTILE = "ollama/<script>alert(1)<script>&\"'"

@@ -9,7 +9,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from hvae_utils.transport import NO_KEY, Transport
+from hvae_utils.ask.http.transport import NO_KEY, Transport
 from tests.support.fake_endpoint import completion, serve
 from tests.support.indiscreet import KEY, MODEL, SECRETS, hvae, reply, secretive
 

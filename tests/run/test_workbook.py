@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import errors, manifest, paths, profiles, prompts, runner, workbook
+from hvae_utils import errors, paths
+from hvae_utils.ask import prompts
 from hvae_utils.errors import UserError
-from hvae_utils.profiles import load_profile, resolve
-from hvae_utils.workbook import Step, WorkbookError
+from hvae_utils.run import manifest, profiles, runner, workbook
+from hvae_utils.run.profiles import load_profile, resolve
+from hvae_utils.run.workbook import Step, WorkbookError
 from tests.support import tiny
 
 DEFAULTS = {
@@ -88,7 +90,7 @@ def test_the_shipped_profiles_load_and_only_the_default_publishes():
 
 
 def test_the_shipped_profiles_are_studies():
-    from hvae_utils import study
+    from hvae_utils.play import study
 
     assert set(workbook.STUDY) == {field.name for field in fields(study.Study)}
     for name in ("smoke", "default", "paper"):
@@ -406,7 +408,7 @@ def test_a_contract_gives_the_defaults(book):
 
 def test_importing_papermill_hides_no_module_from_the_process(book):
     code = (
-        "import sys, pathlib, tiny; from hvae_utils import runner\n"
+        "import sys, pathlib, tiny; from hvae_utils.run import runner\n"
         "runner.contract(tiny.STEPS[0], pathlib.Path(sys.argv[1]))\n"
         "assert 'papermill' in sys.modules and 'rfc3987_syntax' not in sys.modules"
     )
@@ -470,7 +472,7 @@ def test_a_run_belongs_to_one_process_until_its_manifest_is_written(reproduce, l
     run = tmp_path / "runs" / "tiny"
     leave(run, manifest_json="{}", numbers_json="[]")
     code = (
-        "import pathlib, sys; from hvae_utils import workbook\n"
+        "import pathlib, sys; from hvae_utils.run import workbook\n"
         "with workbook.held(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
     )
     with subprocess.Popen(
@@ -494,7 +496,7 @@ def test_a_disk_that_is_full_while_a_notebook_is_saved_is_one_sentence(book, tmp
     tiny.notebook(book / "a.ipynb", cells, tiny.PARAMETERS["a"])
     code = (
         "import pathlib, resource, signal, sys, tiny\n"
-        "from hvae_utils import errors, workbook\n"
+        "from hvae_utils import errors; from hvae_utils.run import workbook\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
         "books, runs = map(pathlib.Path, sys.argv[1:])\n"

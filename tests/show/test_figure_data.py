@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import instruments, paths, published, values
+from hvae_utils import paths
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, published, values
 from hvae_utils.show import figures
 from hvae_utils.show.names import display_names
 from tests.support import synthetic_tables

@@ -18,8 +18,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Annotation, Text
 from PIL import Image
 
-from hvae_utils import instruments, paths, values
+from hvae_utils import paths
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, values
 from hvae_utils.show import figures, marks, style
 from tests.support import synthetic_tables
 

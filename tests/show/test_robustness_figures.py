@@ -10,14 +10,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from hvae_utils import (
-    instruments,
-    published,
-    recovery,
-    svo,
-    values,
-)
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, published, svo, values
+from hvae_utils.metrics import recovery
 from hvae_utils.show import figures, style
 from tests.support import synthetic_tables
 

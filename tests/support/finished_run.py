@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from hvae_utils import manifest, scoring
+from hvae_utils.measure import scoring
+from hvae_utils.run import manifest
 from hvae_utils.show import style
 from tests.support import synthetic_tables
 

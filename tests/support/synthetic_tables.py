@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hvae_utils import instruments, rationality, scoring, svo, values
+from hvae_utils.measure import instruments, scoring, svo, values
+from hvae_utils.metrics import rationality
 
 RESPONDENTS = (
     "reference/faithful",

@@ -16,11 +16,13 @@ import nbformat
 import numpy as np
 import pytest
 
-from hvae_utils import __main__ as cli
-from hvae_utils import commands, course, lessons, paths
+from hvae_utils import paths
+from hvae_utils.__main__ import main
 from hvae_utils.errors import UserError
-from hvae_utils.lessons import NotYet, Unfinished
-from hvae_utils.runner import WorkbookError
+from hvae_utils.run import cli
+from hvae_utils.run.runner import WorkbookError
+from hvae_utils.teach import course, lessons
+from hvae_utils.teach.lessons import NotYet, Unfinished
 
 LESSONS = course.lessons()
 WRONG = tomllib.loads(Path(__file__).with_name("course_wrong_answers.toml").read_text("utf-8"))
@@ -182,12 +184,12 @@ def test_the_command_writes_copies_and_says_which_are_out_of_date(tmp_path, monk
     folders = (tmp_path / "solutions", tmp_path)
     for function in (course.write, course.stale):
         monkeypatch.setattr(function, "__defaults__", folders)
-    assert cli.main(["course", "--check"]) == commands.DIFFERENT
+    assert main(["course", "--check"]) == cli.DIFFERENT
     assert "7_tiny.ipynb; run: hvae course" in capsys.readouterr().out
-    assert cli.main(["course"]) == commands.OK
-    assert cli.main(["course", "--check"]) == commands.OK
+    assert main(["course"]) == cli.OK
+    assert main(["course", "--check"]) == cli.OK
     (tmp_path / "8_left_over.ipynb").write_text("{}")
-    assert cli.main(["course", "--check"]) == commands.DIFFERENT
+    assert main(["course", "--check"]) == cli.DIFFERENT
     assert "8_left_over.ipynb" in capsys.readouterr().out
 
 

@@ -6,12 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from hvae_utils import chance, svo
-from hvae_utils.instruments import Instrument
+from hvae_utils.measure import svo
+from hvae_utils.measure.instruments import Instrument
+from hvae_utils.measure.values import Value
+from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import flag_note, flagged, named
 from hvae_utils.show.tables import always_letters, need, part, stack
-from hvae_utils.values import Value
 
 _EDGES = (-40.0, 85.0)  # degrees: answers reach -16.3 to 61.4; a wider interval runs off the panel
 _LANE = {True: 0.21, False: -0.21}  # rows: with the goal prompt above, without below

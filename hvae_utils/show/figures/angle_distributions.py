@@ -6,13 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from hvae_utils import chance, svo
 from hvae_utils.errors import UserError
-from hvae_utils.instruments import Instrument
+from hvae_utils.measure import svo
+from hvae_utils.measure.instruments import Instrument
+from hvae_utils.measure.values import Value
+from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import named
 from hvae_utils.show.tables import need, part, stack
-from hvae_utils.values import Value
 
 _PROBABILITIES = [f"p{option}" for option in range(1, 10)]
 _OUTLINE = {"color": style.INK, "lw": 0.8, "zorder": 4}

@@ -7,8 +7,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from hvae_utils import chance, svo
-from hvae_utils.instruments import Instrument
+from hvae_utils.measure import svo
+from hvae_utils.measure.instruments import Instrument
+from hvae_utils.metrics import chance
 from hvae_utils.show import style
 from hvae_utils.show.names import named
 from hvae_utils.show.tables import need, part, stack

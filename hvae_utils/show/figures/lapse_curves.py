@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from hvae_utils import instruments, recovery
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments
+from hvae_utils.measure.values import Value
+from hvae_utils.metrics import recovery
 from hvae_utils.show import marks, style
 from hvae_utils.show.tables import boundaries, part, stack
-from hvae_utils.values import Value
 
 _RATES = tuple(np.round(np.linspace(0, 1, 41), 3))
 _BOUNDARY = {"color": style.MUTED, "lw": 0.6, "ls": (0, (4, 3)), "zorder": 1}

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from hvae_utils.ask.replies import OUTCOMES
 from hvae_utils.errors import UserError
-from hvae_utils.replies import OUTCOMES
 from hvae_utils.show import style
 from hvae_utils.show.names import named
 from hvae_utils.show.tables import need

@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.projections.polar import PolarAxes
 
-from hvae_utils import chance, svo
-from hvae_utils.instruments import Instrument
+from hvae_utils.measure import svo
+from hvae_utils.measure.instruments import Instrument
+from hvae_utils.measure.values import Value
+from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import flag_note, flagged, named
 from hvae_utils.show.tables import always_letters, boundaries, need, part, stack
-from hvae_utils.values import Value
 
 _ANGLES = (-22.0, 66.0)  # degrees: what answers can reach, with room for the outer names
 _INNER = 15.0  # radii in coins, as in figure 01: the innermost arc,

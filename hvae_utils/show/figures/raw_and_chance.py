@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hvae_utils import rationality
 from hvae_utils.errors import UserError
+from hvae_utils.metrics import rationality
 from hvae_utils.show import marks, style, tables
 from hvae_utils.show.names import flag_note, flagged, named
 

@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hvae_utils import recovery as simulated
 from hvae_utils.errors import UserError
+from hvae_utils.metrics import recovery as simulated
 from hvae_utils.show import marks, style
 from hvae_utils.show.tables import need, part, stack
 

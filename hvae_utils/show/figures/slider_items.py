@@ -5,13 +5,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hvae_utils import svo
 from hvae_utils.errors import UserError
-from hvae_utils.instruments import IDEALS, Instrument
+from hvae_utils.measure import svo
+from hvae_utils.measure.instruments import IDEALS, Instrument
+from hvae_utils.measure.values import Value
 from hvae_utils.show import marks, style
 from hvae_utils.show.figures.svo_ring import RADIUS
 from hvae_utils.show.tables import part, point
-from hvae_utils.values import Value
 
 _BADGE = {"boxstyle": "circle,pad=0.12", "fc": "white", "ec": style.MUTED, "lw": 0.7}
 _COINS = {"ha": "center", "fontsize": 7}

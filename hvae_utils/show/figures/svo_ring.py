@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Wedge
 from matplotlib.transforms import ScaledTranslation
 
-from hvae_utils import svo
 from hvae_utils.errors import UserError
-from hvae_utils.instruments import Instrument
+from hvae_utils.measure import svo
+from hvae_utils.measure.instruments import Instrument
+from hvae_utils.measure.values import Value
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import flag_note, flagged, named
 from hvae_utils.show.tables import need, part, point, stack
-from hvae_utils.values import Value
 
 RADIUS = 50.0  # coins: the ring goes through the ideal end points of the items
 _RIM = 3.5  # coins: width of the coloured rim

@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hvae_utils import instruments, lapse
+from hvae_utils.measure import instruments
+from hvae_utils.metrics import lapse
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import FLAG, flag_note, named
 from hvae_utils.show.tables import RAW_AND_CHANCE, goal_arm, null_respondents, part, stack
