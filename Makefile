@@ -16,15 +16,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 # Whole files or single tests go to the worker that is free; the slowest are named at the end.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations=10
 
-.PHONY: help setup weights lab smoke reproduce check test test-all test-browser lint lines bench drills lock clean
+.PHONY: help setup weights lab smoke reproduce check publish test test-all test-browser lint lines bench drills lock clean
 
 help:
-	@echo 'make reproduce  run the workbook (default profile) and publish its figures'
+	@echo 'make reproduce  run the workbook (default profile); its figures are in runs/default'
 	@echo 'make test       lint, and run the tests but those marked slow and those of extras'
 	@echo 'make test-all   lint and run every test'
 	@echo 'make test-browser  run the tests that need a browser (chromium, or CHROMIUM=PATH)'
 	@echo 'make smoke      run the workbook with the reference respondents only'
-	@echo 'make check      reproduce into a scratch folder and compare with what is published'
+	@echo 'make check      make the published figures again from the recorded answers and compare'
+	@echo 'make publish    put the figures and answers of runs/default into figures/ and data/recorded/'
 	@echo 'make lab        open the notebooks in JupyterLab'
 	@echo 'make setup      only install: virtual environment, pinned packages, this package'
 	@echo 'make weights    only fetch the weights of the embedded model'
@@ -57,9 +58,10 @@ weights: setup
 	@$(BIN)/hvae models fetch smollm2-135m-instruct
 
 # .jupyter switches off JupyterLab's question about news and its look for updates, and leaves the
-# arrow keys to a list that has the focus. Whoever has set these for themselves keeps that.
+# arrow keys to a list that has the focus. Whoever has set these for themselves keeps that. The
+# whole project is served, so that links from the notebooks to docs and data lead somewhere.
 lab: weights
-	JUPYTER_CONFIG_PATH='$(CURDIR)/.jupyter' $(BIN)/jupyter lab notebooks/00_overview.ipynb
+	JUPYTER_CONFIG_PATH='$(CURDIR)/.jupyter' $(BIN)/jupyter lab --ServerApp.root_dir=. notebooks/00_overview.ipynb
 
 smoke: setup
 	$(BIN)/hvae reproduce --profile smoke
@@ -67,8 +69,11 @@ smoke: setup
 reproduce: weights
 	$(BIN)/hvae reproduce
 
-check: weights
+check: setup
 	$(BIN)/hvae check
+
+publish: setup
+	$(BIN)/hvae publish
 
 lint: setup
 	$(BIN)/ruff check .

@@ -21,8 +21,10 @@ from typing import Any
 import distributed
 import pandas as pd
 
-from hvae_utils import cluster, paths, play, study
-from hvae_utils.records import Records, read
+from hvae_utils import paths
+from hvae_utils.extras import cluster
+from hvae_utils.play import administer, study
+from hvae_utils.play.records import Records, read
 
 WORKERS = 2
 MOST = 1.2  # times the seconds of one process
@@ -59,7 +61,7 @@ def main() -> int:
     conditions = study.conditions(study.Study(models=models, repeats=repeats))
     with tempfile.TemporaryDirectory() as folder:
         before = time.process_time()
-        alone, one = measured(play, conditions, Path(folder, "one.jsonl"))
+        alone, one = measured(administer, conditions, Path(folder, "one.jsonl"))
         worked = time.process_time() - before
         started = time.perf_counter()
         with (

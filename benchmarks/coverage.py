@@ -22,7 +22,9 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 from scipy.stats import binom
 
-from hvae_utils import chance, instruments, intervals, lapse, paths, svo, values
+from hvae_utils import paths
+from hvae_utils.measure import instruments, svo, values
+from hvae_utils.metrics import chance, intervals, lapse
 
 SIZES = (3, 5, 10, 15, 30)
 JUDGED = (5, 10, 30)

@@ -13,7 +13,8 @@ import platform
 import numpy as np
 import pandas as pd
 
-from hvae_utils import paths, recovery
+from hvae_utils import paths
+from hvae_utils.metrics import recovery
 
 SHARP, SOFT = 2.0, 0.1  # nats per coin: nearly ideal, and soft
 UTILITY = {"altruistic": 90.0, "prosocial": 45.0, "individualistic": 0.0, "competitive": -45.0}

@@ -1,31 +1,37 @@
-"""How the embedded model is fastest: threads, batches, slots, flash attention, the host's cache.
+"""How the embedded model is fastest: weights, threads, batches, slots, attention, host's cache.
 
     python -m benchmarks.embedded [--short] [--write]
 
 Each setting answers 30 readouts of one token (six items in five orders after one prefix), then 5
 items of at most 24 tokens, on a server of its own. Settings take turns; the median round counts, as
-a ratio to the settings of `local`, because the machine's speed drifts. --short: two settings, one
-round. --write puts the table into docs/engine.md. Nothing here is a requirement.
+a ratio to the settings of `local`, because the machine's speed drifts. The weights as published
+come from the cache or are fetched. --short: two settings, one round. --write puts the table into
+docs/engine.md. Nothing here is a requirement.
 """
 
 import argparse
 import asyncio
 import itertools
 import statistics
+import tempfile
 import time
+from pathlib import Path
 
 import xllamacpp
 
 from benchmarks import page
-from hvae_utils import chat, instruments, local, presentations, prompts, values
-from hvae_utils.limits import Limit
-from hvae_utils.respondents import Request
+from hvae_utils.ask import chat, local, prompts
+from hvae_utils.ask.http.limits import Limit
+from hvae_utils.ask.respondents import Request
+from hvae_utils.measure import instruments, presentations, values
 
 NAME = "smollm2-135m-instruct"
 ROUNDS, READOUTS, TEXTS = 2, 30, 5
 FLASH = xllamacpp.llama_flash_attn_type
+PUBLISHED = "weights as published, Q4_1"
 SETTINGS = {
-    "as in `local`: a thread a core, one slot, batch 2048/512": {},
+    "as in `local`: Q8_0, a thread a core, one slot, batch 2048/512": {},
+    PUBLISHED: {},
     "one thread": {"threads": 1},
     "batch 512/128": {"n_batch": 512, "n_ubatch": 128},
     "batch 512/64": {"n_batch": 512, "n_ubatch": 64},
@@ -66,9 +72,9 @@ async def seconds(url, slots, asked):
     return time.perf_counter() - started
 
 
-def measured(setting):
+def measured(weights, setting):
     """Return the seconds of the readouts and of the texts on a fresh server."""
-    server = local.serve(local.find(NAME), f"local/{NAME}", **setting)
+    server = local.serve(weights, f"local/{NAME}", **setting)
     url, slots = f"{server.listening_address}/v1", setting.get("n_parallel", 1)
     every = questions()
     readouts = [request(messages, 1) for messages in every[:READOUTS]]
@@ -83,10 +89,12 @@ def main():
     chosen = parser.parse_args()
     settings = dict(list(SETTINGS.items())[: 2 if chosen.short else None])
     taken = {name: [] for name in settings}
-    for _ in range(1 if chosen.short else ROUNDS):
-        for name, setting in settings.items():
-            taken[name].append(measured(setting))
-            print(f"{name}: {taken[name][-1][0]:.1f} s, {taken[name][-1][1]:.1f} s", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = {PUBLISHED: local.published(NAME, Path(folder))}
+        for _ in range(1 if chosen.short else ROUNDS):
+            for name, setting in settings.items():
+                taken[name].append(measured(weights.get(name, local.find(NAME)), setting))
+                print("{}: {:.1f} s, {:.1f} s".format(name, *taken[name][-1]), flush=True)
     medians = {
         name: [statistics.median(column) for column in zip(*rounds, strict=True)]
         for name, rounds in taken.items()

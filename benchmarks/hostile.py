@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 
 from benchmarks import page
-from hvae_utils import chat, play, records, study
+from hvae_utils.ask import chat
+from hvae_utils.play import administer, records, study
 
 SEED, SHARE = 2023, 0.3
 TIMEOUT_S, BACKOFF_S = 2.0, 0.05  # of the study, so that the drill is short
@@ -199,8 +200,8 @@ def played(repeats):
         )
         path = Path(folder) / "records.jsonl"
         with records.Records(path) as held:
-            assigned = play.assign(planned, held)
-            responses = play.administer(assigned, held)
+            assigned = administer.assign(planned, held)
+            responses = administer.administer(assigned, held)
         return planned, server.done, list(records.read(path)), responses
 
 

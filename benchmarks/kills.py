@@ -28,8 +28,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import page
-from hvae_utils import paths, play, study
-from hvae_utils.records import Records, read
+from hvae_utils import paths
+from hvae_utils.play import administer, study
+from hvae_utils.play.records import Records, read
 
 KILLS, SHORT, SEED = 20, 4, 2023
 IN_FLIGHT = 16
@@ -101,8 +102,8 @@ def serve() -> Iterator[Endpoint]:
 def live(folder: Path) -> None:
     """Play the study in `folder`, from wherever it is, and leave the table there."""
     with Records(folder / "records.jsonl") as records:
-        assigned = play.assign(study.conditions(STUDY), records, IN_FLIGHT)
-        played = play.administer(assigned, records, concurrency=IN_FLIGHT)
+        assigned = administer.assign(study.conditions(STUDY), records, IN_FLIGHT)
+        played = administer.administer(assigned, records, concurrency=IN_FLIGHT)
     played.to_parquet(folder / "responses.parquet")
 
 

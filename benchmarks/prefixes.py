@@ -26,7 +26,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks import page
-from hvae_utils import local, play, prompts, records, study
+from hvae_utils.ask import local, prompts
+from hvae_utils.play import administer, records, study
 
 MODEL = "smollm2-135m-instruct"
 PHASES = {"assignment": ("describe", "adopt", "goal"), "play": ("item", "readout", "probe")}
@@ -92,7 +93,7 @@ def played(values: tuple[str, ...], model: str, **factors: Any) -> list[records.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "records.jsonl"
         with records.Records(path) as store:
-            play.administer(play.assign(study.conditions(asked), store), store)
+            administer.administer(administer.assign(study.conditions(asked), store), store)
         return list(records.read(path))
 
 

@@ -23,7 +23,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import asked_study, fake_server, page
-from hvae_utils import instruments, paths, play, records, scoring
+from hvae_utils import paths
+from hvae_utils.measure import factors, instruments, scoring
+from hvae_utils.play import administer, records
 
 IN_FLIGHT, DELAY_S = 100, 0.05
 SIZES, SHORT_SIZES = (1_000, 10_000, 100_000), (1_000, 10_000)
@@ -51,7 +53,7 @@ def grow(path: Path, requests: int) -> dict[str, float]:
     conditions = asked_study.assigned(requests).assign(model=asked_study.MODEL)
     started = time.perf_counter()
     with _Timed(path) as store:
-        played = play.administer(conditions, store, concurrency=IN_FLIGHT)
+        played = administer.administer(conditions, store, concurrency=IN_FLIGHT)
     done = time.perf_counter()
     if not played.outcome.eq("choice").all():
         raise SystemExit("not every request was answered with a choice")
@@ -67,8 +69,8 @@ def score(path: Path, administrations: int) -> dict[str, float]:
     instrument = instruments.load("svo-slider")
     rng = np.random.default_rng(2023)
     names = pd.Series([f"{number:012x}" for number in range(administrations)], dtype="str")
-    factors = {name: "x" for name in scoring.FACTORS[1:]}
-    conditions = pd.DataFrame({"condition_id": names, **factors, "instrument": "svo-slider"})
+    same = dict.fromkeys(factors.FACTORS, "x") | {"goal_prompt": False, "goal": None}
+    conditions = pd.DataFrame({"condition_id": names, **same, "instrument": "svo-slider"})
     items = len(instrument.items)
     responses = pd.DataFrame(
         {

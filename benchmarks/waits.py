@@ -23,8 +23,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import page
-from hvae_utils import course, instruments, paths, replies, svo, widgets, workbook
-from hvae_utils.coherence import stated
+from hvae_utils import paths
+from hvae_utils.ask import replies
+from hvae_utils.measure import instruments, svo
+from hvae_utils.metrics.coherence import stated
+from hvae_utils.run import workbook
+from hvae_utils.show.panels import sliders
+from hvae_utils.teach import course
 from tests.ask.test_replies import FILLERS, FLAT, LETTERS
 from tests.metrics.test_coherence import STRANGE
 from tests.show.test_live import DRAWN
@@ -74,8 +79,8 @@ def read_table() -> float:
 
 def moved() -> float:
     """Return the seconds from a move of a slider to all that follows from it."""
-    measure = widgets.Measure(widgets.respondents(CELLS), widgets.people())
-    widgets.flip(measure)
+    measure = sliders.Measure(sliders.respondents(CELLS), sliders.people())
+    sliders.flip(measure)
     answer(measure.primary, [4] * 6)
     return clocked(lambda: setattr(measure.primary[0].slider, "value", 9))
 

@@ -1,4 +1,4 @@
-"""The `hvae` command: reproduce, bundle, check, estimate, batch, report, models, prompts, course.
+"""The `hvae` command: one verb for each thing to do, see `hvae --help`.
 
 It only parses; `commands` does the rest.
 
@@ -16,19 +16,32 @@ from pathlib import Path
 from typing import NoReturn
 
 import hvae_utils
-from hvae_utils import commands, errors
+from hvae_utils import errors
 from hvae_utils.errors import UserError
+from hvae_utils.run import cli
 
 EPILOG = """\
 exit codes:
   0    done
   1    a notebook failed; the line names notebook, cell and reason
-  2    bad input: an unknown name, a missing key, a wrong type, a damaged file
+  2    bad input: an unknown name, a missing key, a wrong type, a damaged file; or a run that
+       cannot be compared, because it is of another study
   3    a model's endpoint could not be reached; what was answered is saved
   4    `hvae check` or `hvae course --check` found differences
   5    the budget is reached; what was answered is saved, a larger --budget continues
   6    too many items ended in a transport error (see --max-errors); nothing was published
   130  interrupted; the same command continues where it was
+"""
+
+
+CYCLE = """\
+Put a study through the OpenAI Batch API, in stages, because a prompt can quote earlier replies:
+  1. hvae batch export STUDY --run-id RUN stage-1   writes what can be asked by now
+  2. upload stage-1/*.jsonl as batches and bring back their output and error files
+  3. hvae batch import STUDY --run-id RUN FILE ...  makes records of them
+  4. the same with stage-2, ... until the export says that nothing is left to ask
+  5. hvae reproduce STUDY --run-id RUN              makes tables and figures, and asks nobody
+STUDY is --profile and --set, the same in every step; what it costs: docs/cost.md.
 """
 
 
@@ -50,22 +63,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = _parser().parse_args(arguments)
         return chosen.run(chosen)
     except UserError as mistake:
-        return commands.say(mistake, commands.BAD_INPUT)
+        return cli.say(mistake, cli.BAD_INPUT)
     except errors.EndpointError as fault:
-        return commands.say(fault, commands.UNREACHABLE)
+        return cli.say(fault, cli.UNREACHABLE)
     except errors.BudgetReached as limit:
-        return commands.say(limit, commands.OVER_BUDGET)
+        return cli.say(limit, cli.OVER_BUDGET)
     except KeyboardInterrupt:
-        return commands.say("interrupted; run the same command to continue", commands.INTERRUPTED)
+        return cli.say("interrupted; run the same command to continue", cli.INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has left, for instance `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return commands.OK
+        return cli.OK
     except RuntimeError as fault:
-        from hvae_utils.runner import WorkbookError
+        from hvae_utils.run.runner import WorkbookError
 
         if not isinstance(fault, WorkbookError):
             raise
-        return commands.say(fault, commands.FAILED)
+        return cli.say(fault, cli.FAILED)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=plain,
     )
     parser.add_argument("--version", action="version", version=f"hvae {hvae_utils.__version__}")
-    verbs = parser.add_subparsers(metavar="command", dest="command", required=True)
+    parser.set_defaults(run=lambda chosen: parser.print_help() or cli.OK)
+    verbs = parser.add_subparsers(metavar="command", dest="command")
 
     reproduce = verbs.add_parser(
         "reproduce", help="run all notebooks and make every table and figure"
@@ -102,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scheduler", metavar="ADDRESS",
         help="play on a Dask cluster: tcp://host:port, or local for one process a core",
     )  # fmt: skip
-    reproduce.set_defaults(run=commands.reproduce)
+    reproduce.set_defaults(run=cli.reproduce)
 
     bundle = verbs.add_parser(
         "bundle", help="write a finished run into one file that can be replayed"
@@ -110,20 +124,29 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("out", metavar="OUT", nargs="?", type=Path, help="(default: RUN_ID.zip)")
     bundle.add_argument("--run-id", default="default", help="the run (default: default)")
     bundle.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
-    bundle.set_defaults(run=commands.bundle)
+    bundle.set_defaults(run=cli.bundle)
+
+    publish = verbs.add_parser(
+        "publish",
+        help="put a finished run's figures into figures/, its answers into data/recorded/",
+    )
+    publish.add_argument("--run-id", default="default", help="the run (default: default)")
+    publish.add_argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
+    publish.set_defaults(run=cli.publish)
 
     check = verbs.add_parser(
-        "check", help="reproduce the default profile and compare with what is committed"
+        "check", help="make the published figures again from the recorded answers and compare"
     )
-    check.add_argument(
-        "--runs", metavar="DIR", help="where to reproduce (default: a scratch folder)"
-    )
-    check.add_argument("--keep", action="store_true", help="keep the scratch folder")
-    check.add_argument(
-        "--replay", action="store_true", help="with the recorded answers of the models: fast"
-    )
+    check.add_argument("--replay", action="store_true", help=argparse.SUPPRESS)  # what it does
     check.add_argument("--run-id", help="compare this finished run, instead of making a new one")
-    check.set_defaults(run=commands.check)
+    check.set_defaults(run=cli.check)
+    replicate = verbs.add_parser(
+        "replicate", help="ask the models of the published figures anew and show what differs"
+    )
+    replicate.set_defaults(run=cli.replicate)
+    for verb in (check, replicate):
+        verb.add_argument("--runs", metavar="DIR", help="folder of runs (default: a scratch one)")
+        verb.add_argument("--keep", action="store_true", help="keep the scratch folder")
 
     estimate = verbs.add_parser(
         "estimate", help="say what a study will take: requests, tokens, cost, time"
@@ -136,17 +159,20 @@ def _parser() -> argparse.ArgumentParser:
         help="requests per second (default: assumed by kind of endpoint)",
     )  # fmt: skip
     estimate.add_argument("--json", action="store_true", help="print JSON, with more columns")
-    estimate.set_defaults(run=commands.estimate)
+    estimate.set_defaults(run=cli.estimate)
 
     batch = verbs.add_parser(
-        "batch", help="put a study through the OpenAI Batch API, stage by stage"
+        "batch",
+        help="put a study through the OpenAI Batch API, stage by stage",
+        description=CYCLE,
+        formatter_class=plain,
     ).add_subparsers(metavar="action", dest="action", required=True)
     export = batch.add_parser("export", help="write what can be asked by now as input files")
     export.add_argument("out", metavar="OUT_DIR", type=Path, help="a new folder for this stage")
-    export.set_defaults(run=commands.export)
+    export.set_defaults(run=cli.export)
     take = batch.add_parser("import", help="make records of output and error files")
     take.add_argument("files", metavar="FILE", type=Path, nargs="+")
-    take.set_defaults(run=commands.take)
+    take.set_defaults(run=cli.take)
     for action in (export, take):
         _add_study(action)
         action.add_argument("--run-id", help="name of the run's folder (default: the profile's)")
@@ -161,30 +187,35 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="file to write (default: report.html in the run)",
     )
-    report.set_defaults(run=commands.report)
+    report.set_defaults(run=cli.report)
 
     models = verbs.add_parser("models", help="list models and what each still needs")
-    models.set_defaults(run=commands.models)
+    models.set_defaults(run=cli.models)
     fetch = models.add_subparsers(metavar="action", dest="action").add_parser(
         "fetch", help="fetch the weights of a local model, once"
     )
     fetch.add_argument("name", metavar="NAME")
-    fetch.set_defaults(run=commands.fetch)
+    fetch.set_defaults(run=cli.fetch)
 
     prompts = verbs.add_parser("prompts", help="list the wordings")
-    prompts.set_defaults(run=commands.prompts)
+    prompts.set_defaults(run=cli.prompts)
     bring = prompts.add_subparsers(metavar="action", dest="action").add_parser(
-        "import", help="make a wording of an owner's Python file of prompts, without running it"
+        "import",
+        help="make a wording of an owner's Python file of prompts, without running it",
+        description="Make a wording of a Python file of prompts, without running it. The file "
+        "must hold the texts task_prompt and goal_prompt, the dicts q1_answer to q6_answer from "
+        "each letter to [self, other], and a function gene_task_goal(task_goal=…) that assigns "
+        "q1_prompt to q6_prompt, f-strings with {task_goal}, and returns them in this order.",
     )
     bring.add_argument("path", metavar="PATH", type=Path)
     bring.add_argument("--name", help="what follows 'imported-' (default: the file's name)")
-    bring.set_defaults(run=commands.bring)
+    bring.set_defaults(run=cli.bring)
 
     course = verbs.add_parser("course", help="make the student copies of the course's lessons")
     course.add_argument(
         "--check", action="store_true", help="write nothing; say which copies are out of date"
     )
-    course.set_defaults(run=commands.course)
+    course.set_defaults(run=cli.course)
     return parser
 
 

@@ -1,14 +1,15 @@
 """A chat model behind an endpoint: one request, one answer; what fails is said, never raised."""
 
 import asyncio
+import json
 import socket
 
 import pytest
 
-from hvae_utils import chat, models, replies
+from hvae_utils.ask import chat, models, replies
+from hvae_utils.ask.http.limits import Limit
+from hvae_utils.ask.respondents import Request
 from hvae_utils.errors import EndpointError
-from hvae_utils.limits import Limit
-from hvae_utils.respondents import Request
 from tests.support.fake_endpoint import completion, serve
 
 KEY = "planted-key-4711"
@@ -63,6 +64,16 @@ def test_an_endpoint_without_probabilities_or_usage_leaves_them_missing():
     assert (answer.text, answer.top_logprobs, answer.prompt_tokens) == ("", None, None)
 
 
+@pytest.mark.parametrize("count", ["1" + 400 * "0", "1000000001", "-1", "1e3", "true", '"7"'])
+def test_a_count_that_no_request_can_have_is_missing(count):
+    body = (
+        json.dumps(completion("A")).encode().replace(b'"prompt_tokens": 7', b'"prompt_tokens": %s')
+    )
+    with serve(lambda sent: (200, body % count.encode())) as (url, _):
+        (answer,) = ask(url, request())
+    assert (answer.text, answer.prompt_tokens, answer.completion_tokens) == ("A", None, 1)
+
+
 def test_parameters_that_an_endpoint_refuses_are_left_out_from_then_on_and_noted():
     def picky(sent):
         for name in ("logprobs", "temperature"):
@@ -102,6 +113,15 @@ def test_log_probabilities_without_alternatives_do_not_lose_the_reply():
     with serve(lambda sent: (200, completion("B", logprobs=bare))) as (url, _):
         (answer,) = ask(url, request())
     assert (answer.text, answer.top_logprobs, answer.error) == ("B", None, None)
+
+
+@pytest.mark.parametrize("infinite", [b"1e999", b"-1e999", b"NaN", b"-Infinity"])
+def test_a_log_probability_that_is_no_finite_number_is_left_out(infinite):
+    body = completion("B", logprobs=listed(("B", 4711), ("A", -2.5)))
+    sent_back = json.dumps(body).encode().replace(b"4711", infinite)
+    with serve(lambda sent: (200, sent_back)) as (url, _):
+        (answer,) = ask(url, request())
+    assert answer.top_logprobs == (("A", -2.5),)
 
 
 def test_a_refusal_in_its_own_field_is_kept_as_what_was_said():
@@ -157,6 +177,31 @@ def test_what_fails_for_one_request_is_an_answer_that_says_so_without_the_key(st
     assert answer.text is None
     assert said.lower() in answer.error.lower()
     assert KEY not in answer.error
+
+
+def test_a_mistake_of_ours_is_no_error_of_the_model(monkeypatch):
+    monkeypatch.setattr(chat, "_answer", lambda *parts: {}["ours"])
+    with (
+        serve(lambda sent: (200, completion("A"))) as (url, _),
+        pytest.raises(KeyError, match="ours"),
+    ):
+        ask(url, request())
+
+
+def test_a_prompt_that_no_json_can_hold_is_an_error_of_its_request_and_not_sent():
+    with serve(lambda sent: (200, completion("A"))) as (url, received):
+        broken = request(messages=({"role": "user", "content": "half \ud83d"},))
+        failed, answered = ask(url, broken, request())
+    assert "cannot be written as JSON" in failed.error
+    assert answered.text == "A"
+    assert len(received) == 1
+
+
+def test_an_error_too_deep_to_be_written_out_is_only_its_status():
+    deep = b'{"error": {"message": ' + b"[" * 900 + b"]" * 900 + b"}}"
+    with serve(lambda sent: (400, deep)) as (url, _):
+        (answer,) = ask(url, request())
+    assert answer.error.startswith("HTTP 400")
 
 
 def test_a_passing_fault_is_retried_by_the_client():

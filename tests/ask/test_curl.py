@@ -9,7 +9,7 @@ import threading
 import pytest
 import trustme
 
-from hvae_utils.curl import Curl, Fault
+from hvae_utils.ask.http.curl import Curl, Fault
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Said: one\r\nx-said: two\r\n\r\nok"
 

@@ -7,9 +7,9 @@ import traceback
 import pytest
 
 from benchmarks import hostile
-from hvae_utils import chat
+from hvae_utils.ask import chat
+from hvae_utils.ask.http.limits import Limit
 from hvae_utils.errors import EndpointError
-from hvae_utils.limits import Limit
 from tests.ask.test_chat import KEY, request
 
 

@@ -8,7 +8,7 @@ import itertools
 
 import pytest
 
-from hvae_utils.limits import Limit
+from hvae_utils.ask.http.limits import Limit
 
 
 class Clock(asyncio.SelectorEventLoop):

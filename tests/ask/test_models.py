@@ -2,8 +2,10 @@
 
 import pytest
 
-from hvae_utils import local, models
-from hvae_utils.errors import UserError
+from hvae_utils import paths
+from hvae_utils.ask import local, models
+from hvae_utils.errors import EndpointError, UserError
+from tests.support.fake_endpoint import serve
 
 VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "HVAE_VICUNA_13B_URL")
 
@@ -53,6 +55,37 @@ def test_a_key_in_the_environment_makes_a_hosted_model_ready(monkeypatch):
     assert "planted" not in table.to_string()
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:99999/v1", "http://x:abc/v1", "http://[::1/v1", "x.example", "http://a b"],
+)
+def test_a_malformed_url_is_one_sentence_that_does_not_repeat_it(monkeypatch, url):
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(UserError, match=r"openai/x: OPENAI_BASE_URL is no URL") as fault:
+        models.check_name("openai/x")
+    assert url not in str(fault.value)
+    table = models.table().set_index("name")
+    assert table.loc["openai/<model>", "missing"].startswith("OPENAI_BASE_URL is no URL")
+
+
+def test_a_server_of_this_machine_is_asked_whether_it_is_there(monkeypatch):
+    with serve(lambda seen: (500, {})) as (url, asked):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        models.require_servers(["reference/random", "openai/x"])
+    assert not asked
+    with pytest.raises(EndpointError) as fault:
+        models.require_servers(["reference/random", "openai/x"])
+    assert str(fault.value) == (
+        f"openai/x: nothing answers at {url}; start its server or leave it out of --set models"
+    )
+
+
+def test_the_command_that_starts_a_server_is_named(monkeypatch):
+    monkeypatch.setattr(models, "_served", lambda url: None)
+    with pytest.raises(EndpointError, match=r"start Ollama \(`ollama serve`\) or leave it out"):
+        models.require_servers(["ollama/llama3.2"])
+
+
 def test_the_eight_published_models_have_an_entry_each():
     paper = models.table().query("name.str.startswith('paper/')")
     assert len(paper) == 8
@@ -84,3 +117,42 @@ def test_a_file_that_is_no_gguf_is_refused_by_its_first_bytes(tmp_path):
         models.respondent(f"local/{path}")
     with pytest.raises(UserError, match="no weights file"):
         models.respondent(f"local/{tmp_path}/none.gguf")
+
+
+@pytest.fixture
+def catalogue(tmp_path, monkeypatch):
+    """Return what writes data/models.toml, in bytes, for the functions that read it."""
+    for name in ("values.toml", "prices.toml"):
+        (tmp_path / name).write_bytes((paths.DATA / name).read_bytes())
+    monkeypatch.setattr(paths, "DATA", tmp_path)
+    readers = (local.known, models._catalogue)
+    for reader in readers:
+        reader.cache_clear()
+    yield (tmp_path / "models.toml").write_bytes
+    for reader in readers:
+        reader.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff", "is not UTF-8 text"),
+        (b"x = " + b"[" * 5000, "nested too deeply"),
+        (b"servers = 3\n[weights]", "servers in .* must be a table of tables"),
+        (b"[models.x]\nserver = 'nope'\nmodel = 'm'\n[weights]", "unknown server of x 'nope'"),
+    ],
+)
+def test_a_malformed_catalogue_is_one_sentence(catalogue, content, message):
+    catalogue(content)
+    with pytest.raises(UserError, match=message):
+        models.table()
+
+
+def test_a_catalogue_that_is_not_there_is_named(catalogue):
+    with pytest.raises(UserError, match=r"models\.toml: cannot be read"):
+        models.table()
+
+
+def test_a_model_with_an_address_of_its_own_needs_no_server(catalogue):
+    catalogue(b"[models.'mine/x']\nbase_url = 'http://x.example/v1'\nmodel = 'm'\n[weights]")
+    assert models.served_at("mine/x") == ("http://x.example/v1", "m")

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hvae_utils import instruments, paths, prompts, values
+from hvae_utils import paths
+from hvae_utils.ask import prompts
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, values
 
 OURS = ("plain", "formal", "brief")
 SVO = instruments.load("svo-slider")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hvae_utils import replies
+from hvae_utils.ask import replies
 from hvae_utils.errors import UserError
 
 CORPUS = tomllib.loads((Path(__file__).parent / "replies_corpus.toml").read_text("utf-8"))["group"]

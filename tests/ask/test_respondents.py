@@ -6,10 +6,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hvae_utils import play, respondents, scoring, study
+from hvae_utils.ask import respondents
+from hvae_utils.ask.respondents import Request
 from hvae_utils.errors import UserError
-from hvae_utils.records import Records
-from hvae_utils.respondents import Request
+from hvae_utils.measure import scoring
+from hvae_utils.play import administer, study
+from hvae_utils.play.records import Records
 
 IDEAL = {"altruistic": 61.390, "prosocial": 45.0, "individualistic": 0.0, "competitive": -16.260}
 
@@ -25,8 +27,8 @@ def scores(tmp_path_factory):
         wordings=("plain", "formal", "brief"),
     )
     with Records(tmp_path_factory.mktemp("run") / "records.jsonl") as records:
-        assigned = play.assign(study.conditions(design), records)
-        return scoring.administrations(assigned, play.administer(assigned, records))
+        assigned = administer.assign(study.conditions(design), records)
+        return scoring.administrations(assigned, administer.administer(assigned, records))
 
 
 def of(scores, name):

@@ -19,6 +19,7 @@ OPTIONS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 LAB = [
+    *("--ServerApp.root_dir=.", "notebooks/00_overview.ipynb"),  # as `make lab`
     *("--no-browser", "--allow-root", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
     "--LabApp.expose_app_in_browser=True",  # so that a test can see when a kernel is idle
     "--LabApp.extension_manager=readonly",
@@ -101,7 +102,7 @@ def lab_settings():
     """Return the folder of settings that `make lab` gives to JupyterLab."""
     root = Path(__file__).resolve().parents[2]
     (named,) = re.findall(
-        r"^\tJUPYTER_CONFIG_PATH='\$\(CURDIR\)/(\S+)' \$\(BIN\)/jupyter lab",
+        rf"^\tJUPYTER_CONFIG_PATH='\$\(CURDIR\)/(\S+)' \$\(BIN\)/jupyter lab {' '.join(LAB[:2])}$",
         (root / "Makefile").read_text(encoding="utf-8"),
         flags=re.MULTILINE,
     )

@@ -11,7 +11,8 @@ import statistics
 
 import pytest
 
-from hvae_utils import models, paths
+from hvae_utils import paths
+from hvae_utils.ask import models
 from hvae_utils.errors import UserError
 
 EMBEDDED = "local/smollm2-135m-instruct"
@@ -32,14 +33,16 @@ STOPWATCH = """panel => {
 @pytest.fixture(scope="module")
 def desk(page, lab, run, tmp_path_factory):
     """Return the page on the first notebook, as `make lab` leaves it, beside a finished run."""
-    folder = tmp_path_factory.mktemp("notebooks")
+    project = tmp_path_factory.mktemp("project")
+    folder = project / "notebooks"
+    folder.mkdir()
     shutil.copy(paths.NOTEBOOKS / "00_overview.ipynb", folder)
     text = (paths.NOTEBOOKS / "06_explore.ipynb").read_text(encoding="utf-8")
     assert text.count('runs = \\"runs\\"') == 1
     here = json.dumps(json.dumps(str(run.parent)))[1:-1]
     text = text.replace('runs = \\"runs\\"', f"runs = {here}")
     (folder / "06_explore.ipynb").write_text(text, encoding="utf-8")
-    page.goto(lab(folder).format("00_overview.ipynb"))
+    page.goto(lab(project).format("notebooks/00_overview.ipynb"))
     page.get_by_role("heading", name="00 · Overview").wait_for()
     return page
 
@@ -51,7 +54,7 @@ def explored(desk):
     desk.get_by_role("listitem", name=re.compile("06_explore")).dblclick()
     desk.steps += 1
     desk.wait_for_function(
-        "window.jupyterapp?.shell.currentWidget?.context?.path === '06_explore.ipynb'"
+        "window.jupyterapp?.shell.currentWidget?.context?.path === 'notebooks/06_explore.ipynb'"
         " && jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
     )
     for menu, entry in (("#jp-MainMenu", "Run"), (".lm-Menu", "Run All Cells")):

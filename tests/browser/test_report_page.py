@@ -2,7 +2,7 @@
 
 import pytest
 
-from hvae_utils import report
+from hvae_utils.run import report
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import math
 
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils import batch, chat, engine, models, play, rehearsal
+from hvae_utils.ask import chat, models
+from hvae_utils.ask.respondents import Answer
 from hvae_utils.errors import UserError
-from hvae_utils.records import Records, read
-from hvae_utils.respondents import Answer
-from tests.play.test_play import Scripted
+from hvae_utils.extras import batch
+from hvae_utils.play import administer, engine, rehearsal
+from hvae_utils.play.records import Records, read
+from tests.play.test_administer import Scripted
 
 MODEL = "openai/scripted"
 PARAMETERS = {
@@ -51,6 +54,7 @@ def process(files):
     asked = [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
     assert len({line["custom_id"] for line in asked}) == len(asked)
     assert {(line["method"], line["url"]) for line in asked} == {("POST", "/v1/chat/completions")}
+    assert {line["body"]["model"] for line in asked} == {"scripted"}  # as the endpoint calls it
     return [
         {
             "id": f"batch_req_{line['custom_id']}",
@@ -70,8 +74,8 @@ def written(path, lines):
 def played(planned, records):
     tables = []
     for design in planned:
-        assigned = play.assign(design.conditions, records)
-        tables.append(play.administer(assigned, records, design.reask))
+        assigned = administer.assign(design.conditions, records)
+        tables.append(administer.administer(assigned, records, design.reask))
     return tables
 
 
@@ -181,6 +185,26 @@ def test_what_is_wrong_with_a_line_is_counted_and_never_fatal(planned, tmp_path)
         once_more = batch.take(planned, records, [written(tmp_path / "o2", process(rest.files))])
     assert {"describe", "item"} & set(rest.stage)
     assert once_more[0].lines["recorded"] == remaining  # what failed is asked again, and answered
+
+
+def test_log_probabilities_that_are_no_finite_numbers_leave_a_run_that_can_go_on(tmp_path):
+    planned = rehearsal.designs({**PARAMETERS, "readout": "probabilities", "values": ["none"]})
+    with Records(tmp_path / "records.jsonl") as records:
+        (done,) = batch.export(planned, records, tmp_path / "in")
+        lines = process(done.files)
+        for line in lines:
+            entries = [
+                {"token": token, "logprob": value}
+                for token, value in (("C", -0.01), ("A", -math.inf), ("B", math.nan))
+            ]
+            first = line["response"]["body"]["choices"][0]
+            first["logprobs"] = {"content": [{**entries[0], "top_logprobs": entries}]}
+        (taken,) = batch.take(planned, records, [written(tmp_path / "out", lines)])
+        assert taken.lines == {"recorded": done.stage.total()}
+        for line in read(tmp_path / "records.jsonl"):
+            assert line["top_logprobs"] == [["C", -0.01]]
+        (later,) = batch.export(planned, records, tmp_path / "later")
+    assert later.stage["readout"] > 0
 
 
 def test_megabytes_of_garbage_are_some_malformed_lines(planned, tmp_path, monkeypatch):

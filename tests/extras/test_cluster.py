@@ -11,14 +11,15 @@ import time
 import types
 
 import distributed
-import numpy as np
 import pandas as pd
 import pytest
 
 import hvae_utils
-from hvae_utils import cluster, paths, play, score_parts, scoring, study, svo
+from hvae_utils import paths
 from hvae_utils.errors import EndpointError, UserError
-from hvae_utils.records import Held, Records, read
+from hvae_utils.extras import cluster
+from hvae_utils.play import administer, probes, study
+from hvae_utils.play.records import Held, Records, read
 from tests.support.fake_endpoint import completion, serve
 
 MODEL = "openai/fake"
@@ -86,8 +87,9 @@ def same(found, expected):
 
 def test_without_a_scheduler_play_itself_plays_and_nothing_of_dask_is_imported():
     code = (
-        "import sys\nfrom hvae_utils import cluster, play\n"
-        "with cluster.player() as player: assert player is play\n"
+        "import sys\nfrom hvae_utils.extras import cluster\n"
+        "from hvae_utils.play import administer\n"
+        "with cluster.player() as player: assert player is administer\n"
         "assert not {'distributed', 'dask'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.ROOT)
@@ -104,7 +106,7 @@ def test_without_a_scheduler_play_itself_plays_and_nothing_of_dask_is_imported()
 )
 def test_the_tables_are_those_of_one_process_row_for_row(two_workers, tmp_path, factors):
     conditions = planned("reference/lapsing", **factors)
-    alone = play_all(play, conditions, tmp_path / "alone.jsonl")
+    alone = play_all(administer, conditions, tmp_path / "alone.jsonl")
     same(on(two_workers, conditions, tmp_path / "many.jsonl"), alone)
 
 
@@ -113,13 +115,13 @@ def test_no_two_shards_ask_for_the_same_record():
                          placements=("dialogue", "system"), orders=("fixed", "shuffled"),
                          repeats=2)  # fmt: skip
     alone = Held()
-    assigned = play.assign(conditions, alone)
+    assigned = administer.assign(conditions, alone)
     spoken = {record["key"] for record in alone.new}
-    play.administer(assigned, alone)
+    administer.administer(assigned, alone)
     chosen = {record["key"] for record in alone.new} - spoken
     for verb, table, together, wanted in (
-        (play.assign, conditions, cluster.SAME_RECORDS, spoken),
-        (play.administer, assigned, cluster.SAME_PREFIX, chosen),
+        (administer.assign, conditions, cluster.SAME_RECORDS, spoken),
+        (administer.administer, assigned, cluster.SAME_PREFIX, chosen),
     ):
         shards = cluster.shards_of(table, together, workers=2)
         assert len(shards) > 2
@@ -174,6 +176,20 @@ def test_a_killed_worker_costs_its_shard_and_nothing_else(two_workers, asked, tm
         os.kill(victim, 0)
 
 
+def test_the_probes_are_played_on_the_cluster_too(two_workers, asked, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", asked.url)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    study = "svo-slider+swapped", ["reference/faithful", MODEL], "prosocial", "plain"
+    tables = [
+        probes.administer(tmp_path / f"{where}.jsonl", *study, scheduler=where_to)
+        for where, where_to in (("here", ""), ("there", two_workers.scheduler_address))
+    ]
+    for here, there in zip(*tables, strict=True):
+        pd.testing.assert_frame_equal(here, there)
+    here, there = (list(read(tmp_path / f"{where}.jsonl")) for where in ("here", "there"))
+    assert {record["key"] for record in here} == {record["key"] for record in there}
+
+
 @pytest.fixture
 def impatient(endpoint, monkeypatch):
     """Let workers that a test starts see the endpoint, and be missed after two seconds."""
@@ -206,7 +222,7 @@ def test_a_study_whose_workers_all_die_ends_with_a_sentence_and_keeps_its_answer
     impatient, asked, tmp_path
 ):
     conditions, path = planned(MODEL, orders=("fixed", "reversed")), tmp_path / "records.jsonl"
-    whole = play_all(play, conditions, tmp_path / "whole.jsonl")
+    whole = play_all(administer, conditions, tmp_path / "whole.jsonl")
     asked.received.clear()
     with cluster.local_cluster(0) as alone:
         address = alone.scheduler_address
@@ -228,7 +244,7 @@ def test_a_study_whose_workers_all_die_ends_with_a_sentence_and_keeps_its_answer
     assert 0 < kept < len(whole[2])
     asked.reply = third
     asked.received.clear()
-    same(play_all(play, conditions, path), whole)
+    same(play_all(administer, conditions, path), whole)
     assert len(asked.received) == len(whole[2]) - kept
 
 
@@ -267,17 +283,17 @@ def test_an_endpoint_that_refuses_stops_the_study_with_its_sentence(two_workers,
 
 def test_a_mistake_in_the_code_surfaces_once_with_the_workers_traceback(two_workers, tmp_path):
     def break_it():
-        from hvae_utils import play
+        from hvae_utils.play import administer
 
         def broken(*ignored):
             raise ZeroDivisionError("a bug")
 
-        play.kept, play.prompts.item_text = play.prompts.item_text, broken
+        administer.kept, administer.prompts.item_text = administer.prompts.item_text, broken
 
     def mend_it():
-        from hvae_utils import play
+        from hvae_utils.play import administer
 
-        play.prompts.item_text = play.kept
+        administer.prompts.item_text = administer.kept
 
     with distributed.Client(two_workers.scheduler_address) as client:
         client.run(break_it)
@@ -298,7 +314,7 @@ def pretend_to_load(url):
     """On a worker: let embedded models be served at `url`; note what is loaded, and beside what."""
     import weakref
 
-    from hvae_utils import local
+    from hvae_utils.ask import local
 
     class Server:
         listening_address = url.removesuffix("/v1")
@@ -313,11 +329,12 @@ def pretend_to_load(url):
     local.really, local.serve, local.servers, local.loads = local.serve, serve, [], []
 
 
-def really_load():
+def really_load(dask_worker):
     """Undo it; return what was loaded on this worker."""
-    from hvae_utils import cluster, local
+    from hvae_utils.ask import local
+    from hvae_utils.extras import cluster
 
-    cluster._loaded.clear()
+    cluster.place_of(dask_worker).loaded.clear()
     local.serve = local.really
     return local.loads
 
@@ -394,9 +411,12 @@ def test_a_scheduler_without_workers_is_said_so(monkeypatch):
         pass
 
 
-@pytest.mark.parametrize("scheduler", ["locl", "host:8786", "carrier-pigeon://x:1"])
+@pytest.mark.parametrize("scheduler", ["locl", "host:8786", "pigeon://x", "tcp://x:99999"])
 def test_what_is_no_address_is_refused(scheduler):
-    with pytest.raises(UserError, match=f"scheduler '{scheduler}'"), cluster.connect(scheduler):
+    with (
+        pytest.raises(UserError, match=f"scheduler '{scheduler}' is no"),
+        cluster.connect(scheduler),
+    ):
         pass
 
 
@@ -409,8 +429,8 @@ def test_a_missing_package_is_named(monkeypatch):
 LOCAL = """
 import sys
 from pathlib import Path
-from hvae_utils import cluster, study
-from hvae_utils.records import Records
+from hvae_utils.extras import cluster; from hvae_utils.play import study
+from hvae_utils.play.records import Records
 
 planned = study.conditions(study.Study(models=("reference/faithful",), values=("altruistic",)))
 with cluster.player("local") as player, Records(Path(sys.argv[1])) as records:
@@ -423,61 +443,3 @@ def test_a_local_cluster_comes_and_goes_without_a_word_on_stderr(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT, check=False)
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout.splitlines()[-1] == "12"
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Write the tables of a study in row groups that cut through conditions."""
-    folder = tmp_path_factory.mktemp("study")
-    conditions = planned("reference/lapsing", repeats=4, protocols=("independent", "conversation"))
-    records = Held()
-    assigned = play.assign(conditions, records)
-    responses = play.administer(assigned, records)
-    gaps = responses.index % 17 == 3
-    responses.loc[gaps, "option"] = pd.NA
-    assigned.to_parquet(folder / "conditions.parquet", row_group_size=7)
-    responses.to_parquet(folder / "responses.parquet", row_group_size=25)
-    return folder, assigned, responses
-
-
-@pytest.mark.parametrize("part", [1, 10, 1000])
-def test_scores_by_parts_are_those_of_the_whole(files, tmp_path, part):
-    folder, conditions, responses = files
-    out = tmp_path / "scores.parquet"
-    tables = folder / "conditions.parquet", folder / "responses.parquet"
-    assert score_parts.score(*tables, out, part=part) == len(conditions)
-    found = pd.read_parquet(out)
-    whole = scoring.administrations(conditions, responses)
-    pd.testing.assert_frame_equal(found[whole.columns], whole, check_dtype=False,
-                                  check_categorical=False)  # fmt: skip
-    assert list(tmp_path.iterdir()) == [out]
-
-
-def test_the_exact_distribution_stands_beside_each_angle_where_items_are_independent(files):
-    _, conditions, responses = files
-    found = score_parts.part_scores(conditions, responses).set_index("condition_id")
-    for condition in conditions.itertuples():
-        own = responses[responses.condition_id == condition.condition_id]
-        row = found.loc[condition.condition_id]
-        if condition.protocol == "conversation":
-            assert np.isnan(row.expected_angle)
-            continue
-        expected = svo.angle_distribution(own[[f"p{k}" for k in range(1, 10)]].to_numpy())
-        assert (row.expected_angle, row.expected_sd) == (expected.mean, expected.sd)
-
-
-def test_a_cluster_scores_what_one_process_scores(files, two_workers, tmp_path):
-    tables = files[0] / "conditions.parquet", files[0] / "responses.parquet"
-    score_parts.score(*tables, tmp_path / "one.parquet", part=10)
-    score_parts.score(*tables, tmp_path / "many.parquet", two_workers.scheduler_address, part=10)
-    one, many = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("one", "many"))
-    pd.testing.assert_frame_equal(many, one)
-
-
-def test_files_of_different_studies_are_not_scored_together(files, tmp_path):
-    folder, conditions, _ = files
-    conditions.iloc[::-1].to_parquet(tmp_path / "turned.parquet")
-    with pytest.raises(UserError, match="different studies"):
-        score_parts.score(tmp_path / "turned.parquet", folder / "responses.parquet",
-                          tmp_path / "scores.parquet", part=10)  # fmt: skip
-    assert not (tmp_path / "scores.parquet").exists()

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from hvae_utils import distribution, instruments, svo
 from hvae_utils.errors import UserError
+from hvae_utils.measure import distribution, instruments, svo
 
 PRIMARY = instruments.load("svo-slider")
 UNIFORM = np.full((6, 9), 1 / 9)

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hvae_utils import instruments
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments
 
 ITEMS = "item,option,self,other\n1,1,85,85\n1,2,85,15\n2,1,50,100\n2,2,100,50\n"
 NOTES = 'title = "Two items"\nsource = "made up"\norigin = [50, 50]\n'

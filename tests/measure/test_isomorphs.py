@@ -6,8 +6,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from hvae_utils import instruments, isomorphs, svo, values
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, isomorphs, svo, values
 
 PRIMARY = instruments.load("svo-slider")
 FOUR = ("altruistic", "prosocial", "individualistic", "competitive")

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import instruments, paths, published, svo
+from hvae_utils import paths
+from hvae_utils.measure import instruments, published, svo
 
 ANSWERS = paths.ROOT.parent / "shared" / "human_data" / "albrecht_jarecki_2021_svo_items.csv"
 SAMPLES = ("Many Labs 2", "Swiss panel")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from hvae_utils import presentations, study
 from hvae_utils.errors import UserError
+from hvae_utils.measure import presentations
+from hvae_utils.play import study
 
 
 @pytest.mark.parametrize("name", ["fixed", "reversed", "cyclic-1", "cyclic-7", "shuffled"])

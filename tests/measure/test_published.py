@@ -2,8 +2,9 @@
 
 import pytest
 
-from hvae_utils import paths, published, svo
+from hvae_utils import paths
 from hvae_utils.errors import UserError
+from hvae_utils.measure import published, svo
 
 
 def test_the_chart_has_eight_models_four_values_and_two_arms():
@@ -59,3 +60,8 @@ def test_a_broken_file_is_named(tmp_path, monkeypatch, text, told):
     with pytest.raises(UserError, match=told) as caught:
         published.people_histogram()
     assert "people_histograms.csv" in str(caught.value)
+
+
+def test_the_full_score_is_the_rim_of_the_chart_and_nothing_on_it_lies_beyond():
+    assert published.full_score() == 60
+    assert published.radar()["vr"].max() <= published.full_score()

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import instruments, scoring
 from hvae_utils.errors import UserError
+from hvae_utils.measure import factors, instruments, scoring
 
 SLIDER = instruments.load("svo-slider")
-FACTORS = dict.fromkeys(scoring.FACTORS, "x")
+FACTORS = dict.fromkeys(factors.FACTORS, "x") | {"goal_prompt": False, "goal": None}
 ALTRUIST, COMPETITOR = [1, 9, 1, 1, 9, 9], [9, 1, 9, 9, 1, 1]
 
 

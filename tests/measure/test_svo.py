@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import instruments, paths, svo, values
+from hvae_utils import paths
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, svo, values
 
 PRIMARY = instruments.load("svo-slider")
 FOUR = ("altruistic", "prosocial", "individualistic", "competitive")

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from hvae_utils import instruments, values
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, values
 
 FOUR = ("altruistic", "prosocial", "individualistic", "competitive")
 FIFTH = """
@@ -159,6 +159,14 @@ def test_a_value_can_be_given_a_further_target(tmp_path):
     [
         ("[a", "is not valid TOML"),
         ("", "holds no value"),
+        ("x = " + "[" * 5000, "nested too deeply"),
+        (FIFTH.replace("inequality = 1", f"inequality = 1{'0' * 400}"), "must be a finite number"),
+        (FIFTH.replace("target = 37.48", f"target = 1{'0' * 400}"), "'target' must be an angle"),
+        (FIFTH.replace("target = 37.48", f"target = 1{'0' * 9000}"), "is not valid TOML"),
+        (FIFTH.replace("[egalitarian]", '[""]'), "'' is no name for a value"),
+        (FIFTH.replace("[egalitarian]", "[all]"), "'all' is no name for a value"),
+        (FIFTH.replace("[egalitarian]", '["a\\nb"]'), "is no name for a value"),
+        (FIFTH.replace("[egalitarian]", '["a,b"]'), "'a,b' is no name for a value"),
         ("word = 'x'", "[word]: must be a table"),
         (FIFTH.replace("definition", "defintion"), "Did you mean 'definition'?"),
         (FIFTH.replace('word = "egalitarian"', ""), "'word' must be a text"),

@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import coherence, instruments, paths, respondents, revealed, svo, values
-from hvae_utils.coherence import stated
+from hvae_utils import paths
+from hvae_utils.ask import respondents
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, svo, values
+from hvae_utils.metrics import coherence, revealed
+from hvae_utils.metrics.coherence import stated
 
 A, P, I, C = "altruistic", "prosocial", "individualistic", "competitive"  # noqa: E741
 MIXED, UNCLEAR = coherence.MIXED, coherence.UNCLEAR

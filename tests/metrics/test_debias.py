@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from hvae_utils import debias, instruments, svo, values
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, svo, values
+from hvae_utils.metrics import debias
 
 PRIMARY = instruments.load("svo-slider")
 FOUR = ("altruistic", "prosocial", "individualistic", "competitive")

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks import coverage
-from hvae_utils import comparison, instruments, intervals, svo, values
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, svo, values
+from hvae_utils.metrics import comparison, intervals
 
 LOW, HIGH = -16.260204708311957, 61.38954033403479
 RANGE = HIGH - LOW

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hvae_utils import instruments, lapse, svo, values
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, svo, values
+from hvae_utils.metrics import lapse
 
 FOUR = values.names()[:4]
 SLIDER = instruments.load("svo-slider")

@@ -1,14 +1,18 @@
 """A favourite position is seen, and taken out, in the tables of a run."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import instruments, orders, presentations, svo, values
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, presentations, svo, values
+from hvae_utils.metrics import orders
 
 SLIDER = instruments.load("svo-slider")
 NINE = tuple(f"cyclic-{start}" for start in range(1, 10))
+OPTIONS = [f"p{option}" for option in range(1, 10)]
 FACTORS = {name: "x" for name in orders.GROUP} | {"instrument": "svo-slider", "goal_prompt": False}
 
 
@@ -23,7 +27,7 @@ def run(options, bias, names, model="m", mass=1.0):
             logits = np.array(options[row], float)
             logits[order] += bias
             chances = np.exp(logits - np.logaddexp.reduce(logits))
-            found = dict(zip(orders.OPTIONS, chances, strict=True))
+            found = dict(zip(OPTIONS, chances, strict=True))
             responses.append(
                 {"condition_id": identity, "item": item, "order": name, "labels": "A-I"}
                 | {"covered_mass": mass, **found}
@@ -59,12 +63,12 @@ def test_three_nats_of_position_bias_leave_the_debiased_angle_where_it_was(
 
 def top_of(responses, kept):
     """Return responses of an endpoint that lists so many options only, and their covered mass."""
-    table = responses[orders.OPTIONS].to_numpy()
+    table = responses[OPTIONS].to_numpy()
     last = np.sort(table, axis=1)[:, [-kept]]
     listed = np.where(table >= last, table, 0)
     covered = listed.sum(axis=1)
     cut = responses.assign(covered_mass=covered)
-    cut[orders.OPTIONS] = listed / covered[:, None]
+    cut[OPTIONS] = listed / covered[:, None]
     return cut
 
 
@@ -88,11 +92,11 @@ def test_the_bounds_hold_whatever_the_missing_options_are():
     (row,) = orders.debiased(conditions, cut).itertuples()
     found = []
     for _ in range(200):
-        listed, filled = cut[orders.OPTIONS].to_numpy(), cut.copy()
+        listed, filled = cut[OPTIONS].to_numpy(), cut.copy()
         share = rng.choice([rng.random(listed.shape), rng.integers(0, 2, listed.shape)])
         covered = cut.covered_mass.to_numpy()[:, None]
         full = np.where(listed > 0, listed * covered, np.maximum(share, 1e-9) * (1 - covered))
-        filled[orders.OPTIONS] = full / full.sum(axis=1, keepdims=True)
+        filled[OPTIONS] = full / full.sum(axis=1, keepdims=True)
         found.append(orders.debiased(conditions, filled.assign(covered_mass=1.0)).angle_logit[0])
     assert row.angle_logit_low <= min(found) < max(found) <= row.angle_logit_high
     assert max(found) - min(found) > 0.3 * (row.angle_logit_high - row.angle_logit_low)
@@ -109,22 +113,22 @@ def test_one_order_alone_is_as_biased_as_it_was_and_says_that_nothing_cancels():
     (row,) = orders.debiased(*run(options, bias, ["fixed"])).itertuples()
     assert row.cancels == "none"
     assert abs(row.angle_logit - truth(options)) > 2
-    assert row.angle_logit == pytest.approx(row.angle_fixed)
+    assert row.angle_logit == pytest.approx(row.angle_first)
 
 
 def test_a_respondent_that_always_takes_the_first_option_disagrees_with_itself_entirely():
     always_first = np.array([0, *[-40] * 8])
     (row,) = orders.debiased(*run(np.zeros((6, 9)), always_first, NINE)).itertuples()
     assert row.order_disagreement == pytest.approx(1)
-    assert row.angle_fixed == pytest.approx(30.47, abs=0.005)
+    assert row.angle_first == pytest.approx(30.47, abs=0.005)
     assert row.angle_logit == pytest.approx(22.703, abs=0.01)  # nothing is left of it
 
 
 def test_an_item_without_probabilities_leaves_no_angle():
     conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
-    responses.loc[responses["item"] == 3, [*orders.OPTIONS, "covered_mass"]] = np.nan
+    responses.loc[responses["item"] == 3, [*OPTIONS, "covered_mass"]] = np.nan
     (row,) = orders.debiased(conditions, responses).itertuples()
-    assert np.isnan([row.angle_fixed, row.angle_logit, row.angle_logit_low]).all()
+    assert np.isnan([row.angle_first, row.angle_logit, row.angle_logit_low]).all()
 
 
 def test_a_favourite_position_shows_as_it_was_shown_and_is_flat_once_debiased():
@@ -203,7 +207,7 @@ def test_one_set_of_labels_cannot_be_told_from_the_positions_and_says_so():
     one = {"A-I": FAVOURS["A-I"]}
     alone = orders.position_bias(*shown_with(np.zeros(9), one, NINE))
     conditions, responses = shown_with(np.zeros(9), FAVOURS, NINE)
-    responses.loc[responses.labels != "A-I", [*orders.OPTIONS, "covered_mass"]] = np.nan
+    responses.loc[responses.labels != "A-I", [*OPTIONS, "covered_mass"]] = np.nan
     silent = orders.position_bias(conditions, responses)
     for table in (alone, silent[silent.labels == "A-I"]):
         assert table.bias.notna().all()
@@ -224,7 +228,7 @@ def test_groups_are_kept_apart():
 
 def test_a_model_without_probabilities_shows_the_positions_it_chose():
     conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
-    responses[orders.OPTIONS] = np.nan
+    responses[OPTIONS] = np.nan
     responses["option"] = [1] * 6 + [9] * 6  # the first position both times
     table = orders.letters(conditions, responses).set_index(["stage", "position"]).share
     assert table["as shown"].tolist() == [1.0] + [0.0] * 8
@@ -258,7 +262,7 @@ def test_a_run_of_shuffled_orders_has_nothing_to_compare_and_says_so(function):
 )
 def test_probabilities_that_are_none_are_refused(function, row, message):
     conditions, responses = run(soft("prosocial"), np.zeros(9), ["fixed", "reversed"])
-    responses.loc[3, orders.OPTIONS] = row
+    responses.loc[3, OPTIONS] = row
     with pytest.raises(UserError, match=message):
         function(conditions, responses)
 
@@ -269,3 +273,26 @@ def test_a_missing_column_is_named():
         orders.debiased(conditions, responses.drop(columns="p9"))
     with pytest.raises(UserError, match="conditions: the column 'labels' is missing"):
         orders.debiased(conditions.drop(columns="labels"), responses)
+
+
+def test_items_with_five_options_have_five_positions(monkeypatch):
+    small = dataclasses.replace(SLIDER, payoffs=SLIDER.payoffs[:, ::2])
+    monkeypatch.setattr(instruments, "load", lambda name: small)
+    columns = OPTIONS[:5]
+    conditions = pd.DataFrame(
+        [FACTORS | {"model": "m", "condition_id": n, "order": n} for n in ("fixed", "reversed")]
+    )
+    first = {"fixed": 0, "reversed": 4}  # the first position takes 0.6
+    responses = pd.DataFrame(
+        {"condition_id": name, "item": item, "order": name, "labels": "A-I", "covered_mass": 1.0}
+        | dict(zip(columns, np.where(np.arange(5) == option, 0.6, 0.1), strict=True))
+        | {"option": option + 1}
+        for name, option in first.items()
+        for item in small.items
+    )
+    shown = orders.letters(conditions, responses).set_index("stage").loc["as shown"]
+    assert shown["position"].tolist() == [1, 2, 3, 4, 5]
+    assert shown["share"].tolist() == pytest.approx([0.6, 0.1, 0.1, 0.1, 0.1])
+    responses[columns] = np.nan
+    chosen = orders.letters(conditions, responses).set_index("stage").loc["as shown"]
+    assert chosen["share"].tolist() == [1, 0, 0, 0, 0]

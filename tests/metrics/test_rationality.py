@@ -7,21 +7,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import instruments, paths, rationality, svo, values
+from hvae_utils import paths
 from hvae_utils.errors import UserError
-from hvae_utils.intervals import covering_interval
+from hvae_utils.measure import instruments, svo, values
+from hvae_utils.metrics import rationality
+from hvae_utils.metrics.intervals import covering_interval
 
 ALTRUIST, COMPETITOR = 61.38954033403479, -16.260204708311957
 
 
 FACTORS = {
     **{"induction": "label", "placement": "system", "protocol": "independent"},
-    **{"wording": "plain", "order": "fixed", "labels": "A-I", "repeat": 1},
+    **{"wording": "plain", "order": "fixed", "labels": "A-I", "repeat": 1, "goal_draw": 0},
 }
 
 
 def administrations(angles, model="m", value="prosocial", goal_prompt=False, **factors):
-    """Return scores of administrations with these angles; NaN answered nothing at all."""
+    """Return scores of administrations with these angles, a wording each; NaN answered nothing."""
     angles = np.array(angles, float)
     gone = np.isnan(angles)
     table = pd.DataFrame(
@@ -32,10 +34,11 @@ def administrations(angles, model="m", value="prosocial", goal_prompt=False, **f
             "induction": "label",
             "placement": "system",
             "protocol": "independent",
-            "wording": "plain",
+            "wording": [f"wording {number}" for number in range(len(angles))],
             "order": "fixed",
             "labels": "A-I",
-            "repeat": range(1, len(angles) + 1),
+            "repeat": 1,
+            "goal_draw": int(goal_prompt),
             "angle": angles,
             "angle_low": np.where(gone, COMPETITOR, angles),
             "angle_high": np.where(gone, ALTRUIST, angles),
@@ -202,6 +205,43 @@ def test_on_the_published_chart_the_neutral_values_are_hardly_above_chance():
         "individualistic": 0.01,
         "competitive": 0.15,
     }
+
+
+def test_what_the_readme_says_of_the_published_chart_holds():
+    with_goal = rationality.published_chance(published()).query("goal_prompt")
+
+    def contrast(scale, first, second):
+        vr = with_goal.pivot(index="model", columns="value", values=scale)
+        gaps = vr[[*first]].mean(axis=1) - vr[[*second]].mean(axis=1)
+        half = 2.364624 * gaps.std() / math.sqrt(8)  # t(0.975, 7)
+        return pytest.approx([gaps.mean(), gaps.mean() - half, gaps.mean() + half], abs=0.005)
+
+    neutral, pronounced = ("prosocial", "individualistic"), ("altruistic", "competitive")
+    giving, taking = ("altruistic", "prosocial"), ("individualistic", "competitive")
+    assert contrast("vr", neutral, pronounced) == [10.77, 4.47, 17.07]
+    assert contrast("vr_chance", neutral, pronounced) == [-0.014, -0.09, 0.062]
+    assert contrast("vr_chance", giving, taking) == [0.462, 0.217, 0.706]
+    least = with_goal.groupby("model")["vr_chance"].min().sort_values()
+    assert set(least.index[-2:]) == {"GPT-4", "Claude"}
+    assert least.iloc[-2] > 0.7
+    assert least.iloc[-3] < 0
+
+
+def test_most_weaker_published_models_move_a_little_with_the_value():
+    """Steerability: the slope of the angle on the target; where two angles fit, the inner one."""
+    with_goal = published().query("goal_prompt")
+    target = with_goal["value"].map({name: values.get(name).target for name in values.names()})
+    distance = 60 - with_goal["vr"]
+    above = target <= 0  # individualistic and competitive are missed towards the others
+    angle = (target + distance).where(above, target - distance)
+    off = target - target.groupby(with_goal["value"]).first().mean()
+    model = with_goal["model"]
+    slope = (off * angle).groupby(model).sum() / (off**2).groupby(model).sum()
+    moved = slope.drop(["GPT-4", "Claude"])
+    assert slope["GPT-4"] == pytest.approx(0.98, abs=0.01)
+    assert slope["Claude"] == pytest.approx(0.90, abs=0.01)
+    assert (moved > 0.1).sum() == 4
+    assert moved.max() == pytest.approx(0.21, abs=0.01)
 
 
 def test_only_two_published_models_are_clearly_beyond_chance_on_the_selfish_values():
@@ -383,7 +423,7 @@ def test_agreement_never_makes_an_interval_of_no_width():
     shortest = (1 - 0.05 ** (1 / 12)) * (ALTRUIST - COMPETITOR)
     assert ALTRUIST - cell["angle_low"] >= shortest - 1e-6
     assert cell["vr_low"] < 60
-    assert cell["p_random"] < 1e-4  # copies count once, and are still no accident
+    assert cell["p_random"] == 1e-12  # (1/9)^72, at the floor
 
 
 def test_a_model_without_an_assigned_value_has_an_angle_but_no_rationality():
@@ -458,7 +498,7 @@ def test_the_goal_effect_is_the_mean_of_paired_differences():
 
 def test_only_administrations_that_agree_on_every_other_factor_are_pairs():
     parts = [
-        administrations([30, 40], wording="plain"),
+        administrations([30, 40], wording="plain", repeat=[1, 2]),
         administrations([35], wording="plain", goal_prompt=True),
         administrations([45], wording="other", goal_prompt=True),
     ]

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from hvae_utils import instruments, recovery, svo
 from hvae_utils.errors import UserError
-from hvae_utils.recovery import Truth
+from hvae_utils.measure import instruments, svo
+from hvae_utils.metrics import recovery
+from hvae_utils.metrics.recovery import Truth
 
 PRIMARY = instruments.load("svo-slider")
 OWN = list(range(9))

@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from hvae_utils import instruments, regret, svo, values
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, svo, values
+from hvae_utils.metrics import regret
 
 FOUR = values.names()[:4]
 SLIDER = instruments.load("svo-slider")

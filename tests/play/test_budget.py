@@ -2,12 +2,12 @@
 
 import pytest
 
-from hvae_utils import budget, engine, play, prices, study
-from hvae_utils.budget import Amount, Budget, parse
+from hvae_utils.ask.respondents import Answer
 from hvae_utils.errors import BudgetReached, UserError
-from hvae_utils.records import Records, read
-from hvae_utils.respondents import Answer
-from tests.play.test_play import MODEL, Scripted, always
+from hvae_utils.play import administer, budget, engine, prices, study
+from hvae_utils.play.budget import Amount, Budget, parse
+from hvae_utils.play.records import Records, read
+from tests.play.test_administer import MODEL, Scripted, always
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def run(tmp_path, monkeypatch):
         planned = study.conditions(study.Study(models=(MODEL,), **given, **factors))
         limit = Budget.of_run(text, play_it.path)
         with Records(play_it.path) as records:
-            assigned = play.assign(planned, records, budget=limit)
-            return play.administer(assigned, records, budget=limit)
+            assigned = administer.assign(planned, records, budget=limit)
+            return administer.administer(assigned, records, budget=limit)
 
     play_it.path = tmp_path / "records.jsonl"
     return play_it

@@ -3,15 +3,13 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hvae_utils import __main__ as cli
-from hvae_utils import engine, estimate, models, play, prices, rehearsal, tokens, workbook
+from hvae_utils.ask import models
 from hvae_utils.errors import UserError
-from hvae_utils.profiles import load_profile
-from hvae_utils.records import Records, read
-from tests.play.test_play import Scripted
+from hvae_utils.play import administer, engine, estimate, prices, rehearsal
+from hvae_utils.play.records import Records, read
+from tests.play.test_administer import Scripted
 
 MODEL = "openai/scripted"
 PARAMETERS = {
@@ -35,8 +33,8 @@ def play_all(planned, path, reply, monkeypatch):
     monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: model)
     with Records(path) as records:
         for design in planned:
-            assigned = play.assign(design.conditions, records)
-            play.administer(assigned, records, design.reask)
+            assigned = administer.assign(design.conditions, records)
+            administer.administer(assigned, records, design.reask)
     return [request.key for request in model.asked]
 
 
@@ -66,6 +64,8 @@ def test_what_a_run_has_answered_is_left_out(tmp_path, monkeypatch):
     planned = rehearsal.designs(PARAMETERS)
     path = tmp_path / "records.jsonl"
     whole = len(play_all(planned, path, rehearsal.typical, monkeypatch))
+    (row, total) = estimate.estimate(planned, Records(path)).to_dict("records")
+    assert row["requests"] == row["completion_most"] == total["seconds"] == 0
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:50]))
     (row, _) = estimate.estimate(planned, Records(path)).to_dict("records")
     assert row["requests"] == whole - 50
@@ -87,47 +87,43 @@ def test_money_and_time_follow_from_tokens_price_and_rate(monkeypatch):
     assert both["requests"] == 2 * one["requests"]
     said = "\n".join(estimate.shown(estimate.estimate(planned, rehearsal.NOTHING)))
     assert "none in the sum: openai/other" in said
+    assert "Time, one model after the other: 10 a second for openai/" in said
+    assert "Per item: " in said
     assert "no price" in said
 
 
-@given(st.lists(st.binary(max_size=12), max_size=30))
-def test_distinct_prefixes_are_those_that_listing_all_of_them_gives(prompts):
-    listed = {prompt[:end] for prompt in prompts for end in range(1, len(prompt) + 1)}
-    assert tokens.distinct(prompts, 1) == len(listed)
-    wide = [bytes(sign for unit in prompt for sign in (unit, 0)) for prompt in prompts]
-    assert tokens.distinct(wide, 2) == len(listed)
+@pytest.mark.parametrize(
+    ("name", "base_url", "rate"),
+    [
+        ("reference/random", "", 500),
+        ("ollama/llama3", "", 5),
+        ("vllm/llama3", "", 5),
+        ("openai/llama3", "http://localhost:8000/v1", 5),
+        ("openai/llama3", "https://models.example/v1", 10),
+        ("openai/gpt-4", "", 10),
+    ],
+)
+def test_the_assumed_rate_depends_on_where_the_model_is(name, base_url, rate, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", base_url)
+    planned = rehearsal.designs({**PARAMETERS, "models": [name], "isomorphs": [], "repeats": 1})
+    (row, _) = estimate.estimate(planned, rehearsal.NOTHING).to_dict("records")
+    assert row["rate"] == rate
+    assert row["seconds"] == row["requests"] / rate
 
 
-@pytest.mark.slow
-def test_the_own_tokenizer_counts_what_the_server_evaluates_and_the_other_is_near():
-    name = "local/smollm2-135m-instruct"
-    own, about = tokens.counter(name), tokens.Approximate()
-    try:
-        assert own.about == "the model's own tokenizer"
-        for profile, error in (("default", 0.08), ("paper", -0.04)):
-            changed = [f"models={name}", "repeats=1"]
-            planned = rehearsal.designs(workbook.parameters_of(load_profile(profile), changed))
-            prompts = [
-                request.messages
-                for request in rehearsal.unanswered(
-                    name, planned, rehearsal.NOTHING, rehearsal.typical
-                )
-            ]
-            exact = sum(len(own.units(prompt)) for prompt in prompts) / own.width
-            guess = sum(len(about.units(prompt)) for prompt in prompts) * about.tokens_per_unit
-            assert guess / exact - 1 == pytest.approx(error, abs=0.03)
-        reply = own._post("/v1/chat/completions", {"messages": prompts[0], "max_tokens": 1})
-        assert reply["usage"]["prompt_tokens"] == len(own.units(prompts[0])) / own.width
-    finally:
-        own.close()
+def test_a_prompt_is_counted_by_its_length_with_the_marks_of_its_turns():
+    prompt = ({"role": "user", "content": "x" * 33}, {"role": "assistant", "content": "é\ud83d"})
+    marks = len("<|user|>\n\n<|assistant|>\n\n")
+    assert prices.tokens_of(prompt) == pytest.approx((33 + 2 + 1 + marks) / 3.3)
+    assert prices.tokens_of(()) == 0
 
 
-def test_weights_that_are_missing_are_counted_about_and_the_column_says_so(tmp_path, monkeypatch):
+def test_weights_need_not_be_there_for_an_estimate(tmp_path, monkeypatch):
     monkeypatch.setenv("HVAE_CACHE", str(tmp_path))
     planned = rehearsal.designs({**PARAMETERS, "models": ["local/smollm2-135m-instruct"]})
     table = estimate.estimate(planned, rehearsal.NOTHING)
-    assert table.tokenizer[0].startswith("about, 3.3 characters")
     assert table.requests[0] > 0
+    assert table.rate[0] == 3
 
 
 @pytest.mark.parametrize(

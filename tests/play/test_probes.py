@@ -1,9 +1,14 @@
 """Beside the main study: who recites is found, and why a prosocial is prosocial is asked."""
 
+import threading
+import time
+
 import pytest
 
-from hvae_utils import instruments, isomorphs, probes
-from hvae_utils.records import Records, read
+from hvae_utils.measure import instruments, isomorphs
+from hvae_utils.play import probes
+from hvae_utils.play.records import Records, read
+from tests.support.fake_endpoint import completion, serve
 
 SLIDER = instruments.load("svo-slider")
 NAMES = [one.name for one in isomorphs.everyone(SLIDER).values()]
@@ -44,3 +49,30 @@ def test_without_a_value_to_probe_nothing_is_asked(records):
     assert probes.angles(records, NAMES, ["reference/random"], [], "plain").empty
     assert probes.motives(records, ["reference/random"], [], "plain").empty
     assert len(records) == 0
+
+
+@pytest.mark.parametrize(("reask", "reminded"), [(True, True), (False, False)])
+def test_the_probes_obey_reask_and_concurrency(tmp_path, monkeypatch, reask, reminded):
+    lock, now, most = threading.Lock(), [], []
+
+    def mute(seen):
+        with lock:
+            now.append(1)
+            most.append(len(now))
+        time.sleep(0.005)
+        with lock:
+            now.pop()
+        return 200, completion("I would rather not.")
+
+    with serve(mute) as (url, asked):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        path = tmp_path / "records.jsonl"
+        how = {"concurrency": 1, "reask": reask}
+        models, values = ["openai/x"], "none"
+        dressed, _ = probes.administer(path, "svo-slider+swapped", models, values, "plain", **how)
+    assert list(dressed.instrument) == ["svo-slider", "svo-slider+swapped"]
+    assert max(most) == 1
+    items = 6 + 6 + 9
+    assert len(asked) == items * (2 if reminded else 1)
+    reminders = [body for body in asked if len(body["messages"]) > 2]
+    assert bool(reminders) == reminded

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import kills
 from hvae_utils.errors import UserError
-from hvae_utils.records import Held, Records, read
+from hvae_utils.play.records import Held, Records, read
 
 
 def record(key: str, text: str | None = "B", error: str | None = None) -> dict:
@@ -120,7 +120,7 @@ def test_numbers_and_texts_that_few_can_write_are_kept(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from hvae_utils.records import Records
+from hvae_utils.play.records import Records
 
 with Records(Path(sys.argv[1])) as records:
     records.append({"key": "k1", "text": "B", "error": None})
@@ -148,7 +148,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from hvae_utils.errors import UserError
-from hvae_utils.records import Records
+from hvae_utils.play.records import Records
 
 with Records(Path(sys.argv[1])) as records:
     records.append({"key": "k1", "text": "B", "error": None})

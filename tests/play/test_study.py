@@ -2,10 +2,24 @@
 
 import pytest
 
-from hvae_utils import study
-from hvae_utils.errors import UserError
+from hvae_utils.errors import UserError, unknown
+from hvae_utils.play import study
 
 TWO = ("reference/faithful", "reference/random")
+
+
+@pytest.mark.parametrize(
+    "written", ["altruistic,none", "[altruistic, none]", '["altruistic","none"]']
+)
+def test_a_list_may_be_written_as_text_as_papermill_gives_it(written):
+    one = study.Study(models="reference/random", values=written, goal_prompts="[false, true]")
+    assert one == study.Study(models=["reference/random"], values=["altruistic", "none"])
+
+
+def test_only_a_near_name_is_suggested():
+    assert "Did you mean" not in str(unknown("server", "nope", ["openai", "ollama"]))
+    assert "Did you mean 'openai'" in str(unknown("server", "openia", ["openai", "ollama"]))
+    assert str(unknown("run", "x", [])) == "unknown run 'x'; there is none to choose from"
 
 
 def test_every_combination_of_factors_is_one_condition():
@@ -65,6 +79,9 @@ def test_a_condition_keeps_its_id_when_other_factors_join_the_study():
         ({"instrument": "svo-slidr"}, "Did you mean 'svo-slider'"),
         ({"goal_prompts": ["yes"]}, "unknown goal_prompt 'yes'"),
         ({"models": []}, "models is empty"),
+        ({"models": '["reference/radom"]'}, "unknown model 'reference/radom'.*'reference/random'"),
+        ({"values": "[none"}, "the list cannot be read; write a,b or"),
+        ({"repeats": 10**5000}, "repeats is a number of thousands of digits"),
         ({"values": ["none", "none"]}, "names none more than once"),
         ({"labels": ["A-I", "A-I"]}, "names A-I more than once"),
         ({"orders": ["fixed", "fixed"]}, "names fixed more than once"),

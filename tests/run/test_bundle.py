@@ -3,22 +3,30 @@
 import hashlib
 import io
 import json
-import shutil
+import os
+import re
+import socket
 import zipfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from hvae_utils import bundle, errors, manifest, models, paths, publish, replay, workbook
+from hvae_utils import __main__ as cli
+from hvae_utils import files, paths
+from hvae_utils.ask import models, replay
 from hvae_utils.errors import NotReady, NotRecorded, UserError
-from tests.support.indiscreet import MODEL, hvae
+from hvae_utils.run import bundle, manifest, publish, workbook
+from tests.support.indiscreet import KEY, MODEL, hvae
 
-NOT_READY = NotReady("not ready: no weights")
 MEMBERS = ["manifest.json", "records.jsonl", "requirements.lock", "SHA256SUMS"]
 
 
 def record(model=MODEL, wording="plain", **fields):
-    return {"key": "k", "model": model, "wording": wording, "text": "A", "error": None, **fields}
+    counts = dict.fromkeys(("prompt_tokens", "cached_tokens", "completion_tokens", "latency_s"), 1)
+    asked = {"key": "k", "kind": "item", "model": model, "wording": wording, "messages": []}
+    ended = {"text": "A", "error": None, "finish_reason": "stop", "top_logprobs": None}
+    return {**asked, **ended, **counts, "dropped": [], **fields}
 
 
 def finished(run, records=(), asked=MODEL, **parameters):
@@ -27,7 +35,7 @@ def finished(run, records=(), asked=MODEL, **parameters):
     lines = "".join(json.dumps(one) + "\n" for one in records or [record()])
     (run / "records.jsonl").write_text(lines)
     pd.DataFrame({"model": [asked, "reference/random"]}).to_parquet(run / "conditions.parquet")
-    outputs = {path.name: manifest.sha256(path) for path in run.iterdir()}
+    outputs = {path.name: files.sha256(path) for path in run.iterdir()}
     made = {
         "schema": 1, "profile": "tiny", "overrides": ["scheduler=tcp://10.0.0.1:1", "repeats=2"],
         "parameters": {"wordings": ["plain"], "concurrency": 7, **parameters}, "outputs": outputs,
@@ -53,6 +61,17 @@ def rezipped(path, **members):
     return path
 
 
+def resealed(path, **members):
+    """Write a bundle with other members, and make its own checksums right again."""
+    with zipfile.ZipFile(path) as archive:
+        kept = {name: archive.read(name) for name in MEMBERS[:3]} | members
+    sums = [f"{hashlib.sha256(kept[name]).hexdigest()}  {name}\n" for name in kept]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**kept, "SHA256SUMS": "".join(sums)}.items():
+            archive.writestr(name, content)
+    return path
+
+
 # --- what is in it
 
 
@@ -66,9 +85,7 @@ def test_any_zip_tool_opens_it_and_finds_the_hashes_it_states(made):
             assert hashlib.sha256(archive.read(name)).hexdigest() == digits
         assert archive.read("requirements.lock") == (paths.ROOT / "requirements.lock").read_bytes()
     assert len(sums) == 3
-    whole = made.path.read_bytes()
-    assert whole[-64:].decode() == hashlib.sha256(whole[:-64]).hexdigest()
-    assert made.sha256 == hashlib.sha256(whole).hexdigest()
+    assert made.sha256 == hashlib.sha256(made.path.read_bytes()).hexdigest()
 
 
 def test_the_same_run_makes_the_same_bytes(made, tmp_path):
@@ -143,6 +160,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 # --- what is believed
 
 
+def test_a_bundle_with_a_hash_of_itself_at_its_end_is_read_as_well(made):
+    with zipfile.ZipFile(made.path, "a") as archive:
+        archive.comment = b"0" * 64
+    assert bundle.read(made.path).manifest == made.manifest
+    assert bundle.read(publish.RECORDED / "default.zip").manifest["profile"] == "default"
+
+
 def headers(path):
     """Return the places of all bytes of a zip file but those of its members' contents."""
     places = set(range(path.stat().st_size))
@@ -153,20 +177,25 @@ def headers(path):
     return places
 
 
-def test_a_change_of_a_single_byte_is_found(tmp_path, monkeypatch):
+def test_a_change_of_a_single_byte_is_found_or_changes_nothing(tmp_path, monkeypatch):
     (tmp_path / "requirements.lock").write_text("numpy==1\n")
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     run = finished(tmp_path / "run")
-    lock = {"lock_sha256": manifest.sha256(tmp_path / "requirements.lock")}
+    lock = {"lock_sha256": files.sha256(tmp_path / "requirements.lock")}
     manifest.write(run, {**manifest.read(run), **lock})
     path = bundle.write(run, tmp_path / "b.zip").path
-    whole = path.read_bytes()
+    whole, manifested = path.read_bytes(), bundle.read(path).manifest
+    records = (run / "records.jsonl").read_text()
     said = set()
     for place in sorted(headers(path) | set(range(0, len(whole), 16))):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x15]) + whole[place + 1 :])
-        with pytest.raises(UserError) as fault:
-            bundle.read(path)
-        said |= {name for name in MEMBERS if f": {name} in it was changed" in str(fault.value)}
+        try:
+            assert bundle.read(path).manifest == manifested
+            with zipfile.ZipFile(path) as archive:
+                kept = archive.read("records.jsonl").decode()
+            assert [json.loads(line) for line in kept.splitlines()] == [json.loads(records)]
+        except UserError as fault:
+            said |= {name for name in MEMBERS if f": {name} in it was changed" in str(fault)}
     assert said == set(MEMBERS)
     path.write_bytes(whole)
     assert bundle.read(path)
@@ -227,12 +256,103 @@ def test_a_file_that_is_not_there_is_a_users_mistake(tmp_path):
         bundle.read(tmp_path / "none.zip")
 
 
+NO_MANIFEST = ("[]", "null", '{"schema": 1}', '{"schema":', "not json", "[" * 100_000, "\udcff")
+
+
+@pytest.mark.parametrize("text", NO_MANIFEST, ids=range(len(NO_MANIFEST)))
+def test_a_manifest_that_is_none_is_one_sentence_to_every_verb(made, tmp_path, capsys, text):
+    whole = text.encode(errors="surrogateescape")
+    run = tmp_path / "run"
+    (run / "manifest.json").write_bytes(whole)
+    resealed(made.path, **{"manifest.json": whole})
+    run_id = ["--runs", str(tmp_path), "--run-id", "run"]
+    for command in (
+        ["reproduce", "--replay", str(made.path), "--runs", str(tmp_path / "runs")],
+        ["bundle", str(tmp_path / "again.zip"), *run_id],
+        ["check", *run_id],
+        ["report", *run_id],
+    ):
+        assert cli.main(command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert re.search(r"manifest\.json .*(is not JSON|is no manifest of a run)", line)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        *((name, f"its '{name}' is missing") for name in ("finish_reason", "dropped")),
+        (record(finish_reason=7), "its 'finish_reason' is missing or of a wrong kind"),
+        (b"[]", "no JSON object"), (b"{", "not JSON"), (b"[" * 100_000, "not JSON"),
+    ],
+)  # fmt: skip
+def test_a_record_that_cannot_be_replayed_is_named_by_its_line(made, line, message):
+    if isinstance(line, str):
+        line = {name: content for name, content in record().items() if name != line}
+    line = json.dumps(line).encode() if isinstance(line, dict) else line
+    whole = json.dumps(record()).encode() + b"\n" + line + b"\n"
+    resealed(made.path, **{"records.jsonl": whole})
+    with pytest.raises(UserError, match=rf"line 2 of records\.jsonl in .*b\.zip .*{message}"):
+        bundle.read(made.path)
+
+
 # --- the replay
 
 
-def test_every_table_and_figure_comes_back_with_the_endpoint_off(indiscreet, tmp_path):
-    again = hvae(tmp_path, "reproduce", "--replay", str(indiscreet.bundle), "--runs", "runs")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("scheduler", "tcp://127.0.0.1:{port}"), ("concurrency", 7), ("budget", "1 request"),
+        ("runs", "elsewhere"), ("run_id", "default"), ("base_url", "http://127.0.0.1:{port}"),
+    ],
+)  # fmt: skip
+def test_a_strangers_bundle_may_not_say_how_it_is_replayed(made, tmp_path, name, content):
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        if isinstance(content, str):
+            content = content.format(port=theirs.getsockname()[1])
+        parameters = {**made.manifest["parameters"], name: content}
+        changed = json.dumps({**made.manifest, "parameters": parameters})
+        resealed(made.path, **{"manifest.json": changed.encode()})
+        with pytest.raises(UserError, match=f"b.zip sets '{name}', which does not say what was"):
+            bundle.rebuild(made.path, runs=tmp_path / "runs", report=print)
+        theirs.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            theirs.accept()
+    assert not (tmp_path / "runs").exists()
+
+
+WATCH = """
+import runpy, sys
+runpy.run_path({offline!r})
+def watch(event, args):
+    if event == "socket.connect" and args[0].family != args[0].family.AF_UNIX:
+        with open({log!r}, "a") as file:
+            file.write(f"{{sys.orig_argv}} {{args[1]}}\\n")
+        raise RuntimeError("a replay connects to nobody")
+sys.addaudithook(watch)
+with open({log!r} + ".watched", "a") as file:
+    file.write(" ".join(sys.orig_argv) + "\\n")
+"""
+
+
+def watched(folder):
+    """Return PYTHONPATH under which no Python may connect to an address, and where that is told."""
+    offline = Path(__file__).parents[1] / "offline" / "sitecustomize.py"
+    log, site = folder / "log", folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(WATCH.format(offline=str(offline), log=str(log)))
+    return os.pathsep.join([str(site), str(paths.ROOT), os.environ["PYTHONPATH"]]), log
+
+
+def test_every_table_and_figure_comes_back_without_a_connection(indiscreet, tmp_path):
+    search, log = watched(tmp_path)
+    again = hvae(
+        tmp_path, "reproduce", "--replay", str(indiscreet.bundle), "--runs", "runs",
+        PYTHONPATH=search, OPENAI_API_KEY=KEY, OPENAI_BASE_URL="http://127.0.0.1:9/v1",
+    )  # fmt: skip
     assert again.returncode == 0, again.stderr
+    assert not log.exists(), log.read_text()
+    kernels = Path(f"{log}.watched").read_text().count("ipykernel_launcher")
+    assert kernels >= len(workbook.STEPS), "each kernel was watched"
     run = tmp_path / "runs" / "replay-smoke"
     first, second = manifest.read(indiscreet.run), manifest.read(run)
     names = {name for name in first["outputs"] if not name.endswith((".parquet", ".jsonl"))}
@@ -262,8 +382,8 @@ def test_a_replay_needs_neither_key_nor_weights_but_names_must_be_known(monkeypa
 
 
 def test_a_request_without_a_record_is_an_error_that_says_which(tmp_path):
-    from hvae_utils import play, study
-    from hvae_utils.records import Records
+    from hvae_utils.play import administer, study
+    from hvae_utils.play.records import Records
 
     planned = study.conditions(study.Study((MODEL,), ("altruistic",), (False,)))
     with (
@@ -273,7 +393,7 @@ def test_a_request_without_a_record_is_an_error_that_says_which(tmp_path):
             NotRecorded, match=f"{MODEL}, told to be altruistic: .*no 'describe' request"
         ),
     ):
-        play.assign(planned, records)
+        administer.assign(planned, records)
     assert (tmp_path / "records.jsonl").read_text() == ""
 
 
@@ -295,58 +415,3 @@ def test_an_interrupted_replay_starts_anew_in_its_folder(made, tmp_path, monkeyp
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             bundle.rebuild(made.path, runs=tmp_path, run_id="again", report=print)
-
-
-# --- the check
-
-
-@pytest.fixture
-def checked(tmp_path, monkeypatch):
-    """Return a function that checks a project whose model cannot be asked, and what was said."""
-    run = finished(tmp_path / "made")
-    shutil.copytree(paths.FIGURES, run / "figures", ignore=shutil.ignore_patterns("*.svg", "*.png"))
-    for name in publish.TABLES:
-        shutil.copyfile(paths.FIGURES / name, run / name)
-    manifest.write(run, {**manifest.read(run), "inputs": {}})
-    figures = publish.publish(run, tmp_path / "project" / "figures")
-    said = []
-
-    def check(asks=NOT_READY, rebuilds=run, **options):
-        def answer(outcome):
-            def act(*ignored, **given):
-                if isinstance(outcome, Exception):
-                    raise outcome
-                return outcome
-
-            return act
-
-        monkeypatch.setattr(workbook, "reproduce", answer(asks))
-        monkeypatch.setattr(bundle, "rebuild", answer(rebuilds))
-        return publish.check(figures=figures, report=said.append, **options), said
-
-    return check
-
-
-def test_check_takes_the_recorded_answers_where_the_model_cannot_be_asked(checked, made):
-    same, said = checked(recorded=made.path)
-    assert same
-    assert said[0] == "not ready: no weights"
-    assert "no model is asked" in said[1]
-
-
-def test_check_asks_the_model_where_it_can_and_replays_when_told_to(checked, made, tmp_path):
-    assert not [line for line in checked(asks=tmp_path / "made")[1] if "no model is asked" in line]
-    never = errors.EndpointError("asked")
-    same, said = checked(asks=never, recorded=made.path, replay=True)
-    assert same
-    assert any("no model is asked" in line for line in said)
-
-
-def test_check_without_weights_and_without_a_bundle_says_what_is_missing(checked, tmp_path):
-    with pytest.raises(NotReady, match="no weights"):
-        checked(recorded=tmp_path / "none.zip")
-
-
-def test_a_bundle_older_than_the_prompts_is_said_to_be_just_that(checked, made):
-    with pytest.raises(UserError, match="older than the prompts; record it anew: hvae reproduce"):
-        checked(rebuilds=NotRecorded("no record of x"), recorded=made.path)

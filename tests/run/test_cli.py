@@ -11,8 +11,14 @@ import pandas as pd
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils import errors, instruments, manifest, models, outcomes, paths, publish, workbook
+from hvae_utils import errors, paths
+from hvae_utils.ask import models
+from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments
+from hvae_utils.run import bundle, manifest, outcomes, publish, workbook
 from tests.support import tiny
+
+RUN_FOLDER = workbook.run_folder
 
 
 @pytest.fixture
@@ -22,8 +28,12 @@ def book(tmp_path, monkeypatch, no_kernel):
     options = {"steps": tiny.STEPS, "notebooks": folder, "profiles": folder}
     monkeypatch.setattr(workbook, "reproduce", partial(workbook.reproduce, **options))
     figures = tmp_path / "figures"
-    monkeypatch.setattr(publish, "publish", partial(publish.publish, figures=figures))
-    monkeypatch.setattr(publish, "check", partial(publish.check, profile="tiny", figures=figures))
+    recorded = tmp_path / "recorded"
+    for name in ("publish", "published", "equal", "check", "replicate"):
+        monkeypatch.setattr(publish, name, partial(getattr(publish, name), figures=figures))
+    monkeypatch.setattr(publish, "check", partial(publish.check, recorded=recorded))
+    monkeypatch.setattr(workbook, "ASKED", ("count", "names", "label"))
+    monkeypatch.setattr(publish, "record", partial(publish.record, folder=recorded))
     monkeypatch.chdir(tmp_path)
     return folder
 
@@ -44,13 +54,13 @@ def hvae(*arguments):
     ("arguments", "message"),
     [
         (["reprodice"], "unknown command 'reprodice'; choose from .* Did you mean 'reproduce'"),
-        ([], "required: command"),
         (["reproduce", "--profil-name", "x"], "unrecognized arguments"),
         (["reproduce", "--profile", "smok"], "unknown profile 'smok'; .* Did you mean 'smoke'"),
         (["reproduce", "--profile", "smoke", "--run-id", "../x"], "no folder name"),
         (["models", "fetch", "smollm"], "unknown local model 'smollm'"),
         (["models", "fech", "x"], "unknown action 'fech'; choose from fetch"),
         (["prompts", "import", "nowhere.py"], "no file nowhere.py"),
+        (["report", "--runs", "/nowhere"], "there is no run in /nowhere yet; hvae reproduce makes"),
         (["prompts", "import", "x.py", "--name", "../x"], "wording name '../x'"),
     ],
 )
@@ -80,6 +90,17 @@ def test_each_failure_has_its_exit_code(monkeypatch, capsys, fault, code):
     assert cli.main(["reproduce"]) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert f"\n  {code}" in cli.EPILOG
+
+
+def test_the_command_alone_and_batch_say_how_to_go_on(capsys):
+    assert cli.main([]) == 0
+    assert "exit codes:" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["batch", "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    places = [shown.index(word) for word in ("export STUDY", "upload", "import STUDY", "reproduce")]
+    assert places == sorted(places)
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch):
@@ -182,13 +203,41 @@ def test_models_and_prompts_are_listed(capsys):
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} >= {"plain"}
 
 
-def test_reproduce_publishes_and_check_agrees(book, capsys, tmp_path):
-    assert cli.main(["reproduce", "--profile", "tiny", "--runs", "runs"]) == 0
-    said = capsys.readouterr().out
-    assert f"published in {tmp_path / 'figures'}" in said
-    assert manifest.read(tmp_path / "runs" / "tiny")["publish"] is True
-    assert cli.main(["check"]) == 0
-    assert "compared with" in capsys.readouterr().out
+def test_figures_are_published_by_publish_and_by_reproduce_only_where_there_are_none(
+    book, capsys, tmp_path, monkeypatch
+):
+    figures, place = tmp_path / "figures", ["--runs", "runs"]
+    command = ["reproduce", "--profile", "tiny", *place]
+    assert cli.main(command) == 0
+    assert "there were none published" in capsys.readouterr().out
+    assert (figures / "01_tiny.svg").is_file()
+    assert cli.main(["check", "--run-id", "tiny", *place]) == 0
+    assert "0 differences" in capsys.readouterr().out
+
+    (figures / "01_tiny.csv").write_text("changed since")
+    assert cli.main(command) == 0
+    assert re.search(r"figures in .*figures; 5 of 6 published files", capsys.readouterr().out)
+    assert (figures / "01_tiny.csv").read_text() == "changed since"
+    assert cli.main(["check", "--run-id", "tiny", *place]) == 4
+    assert cli.main(["replicate"]) == 0
+    assert "1 of 6 files differ" in capsys.readouterr().out
+
+    monkeypatch.setattr(bundle, "_models_of", lambda run: set())
+    (tmp_path / "runs" / "tiny" / "records.jsonl").touch()
+    assert cli.main(["publish", "--run-id", "tiny", *place]) == 0
+    assert (figures / "01_tiny.csv").read_text() != "changed since"
+    assert bundle.read(tmp_path / "recorded" / "tiny.zip").manifest["profile"] == "tiny"
+
+
+def test_publish_refuses_a_run_that_is_not_for_it(book, capsys, tmp_path):
+    for run_id, message in (("none", "no finished run"), ("mine", "'tiny' with changes")):
+        if run_id == "mine":
+            changed = ["--set", "count=3", "--run-id", run_id]
+            assert cli.main(["reproduce", "--profile", "tiny", "--runs", "runs", *changed]) == 0
+        assert cli.main(["publish", "--run-id", run_id, "--runs", "runs"]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "figures").exists()
+    assert not (tmp_path / "recorded").exists()
 
 
 def test_check_with_differences_is_exit_4(monkeypatch):
@@ -222,7 +271,8 @@ def test_a_failed_notebook_publishes_nothing(book, capsys, tmp_path):
 
 def test_what_is_not_to_be_published_stays_in_its_run(monkeypatch, capsys, tmp_path):
     def reproduce(*given, **options):
-        manifest.write(tmp_path, {"publish": False})
+        fields = {name: kind() for name, kind in manifest.FIELDS.items() if isinstance(kind, type)}
+        manifest.write(tmp_path, {**fields, "lock_sha256": None, "publish": False})
         return tmp_path
 
     monkeypatch.setattr(workbook, "reproduce", reproduce)
@@ -231,10 +281,29 @@ def test_what_is_not_to_be_published_stays_in_its_run(monkeypatch, capsys, tmp_p
     assert f"figures in {tmp_path / 'figures'}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("url", "code", "message"),
+    [
+        ("http://127.0.0.1:9/v1", 3, "openai/x: nothing answers at http://127.0.0.1:9/v1; start"),
+        ("http://127.0.0.1:abc/v1", 2, "openai/x: OPENAI_BASE_URL is no URL of a server"),
+    ],
+)
+def test_an_address_where_no_server_can_be_asked_is_named_before_anything_runs(
+    tmp_path, capsys, monkeypatch, url, code, message
+):
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    given = ["--profile", "smoke", "--set", "models=reference/random,openai/x"]
+    assert cli.main(["reproduce", *given, "--runs", str(tmp_path / "runs")]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"hvae: {message}")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_an_endpoint_that_cannot_be_reached_is_named_with_what_is_safe(
     tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setattr(models, "require_servers", lambda names: None)  # it was there a moment ago
     settings = ["models=reference/random,openai/gone", "repeats=1", "values=altruistic,none"]
     chosen = [part for setting in settings for part in ("--set", setting)]
     code = cli.main(["reproduce", "--profile", "smoke", "--runs", str(tmp_path), *chosen])
@@ -243,3 +312,17 @@ def test_an_endpoint_that_cannot_be_reached_is_named_with_what_is_safe(
     assert "openai/gone: cannot reach http://127.0.0.1:9/v1" in said
     assert "records are safe, run the same study again to continue" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("verb", ["bundle", "check", "report", "estimate"])
+def test_every_verb_looks_for_a_run_where_its_user_stands(tmp_path, monkeypatch, verb):
+    looked = []
+
+    def folder(runs, run_id):
+        looked.append(RUN_FOLDER(runs, run_id))
+        raise UserError("far enough")
+
+    monkeypatch.setattr(workbook, "run_folder", folder)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([verb, "--runs", "mine", "--run-id", "r"]) == 2
+    assert looked == [tmp_path / "mine" / "r"]

@@ -11,7 +11,9 @@ import nbformat
 import pandas as pd
 import pytest
 
-from hvae_utils import paths, runner, workbook
+from hvae_utils import paths
+from hvae_utils.ask import respondents
+from hvae_utils.run import runner, workbook
 from tests.support.indiscreet import PLAIN
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
@@ -69,6 +71,15 @@ def test_sources_are_stripped_and_cells_have_names_of_their_own(path):
         assert not cell.get("outputs")
         assert not cell.get("execution_count")
         assert set(cell["metadata"]) <= {"tags"}
+
+
+@every(COMPUTING)
+def test_each_parameter_is_used(path):
+    used = set()
+    for cell in cells(path, "code"):
+        nodes = ast.walk(ast.parse(cell.source))
+        used |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    assert set(STEPS[path.stem].parameters) <= used
 
 
 @every(NOTEBOOKS)
@@ -141,22 +152,30 @@ def test_every_figure_has_caption_and_alternative_text():
         assert 'alt = """' in source
 
 
+def test_the_study_of_a_notebook_opened_alone_has_all_that_its_text_speaks_of():
+    step = STEPS["01_value_assignment"]
+    defaults = runner.contract(step, paths.NOTEBOOKS / f"{step.name}.ipynb")
+    assert defaults["models"] == [f"reference/{name}" for name in respondents.REFERENCE]
+    assert defaults["orders"] == ["fixed", "reversed"]
+
+
 def test_a_name_of_a_parameter_has_one_meaning_everywhere():
     meanings = {}
     for path in COMPUTING:
         for line in code_lines(cells(path, "code")[0]):
-            name, said = line.split(" = ")[0], line.rsplit("# ", 1)[1]
-            assert meanings.setdefault(name, said) == said
+            if " = " in line:  # the rest of a literal of several lines has none
+                name, said = line.split(" = ")[0], line.rsplit("# ", 1)[1]
+                assert meanings.setdefault(name, said) == said
 
 
 def test_a_notebook_opened_alone_by_plain_papermill_makes_what_it_reads(tmp_path):
     out = tmp_path / "out.ipynb"
     command = [sys.executable, "-m", "papermill", "--kernel", "python3", "--no-progress-bar"]
     command += [str(paths.NOTEBOOKS / "03_metric_computation.ipynb"), str(out)]
-    command += ["-p", "runs", str(tmp_path), "-p", "run_id", "alone"]
+    command += ["-p", "runs", str(tmp_path), "-p", "run_id", "interactive"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    written = {path.name for path in (tmp_path / "alone").iterdir()}
+    written = {path.name for path in (tmp_path / "interactive").iterdir()}
     assert {"conditions.parquet", "records.jsonl", "scores.parquet"} <= written
     assert "ran 01_value_assignment" in out.read_text(encoding="utf-8")
 
@@ -192,5 +211,19 @@ def test_the_workbook_runs_on_an_endpoint_without_token_probabilities(indiscreet
     responses = responses[responses.condition_id.isin(plain)]
     assert set(responses.method) == {"text"}
     assert responses.covered_mass.isna().all()
-    cells = pd.read_csv(indiscreet.run / "value_rationality.csv").set_index("model")
-    assert set(cells.loc[PLAIN].scored) == {0}
+    scored = pd.read_csv(indiscreet.run / "value_rationality.csv").set_index("model").scored
+    assert set(scored[PLAIN]) == {0}
+
+
+@pytest.mark.slow
+def test_a_study_without_an_assigned_value_runs_through_the_tables_and_figures(tmp_path):
+    study = {"models": ["reference/random"], "values": ["none"], "repeats": 1}
+    for name in list(STEPS)[1:5]:
+        scope = {}
+        for cell in cells(paths.NOTEBOOKS / f"{name}.ipynb", "code"):
+            exec(cell.source, scope)
+            if "parameters" in cell.metadata.get("tags", []):
+                scope |= {key: study[key] for key in study if key in scope}
+                scope |= {"runs": str(tmp_path), "run_id": "none"}
+    drawn = {path.name[:2] for path in (tmp_path / "none" / "figures").glob("*.png")}
+    assert drawn == {"01", "02", "04", "05", "07", "08"}

@@ -7,11 +7,11 @@ import tempfile
 
 import pytest
 
-from hvae_utils import manifest, publish, workbook
-from hvae_utils.compare import MIN_SCORED, compare
-from hvae_utils.errors import UserError
+from hvae_utils.errors import NotRecorded, UserError
+from hvae_utils.run import bundle, compare, manifest, publish, workbook
 
-CELLS = "model,value,goal_prompt,administrations,scored,mean_angle,angle_low,vr,note\n"
+CELLS = "model,value,goal_prompt,scored,mean_angle,p_random,note\n"
+ROW = "reference/random,none,True,12,22.5,0.02,few\n"
 INDEX = [{"slug": "01_x", "title": "X", "caption": "Mean 3.5", "alt": "A point", "files": {}}]
 
 
@@ -24,7 +24,7 @@ def png(width, height, tail=b""):
     )
 
 
-def finished_run(run, rows="1", figure="a"):
+def finished_run(run, rows="1", figure="a", **made):
     """Make a run folder as the workbook leaves it."""
     (run / "figures").mkdir(parents=True, exist_ok=True)
     (run / "figures" / "01_x.svg").write_text(f'<svg viewBox="0 0 1 1">{figure}</svg>')
@@ -33,8 +33,9 @@ def finished_run(run, rows="1", figure="a"):
     (run / "figures" / ".index.json.new").write_text("left over")
     (run / "value_rationality.csv").write_text(f"model,vr\nreference/random,{rows}\n")
     (run / "key_numbers.json").write_text("{}\n")
-    made = {"profile": "tiny", "models": {}, "inputs": {"data/a": "1"}, "publish": True}
-    manifest.write(run, {**made, **manifest.environment()})
+    of_study = {"profile": "tiny", "overrides": [], "parameters": {"repeats": 2}, "models": {}}
+    whole = {"schema": 1, **of_study, "outputs": {}, "publish": True, **manifest.environment()}
+    manifest.write(run, {**whole, **made})
     return run
 
 
@@ -56,7 +57,9 @@ def test_publishing_replaces_everything_and_writes_the_gallery(tmp_path):
     ]  # fmt: skip
     made_of = json.loads((figures / "provenance.json").read_text())
     assert made_of["profile"] == "tiny"
+    assert made_of["parameters"] == {"repeats": 2}
     assert set(publish.ENVIRONMENT) < set(made_of)
+    assert "inputs" not in made_of, "code that is committed later does not change the figures"
     assert "revision" not in made_of, "a committed file cannot name its own commit"
     assert "A point" in (figures / "README.md").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figures", "run"]
@@ -112,155 +115,116 @@ def test_a_rename_that_fails_puts_the_old_figures_back(tmp_path, monkeypatch):
 # --- compare
 
 
-def compared(old, new, name="value_rationality.csv", same_platform=True, header=CELLS):
-    sides = ({name: (header + text).encode()} for text in (old, new))
-    return compare(*sides, same_platform)
+def compared(old, new, same_platform=True, name="value_rationality.csv"):
+    head = CELLS if name.endswith(".csv") else ""
+    return compare.compare(
+        {name: (head + old).encode()}, {name: (head + new).encode()}, same_platform
+    )
 
 
-def test_a_reference_respondent_may_not_differ_in_the_last_digit():
-    old = "reference/random,none,True,12,12,22.5,20,40,\n"
-    new = old.replace("22.5", "22.500001")
-    (found,) = compared(old, new).differences
-    assert (found.column, found.committed, found.reproduced, found.allowed) == (
-        "mean_angle", "22.5", "22.500001", "equal",
-    )  # fmt: skip
-    assert "reference/random none True" in found.row
-    elsewhere = compared(old, new, same_platform=False)
-    assert (elsewhere.differences, elsewhere.within) == ([], 1)
-    assert compared(old, old.replace("22.5", "22.6"), same_platform=False).differences
+def test_a_number_may_not_differ_in_its_last_digit_but_on_another_platform():
+    new = ROW.replace("22.5", "22.500001")
+    (found,) = compared(ROW, new)
+    assert found.place == "row 1 reference/random none True: mean_angle"
+    assert (found.published, found.reproduced) == ("22.5", "22.500001")
+    assert found.apart == pytest.approx(1e-6)
+    assert compared(ROW, new, same_platform=False) == []
+    assert compared(ROW, ROW.replace("22.5", "22.501"), same_platform=False)
 
 
+@pytest.mark.parametrize("same_platform", [True, False])
 @pytest.mark.parametrize(
     ("old", "new", "differs"),
     [
-        ("12,12,22,20,40,", "12,12,31,25,48,few", []),
-        ("12,12,22,20,40,", "12,12,33,25,51,", ["mean_angle", "vr"]),
-        ("12,12,22,20,40,", "12,10,22,20,40,", []),
-        ("12,12,22,20,40,", "12,9,22,20,40,", ["scored"]),
-        ("12,3,22,20,40,", "12,4,,,,", ["mean_angle", "vr"]),
-        ("3,2,22,20,40,", "3,3,-9,,,none", []),
-        ("3,0,,,,none", "3,2,22,20,40,", []),
-        ("3,0,,,,none", "3,3,22,20,40,", ["scored"]),
-        ("3,3,22,20,40,", "4,3,22,20,40,", ["administrations"]),
+        ("6.114e-16", "0", False), ("4.8499e-12", "4.85014e-12", False), ("2e-9", "0", True),
+        ("0.02", "0", True), ("0.02", "", True),
     ],
-)
-def test_a_chat_model_may_differ_where_much_rests_on_much(old, new, differs):
-    prefix = "local/m,none,True,"
-    result = compared(f"{prefix}{old}\n", f"{prefix}{new}\n")
-    assert [found.column for found in result.differences] == differs
-    assert MIN_SCORED == 3
+)  # fmt: skip
+def test_the_tail_of_a_probability_is_not_compared(old, new, differs, same_platform):
+    sides = (ROW.replace("0.02", text) for text in (old, new))
+    assert [found.place.split()[-1] for found in compared(*sides, same_platform)] == (
+        ["p_random"] if differs else []
+    )
+    keys = (json.dumps({"by": [{"p_goal": text}]}) for text in (old, new))
+    assert bool(compared(*keys, same_platform, name="key_numbers.json")) is differs
 
 
-def test_a_share_of_few_administrations_may_move_by_two_of_them():
-    header = "model,value,category,count,administrations,share\n"
-
-    def columns(*sides):
-        rows = (f"local/m,none,prosocial,{side}\n" for side in sides)
-        return [found.column for found in compared(*rows, header=header).differences]
-
-    assert columns("1,6,0.1667", "3,6,0.5") == []
-    assert columns("1,6,0.1667", "4,6,0.6667") == ["count", "share"]
-    assert columns("10,200,0.05", "39,200,0.195") == []
-    assert columns("10,200,0.05", "42,200,0.21") == ["count", "share"]
+def test_only_probabilities_have_a_floor_on_the_same_platform():
+    assert compared(ROW.replace("22.5", "1e-12"), ROW.replace("22.5", "0"))
 
 
-def test_missing_and_extra_rows_columns_and_files_are_differences():
-    row = "reference/random,none,True,12,12,22.5,20,40,\n"
-    (found,) = compared(row, row + row.replace("True", "False")).differences
-    assert (found.committed, found.reproduced) == ("missing", "there")
-    (found,) = compared(row, row, header=CELLS).differences or [None]
-    assert found is None
+def test_missing_rows_columns_keys_and_files_are_differences():
+    (row,) = {found.place.split(":")[0] for found in compared(ROW, ROW + ROW)}
+    assert row == "row 2 reference/random none True"
     sides = {"a.csv": b"a,b\n1,2\n", "b.png": b""}, {"a.csv": b"a,c\n1,2\n", "c.png": b""}
-    found = compare(*sides, True).differences
-    assert {(one.file, one.column) for one in found} == {
-        ("a.csv", "columns"), ("b.png", ""), ("c.png", ""),
+    found = {(one.file, one.place): one.published for one in compare.compare(*sides, True)}
+    assert found == {
+        ("b.png", "the file"): "there", ("c.png", "the file"): "missing",
+        ("a.csv", "row 1: b"): "there", ("a.csv", "row 1: c"): "missing",
     }  # fmt: skip
-
-
-def test_single_administrations_of_a_chat_model_are_not_compared():
-    header = "part,model,value,angle\n"
-    old = "administration,local/m,none,3\nadministration,local/m,none,4\n"
-    result = compared(old, "administration,local/m,none,50\n", header=header)
-    assert (result.differences, result.unstable) == ([], 2)
-    strict = old.replace("local", "reference")
-    assert compared(strict, strict.replace("4", "5"), header=header).differences
-
-
-def test_an_undeclared_number_of_a_chat_model_has_no_tolerance():
-    (found,) = compared("local/m,1\n", "local/m,1.01\n", header="model,novelty\n").differences
-    assert "no tolerance is declared" in found.allowed
+    (one,) = compared('{"a": 1}', '{"a": 1, "b": 2}', name="k.json")
+    assert (one.place, one.published) == ("b", "missing")
 
 
 @pytest.mark.parametrize(
-    ("same_platform", "data", "picture", "differs"),
+    ("same_platform", "picture", "differs"),
     [
-        (True, b"a\n1\n", png(2, 3, b"y"), ["01.png bytes"]),
-        (False, b"a\n1\n", png(2, 3, b"y"), []),
-        (False, b"a\n1\n", png(2, 4, b"y"), ["01.png size"]),
-        (True, b"model,vr\nlocal/m,2\n", png(2, 3, b"y"), []),
-        (True, b"model,vr\nlocal/m,2\n", png(9, 3, b"y"), ["01.png size"]),
+        (True, png(2, 3, b"y"), True), (False, png(2, 3, b"y"), False), (False, png(2, 4), True),
     ],
-)
-def test_pictures_are_equal_to_the_byte_where_their_data_and_platform_are(
-    same_platform, data, picture, differs
-):
-    old = data.replace(b",2", b",1") if b"local" in data else data
-    committed = {"01.csv": old, "01.png": png(2, 3, b"x")}
-    result = compare(committed, {"01.csv": data, "01.png": picture}, same_platform)
-    assert [f"{found.file} {found.column}" for found in result.differences] == differs
+)  # fmt: skip
+def test_pictures_are_equal_in_bytes_or_elsewhere_in_size(same_platform, picture, differs):
+    sides = {"01.png": png(2, 3, b"x")}, {"01.png": picture}
+    assert bool(compare.compare(*sides, same_platform)) is differs
 
 
-def test_texts_may_only_differ_in_numbers_and_only_where_data_did():
-    def differences(old, new, moved):
-        data = b"model,vr\nlocal/m,2\n" if moved else b"model,vr\nlocal/m,1\n"
-        before = {"t.csv": b"model,vr\nlocal/m,1\n", "README.md": old}
-        return compare(before, {"t.csv": data, "README.md": new}, True).differences
-
-    assert differences(b"Mean 3.5 degrees", b"Mean -4 degrees", moved=True) == []
-    assert differences(b"Mean 3.5 degrees", b"Mean -4 degrees", moved=False)
-    assert differences(b"Mean 3.5 degrees", b"Mean 3.5 coins", moved=True)
+def test_texts_are_equal_or_elsewhere_in_their_words():
+    for new, here, elsewhere in (
+        ("Mean -4 degrees", True, False), ("Mean 3.5 coins", True, True),
+        ("Mean 3.5 degrees", False, False),
+    ):  # fmt: skip
+        for same_platform, differs in ((True, here), (False, elsewhere)):
+            assert bool(compared("Mean 3.5 degrees", new, same_platform, "R.md")) is differs
 
 
-def test_key_numbers_are_strict_for_references_and_tolerant_for_chat_models():
-    def differences(new, moved=True):
-        old = {"vr": {"reference/random": 40.0, "local/m": 40.0}, "files": {"x": "ab"}}
-        data = b"model,vr\nlocal/m,2\n" if moved else b"model,vr\nlocal/m,1\n"
-        before = {"t.csv": b"model,vr\nlocal/m,1\n", "k.json": json.dumps({"by": old}).encode()}
-        after = {"t.csv": data, "k.json": json.dumps({"by": {**old, **new}}).encode()}
-        return [found.row for found in compare(before, after, True).differences]
-
-    assert differences({"files": {"x": "cd"}}) == [], "the files themselves are compared"
-    assert differences({"vr": {"reference/random": 40.1, "local/m": 40.0}})
-    assert differences({"vr": {"reference/random": 40.0, "local/m": 49.0}}) == []
-    assert differences({"vr": {"reference/random": 40.0, "local/m": 49.0}}, moved=False)
-    assert differences({"vr": {"reference/random": 40.0, "local/m": 51.0}})
-    assert differences({"more": 1})
+def test_the_hashes_in_an_index_are_left_to_their_files():
+    old, new = (json.dumps([{"slug": "1", "files": {"x": digits}}]) for digits in ("ab", "cd"))
+    assert compared(old, new, name="index.json") == []
 
 
-def test_the_difference_table_is_short_and_says_how_many_more():
-    rows = "".join(f"reference/random,v{number},{{}}\n" for number in range(50))
-    header = "model,value,vr\n"
-    table = compared(rows.format(*[1] * 50), rows.format(*[2] * 50), header=header).table()
-    lines = table.split("\n")
-    assert lines[0].split() == ["file", "row", "column", "committed", "reproduced", "allowed"]
+def test_the_largest_difference_of_each_file_is_shown_with_how_many_there_are():
+    old = [f"reference/random,v{number},True,12,{number},0.5,\n" for number in range(50)]
+    new = [line.replace(f",{number},0.5", f",{number + number % 7},0.5") for number, line in
+           enumerate(old)]  # fmt: skip
+    differences = compared("".join(old), "".join(new))
+    (worst,) = compare.largest(differences)
+    assert worst.apart == 6
+    assert worst.place.endswith(f"mean_angle ({len(differences)} differ)")
+    lines = compare.table(differences)
+    assert lines[0].split() == ["file", "place", "published", "reproduced"]
     assert len(lines) == 42
-    assert lines[-1] == "… and 10 more"
+    assert lines[-1] == f"… and {len(differences) - 40} more"
 
 
-# --- check
+# --- check and replicate
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Return a project whose figures are committed, and a workbook told what to make."""
+    """Return a project whose figures are committed, and what the workbook is told to make."""
     figures = publish.publish(finished_run(tmp_path / "run"), tmp_path / "project" / "figures")
     made = {}
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
 
-    def reproduce(profile, *, runs, run_id, report):
-        return finished_run(runs / run_id, **made)
+    def rebuild(path, *, runs, run_id, report):
+        assert path == publish.RECORDED / "tiny.zip"
+        return finished_run(workbook.run_folder(runs, run_id), **made)
 
+    def reproduce(profile, *, runs, run_id, report):
+        assert profile == "tiny"
+        return finished_run(workbook.run_folder(runs, run_id), **made)
+
+    monkeypatch.setattr(bundle, "rebuild", rebuild)
     monkeypatch.setattr(workbook, "reproduce", reproduce)
     return figures, made
 
@@ -272,17 +236,16 @@ def git(folder, *arguments):
     )
 
 
-def scratch_of(lines):
-    return [line for line in lines if line.startswith("the reproduced run is in")]
+def kept(lines):
+    return [line for line in lines if line.startswith("the new run is in")]
 
 
 def test_check_agrees_with_an_equal_run_and_leaves_no_scratch(project, tmp_path):
     lines = []
     assert publish.check(figures=project[0], report=lines.append) is True
-    assert "7 files" not in lines[0]
-    assert "6 files" in lines[0], "all but the provenance"
-    assert lines[-1].startswith("0 differences")
-    assert not scratch_of(lines)
+    assert "no model is asked" in lines[0]
+    assert "6 files" in lines[1], "all but the provenance"
+    assert lines[-1] == "0 differences"
     assert not list((tmp_path / "scratch").iterdir())
 
 
@@ -293,12 +256,23 @@ def test_check_finds_a_difference_names_it_and_keeps_the_run(project, tmp_path):
     assert publish.check(figures=figures, runs=tmp_path / "mine", report=lines.append) is False
     assert not any("\n" in line for line in lines)
     assert any("value_rationality.csv" in line and "reference/random" in line for line in lines)
-    assert scratch_of(lines)
+    assert kept(lines)
     assert (tmp_path / "mine" / "check" / "manifest.json").is_file()
 
 
+def test_replicate_asks_anew_shows_the_largest_differences_and_judges_nothing(project, tmp_path):
+    figures, made = project
+    made["rows"] = "2"
+    lines = []
+    assert publish.replicate(figures=figures, report=lines.append) is None
+    # rows stand in three files: the two tables and the figure's own data
+    assert "2 of 6 files differ" in lines[0]
+    assert any(line.startswith("value_rationality.csv") and "(1 differ)" in line for line in lines)
+    assert not list((tmp_path / "scratch").iterdir())
+
+
 def test_a_finished_run_is_compared_as_it_is(project, tmp_path, monkeypatch):
-    monkeypatch.setattr(workbook, "reproduce", lambda *given, **more: pytest.fail("made anew"))
+    monkeypatch.setattr(bundle, "rebuild", lambda *given, **more: pytest.fail("made anew"))
     figures = project[0]
     same, other = finished_run(tmp_path / "same"), finished_run(tmp_path / "other", rows="2")
     for run, verdict in ((same, True), (other, False)):
@@ -306,6 +280,13 @@ def test_a_finished_run_is_compared_as_it_is(project, tmp_path, monkeypatch):
     (same / "manifest.json").unlink()
     with pytest.raises(UserError, match="no finished run"):
         publish.check(figures=figures, finished=same)
+
+
+def test_a_run_of_another_study_is_not_compared(project, tmp_path):
+    run = finished_run(tmp_path / "other", profile="smoke", parameters={"repeats": 3, "budget": ""})
+    said = "another study, of profile 'smoke', than .* 'tiny': repeats differ; nothing was compared"
+    with pytest.raises(UserError, match=said):
+        publish.check(figures=project[0], finished=run, report=pytest.fail)
 
 
 def test_a_second_check_in_the_same_folder_starts_from_nothing(project, tmp_path):
@@ -323,8 +304,8 @@ def test_check_demands_equal_bytes_only_on_the_same_lock_and_platform(project):
     made["figure"] = "b"
     lines = []
     assert publish.check(figures=figures, report=lines.append) is False
-    assert any("01_x.svg" in line and "equal bytes" in line for line in lines)
-    assert scratch_of(lines), "a run with differences is kept to be looked at"
+    assert any("01_x.svg" in line and "the picture" in line for line in lines)
+    assert kept(lines), "a run with differences is kept to be looked at"
     made_of = json.loads((figures / "provenance.json").read_text())
     made_of["lock_sha256"] = "another"
     (figures / "provenance.json").write_text(json.dumps(made_of))
@@ -340,9 +321,35 @@ def test_check_compares_with_the_commit_and_not_with_the_folder(project):
         path.write_text("overwritten since")
     lines = []
     assert publish.check(figures=figures, report=lines.append) is True
-    assert "the last commit" in lines[0]
+    assert "the last commit" in lines[1]
 
 
 def test_check_without_published_figures_is_a_users_mistake(tmp_path):
     with pytest.raises(UserError, match="no published figures"):
         publish.check(figures=tmp_path / "figures")
+
+
+def test_answers_older_than_the_prompts_are_said_to_be_just_that(project, monkeypatch):
+    def older(*given, **more):
+        raise NotRecorded("no record of x")
+
+    monkeypatch.setattr(bundle, "rebuild", older)
+    with pytest.raises(UserError, match="older than the prompts; record them anew: hvae reproduce"):
+        publish.check(figures=project[0], report=lambda line: None)
+
+
+def test_what_is_committed_says_of_which_study_it_is():
+    made_of = json.loads((publish.paths.FIGURES / "provenance.json").read_text())
+    recorded = bundle.read(publish.RECORDED / f"{made_of['profile']}.zip").manifest
+    for name in publish.MADE_OF:
+        assert made_of[name] == recorded[name], name
+
+
+# --- record
+
+
+def test_a_run_with_changes_is_neither_recorded_nor_published(tmp_path):
+    run = finished_run(tmp_path / "run", overrides=["repeats=3"], publish=False)
+    with pytest.raises(UserError, match="'tiny' with changes; only hvae reproduce of a profile"):
+        publish.record(run, tmp_path / "recorded")
+    assert not (tmp_path / "recorded").exists()

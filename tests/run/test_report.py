@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils import findings, report, report_page, respondents
+from hvae_utils.ask import respondents
 from hvae_utils.errors import UserError
+from hvae_utils.run import report, report_page
+from hvae_utils.show import findings
 from tests.support import finished_run
 
 HOSTILE = "ollama/<script>alert(1)<script>&\"'"
@@ -284,7 +286,7 @@ def test_provenance_names_the_weights_and_what_was_changed_afterwards(copy):
     table.write_text(table.read_text(encoding="utf-8").replace("few choices", ""), "utf-8")
     page = Page(report.write("known", copy).read_text(encoding="utf-8"))
     assert re.search(r"Files changed since the run finished\s*value_rationality.csv", page.text)
-    assert "SHA-256 of the weights" in page.text
+    assert "identity" in page.text
 
 
 # --- bad input -----------------------------------------------------------------------------------
@@ -301,13 +303,15 @@ def test_the_command_writes_the_file_and_says_where(runs, tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (lambda run: shutil.rmtree(run), "unknown run in .* 'known'; choose from none"),
+        (lambda run: shutil.rmtree(run), "there is no run in .* yet; hvae reproduce makes one"),
         (lambda run: run.rename(run.with_name("knwn")), "Did you mean 'knwn'"),
         (lambda run: (run / "manifest.json").unlink(), "run 'known' did not finish; continue"),
-        (lambda run: (run / "manifest.json").write_text("{"), "manifest.json cannot be read"),
-        (lambda run: (run / "manifest.json").write_text("{}"), "damaged file .*KeyError"),
+        (lambda run: (run / "manifest.json").write_text("{"), r"manifest\.json is not JSON"),
+        (lambda run: (run / "manifest.json").write_text("{}"), "is no manifest of a run"),
         (lambda run: (run / "scores.parquet").unlink(), "lacks scores.parquet; run it again"),
         (lambda run: (run / "scores.parquet").write_text("x"), "damaged file"),
+        (lambda run: (run / "goal_effects.csv").unlink(), "lacks goal_effects.csv; run it again"),
+        (lambda run: (run / "goal_effects.csv").write_text("x"), "damaged file"),
         (lambda run: (run / "value_rationality.csv").write_text("a\n1\n"), "damaged file"),
         (lambda run: (run / "figures" / "01_small.svg").unlink(), "lacks 01_small.svg"),
         (lambda run: (run / "figures" / "index.json").write_text("[]"), "has no figure"),
@@ -326,3 +330,21 @@ def test_nothing_is_left_where_nothing_can_be_written(runs, tmp_path):
     with pytest.raises(UserError, match=r"cannot write .*No such file or directory"):
         report.write("known", runs, tmp_path / "nowhere" / "r.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_goal_effects_of_the_run_are_told_and_none_is_estimated_anew(copy):
+    table = copy / "known" / "goal_effects.csv"
+    effects = pd.read_csv(table)
+    effects.loc[0, ["pairs", "difference", "low", "high"]] = [4, 12.3, 11.1, 13.5]
+    effects.to_csv(table, index=False)
+    (copy / "known" / "scores.parquet").unlink()
+    page = Page(report.write("known", copy).read_text(encoding="utf-8"))
+    assert "the goal prompt helped by 12.3 degrees [11.1, 13.5]" in page.text
+
+
+def test_a_small_share_of_random_respondents_is_not_shown_as_none(copy):
+    table = copy / "known" / "value_rationality.csv"
+    pd.read_csv(table).assign(p_random=1e-12).to_csv(table, index=False)
+    page = Page(report.write("known", copy).read_text(encoding="utf-8"))
+    assert "< 0.001" in page.text
+    assert "0.000" not in page.text

@@ -9,9 +9,9 @@ import nbformat
 import pandas as pd
 import pytest
 
-from hvae_utils.transport import NO_KEY, Transport
+from hvae_utils.ask.http.transport import NO_KEY, Transport
 from tests.support.fake_endpoint import completion, serve
-from tests.support.indiscreet import KEY, MODEL, hvae
+from tests.support.indiscreet import KEY, MODEL, SECRETS, hvae, reply, secretive
 
 
 def everything(folder):
@@ -43,11 +43,10 @@ class Tags(HTMLParser):
         self.attributes.update(name for name, _ in attrs)
 
 
-def test_a_key_that_the_endpoint_echoes_is_in_no_file_and_in_nothing_said(indiscreet):
+def test_a_secret_that_the_endpoint_echoes_is_in_no_file_and_in_nothing_said(indiscreet):
     assert {seen["_authorization"] for seen in indiscreet.asked} == {f"Bearer {KEY}"}
-    found = [name for name, text in everything(indiscreet.folder) if KEY in text]
-    assert not found
-    assert KEY not in indiscreet.said
+    texts = [("said", indiscreet.said), *everything(indiscreet.folder)]
+    assert not [name for name, text in texts for secret in (KEY, *SECRETS) if secret in text]
     names = {name for name, _ in everything(indiscreet.folder)}
     assert {"records.jsonl", "manifest.json", "02_game_play.ipynb", "index.json"} <= names
     assert {"value_rationality.csv", "first.zip/records.jsonl"} <= names
@@ -57,7 +56,18 @@ def test_the_echoes_were_there_and_each_is_masked(indiscreet):
     lines = (indiscreet.run / "records.jsonl").read_text().splitlines()
     records = [record for record in map(json.loads, lines) if record["model"] == MODEL]
     for field in ("text", "error", "finish_reason", "served_model", "top_logprobs"):
-        assert any("Bearer ***" in str(record[field]) for record in records), field
+        masked = "Bearer *** " + " ".join("***" for _ in SECRETS)
+        assert any(masked in str(record[field]) for record in records), field
+
+
+def test_the_models_are_listed_without_the_secrets_of_a_url(tmp_path):
+    with serve(reply) as (url, _):
+        listed = hvae(tmp_path, "models", OPENAI_BASE_URL=secretive(url))
+    closed = hvae(tmp_path, "models", OPENAI_BASE_URL=secretive(url))
+    assert "serves fake-1" in listed.stdout
+    assert f"nothing answers at {url}  " in closed.stdout
+    said = listed.stdout + listed.stderr + closed.stdout + closed.stderr
+    assert not [secret for secret in SECRETS if secret in said]
 
 
 def test_markup_in_replies_is_inert_in_the_executed_notebooks(indiscreet):

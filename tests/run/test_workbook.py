@@ -2,8 +2,12 @@
 
 import json
 import os
+import re
+import shutil
+import subprocess
+import sys
 import tempfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import nbformat
@@ -11,10 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import errors, manifest, paths, profiles, runner, workbook
+from hvae_utils import errors, paths
+from hvae_utils.ask import prompts
 from hvae_utils.errors import UserError
-from hvae_utils.profiles import load_profile, resolve
-from hvae_utils.workbook import Step, WorkbookError
+from hvae_utils.run import manifest, profiles, runner, workbook
+from hvae_utils.run.profiles import load_profile, resolve
+from hvae_utils.run.workbook import Step, WorkbookError
 from tests.support import tiny
 
 DEFAULTS = {
@@ -84,7 +90,7 @@ def test_the_shipped_profiles_load_and_only_the_default_publishes():
 
 
 def test_the_shipped_profiles_are_studies():
-    from hvae_utils import study
+    from hvae_utils.play import study
 
     assert set(workbook.STUDY) == {field.name for field in fields(study.Study)}
     for name in ("smoke", "default", "paper"):
@@ -152,6 +158,23 @@ def test_a_folder_starts_empty_and_finish_names_what_is_missing(tmp_path):
     assert (tmp_path / "r" / "log.jsonl").read_text() == ""
 
 
+def test_a_run_lies_where_its_user_stands_and_a_notebooks_run_in_the_project(tmp_path, monkeypatch):
+    here, home, project = (tmp_path / name for name in ("here", "home", "project"))
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.setattr(paths, "ROOT", project)
+    assert workbook.run_folder("mine", "r") == here / "mine" / "r"
+    assert workbook.run_folder("~/mine", "r") == home / "mine" / "r"
+    assert workbook.run_folder(None, "r") == paths.RUNS / "r"
+    if os.name != "nt":
+        with pytest.raises(UserError, match="'~nobody-here/x' names no user of this machine"):
+            workbook.run_folder("~nobody-here/x", "r")
+    for runs, folder in (("mine", project / "mine"), ("~/mine", home / "mine")):
+        assert workbook.begin("a", runs=runs, run_id="r", steps=tiny.STEPS).run == folder / "r"
+
+
 # --- what begin makes first
 
 SHORT = {"01": "01_value_assignment", "02": "02_game_play", "03": "03_metric_computation"}
@@ -202,8 +225,8 @@ def test_what_is_older_than_what_it_is_made_from_is_made_again(
     tmp_path, ran, monkeypatch, capsys, times, expected
 ):
     monkeypatch.setattr(runner, "contract", lambda step, notebook: {})
-    leave_run(tmp_path / "r", **times)
-    workbook.begin("04_analysis", runs=tmp_path, run_id="r")
+    leave_run(tmp_path / "interactive", **times)
+    workbook.begin("04_analysis", runs=tmp_path, run_id="interactive")
     assert ran == [SHORT[number] for number in expected.split()]
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(ran)
@@ -215,15 +238,37 @@ def test_a_notebook_never_asks_a_real_model_for_another(tmp_path, ran, monkeypat
     monkeypatch.setattr(runner, "contract", lambda step, notebook: {})
     models = ["reference/random", "openai/gpt-4o", "openai/gpt-4o", "local/m"]
     for run, times in (("changed", {"conditions": 8}), ("stopped", {"responses": 0})):
-        leave_run(tmp_path / run, models, **times)
+        leave_run(tmp_path / run / "interactive", models, **times)
         for name in ("03_metric_computation", "04_analysis"):
             said = f"{name} .*; run 02_game_play first: this run asks openai/gpt-4o, local/m$"
             with pytest.raises(UserError, match=said):
-                workbook.begin(name, runs=tmp_path, run_id=run)
+                workbook.begin(name, runs=tmp_path / run, run_id="interactive")
     assert ran == []
-    leave_run(tmp_path / "unscored", models, scores=0)
-    workbook.begin("04_analysis", runs=tmp_path, run_id="unscored")
+    leave_run(tmp_path / "interactive", models, scores=0)
+    workbook.begin("04_analysis", runs=tmp_path, run_id="interactive")
     assert ran == ["03_metric_computation"], "scoring asks nobody"
+
+
+@pytest.mark.parametrize(
+    ("run_id", "message"),
+    [
+        ("defualt", r"unknown run in .* 'defualt'; choose from default\. Did you mean 'default'"),
+        ("default", r"b reads what run 'default' does not have.*; run a first, or hvae reproduce"),
+    ],
+)
+def test_a_notebook_invents_no_run_and_finishes_none(book, tmp_path, run_id, message):
+    runs = tmp_path / "runs"
+    leave(runs / "default", log_jsonl="")
+    command = [sys.executable, "-m", "papermill", str(book / "b.ipynb"), str(tmp_path / "o.ipynb")]
+    command = [part.replace("{", "{{").replace("}", "}}") for part in command]
+    done = subprocess.run(
+        [*command, "-p", "runs", str(runs), "-p", "run_id", run_id, "--cwd", str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(paths.ROOT), *sys.path])},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert re.search(message, done.stderr), done.stderr
+    assert [path.name for path in runs.rglob("*")] == ["default", "log.jsonl"]
 
 
 # --- profiles and overrides
@@ -242,6 +287,14 @@ def test_a_profile_that_is_not_utf_8_is_refused(tmp_path):
         ("publish: 3", "publish must be a bool, not 3"),
         ("parameters: [a", "bad.yml, line 2: "),
         ("- a", "must be a mapping"),
+        ("a: &a [x]\ntitle: [*a, *a]", "bad.yml, line 2: an alias; write it out"),
+        ("title: " + "[" * 3000, "bad.yml, line 1: nested too deeply"),
+        ("x: {" * 3000, "bad.yml, line 1: nested too deeply"),
+        ("# " + "x" * 100_000, "bad.yml is larger than 100,000 bytes"),
+        ("title: 2026-13-45", "bad.yml: month must be in 1..12"),
+        ("title: 0x" + "f" * 9000, "must be a str, not a number of thousands of digits"),
+        ("title: [" + "x, " * 9000 + "]", r"must be a str, not .{,80}$"),
+        ("? " + "x" * 200 + "\n: 1", "unknown key in .*bad.yml: '.{,80}'; choose"),
     ],
 )
 def test_a_profile_with_a_typo_is_refused(tmp_path, text, message):
@@ -257,6 +310,7 @@ def test_a_profile_with_a_typo_is_refused(tmp_path, text, message):
         ({"run_id": "x"}, "unknown parameter"),
         ({"repeats": "4"}, "profile p: repeats is '4'; wanted a whole number"),
         ({"repeats": True}, "wanted a whole number"),
+        ({"temperature": 10**400}, "wanted a number"),
         ({"reask": 1}, "wanted true or false"),
         ({"goal_prompts": ["yes"]}, "goal_prompts is 'yes'; wanted true or false"),
         ({"models": [None]}, "models is None; wanted text"),
@@ -279,6 +333,7 @@ def test_a_profile_with_a_wrong_parameter_is_refused(parameters, message):
         ("models=reference/random", "models", ["reference/random"]),
         ("models=a, b", "models", ["a", "b"]),
         ("models=['a,b', 007]", "models", ["a,b", "007"]),
+        ('models=["a", "b"]', "models", ["a", "b"]),
         ("goal_prompts=false,true", "goal_prompts", [False, True]),
     ],
 )
@@ -295,6 +350,9 @@ def test_an_override_is_read_as_what_the_notebook_wants(override, key, value):
         ("repeets=2", "unknown parameter 'repeets'; .*Did you mean 'repeats'"),
         ("repeats=two", "--set: repeats is 'two'; wanted a whole number"),
         ("repeats=2.5", "wanted a whole number"),
+        ("repeats=1_0", "wanted a whole number"),
+        ("repeats=\uff11", "wanted a whole number"),
+        ("models=" + "[" * 9000, r"models=.{,80}: the list cannot be read"),
         ("reask=perhaps", "wanted true or false"),
         ("models=[a, {b: c}]", "the list cannot be read"),
         ("models=[a", "the list cannot be read"),
@@ -348,6 +406,20 @@ def test_a_contract_gives_the_defaults(book):
 # --- the runner
 
 
+def test_importing_papermill_hides_no_module_from_the_process(book):
+    code = (
+        "import sys, pathlib, tiny; from hvae_utils.run import runner\n"
+        "runner.contract(tiny.STEPS[0], pathlib.Path(sys.argv[1]))\n"
+        "assert 'papermill' in sys.modules and 'rfc3987_syntax' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code, str(book / "a.ipynb")]
+    search = os.pathsep.join([str(Path(tiny.__file__).parent), *sys.path])
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": search}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_run_leaves_every_output_a_manifest_and_plain_lines(reproduce, lines, tmp_path):
     run = tmp_path / "runs" / "tiny"
     leave(run, log_jsonl='{"key": 1}\n', figures_old="<svg/>")
@@ -359,6 +431,7 @@ def test_a_run_leaves_every_output_a_manifest_and_plain_lines(reproduce, lines, 
     assert made["parameters"] == {"count": 2, "names": ["a", "b"], "label": "007"}
     assert list(made["seconds"]) == ["a", "b"]
     assert made["publish"] is False, "overrides do not publish"
+    assert lines[0].startswith("Profile tiny with label=007, names=a,b: 2 notebooks into ")
     assert "figures/01_tiny.svg" in made["outputs"]
     assert "  play tiny: 3/3 items, 9/s, 0 s" in lines
     assert not any("not for the log" in line for line in lines)
@@ -378,13 +451,13 @@ def test_a_notebook_opened_alone_makes_what_it_reads(book, tmp_path, monkeypatch
     done = papermill.execute_notebook(
         str(book / "b.ipynb").replace("{", "{{").replace("}", "}}"),
         str(tmp_path / "out.ipynb"),
-        parameters={"runs": str(runs), "run_id": "solo"},
+        parameters={"runs": str(runs), "run_id": "interactive"},
         cwd=str(tmp_path),
         progress_bar=False,
     )
-    made = json.loads((runs / "solo" / "numbers.json").read_text())
+    made = json.loads((runs / "interactive" / "numbers.json").read_text())
     assert made == [["plain", 0], ["plain", 1], ["plain", 2]], "the notebook's own defaults"
-    assert (runs / "solo" / "key_numbers.json").is_file()
+    assert (runs / "interactive" / "key_numbers.json").is_file()
     assert "b reads what this run did not have; ran a (" in json.dumps(done)
 
 
@@ -393,6 +466,51 @@ def test_a_temporary_folder_with_a_long_name_is_no_obstacle(reproduce, monkeypat
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     assert (reproduce() / "manifest.json").is_file()
+
+
+def test_a_run_belongs_to_one_process_until_its_manifest_is_written(reproduce, lines, tmp_path):
+    run = tmp_path / "runs" / "tiny"
+    leave(run, manifest_json="{}", numbers_json="[]")
+    code = (
+        "import pathlib, sys; from hvae_utils.run import workbook\n"
+        "with workbook.held(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(paths.ROOT), *sys.path])},
+    ) as other:  # fmt: skip
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=r"another process is running .*tiny; .*--run-id"):
+            reproduce()
+        other.communicate(b"\n")
+    assert {path.name for path in run.iterdir()} - {".run.lock"} == {
+        "manifest.json", "numbers.json",
+    }  # fmt: skip
+    assert lines == []
+    assert reproduce() == run, "the lock ends with its process, and kernels write under it"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such limit there")
+def test_a_disk_that_is_full_while_a_notebook_is_saved_is_one_sentence(book, tmp_path):
+    cells = ['for _ in range(40):\n    print("x" * 10_000)', *tiny.CELLS["a"]]
+    tiny.notebook(book / "a.ipynb", cells, tiny.PARAMETERS["a"])
+    code = (
+        "import pathlib, resource, signal, sys, tiny\n"
+        "from hvae_utils import errors; from hvae_utils.run import workbook\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "books, runs = map(pathlib.Path, sys.argv[1:])\n"
+        "try: workbook.reproduce('tiny', runs=runs, steps=tiny.STEPS, notebooks=books,"
+        " profiles=books)\n"
+        "except errors.UserError as fault: print(fault)"
+    )
+    search = os.pathsep.join([str(Path(tiny.__file__).parent), str(paths.ROOT), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(book), str(tmp_path / "runs")],
+        env={**os.environ, "PYTHONPATH": search}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.search("cannot write .*File too large|was not saved whole", done.stdout), done.stdout
 
 
 def fails(book, reproduce, cells, message, name="a", parameters=None):
@@ -454,6 +572,9 @@ def test_a_users_mistake_in_a_cell_keeps_its_own_sentence(book, reproduce):
         ({"profile": "tinny"}, "unknown profile 'tinny'; choose from tiny. Did you mean 'tiny'"),
         ({"run_id": "a/b"}, "no folder name"),
         ({"run_id": ""}, "no folder name"),
+        ({"run_id": "x."}, "no folder name"),
+        ({"run_id": "CON"}, "no folder name"),
+        ({"run_id": "lpt1.x"}, "no folder name"),
         ({"overrides": ["cuont=1"]}, "unknown parameter 'cuont'"),
     ],
 )
@@ -488,6 +609,64 @@ def test_a_study_is_checked_before_anything_runs(book, tmp_path):
                     notebooks=book, profiles=_profiles(tmp_path),
                 )  # fmt: skip
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture(scope="module")
+def defaults():
+    return workbook._defaults(workbook.STEPS, paths.NOTEBOOKS)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("probe_values=nonsense", "unknown value 'nonsense'"),
+        ("isomorphs=nope", "unknown instrument 'nope'"),
+        ("isomorphs=svo-slider+swaped", "Did you mean 'swapped'"),
+        ("isomorphs=svo-slider+shifted--90", "makes a payoff negative"),
+        ("isomorphs=svo-slider", "isomorphs names svo-slider more than once"),
+        ("isomorphs=svo-slider-secondary+swapped", "has no angle"),
+        ("scheduler=x", "scheduler 'x' is no address"),
+        ("concurrency=-1", "concurrency is -1; it must be a whole number from 0"),
+        ("concurrency=1000000000", "concurrency is 1000000000"),
+        ("budget=3 apples", "'apples' is no unit"),
+        ("instrument=svo-slider-secondary", "the notebooks are made for the items of 'svo-slider'"),
+        ("instrument=svo-slider+swapped", "show no other yet"),
+        ("readout=probability", "Did you mean 'probabilities'"),
+        ("seed=-1", "seed is -1"),
+    ],
+)
+def test_every_parameter_is_checked_before_the_first_notebook(
+    tmp_path, monkeypatch, defaults, override, message
+):
+    monkeypatch.setattr(workbook, "_defaults", lambda *given: defaults)
+    monkeypatch.setattr(runner, "execute", lambda *given: pytest.fail("a notebook ran"))
+    with pytest.raises(UserError, match=re.escape(message)):
+        workbook.reproduce("smoke", [override], runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_instrument_with_another_payoff_is_refused_and_a_copy_is_not(tmp_path, monkeypatch):
+    shutil.copytree(paths.DATA, tmp_path / "data")
+    folder = tmp_path / "data" / "instruments"
+    text = (folder / "svo-slider.csv").read_text()
+    for name, rows in (("copy", text), ("other", text.replace("85,85", "84,85", 1))):
+        (folder / f"{name}.csv").write_text(rows)
+        shutil.copy(folder / "svo-slider.toml", folder / f"{name}.toml")
+    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
+    profiles.check({"models": ["reference/random"], "instrument": "copy"})
+    with pytest.raises(UserError, match="instrument 'other'"):
+        profiles.check({"models": ["reference/random"], "instrument": "other"})
+
+
+def test_an_imported_wording_needs_no_probes_or_another_wording_first(monkeypatch):
+    pack = replace(prompts.load("plain"), items=("?",) * 6, instrument="svo-slider")
+    load = prompts.load
+    monkeypatch.setattr(prompts, "names", lambda: ["plain", "theirs"])
+    monkeypatch.setattr(prompts, "load", lambda name: pack if name == "theirs" else load(name))
+    study = {"models": ["reference/random"], "wordings": ["theirs"]}
+    profiles.check({**study, "probe_values": []})
+    with pytest.raises(UserError, match=r"leave them out \(--set probe_values=\)"):
+        profiles.check({**study, "probe_values": ["prosocial"]})
 
 
 def one_step(tmp_path, monkeypatch, execute, *parameters):
@@ -577,3 +756,15 @@ def test_a_project_reached_through_a_link_shows_its_paths_without_it(tmp_path, m
 def _profiles(tmp_path):
     (tmp_path / "tiny.yml").write_text("title: Tiny\n")
     return tmp_path
+
+
+def test_a_run_folder_removed_by_somebody_is_named_in_one_sentence(book, tmp_path, monkeypatch):
+    class Papermill:
+        def execute_notebook(self, *files, **options):
+            shutil.rmtree(run)
+            raise FileNotFoundError("output folder doesn't exist")
+
+    run = tmp_path / "gone"
+    monkeypatch.setattr(runner, "_papermill", Papermill)
+    with pytest.raises(UserError, match="was removed while a ran; run again"):
+        runner.execute(tiny.STEPS[0], book / "a.ipynb", run, {})

@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import figure_data, instruments, paths, published, robustness_data, values
+from hvae_utils import paths
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, published, values
+from hvae_utils.show import figures
+from hvae_utils.show.names import display_names
 from tests.support import synthetic_tables
 
 SLIDER = instruments.load("svo-slider")
@@ -24,25 +27,25 @@ def rows(table, **wanted):
 
 
 def ring(tables):
-    return figure_data.svo_ring(tables.cells, SLIDER, VALUES)
+    return figures.svo_ring.table(tables.cells, SLIDER, VALUES)
 
 
 def test_names_lose_their_family_and_stay_different():
-    names = figure_data.display_names(["local/smollm2-135m-instruct", "reference/random"])
+    names = display_names(["local/smollm2-135m-instruct", "reference/random"])
     assert list(names.values()) == ["smollm2-135m-instruct", "random"]
-    same = figure_data.display_names(["openai/gpt-4", "paper/gpt-4", "paper/claude"])
+    same = display_names(["openai/gpt-4", "paper/gpt-4", "paper/claude"])
     assert list(same.values()) == ["openai/gpt-4", "paper/gpt-4", "claude"]
 
 
 def test_a_path_is_named_by_its_file_and_a_long_name_loses_its_middle():
     model = "local//data/of/someone/Some-Very-Long-Model-Name-0.5B-Instruct-Q4_K_M.gguf"
-    name = figure_data.display_names([model])[model]
+    name = display_names([model])[model]
     assert "someone" not in name
     assert len(name) == 26
     assert name.startswith("Some-Very")
     assert name.endswith("Q4_K_M")
     twins = [f"local/{'x' * 20}{middle}{'y' * 20}" for middle in "ab"]
-    assert len(set(figure_data.display_names(twins).values())) == 2
+    assert len(set(display_names(twins).values())) == 2
 
 
 def test_the_ring_holds_the_ideal_respondents_where_the_literature_has_them(tables):
@@ -89,11 +92,11 @@ def test_the_ring_has_one_measured_row_a_cell_and_no_point_where_nothing_was_sco
 
 def test_the_secondary_items_have_no_ring(tables):
     with pytest.raises(UserError, match="no SVO angle"):
-        figure_data.svo_ring(tables.cells, instruments.load("svo-slider-secondary"), VALUES)
+        figures.svo_ring.table(tables.cells, instruments.load("svo-slider-secondary"), VALUES)
 
 
 def test_the_items_are_listed_with_letters_and_named_ends():
-    table = figure_data.slider_items(SLIDER, VALUES)
+    table = figures.slider_items.table(SLIDER, VALUES)
     option = rows(table, part="option")
     assert len(option) == 54
     last = rows(option, item=1, option=9).iloc[0]
@@ -109,13 +112,13 @@ def test_the_items_are_listed_with_letters_and_named_ends():
 
 
 def test_the_secondary_items_are_listed_without_ends():
-    table = figure_data.slider_items(instruments.load("svo-slider-secondary"), VALUES)
+    table = figures.slider_items.table(instruments.load("svo-slider-secondary"), VALUES)
     assert (rows(table, part="option")["end"] == "").all()
     assert len(rows(table, part="option")) == 81
 
 
 def test_the_radar_leaves_out_what_has_no_target_and_keeps_what_was_not_scored(tables):
-    table = figure_data.vr_radar(tables.cells)
+    table = figures.vr_radar.table(tables.cells)
     assert set(table["value"]) == {"altruistic", "prosocial", "individualistic", "competitive"}
     assert rows(table, respondent="faithful")["vr"].to_numpy() == pytest.approx(np.full(8, 60.0))
     agreeable = rows(table, respondent="agreeable", value="competitive")
@@ -126,7 +129,7 @@ def test_the_radar_leaves_out_what_has_no_target_and_keeps_what_was_not_scored(t
 
 
 def test_angles_come_with_targets_and_the_mean_of_random_respondents(tables):
-    table = figure_data.angle_by_value(tables.scores, tables.cells, SLIDER, VALUES)
+    table = figures.angle_by_value.table(tables.scores, tables.cells, SLIDER, VALUES)
     assert rows(table, part="random")["angle"].item() == pytest.approx(22.703, abs=5e-4)
     target = rows(table, part="target").set_index("value")
     assert "none" not in target.index
@@ -144,7 +147,7 @@ def test_angles_come_with_targets_and_the_mean_of_random_respondents(tables):
 
 
 def test_category_shares_add_up_and_count_what_has_no_angle(tables):
-    table = figure_data.category_shares(tables.scores, SLIDER)
+    table = figures.category_shares.table(tables.scores, SLIDER)
     measured = rows(table, part="measured")
     assert measured.groupby(["model", "value"])["share"].sum().to_numpy() == pytest.approx(
         np.ones(30)
@@ -156,13 +159,13 @@ def test_category_shares_add_up_and_count_what_has_no_angle(tables):
 
 
 def test_the_random_shares_are_the_counts_of_all_profiles(tables):
-    table = figure_data.category_shares(tables.scores, SLIDER)
+    table = figures.category_shares.table(tables.scores, SLIDER)
     shares = rows(table, part="random").set_index("category")["share"].astype(float) * 9**6
     assert shares.round(6).tolist() == [260, 269_348, 261_605, 228, 0]
 
 
 def test_outcomes_are_counted_by_respondent(tables):
-    table = figure_data.outcomes(tables.responses, tables.conditions)
+    table = figures.outcomes.table(tables.responses, tables.conditions)
     assert len(table) == 6 * 6
     weak = rows(table, respondent="smollm2-135m-instruct").set_index("outcome")
     assert weak["items"].sum() == 5 * 2 * 3 * 6
@@ -177,14 +180,14 @@ def test_outcomes_are_counted_by_respondent(tables):
 def test_a_response_of_an_unknown_condition_or_outcome_is_refused(tables):
     stray = tables.responses.assign(condition_id="nowhere")
     with pytest.raises(UserError, match="'nowhere' is not in the table of conditions"):
-        figure_data.outcomes(stray, tables.conditions)
+        figures.outcomes.table(stray, tables.conditions)
     with pytest.raises(UserError, match="'shrug' is none of the outcomes"):
-        figure_data.outcomes(tables.responses.assign(outcome="shrug"), tables.conditions)
+        figures.outcomes.table(tables.responses.assign(outcome="shrug"), tables.conditions)
 
 
 def test_the_published_radar_stands_beside_ten_random_tests():
     published = pd.read_csv(paths.DATA / "published" / "hvae_radar.csv")
-    table = figure_data.published_radar(published)
+    table = figures.vr_radar.published_table(published)
     assert len(table) == 64
     expected = {  # the literature notes: expected value rationality of ten random tests
         "altruistic": 21.31,
@@ -197,15 +200,15 @@ def test_the_published_radar_stands_beside_ten_random_tests():
 
 
 EMPTY = {
-    "svo_ring": lambda t: figure_data.svo_ring(t.cells[:0], SLIDER, VALUES),
-    "vr_radar": lambda t: figure_data.vr_radar(t.cells[:0]),
-    "angle_by_value": lambda t: figure_data.angle_by_value(
+    "svo_ring": lambda t: figures.svo_ring.table(t.cells[:0], SLIDER, VALUES),
+    "vr_radar": lambda t: figures.vr_radar.table(t.cells[:0]),
+    "angle_by_value": lambda t: figures.angle_by_value.table(
         t.scores[:0], t.cells[:0], SLIDER, VALUES
     ),
-    "category_shares": lambda t: figure_data.category_shares(t.scores[:0], SLIDER),
-    "goal_effect": lambda t: figure_data.goal_effect(t.goal_effects[:0]),
-    "outcomes": lambda t: figure_data.outcomes(t.responses[:0], t.conditions),
-    "published_radar": lambda t: figure_data.published_radar(
+    "category_shares": lambda t: figures.category_shares.table(t.scores[:0], SLIDER),
+    "goal_effect": lambda t: figures.goal_effect.table(t.goal_effects[:0]),
+    "outcomes": lambda t: figures.outcomes.table(t.responses[:0], t.conditions),
+    "published_radar": lambda t: figures.vr_radar.published_table(
         pd.DataFrame(columns=["model", "value", "goal_prompt", "vr", "reading_error"])
     ),
 }
@@ -219,20 +222,20 @@ def test_an_empty_table_is_a_users_mistake_in_a_sentence(figure, tables):
 
 def test_a_missing_column_is_named(tables):
     with pytest.raises(UserError, match="cells: the column 'vr' is missing"):
-        figure_data.vr_radar(tables.cells.drop(columns="vr"))
+        figures.vr_radar.table(tables.cells.drop(columns="vr"))
 
 
 def test_only_values_without_a_target_leave_no_radar(tables):
     with pytest.raises(UserError, match="no assigned value has a target"):
-        figure_data.vr_radar(rows(tables.cells, value="none"))
+        figures.vr_radar.table(rows(tables.cells, value="none"))
 
 
 def test_no_table_handed_in_is_changed(tables):
     before = {name: getattr(tables, name).copy() for name in ("scores", "cells", "goal_effects")}
     ring(tables)
-    figure_data.angle_by_value(tables.scores, tables.cells, SLIDER, VALUES)
-    figure_data.category_shares(tables.scores, SLIDER)
-    figure_data.goal_effect(tables.goal_effects)
+    figures.angle_by_value.table(tables.scores, tables.cells, SLIDER, VALUES)
+    figures.category_shares.table(tables.scores, SLIDER)
+    figures.goal_effect.table(tables.goal_effects)
     for name, table in before.items():
         pd.testing.assert_frame_equal(table, getattr(tables, name))
 
@@ -250,8 +253,8 @@ def test_a_respondent_whose_scores_are_mostly_flagged_carries_a_dagger_and_no_ot
     cells[["mean_self", "mean_other", "mean_angle", "angle_low", "angle_high"]] = 50.0
     people = published.people_histogram()
     for table in (
-        figure_data.vr_radar(cells),
-        figure_data.svo_ring(cells, SLIDER, VALUES),
-        robustness_data.people_and_models(cells, people, SLIDER, VALUES),
+        figures.vr_radar.table(cells),
+        figures.svo_ring.table(cells, SLIDER, VALUES),
+        figures.people_and_models.table(cells, people, SLIDER, VALUES),
     ):
         assert table.groupby("model").respondent.first().to_dict() == {"a": "a †", "b": "b"}

@@ -18,8 +18,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Annotation, Text
 from PIL import Image
 
-from hvae_utils import figure_data, figures, instruments, paths, style, values
+from hvae_utils import paths
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, values
+from hvae_utils.show import figures, marks, style
 from tests.support import synthetic_tables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,15 +51,20 @@ def tables_of(models):
     slider, known = instruments.load("svo-slider"), values.load()
     published = pd.read_csv(paths.DATA / "published" / "hvae_radar.csv")
     return {
-        "svo_ring": figure_data.svo_ring(run.cells, slider, known),
-        "slider_items": figure_data.slider_items(slider, known),
-        "vr_radar": figure_data.vr_radar(run.cells),
-        "angle_by_value": figure_data.angle_by_value(run.scores, run.cells, slider, known),
-        "category_shares": figure_data.category_shares(run.scores, slider),
-        "goal_effect": figure_data.goal_effect(run.goal_effects),
-        "outcomes": figure_data.outcomes(run.responses, run.conditions),
-        "published_radar": figure_data.published_radar(published),
+        "svo_ring": figures.svo_ring.table(run.cells, slider, known),
+        "slider_items": figures.slider_items.table(slider, known),
+        "vr_radar": figures.vr_radar.table(run.cells),
+        "angle_by_value": figures.angle_by_value.table(run.scores, run.cells, slider, known),
+        "category_shares": figures.category_shares.table(run.scores, slider),
+        "goal_effect": figures.goal_effect.table(run.goal_effects),
+        "outcomes": figures.outcomes.table(run.responses, run.conditions),
+        "published_radar": figures.vr_radar.published_table(published),
     }
+
+
+def draw(slug, table):
+    module = "vr_radar" if slug == "published_radar" else slug
+    return getattr(figures, module).draw(table)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +74,7 @@ def tables():
 
 @pytest.fixture(scope="module")
 def drawn(tables):
-    return {slug: getattr(figures, slug)(table) for slug, table in tables.items()}
+    return {slug: draw(slug, table) for slug, table in tables.items()}
 
 
 def panel(figure, title):
@@ -162,7 +169,7 @@ def test_negative_value_rationality_is_drawn_where_it_is_and_the_centre_is_said(
 
 def test_a_value_below_the_usual_centre_moves_the_centre(tables):
     low = tables["vr_radar"].assign(vr=-31.0)
-    assert figures.vr_radar(low).axes[0].get_ylim() == (-40, 60)
+    assert figures.vr_radar.draw(low).axes[0].get_ylim() == (-40, 60)
 
 
 def test_a_spoke_without_any_angle_says_so(drawn):
@@ -220,7 +227,7 @@ def test_cells_with_missing_answers_show_bounds_and_others_none(drawn):
 def test_an_interval_wider_than_all_angles_does_not_squeeze_the_panel(tables):
     table = tables["angle_by_value"].copy()
     table.loc[table["part"] == "cell", ["angle_low", "angle_high"]] = (-400.0, 400.0)
-    assert figures.angle_by_value(table).axes[0].get_xlim() == (-40, 85)
+    assert figures.angle_by_value.draw(table).axes[0].get_xlim() == (-40, 85)
 
 
 def test_the_heatmap_prints_per_cent_and_the_random_row(drawn):
@@ -246,7 +253,7 @@ def test_effects_are_on_zero_for_the_faithful_and_named_where_not_estimable(draw
 
 def test_a_run_without_any_effect_still_has_its_figure(tables):
     table = tables["goal_effect"].assign(difference=np.nan, low=np.nan, high=np.nan)
-    figure = figures.goal_effect(table)
+    figure = figures.goal_effect.draw(table)
     assert sum(len(axes.texts) for axes in figure.axes) == len(table)
 
 
@@ -285,7 +292,7 @@ def test_no_words_are_cut_off_and_none_overlap(models, printed):
         if models is not MANY and slug in ("slider_items", "published_radar"):
             continue
         printed.clear()
-        figure = getattr(figures, slug)(table)
+        figure = draw(slug, table)
         figure.draw_without_rendering()
         texts = [(text.get_text(), box) for text, box in printed.items()]
         assert len(texts) > 10
@@ -354,7 +361,7 @@ ALT = 'Six bars; the "weak" one is < 60% & hatched'
 
 
 def save_outcomes(table, folder):
-    return style.save(figures.outcomes(table), table, folder, "07_outcomes", CAPTION, ALT)
+    return style.save(figures.outcomes.draw(table), table, folder, "07_outcomes", CAPTION, ALT)
 
 
 def save_small(folder, **options):
@@ -369,7 +376,7 @@ def test_saving_twice_gives_the_same_bytes(tables, tmp_path):
     for slug in ("vr_radar", "outcomes"):
         contents = []
         for attempt in ("one", "two"):
-            figure = getattr(figures, slug)(tables[slug])
+            figure = draw(slug, tables[slug])
             saved = style.save(figure, tables[slug], tmp_path / attempt, slug, "c", "a")
             contents.append([path.read_bytes() for path in saved.files.values()])
         assert contents[0] == contents[1]
@@ -382,7 +389,7 @@ def test_another_process_with_other_settings_saves_the_same_bytes(tables, tmp_pa
         "from tests.show import test_figures; from tests.support import synthetic_tables;"
         "matplotlib.rcParams.update({'font.size': 20, 'savefig.bbox': 'tight'});"
         "run = synthetic_tables.make();"
-        "table = test_figures.figure_data.outcomes(run.responses, run.conditions);"
+        "table = test_figures.figures.outcomes.table(run.responses, run.conditions);"
         "test_figures.save_outcomes(table, Path(sys.argv[1]))"
     )
     environment = os.environ | {
@@ -410,7 +417,7 @@ def pixels(figure):
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_figure_can_be_redrawn_from_its_csv(slug, tables, drawn, tmp_path):
     saved = save_small(tmp_path, table=tables[slug])
-    again = getattr(figures, slug)(pd.read_csv(saved.files["csv"]))
+    again = draw(slug, pd.read_csv(saved.files["csv"]))
     changed = np.abs(pixels(drawn[slug]) - pixels(again)).max(axis=2) > 60
     assert changed.mean() < 2e-4
 
@@ -508,9 +515,34 @@ def test_drawing_leaves_the_settings_and_pyplot_alone(tmp_path):
 @pytest.mark.parametrize("slug", SLUGS)
 def test_an_empty_table_is_a_users_mistake_in_a_sentence(slug, tables):
     with pytest.raises(UserError, match="nothing to draw"):
-        getattr(figures, slug)(tables[slug][:0])
+        draw(slug, tables[slug][:0])
 
 
 def test_an_unknown_outcome_names_the_six():
     with pytest.raises(UserError, match="unknown outcome 'shrug'"):
         style.outcome_look("shrug")
+
+
+# One file a figure.
+
+
+def test_every_published_figure_has_a_module_of_its_name_with_its_table_and_its_drawing():
+    index = json.loads((paths.FIGURES / "index.json").read_text(encoding="utf-8"))
+    published = {entry["slug"].partition("_")[2] for entry in index}
+    assert published - {"published_radar"} == set(figures.__all__)
+    for name in figures.__all__:
+        module = getattr(figures, name)
+        assert callable(module.table)
+        assert callable(module.draw)
+
+
+def test_a_figure_that_is_not_there_is_named():
+    with pytest.raises(AttributeError, match="no figure 'ring'; there are angle_by_value"):
+        _ = figures.ring
+
+
+def test_categories_stand_downwards_and_their_regions_meet():
+    regions = marks.regions((-12.04, 57.15, 22.45), -38, 90)
+    assert regions[0] == ("altruistic", 57.15, 90)
+    assert regions[-1] == ("competitive", -38, -12.04)
+    assert all(above[1] == below[2] for above, below in itertools.pairwise(regions))

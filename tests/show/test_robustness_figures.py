@@ -10,17 +10,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from hvae_utils import (
-    figures_robustness,
-    instruments,
-    published,
-    recovery,
-    robustness_data,
-    style,
-    svo,
-    values,
-)
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments, published, svo, values
+from hvae_utils.metrics import recovery
+from hvae_utils.show import figures, style
 from tests.support import synthetic_tables
 
 FEW = tuple(synthetic_tables.RESPONDENTS[place] for place in (0, 1, 4, 5))
@@ -33,7 +26,10 @@ TWELVE = (
     "local//data/models/Llama-3.2-1B-Instruct-Q4_K_M.gguf",
     "vllm/mistralai/Mistral-7B-Instruct-v0.3",
 )
-SLUGS = figures_robustness.__all__
+SLUGS = (
+    *("raw_and_chance", "three_readings", "letter_choice", "lapse_curves", "angle_distributions"),
+    *("recovery", "factor_effects", "people_and_models"),
+)
 P = [f"p{option}" for option in range(1, 10)]
 SLIDER, KNOWN = instruments.load("svo-slider"), values.load()
 
@@ -131,16 +127,16 @@ def tables_of(models):
     people = published.people_histogram()
     study = recovery.study(recovery.truths(angles=(-45.0, 0.0, 45.0, 90.0), sharpness=(0.1,)))
     return {
-        "raw_and_chance": robustness_data.raw_and_chance(published.radar(), cells),
-        "three_readings": robustness_data.three_readings(with_lapses(cells)),
-        "letter_choice": robustness_data.letter_choice(letters(models)),
-        "lapse_curves": robustness_data.lapse_curves(KNOWN, np.linspace(0, 1, 11)),
-        "angle_distributions": robustness_data.angle_distributions(
+        "raw_and_chance": figures.raw_and_chance.table(published.radar(), cells),
+        "three_readings": figures.three_readings.table(with_lapses(cells)),
+        "letter_choice": figures.letter_choice.table(letters(models)),
+        "lapse_curves": figures.lapse_curves.table(KNOWN, np.linspace(0, 1, 11)),
+        "angle_distributions": figures.angle_distributions.table(
             conditions, responses, SLIDER, KNOWN
         ),
-        "recovery": robustness_data.recovery(study),
-        "factor_effects": robustness_data.factor_effects(effects(models)),
-        "people_and_models": robustness_data.people_and_models(cells, people, SLIDER, KNOWN),
+        "recovery": figures.recovery.table(study),
+        "factor_effects": figures.factor_effects.table(effects(models)),
+        "people_and_models": figures.people_and_models.table(cells, people, SLIDER, KNOWN),
     }
 
 
@@ -151,7 +147,7 @@ def tables():
 
 @pytest.fixture(scope="module")
 def drawn(tables):
-    return {slug: getattr(figures_robustness, slug)(table) for slug, table in tables.items()}
+    return {slug: getattr(figures, slug).draw(table) for slug, table in tables.items()}
 
 
 def panel(figure, title):
@@ -188,9 +184,9 @@ def test_published_and_own_models_are_counted_apart_and_only_one_arm_is_shown(ta
 
 def test_a_run_without_the_goal_arm_shows_the_arm_it_has():
     cells = run_of(FEW[:1])[2].query("not goal_prompt")
-    table = robustness_data.raw_and_chance(published.radar(), cells)
+    table = figures.raw_and_chance.table(published.radar(), cells)
     assert set(table.query("source == 'run'")["goal_prompt"]) == {False}
-    figure = figures_robustness.raw_and_chance(table)
+    figure = figures.raw_and_chance.draw(table)
     assert "Respondents of this run, without goal prompt" in words(figure)
 
 
@@ -223,7 +219,7 @@ def test_two_administrations_that_differ_are_mixed_half_and_half():
     rows = pd.DataFrame(np.concatenate(tables), columns=P)
     rows.insert(0, "condition_id", np.repeat(["a", "b", "c"], 6))
     rows.insert(1, "item", list(SLIDER.items) * 3)
-    found = robustness_data.angle_distributions(conditions, rows, SLIDER, KNOWN)
+    found = figures.angle_distributions.table(conditions, rows, SLIDER, KNOWN)
     found = found[found["part"] == "measured"]
     assert found[["low", "share"]].to_numpy().tolist() == [[45, 0.5], [61, 0.5]]
 
@@ -387,7 +383,7 @@ def test_no_words_are_cut_off_too_small_or_on_top_of_others(models, monkeypatch)
         if models is not TWELVE and slug in ("lapse_curves", "recovery"):
             continue
         boxes.clear()
-        figure = getattr(figures_robustness, slug)(table)
+        figure = getattr(figures, slug).draw(table)
         figure.draw_without_rendering()
         page = figure.bbox
         texts = [(text.get_text(), box) for text, box in boxes.items()]
@@ -424,7 +420,7 @@ def test_a_figure_is_the_same_from_its_csv(slug, tables, drawn, tmp_path):
     with style.context():
         small = style.new_figure(0.5)
     saved = style.save(small, tables[slug], tmp_path, slug, "caption", "alt")
-    again = getattr(figures_robustness, slug)(pd.read_csv(saved.files["csv"]))
+    again = getattr(figures, slug).draw(pd.read_csv(saved.files["csv"]))
     changed = np.abs(pixels(drawn[slug]) - pixels(again)).max(axis=2) > 60
     assert changed.mean() < 2e-4
 
@@ -432,7 +428,7 @@ def test_a_figure_is_the_same_from_its_csv(slug, tables, drawn, tmp_path):
 def test_saving_twice_gives_the_same_bytes(tables, tmp_path):
     slug, contents = "people_and_models", []
     for attempt in ("one", "two"):
-        figure = getattr(figures_robustness, slug)(tables[slug])
+        figure = getattr(figures, slug).draw(tables[slug])
         saved = style.save(figure, tables[slug], tmp_path / attempt, slug, "caption", "alt")
         contents.append([path.read_bytes() for path in saved.files.values()])
     assert contents[0] == contents[1]
@@ -443,7 +439,7 @@ def test_saving_twice_gives_the_same_bytes(tables, tmp_path):
 @pytest.mark.parametrize("slug", SLUGS)
 def test_an_empty_table_is_a_users_mistake_in_a_sentence(slug, tables):
     with pytest.raises(UserError, match="nothing to draw"):
-        getattr(figures_robustness, slug)(tables[slug][:0])
+        getattr(figures, slug).draw(tables[slug][:0])
 
 
 def test_a_run_in_which_nothing_could_be_measured_still_has_its_figures(tables):
@@ -458,23 +454,23 @@ def test_a_run_in_which_nothing_could_be_measured_still_has_its_figures(tables):
         unknown = own.reindex(table.index)
         columns = [name for name in ("chance", "low", "high", column) if name in table]
         table.loc[unknown, columns] = np.nan
-        assert len(words(getattr(figures_robustness, slug)(table))) > 5
+        assert len(words(getattr(figures, slug).draw(table))) > 5
 
 
 def test_mistakes_in_the_inputs_are_named():
     with pytest.raises(UserError, match="the column 'share' is missing"):
-        robustness_data.letter_choice(letters(FEW).drop(columns="share"))
+        figures.letter_choice.table(letters(FEW).drop(columns="share"))
     with pytest.raises(UserError, match="'before' is neither"):
-        robustness_data.letter_choice(letters(FEW).assign(stage="before"))
+        figures.letter_choice.table(letters(FEW).assign(stage="before"))
     study = recovery.study([recovery.Truth(0.0, 0.1)])
     with pytest.raises(UserError, match=r"no respondent of sharpness 0\.7; it has 0\.1"):
-        robustness_data.recovery(study, sharpness=0.7)
+        figures.recovery.table(study, sharpness=0.7)
     with pytest.raises(UserError, match="nothing to draw"):
-        robustness_data.factor_effects(effects(FEW)[:0])
+        figures.factor_effects.table(effects(FEW)[:0])
     conditions, responses, _ = run_of(FEW[:1])
     rows = responses.assign(condition_id="elsewhere")
     with pytest.raises(UserError, match="none of them belongs to a condition"):
-        robustness_data.angle_distributions(conditions, rows, SLIDER, KNOWN)
+        figures.angle_distributions.table(conditions, rows, SLIDER, KNOWN)
 
 
 def test_the_position_bias_is_drawn_where_it_is_and_named_where_it_is_not():
@@ -485,7 +481,7 @@ def test_the_position_bias_is_drawn_where_it_is_and_named_where_it_is_not():
     unknown = pd.DataFrame({"model": "reference/b", "position": positions, "bias": np.nan})
     table = pd.concat([known, unknown]).assign(labels="A-I", assumes="nothing", note="")
     table[["position_part", "label_part"]] = np.nan
-    drawn = figures_robustness.position_bias(robustness_data.position_bias(table))
+    drawn = figures.position_bias.draw(figures.position_bias.table(table))
     first, second = drawn.axes
     (line,) = [line for line in first.lines if line.get_gid() == "A-I"]
     assert line.get_ydata().tolist() == known.bias.tolist()
@@ -500,8 +496,8 @@ def test_what_several_sets_of_labels_share_is_drawn_beside_them():
         for position in range(1, 10)
     ]
     table = pd.DataFrame(rows).assign(model="reference/a", assumes="nothing", note="")
-    told = robustness_data.position_bias(table.assign(position_part=1.0))
-    drawn = figures_robustness.position_bias(told)
+    told = figures.position_bias.table(table.assign(position_part=1.0))
+    drawn = figures.position_bias.draw(told)
     lines = {line.get_gid(): line for line in drawn.axes[0].lines}
     assert set(lines["position part"].get_ydata()) == {1.0}
     assert set(lines["A-I"].get_ydata()) == {1.5}
@@ -512,7 +508,7 @@ def test_what_several_sets_of_labels_share_is_drawn_beside_them():
 
 def test_single_values_that_agree_do_not_hide_one_another():
     table = effects(FEW).assign(difference=3.0)
-    drawn = figures_robustness.factor_effects(robustness_data.factor_effects(table))
+    drawn = figures.factor_effects.draw(figures.factor_effects.table(table))
     marks = [line for line in drawn.axes[0].lines if (line.get_gid() or "").startswith("effect")]
     places = [(line.get_xdata()[0], line.get_ydata()[0]) for line in marks]
     assert len(marks) > 3

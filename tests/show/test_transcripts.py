@@ -2,7 +2,7 @@
 
 import pytest
 
-from hvae_utils import transcripts
+from hvae_utils.show import transcripts
 
 RECORD = {
     "model": "openai/<b>x</b>",

@@ -3,13 +3,18 @@
 import json
 import re
 from dataclasses import replace
+from fnmatch import fnmatch
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import explore, motives, recovery, svo, values, widgets, widgets_model
+from hvae_utils import paths
 from hvae_utils.errors import UserError
+from hvae_utils.measure import answers, secondary, svo, values
+from hvae_utils.metrics import recovery
+from hvae_utils.play import watch
+from hvae_utils.show.panels import asking, sliders
 
 CELLS = pd.DataFrame(
     {"model": ["reference/random"] * 2, "value": ["altruistic", "none"], "mean_angle": [22.0, 23.0]}
@@ -18,7 +23,7 @@ CELLS = pd.DataFrame(
 
 @pytest.fixture
 def measure():
-    return widgets.Measure(widgets.respondents(CELLS), widgets.people())
+    return sliders.Measure(sliders.respondents(CELLS), sliders.people())
 
 
 def answer(items, options):
@@ -49,7 +54,7 @@ def test_an_unfinished_measure_names_the_items_that_are_missing(measure):
     ],
 )
 def test_ideal_answers_lead_to_the_published_angle(measure, value, published):
-    answer(measure.primary, svo.ideal_choices(value, widgets.SLIDER))
+    answer(measure.primary, svo.ideal_choices(value, sliders.SLIDER))
     assert angle(measure.result.value) == published
     assert value in measure.result.value
 
@@ -93,7 +98,7 @@ def test_the_nine_further_items_are_shown_when_ticked(measure):
 def test_the_nine_further_items_give_the_index(measure):
     answer(measure.primary, [4] * 6)
     assert "0 of 9 more items" in measure.result.value
-    joint = motives.published.secondary_ideals()["joint_gain"].fillna(5).astype(int) - 1
+    joint = secondary.published.secondary_ideals()["joint_gain"].fillna(5).astype(int) - 1
     answer(measure.secondary, joint)
     assert re.search(r'class="hvae-index"[^>]*>1\.00<', measure.result.value)
 
@@ -105,12 +110,35 @@ def test_nothing_is_saved_until_the_button_is_pressed_and_nothing_is_overwritten
     answer(measure.primary, [0, 1, 2, 3, 4, 5])
     assert list(tmp_path.iterdir()) == []
     measure.save.click()
-    saved = json.loads((tmp_path / "my-answers.json").read_text())
-    assert saved["choices"] == [0, 1, 2, 3, 4, 5]
-    before = (tmp_path / "my-answers.json").read_bytes()
+    (file,) = tmp_path.iterdir()
+    assert re.fullmatch(r"answers-[0-9a-f]{8}\.json", file.name)
+    assert json.loads(file.read_text())["choices"] == [0, 1, 2, 3, 4, 5]
+    (tmp_path / "theirs.json").write_text("theirs")
+    measure.file.value = "theirs.json"
     measure.save.click()
     assert "already" in measure.saved.value
-    assert (tmp_path / "my-answers.json").read_bytes() == before
+    assert (tmp_path / "theirs.json").read_text() == "theirs"
+
+
+def test_answers_are_saved_again_after_a_change_and_two_panels_have_two_files(
+    measure, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    answer(measure.primary, [0, 1, 2, 3, 4, 5])
+    measure.save.click()
+    answer(measure.primary, [5, 4, 3, 2, 1, 0])
+    measure.save.click()
+    (file,) = tmp_path.iterdir()
+    assert json.loads(file.read_text())["choices"] == [5, 4, 3, 2, 1, 0]
+    other = sliders.Measure((), sliders.people())
+    answer(other.primary, [1] * 6)
+    other.save.click()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_git_does_not_see_answers():
+    ignored = (paths.ROOT / ".gitignore").read_text("utf-8").split()
+    assert any(fnmatch(answers.file_name(), pattern) for pattern in ignored)
 
 
 @pytest.mark.parametrize("name", ["no/such/folder/x.json", "\0", "<b>x</b>/y"])
@@ -126,22 +154,22 @@ def test_a_file_that_cannot_be_written_ends_in_a_sentence(measure, tmp_path, mon
 
 
 def test_flipping_an_answer_shows_what_scoring_says(measure):
-    panel = widgets.flip(measure)
+    panel = sliders.flip(measure)
     (start, item), (place, _) = (row.children for row in panel.children[:2])
     shown = panel.children[-1]
     start.value, item.value, place.value = "individualistic", 1, 1
-    flipped = svo.ideal_choices("individualistic", widgets.SLIDER)
+    flipped = svo.ideal_choices("individualistic", sliders.SLIDER)
     flipped[1] = 0
-    scored = svo.score([flipped], widgets.SLIDER).angle[0]
+    scored = svo.score([flipped], sliders.SLIDER).angle[0]
     assert float(angle(shown.value).replace("−", "-")[:-1]) == round(scored, 1)
-    start.value = widgets.OWN
+    start.value = sliders.OWN
     assert "not finished" in shown.value
     answer(measure.primary, [4] * 6)
     assert "hvae-angle" in shown.value
 
 
 def test_published_models_stand_where_their_score_leaves_one_angle():
-    points = {point.name: point for point in widgets.published_models()}
+    points = {point.name: point for point in sliders.published_models()}
     assert {point.value for point in points.values()} == {"altruistic", "competitive"}
     assert len(points) == 16
     # read from the chart: 59.6 and 59.1 points of GPT-4, 8.0 of Vicuna told to be competitive
@@ -151,17 +179,20 @@ def test_published_models_stand_where_their_score_leaves_one_angle():
 
 
 def test_dice_score_zero_on_the_chance_scale_and_lie_at_their_known_angle():
-    panel = widgets.noise()
+    panel = sliders.noise()
     (_, share), shown = panel.children[0].children, panel.children[-1]
     share.children[0].value = 1.0  # typed into the field that has the slider's name
     assert angle(shown.value).startswith("22.7°")
-    assert "individualistic" not in shown.value.split("hvae-category")[1][:60]
+    of_the_mean, of_one = shown.value.split("category of the mean angle")[1].split("one admin")
+    assert re.search(r">prosocial</div>", of_the_mean)
+    assert re.search(r"prosocial</text>.*?(\d+)%", of_one)[1] != "100"
+    assert "Expected of altruistic, lapse rate 1.00, position bias 0.00, favourite A" in shown.value
     assert re.search(r">0\.00<", shown.value)
 
 
 def test_a_favourite_letter_taken_always_is_a_constant_respondent():
     found = recovery.noisy("altruistic", 0.3, 1.0, 0)
-    constant = svo.score([[0] * 6], widgets.SLIDER).angle[0]
+    constant = svo.score([[0] * 6], sliders.SLIDER).angle[0]
     assert found["mean_angle"] == pytest.approx(constant)
     assert found["raw"] == pytest.approx(60 - abs(constant - values.get("altruistic").target))
     assert found["sd"] == pytest.approx(0, abs=1e-6)
@@ -189,7 +220,7 @@ class Script:
 
     def stop(self):
         self.stopped = True
-        self.tell(explore.Event("stopped", "altruistic"))
+        self.tell(watch.Event("stopped", "altruistic"))
 
 
 FACTORS = {
@@ -199,22 +230,22 @@ FACTORS = {
     "wording": ("plain",),
     "order": ("fixed",),
 }
-ASKED = explore.Event("asked", "altruistic", messages=({"role": "user", "content": "<i>Q</i>"},))
-ITEM = explore.Event(
+ASKED = watch.Event("asked", "altruistic", messages=({"role": "user", "content": "<i>Q</i>"},))
+ITEM = watch.Event(
     "item", "altruistic", item=1, outcome="choice", option=2, chances=(0.1,) * 8 + (0.2,),
     order=tuple(range(9))[::-1], low=-5.0, high=50.0,
 )  # fmt: skip
 
 
 def parts(panel):
-    (job,) = [child for child in panel.children if isinstance(child, widgets_model._Job)]
+    (job,) = [child for child in panel.children if isinstance(child, asking._Job)]
     return job, panel.children[-1]
 
 
 def test_watching_shows_messages_reply_probabilities_and_the_range_of_angles():
-    reply = explore.Event("replied", "altruistic", reply="<script>B</script>")
-    ask = Script(ASKED, reply, ITEM, explore.Event("done", "altruistic"))
-    job, shown = parts(widgets_model.watch(ask, FACTORS))
+    reply = watch.Event("replied", "altruistic", reply="<script>B</script>")
+    ask = Script(ASKED, reply, ITEM, watch.Event("done", "altruistic"))
+    job, shown = parts(asking.watch(ask, FACTORS))
     job.run.click()
     assert ask.choices == [{name: choices[0] for name, choices in FACTORS.items()}]
     assert "&lt;script&gt;B" in shown.value
@@ -227,7 +258,7 @@ def test_watching_shows_messages_reply_probabilities_and_the_range_of_angles():
 
 def test_only_one_administration_runs_and_stop_ends_it():
     ask = Script(ASKED)
-    job, _ = parts(widgets_model.watch(ask, FACTORS))
+    job, _ = parts(asking.watch(ask, FACTORS))
     job.run.click()
     assert job.run.disabled
     assert not job.stop.disabled
@@ -238,15 +269,15 @@ def test_only_one_administration_runs_and_stop_ends_it():
 
 
 def test_an_error_stands_in_the_panel_and_the_next_attempt_is_possible():
-    ask = Script(ASKED, explore.Event("error", "altruistic", note="gone <b>away</b>"))
-    job, _ = parts(widgets_model.watch(ask, FACTORS))
+    ask = Script(ASKED, watch.Event("error", "altruistic", note="gone <b>away</b>"))
+    job, _ = parts(asking.watch(ask, FACTORS))
     job.run.click()
     assert "gone &lt;b&gt;away" in job.said.value
     assert not job.run.disabled
 
 
 def test_an_unknown_model_is_a_sentence():
-    panel = widgets_model.watch(explore.ask, FACTORS)
+    panel = asking.watch(watch.ask, FACTORS)
     panel.children[0].value = "reference/fathful"
     job, _ = parts(panel)
     job.run.click()
@@ -254,7 +285,7 @@ def test_an_unknown_model_is_a_sentence():
 
 
 def designed(ask, **typed):
-    panel = widgets_model.design(ask, ["reference/faithful"])
+    panel = asking.design(ask, ["reference/faithful"])
     fields = dict(
         zip(("word", "definition", "way", "amount", "preview"), panel.children, strict=False)
     )
@@ -283,8 +314,36 @@ def test_a_value_that_cannot_be_tried_is_a_sentence_and_asks_nobody(typed, said)
     assert ask.choices is None
 
 
+@pytest.mark.parametrize(
+    ("word", "amount"), [("altruistic", "0.5"), ("Prosocial", "0"), ("none", "1")]
+)
+def test_the_word_of_a_known_value_is_refused_where_its_target_is_another(word, amount):
+    preview, _, _ = designed(Script(), word=word, amount=amount)
+    assert "give it another word" in preview.value
+    assert designed(Script(), word="prosocial", amount="1")[0].value.count("45.0°") == 1
+
+
+@pytest.mark.parametrize("over", [True, False])
+@pytest.mark.parametrize(
+    ("field", "text"), [(0, "kind"), (1, "Other."), (3, "1"), (5, "x/y"), (6, True)]
+)
+def test_a_changed_input_clears_the_result_and_stops_what_is_asked(field, text, over):
+    item = replace(ITEM, value="even-handed", angle=30.0)
+    ask = Script(item, *[watch.Event("done", "x")] * over)
+    panel = asking.design(ask, ["reference/faithful"])
+    job, shown = parts(panel)
+    job.run.click()
+    assert "even-handed 36.1°" in shown.value, "the legend has the target"
+    panel.children[field].value = text
+    assert shown.value == ""
+    assert ask.stopped is not over
+    ask.tell(item)
+    assert shown.value == "", "what still comes is of the inputs before"
+    assert "Done" not in job.said.value
+
+
 def test_markup_in_a_definition_is_text():
-    ask = Script(replace(ITEM, value="<b>kind</b>", angle=30.0), explore.Event("done", "x"))
+    ask = Script(replace(ITEM, value="<b>kind</b>", angle=30.0), watch.Event("done", "x"))
     _, job, shown = designed(ask, word="<b>kind</b>", definition="<img src=x> is kind")
     job.run.click()
     assert "&lt;b&gt;kind" in shown.value
@@ -293,7 +352,7 @@ def test_markup_in_a_definition_is_text():
 
 
 def test_the_distance_is_from_ones_own_target():
-    ask = Script(replace(ITEM, value="even-handed", angle=40.0), explore.Event("done", "x"))
+    ask = Script(replace(ITEM, value="even-handed", angle=40.0), watch.Event("done", "x"))
     _, job, shown = designed(ask)
     job.run.click()
     target = ask.choices[0]["value"].target

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from hvae_utils import manifest, scoring, style
+from hvae_utils.measure import scoring
+from hvae_utils.run import manifest
+from hvae_utils.show import style
 from tests.support import synthetic_tables
 
 OUTPUTS = (
@@ -14,6 +16,7 @@ OUTPUTS = (
     "figures/",
     "scores.parquet",
     "value_rationality.csv",
+    "goal_effects.csv",
 )
 
 
@@ -29,6 +32,7 @@ def make(folder: Path, models: tuple[str, ...] = MODELS) -> Path:
     tables.responses.to_parquet(folder / "responses.parquet", index=False)
     tables.scores.to_parquet(folder / "scores.parquet", index=False)
     cells.to_csv(folder / "value_rationality.csv", index=False)
+    tables.goal_effects.to_csv(folder / "goal_effects.csv", index=False)
     draw(folder / "figures", "01_small", pd.DataFrame({"respondent": ["a"], "angle": [12.3456]}))
     draw(folder / "figures", "02_large", pd.DataFrame({"row": range(100), "value": 0.5}))
     parameters = {"models": list(models), "seed": 7, "wordings": ["plain"]}

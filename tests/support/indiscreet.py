@@ -5,6 +5,7 @@ other refuses a parameter, leaves one item open, and never lists a probability. 
 made by the command itself, in processes of its own.
 """
 
+import base64
 import os
 import subprocess
 import sys
@@ -12,11 +13,15 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from hvae_utils import paths
 from tests.support.fake_endpoint import completion, serve
 
 KEY = "planted-key-0123456789-abcdef"
+USER, PASSWORD, QUERY = "agent-of-ours", "S3cret/Pass", "TOPSECRETQ"
+BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+SECRETS = (USER, PASSWORD, quote(PASSWORD, safe=""), BASIC, QUERY)  # all that a URL can hold
 MODEL, PLAIN = "openai/indiscreet", "openai/plain"
 MARKUP = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 SMALL = (
@@ -49,11 +54,17 @@ def hvae(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
     )
 
 
+def secretive(url: str) -> str:
+    """Return the URL with user, password and query."""
+    user = f"{USER}:{quote(PASSWORD, safe='')}"
+    return f"{url.replace('//', f'//{user}@')}?api_key={QUERY}"
+
+
 def reply(seen: dict[str, Any]) -> tuple[int, Any]:
-    """Answer by what was asked alone; the key stands in text, tokens, names and errors."""
+    """Answer by what was asked alone; the secrets stand in text, tokens, names and errors."""
     if seen["model"] == PLAIN.removeprefix("openai/"):
         return plain(seen)
-    told, question = seen["_authorization"], str(seen["messages"])
+    told, question = " ".join([seen["_authorization"], *SECRETS]), str(seen["messages"])
     draw = zlib.crc32(question.encode())
     if seen["max_tokens"] > 24:
         return 200, completion(f"I try to be fair. {told} {MARKUP}")
@@ -83,7 +94,7 @@ def study(folder: Path) -> Played:
     with serve(reply) as (url, asked):
         played = hvae(
             folder, "reproduce", "--profile", "smoke", *settings, *place,
-            OPENAI_API_KEY=KEY, OPENAI_BASE_URL=url,
+            OPENAI_API_KEY=KEY, OPENAI_BASE_URL=secretive(url),
         )  # fmt: skip
     bundled = hvae(folder, "bundle", *place, OPENAI_API_KEY=KEY)
     said = played.stdout + played.stderr + bundled.stdout + bundled.stderr

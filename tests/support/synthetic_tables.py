@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hvae_utils import instruments, rationality, scoring, svo, values
+from hvae_utils.measure import instruments, scoring, svo, values
+from hvae_utils.metrics import rationality
 
 RESPONDENTS = (
     "reference/faithful",
@@ -58,6 +59,7 @@ def _conditions(models, repeats):
             "model": model,
             "value": value,
             "goal_prompt": goal,
+            "goal": f"goal {repeat}" if goal else None,
             "induction": "none" if value == "none" else "self_description",
             "placement": "none" if value == "none" else "dialogue",
             "protocol": "independent",

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from hvae_utils.workbook import RUN, Step
+from hvae_utils.run.workbook import RUN, Step
 
 STEPS = (
     Step("a", writes=("numbers.json", "log.jsonl"), parameters=(*RUN, "count", "names", "label")),
@@ -23,7 +23,7 @@ PARAMETERS = {
 }
 CELLS = {
     "a": [
-        "from hvae_utils import workbook",
+        "from hvae_utils.run import workbook",
         "from tests.support.tiny import STEPS",
         'step = workbook.begin("a", runs=runs, run_id=run_id, steps=STEPS)',
         "numbers = [[label, number] for number in range(count)]",
@@ -31,7 +31,8 @@ CELLS = {
         'print("play tiny: 3/3 items, 9/s, 0 s")\nstep.finish()',
     ],
     "b": [
-        "from pathlib import Path\nfrom hvae_utils import workbook\nfrom tests.support import tiny",
+        "from pathlib import Path\nfrom hvae_utils.run import workbook\n"
+        "from tests.support import tiny",
         'step = workbook.begin("b", runs=runs, run_id=run_id, steps=tiny.STEPS, '
         "notebooks=Path(tiny_notebooks))",
         'numbers = step.read("numbers.json")\ntiny.draw(step.folder("figures"), len(numbers))',

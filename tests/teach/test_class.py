@@ -8,7 +8,8 @@ import sys
 
 import nbformat
 
-from hvae_utils import answers, paths
+from hvae_utils import paths
+from hvae_utils.measure import answers
 
 NOTEBOOK = paths.NOTEBOOKS / "course" / "class.ipynb"
 

@@ -16,11 +16,13 @@ import nbformat
 import numpy as np
 import pytest
 
-from hvae_utils import __main__ as cli
-from hvae_utils import commands, course, lessons, paths
+from hvae_utils import paths
+from hvae_utils.__main__ import main
 from hvae_utils.errors import UserError
-from hvae_utils.lessons import Unfinished
-from hvae_utils.runner import WorkbookError
+from hvae_utils.run import cli
+from hvae_utils.run.runner import WorkbookError
+from hvae_utils.teach import course, lessons
+from hvae_utils.teach.lessons import NotYet, Unfinished
 
 LESSONS = course.lessons()
 WRONG = tomllib.loads(Path(__file__).with_name("course_wrong_answers.toml").read_text("utf-8"))
@@ -182,12 +184,12 @@ def test_the_command_writes_copies_and_says_which_are_out_of_date(tmp_path, monk
     folders = (tmp_path / "solutions", tmp_path)
     for function in (course.write, course.stale):
         monkeypatch.setattr(function, "__defaults__", folders)
-    assert cli.main(["course", "--check"]) == commands.DIFFERENT
+    assert main(["course", "--check"]) == cli.DIFFERENT
     assert "7_tiny.ipynb; run: hvae course" in capsys.readouterr().out
-    assert cli.main(["course"]) == commands.OK
-    assert cli.main(["course", "--check"]) == commands.OK
+    assert main(["course"]) == cli.OK
+    assert main(["course", "--check"]) == cli.OK
     (tmp_path / "8_left_over.ipynb").write_text("{}")
-    assert cli.main(["course", "--check"]) == commands.DIFFERENT
+    assert main(["course", "--check"]) == cli.DIFFERENT
     assert "8_left_over.ipynb" in capsys.readouterr().out
 
 
@@ -252,6 +254,40 @@ def test_a_wrong_answer_is_refused_with_a_sentence_that_helps(lesson, number, ex
         with pytest.raises(AssertionError) as fault:
             outcome(lesson, exercise, check, answer)
         assert len(str(fault.value).split()) >= 6, "the message does not help"
+
+
+@pytest.mark.parametrize("answer", ["None", "'hello'", "[None]", "print"])
+@every_exercise
+def test_an_answer_of_another_kind_is_a_sentence_and_no_error_of_python(
+    lesson, number, exercise, check, answer
+):
+    if "def " in exercise.source:
+        wrong = f"return {answer}"
+    else:
+        wrong = f"{WRONG[number][-1].split(chr(10))[-1].split(' = ')[0]} = {answer}"
+    answered = BLOCK.sub(lambda block: indented(wrong, block[1]), exercise.source)
+    with pytest.raises(NotYet) as fault:
+        outcome(lesson, exercise, check, answered)
+    if wrong == "return None":
+        assert "returned nothing (None)" in str(fault.value)
+
+
+def test_an_error_in_a_students_code_is_a_sentence_with_the_first_hint():
+    told = r"1\.1 .*'a' is not in list.*str\.upper"
+    with pytest.raises(NotYet, match=told), lessons.exercise("1.1"):
+        list("ABC").index("a")
+
+
+def test_a_right_exercise_says_so_and_what_is_left(capsys):
+    lessons._right.cache_clear()
+    told = []
+    for number in ("1.1", "1.3", "1.2", "1.4", "1.6", "1.5"):
+        with lessons.exercise(number):
+            pass
+        told.append(capsys.readouterr().out.strip())
+    assert told[0] == "1.1 is right; left: 1.2, 1.3, 1.4, 1.5, 1.6"
+    assert told[1] == "1.3 is right; left: 1.2, 1.4, 1.5, 1.6"
+    assert told[-1] == "1.5 is right; all 6 are"
 
 
 def indented(lines, by):
@@ -366,6 +402,8 @@ def test_links_lead_to_files_that_exist(lesson):
         ("prosocial", "prosocial"),
         (np.bool_(True), True),
         ({"a", "b"}, {"b", "a"}),
+        (frozenset("ab"), {"b", "a"}),
+        ({"a", "b"}, frozenset("ba")),
     ],
 )
 def test_a_right_answer_passes(given, truth):
@@ -376,8 +414,11 @@ def test_a_right_answer_passes(given, truth):
     ("given", "truth", "told"),
     [
         (44.0, 45.678, "44 is not right yet"),
+        (10**400, 45.678, "is not a number"),
+        (["a"], ["a", "b"], "not right"),
+        (max, 45.678, "is a function; call it"),
+        (None, 45.678, r"returned nothing \(None\)"),
         ("many", 45.678, "'many' is not a number"),
-        (None, 45.678, "not"),
         (float("nan"), 45.678, "nan is not right yet"),
         ([1, 2, 4], [1, 2, 3.456], "not right yet in 1 of 3 places"),
         ([1, 2], [1, 2, 3.456], r"shape \(2,\)"),

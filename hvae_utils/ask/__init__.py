@@ -1,0 +1,1 @@
+"""Who answers: prompts go out, replies come in."""

@@ -1,0 +1,1 @@
+"""The HTTP client on libcurl and its limits; only `ask.chat` opens it."""

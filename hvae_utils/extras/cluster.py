@@ -1,0 +1,393 @@
+"""Plays a study on a Dask cluster: shards go out to workers, records come back to one store.
+
+For whoever outgrows one machine; docs/scaling.md says when that pays. A worker plays a shard with
+`play`, on records held in memory; only the process that asked for it writes to the run. Requests
+that share a record stay in one shard, so nothing is asked twice, and a shard whose worker is lost
+is played again by another one. An embedded model stays loaded on a worker until it loads another.
+Keys are never sent: a worker reads its own environment. Where no cluster is asked for,
+`distributed` is not imported.
+
+Public names: player, connect, require, local_cluster, OnCluster, shards_of, place_of, CONNECT_S,
+NO_WORKER_S, SHARD_CONDITIONS, SHARDS_PER_WORKER.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import logging
+import re
+import threading
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+import hvae_utils
+from hvae_utils import paths
+from hvae_utils.ask import local
+from hvae_utils.errors import EndpointError, UserError, brief
+from hvae_utils.play import administer
+from hvae_utils.play.engine import Progress
+from hvae_utils.play.records import Held, Record, Records, read
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, LocalCluster, Worker
+
+CONNECT_S = 5  # how long a scheduler, and then a first worker, is waited for
+# How long a study waits without any worker: one that died is started anew within seconds where a
+# nanny watches it, within a minute where a batch system does; later, the same command continues.
+NO_WORKER_S = 120
+LOOK_S = 1  # how often workers are looked for while no shard comes back
+SHARD_CONDITIONS = 200  # at most: what a lost worker loses
+SHARDS_PER_WORKER = 4  # at least where the study has so many: none waits long for the last one
+AHEAD = 2  # shards handed out for each worker, so that none waits for its next
+SAME_RECORDS = ["model", "value", "repeat"]  # of every request's key: others share no record
+SAME_PREFIX = [*SAME_RECORDS, "prefix"]  # likewise once the prefix is known
+
+SAID = ("describe", "adopt", "goal")  # kinds of requests that assign a value
+
+
+@contextlib.contextmanager
+def player(scheduler: str = "") -> Iterator["ModuleType | OnCluster"]:
+    """Give what plays a study: the module `play` for "", otherwise the same on a cluster.
+
+    scheduler and errors: as in `connect`. On a cluster, concurrency is that of each worker, and a
+    budget is refused with a UserError.
+    """
+    if not scheduler:
+        yield administer
+        return
+    with connect(scheduler) as client:
+        yield OnCluster(client)
+
+
+@contextlib.contextmanager
+def connect(scheduler: str) -> Iterator["Client"]:
+    """Give the client of a Dask cluster whose workers run the code of this process.
+
+    scheduler: the address of a running one (tcp://host:port), or `local` for one process a core
+    on this machine, reachable from it alone and ended with the context.
+    Raises UserError where `distributed` is missing, the address is none, or a worker runs other
+    code; EndpointError where no scheduler or no worker is there within seconds.
+    """
+    require(scheduler)
+    import distributed
+
+    with contextlib.ExitStack() as stack:
+        where: Any = scheduler
+        if scheduler == "local":
+            where = stack.enter_context(local_cluster())
+        try:
+            client = stack.enter_context(distributed.Client(where, timeout=CONNECT_S))
+        except OSError:
+            raise EndpointError(f"no Dask scheduler answers at {scheduler}") from None
+        except ValueError as fault:
+            raise UserError(f"scheduler '{scheduler}': {fault}") from None
+        _check_workers(client, scheduler)
+        yield client
+
+
+def require(scheduler: str, budget: str = "") -> None:
+    """Raise UserError unless a study with this budget can be put on this cluster, if on any."""
+    if not scheduler:
+        return
+    if importlib.util.find_spec("distributed") is None:
+        raise UserError(
+            "a scheduler needs the package distributed: pip install 'hvae-workbook[dask]'"
+        )
+    port = re.fullmatch(r"[a-z]+://[^\s/]+:(\d{1,5})/?", scheduler)
+    if scheduler != "local" and not (port and int(port[1]) < 2**16):
+        raise UserError(
+            f"scheduler {brief(scheduler)} is no address; write tcp://host:port, local, or nothing"
+        )
+    _refuse(budget or None)
+
+
+def local_cluster(workers: int | None = None) -> "LocalCluster":
+    """Start worker processes on this machine (default: one a core), reachable from it alone."""
+    import dask
+    from distributed import LocalCluster
+
+    # Workers watch themselves a hundred times a second for a dashboard that there is not.
+    with dask.config.set({"distributed.worker.profile.enabled": False}):
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # where its HTTP server listens: None is a fixed port
+            scheduler_kwargs={"dashboard": False},
+            silence_logs=logging.CRITICAL,  # what matters comes back with the shard
+        )
+
+
+def _check_workers(client: "Client", scheduler: str) -> None:
+    """Raise unless there is a worker and all of them run the code of this process."""
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_S)
+    except TimeoutError:
+        raise EndpointError(
+            f"the Dask scheduler at {scheduler} has no worker; start one: dask worker {scheduler}"
+        ) from None
+    found = client.run(_code, on_error="return")
+    strange = [worker for worker, theirs in found.items() if theirs != _code()]
+    if strange:
+        theirs = found[strange[0]]
+        reason = f"has no hvae_utils ({theirs})" if isinstance(theirs, Exception) else "differs"
+        raise UserError(
+            f"{len(strange)} of {len(found)} workers do not run the code and data of this process "
+            f"({_code()}): {strange[0]} {reason}; install the same everywhere"
+        )
+
+
+@lru_cache
+def _code() -> str:
+    """Return version and digest of all that decides what is asked and how it is read."""
+    files = [
+        *Path(hvae_utils.__file__).parent.rglob("*.py"),
+        *(paths.DATA / "instruments").glob("*"),
+        *(paths.DATA / "prompts").glob("*.toml"),
+        paths.DATA / "values.toml",
+    ]
+    digest = hashlib.sha256()
+    for path in sorted(files, key=lambda path: path.name):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"{hvae_utils.__version__}-{digest.hexdigest()[:12]}"
+
+
+class _Place:
+    """What a worker keeps between shards: the embedded model of the last shard that had one.
+
+    lock: a worker with several threads has one engine and one embedded model.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.loaded: dict[Path, Any] = {}
+
+
+def place_of(worker: "Worker") -> _Place:
+    """Return the place of a worker, made when it is first asked for and gone with the worker."""
+    return vars(worker).setdefault("_hvae_place", _Place())
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """What a worker is sent: the code expected, what to play, the answers that are there."""
+
+    code: str
+    verb: str
+    conditions: pd.DataFrame
+    seed: list[Record]
+    how: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _Played:
+    """What came of a shard: its table or the fault that ended it, and every new record."""
+
+    table: pd.DataFrame | None
+    new: list[Record]
+    fault: Exception | None = None
+
+
+def _play_shard(shard: _Shard) -> _Played:
+    """Play one shard, on a worker. What was answered before a fault comes back with it."""
+    from distributed import get_worker
+
+    if shard.code != _code():  # a worker that joined after the others were checked
+        raise UserError(f"a worker runs other code than {shard.code}; install the same everywhere")
+    records = Held(shard.seed)
+    silence = io.StringIO()  # the driver shows how far the study is
+    place = place_of(get_worker())
+    with (
+        place.lock,
+        local.keeping(place.loaded),
+        contextlib.redirect_stdout(silence),
+        contextlib.redirect_stderr(silence),
+    ):
+        try:
+            table = getattr(administer, shard.verb)(shard.conditions, records, *shard.how)
+            return _Played(table, records.new)
+        except Exception as fault:
+            if not isinstance(fault, UserError | EndpointError):
+                fault.add_note(f"On a worker:\n{traceback.format_exc()}")
+            return _Played(None, records.new, fault.with_traceback(None))
+
+
+class OnCluster:
+    """Plays on the workers of one cluster, with the interface of `play`."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+
+    def assign(
+        self,
+        conditions: pd.DataFrame,
+        records: Records,
+        concurrency: int = 0,
+        budget: Any = None,
+    ) -> pd.DataFrame:
+        """As play.assign."""
+        _refuse(budget)
+        return self._play("assign", SAME_RECORDS, conditions, records, concurrency)
+
+    def administer(
+        self,
+        conditions: pd.DataFrame,
+        records: Records,
+        reask: bool = True,
+        concurrency: int = 0,
+        budget: Any = None,
+    ) -> pd.DataFrame:
+        """As play.administer."""
+        _refuse(budget)
+        return self._play("administer", SAME_PREFIX, conditions, records, reask, concurrency)
+
+    def _play(
+        self, verb: str, together: list[str], conditions: pd.DataFrame, records: Records, *how: Any
+    ) -> pd.DataFrame:
+        """Play all shards; return their tables as one, in the order of the conditions.
+
+        The first fault stops handing out; shards under way are waited for, their answers kept.
+        """
+        workers = self._workers()
+        shards = shards_of(conditions, together, workers)
+        keys = _answered_keys(records, shards, verb)
+        waiting = iter(range(len(shards)))
+        underway: dict[Future, int] = {}
+        tables: dict[int, pd.DataFrame] = {}
+        fault: Exception | None = None
+
+        def hand_out() -> None:
+            while fault is None and len(underway) < AHEAD * self._workers():
+                number = next(waiting, None)
+                if number is None:
+                    return
+                seed = [records.get(key) for key in keys[number]]
+                shard = _Shard(_code(), verb, shards[number], seed, how)
+                underway[self._client.submit(_play_shard, shard, pure=False)] = number
+
+        with Progress(f"{verb} on {workers} workers", len(conditions), "condition") as progress:
+            progress.asking()
+            hand_out()
+            while underway:
+                for future, played in self._arrived(underway, shards):
+                    number = underway.pop(future)
+                    for record in played.new:
+                        if records.answered(record["key"]) is None:
+                            records.append(record)
+                    fault = fault or played.fault
+                    if played.table is not None:
+                        tables[number] = played.table
+                        progress.step(len(shards[number]))
+                hand_out()
+        if isinstance(fault, EndpointError):
+            gone = re.sub(r"; \d+ records are safe.*", "", str(fault))  # counted by a worker
+            raise EndpointError(
+                f"{gone}; {len(records)} records are safe, run the same study again to continue"
+            )
+        if fault is not None:
+            raise fault
+        return _one_table([tables[number] for number in range(len(shards))], conditions)
+
+    def _workers(self) -> int:
+        """Return how many workers there are; 1 where there is none, who may come."""
+        return max(1, len(self._client.nthreads()))
+
+    def _arrived(
+        self, underway: dict["Future", int], shards: list[pd.DataFrame]
+    ) -> list[tuple["Future", _Played]]:
+        """Return what came of shards, once one is back; of all of them when no worker is left."""
+        from distributed import CancelledError, wait
+
+        seen = time.monotonic()
+        try:
+            while time.monotonic() - seen < NO_WORKER_S:
+                with contextlib.suppress(TimeoutError):
+                    done = wait([*underway], timeout=LOOK_S, return_when="FIRST_COMPLETED").done
+                    return [(future, _result(future, shards[underway[future]])) for future in done]
+                if self._client.nthreads():
+                    seen = time.monotonic()
+            why = f"has had no worker for {NO_WORKER_S} seconds"
+        except (CancelledError, OSError):
+            why = "is gone"
+        fault = EndpointError(f"the Dask scheduler at {self._client.scheduler.address} {why}")
+        return [(future, _Played(None, [], fault)) for future in underway]
+
+
+def _result(future: "Future", shard: pd.DataFrame) -> _Played:
+    """Return what came of a finished shard. Raises TimeoutError where it was lost on its way."""
+    from distributed import KilledWorker
+
+    try:
+        return future.result(timeout=NO_WORKER_S)
+    except KilledWorker:
+        why = (
+            f"{shard['model'].iloc[0]}: workers died again and again over the same "
+            f"{len(shard)} conditions, for want of memory perhaps"
+        )
+        return _Played(None, [], EndpointError(why))
+
+
+def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> list[pd.DataFrame]:
+    """Cut conditions into shards of one model; rows that agree in `together` stay in one shard."""
+    size = min(SHARD_CONDITIONS, -(-len(conditions) // (workers * SHARDS_PER_WORKER)))
+    shards = []
+    for _, group in conditions.groupby("model", sort=False):
+        number = group.groupby(together, sort=False, dropna=False).ngroup()
+        sizes = number.value_counts().sort_index()
+        start = sizes.cumsum() - sizes  # of each group, when one follows the other
+        shards += [shard for _, shard in group.groupby(number.map(start) // size)]
+    return shards
+
+
+def _answered_keys(records: Records, shards: list[pd.DataFrame], verb: str) -> list[list[str]]:
+    """Return for each shard the keys of the answered records that it can use.
+
+    What was said while values were assigned is in the prefixes of those who administer.
+    """
+    of_condition, alike, of_model = {}, defaultdict(list), defaultdict(list)
+    for number, shard in enumerate(shards):
+        of_condition |= dict.fromkeys(shard["condition_id"], number)
+        of_model[shard["model"].iloc[0]].append(number)
+        for group in shard[SAME_RECORDS].drop_duplicates().itertuples(index=False, name=None):
+            alike[group].append(number)
+    keys: list[dict[str, None]] = [{} for _ in shards]
+    for record in read(records.path) if records.path.exists() else ():
+        if record["error"] or (record["kind"] in SAID) != (verb == "assign"):
+            continue
+        if record["kind"] == "probe":  # asked once a model
+            numbers = of_model[record["model"]]
+        elif (asked_for := record.get("condition_id")) in of_condition:
+            numbers = [of_condition[asked_for]]
+        else:
+            numbers = alike[tuple(record[name] for name in SAME_RECORDS)]
+        for number in numbers:
+            keys[number][record["key"]] = None
+    return [list(found) for found in keys]
+
+
+def _one_table(tables: list[pd.DataFrame], conditions: pd.DataFrame) -> pd.DataFrame:
+    """Stack tables in the order of the conditions, with the types of a table made at once."""
+    stacked = pd.concat(tables, ignore_index=True)
+    place = pd.Series(range(len(conditions)), index=conditions["condition_id"])
+    order = np.argsort(place[stacked["condition_id"]].to_numpy(), kind="stable")
+    stacked = stacked.iloc[order].reset_index(drop=True)
+    for name, kind in stacked.dtypes.items():
+        if pd.api.types.is_object_dtype(kind):  # text beside a shard that had none
+            stacked[name] = pd.Series(stacked[name].tolist())
+    return stacked
+
+
+def _refuse(budget: Any) -> None:
+    if budget is not None:  # it counts what is in flight, and only one process can know that
+        raise UserError("a budget is kept by one process; leave budget or scheduler empty")

@@ -1,0 +1,107 @@
+"""Files and tables: TOML, text, SHA-256 (a large file is read for it once), needed columns.
+
+Public names: read_toml, read_text, parse_toml, finite, sha256, needed_columns.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hvae_utils import paths
+from hvae_utils.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LARGEST = 1e100  # no payoff, weight or angle is larger, and sums and products stay finite
+LARGE = 2**23  # bytes; a smaller file is hashed sooner than looked up
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what the file holds; UserError where it cannot be read or is no TOML."""
+    return parse_toml(read_text(path), paths.shown(path))
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8; UserError where it cannot be read."""
+    where = paths.shown(path)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{where}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: is not UTF-8 text (byte {error.start + 1})") from None
+
+
+def parse_toml(content: str, where: str) -> dict[str, Any]:
+    """Return the table of a text; `where` names its file in the UserError of what is no TOML."""
+    try:
+        return tomllib.loads(content)
+    except ValueError as error:  # malformed, or a number of more digits than Python reads
+        raise UserError(f"{where}: is not valid TOML ({error})") from None
+    except RecursionError:
+        raise UserError(f"{where}: lists or tables are nested too deeply") from None
+
+
+def finite(value: Any) -> bool:
+    """Return whether `value` is a number that can be computed with; true and false are none."""
+    return type(value) in (int, float) and -LARGEST <= value <= LARGEST
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal; OSError when it cannot be read.
+
+    For a large file it is remembered in hashes.json in the cache folder, and taken from there as
+    long as path, size and both times of change are the same. A cache that cannot be read or
+    written is ignored.
+    """
+    state = path.stat()
+    if state.st_size < LARGE:
+        return _digest(path)
+    return _of_large(path.absolute(), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache
+def _of_large(path: Path, *state: int) -> str:
+    store = paths.cache() / "hashes.json"
+    match _remembered(store).get(str(path)):
+        case [*numbers, str(digest)] if numbers == [*state]:
+            return digest
+    digest = _digest(path)
+    present = {name: entry for name, entry in _remembered(store).items() if Path(name).is_file()}
+    new = store.with_suffix(f".{os.getpid()}.new")
+    with contextlib.suppress(OSError):
+        store.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(json.dumps({**present, str(path): [*state, digest]}), encoding="utf-8")
+        os.replace(new, store)
+    return digest
+
+
+def _remembered(store: Path) -> dict[str, Any]:
+    """Return the entries path -> [size, modified, changed, digest]; none if there is no such file.
+
+    Times are in nanoseconds.
+    """
+    try:
+        content = json.loads(store.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def needed_columns(table: "pd.DataFrame", name: str, columns: Iterable[str]) -> None:
+    """Raise UserError, naming the table and the first absent column, unless all are there."""
+    for column in columns:
+        if column not in table:
+            raise UserError(f"{name}: the column '{column}' is missing")

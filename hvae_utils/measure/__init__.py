@@ -1,0 +1,1 @@
+"""What is asked, and how answers become angles: instruments, values, factors, scoring."""

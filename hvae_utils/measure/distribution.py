@@ -1,0 +1,152 @@
+"""Sums of independent items: every pair of coins a table of probabilities can add up to.
+
+From the probabilities of each option of each item the distribution of the payoffs' sums follows
+exactly, and with it that of the SVO angle: no sampling. Item by item, each pair of sums so far is
+carried to the pair it becomes under each option; pairs that coincide are one, so the 531,441
+profiles of the six primary items end in 19,742 pairs. Valid where items are answered
+independently, each in a context of its own: in one running conversation they are not, and the
+items' probabilities alone say nothing certain. This module must never know what an angle means;
+`svo.angle_distribution` does.
+
+Public names: AngleDistribution, checked_tables, Sums, sums, weights, expectations.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hvae_utils.errors import UserError
+from hvae_utils.measure.instruments import Instrument
+
+_OFF = 1e-6  # how far from 1 the probabilities of an item may sum: printed and rounded tables
+_SAME = 9  # decimals of a coin to which two sums are one pair
+_ROUNDING = 1e-12  # probability: what adding up some ten thousand weights may be off by
+
+
+@dataclass(frozen=True, eq=False)
+class AngleDistribution:
+    """The exact distribution of the SVO angle of one administration.
+
+    angles: float array (angles,), degrees, rising, each angle that can occur once.
+    weights: float array (angles,), the probability of each, summing to 1.
+    mean, sd: degrees; of the angle, not the angle of the mean payoffs.
+    categories: the probability of each of `svo.CATEGORIES`, in their order.
+    """
+
+    angles: np.ndarray
+    weights: np.ndarray
+    mean: float
+    sd: float
+    categories: dict[str, float]
+
+    def cdf(self, angle: ArrayLike) -> np.ndarray | float:
+        """Return P(angle of the respondent <= `angle`), degrees, to within 1e-9 degrees."""
+        up_to = np.concatenate([[0.0], np.cumsum(self.weights)])
+        return up_to[np.searchsorted(self.angles, np.asarray(angle, float) + 1e-9, side="right")]
+
+    def quantile(self, q: ArrayLike) -> np.ndarray | float:
+        """Return the least angle (degrees) with P(angle <= it) >= q: the left-continuous inverse.
+
+        q: probabilities; 0 gives the least angle that can occur, 1 the greatest. Nothing is
+        interpolated: a quantile is an angle that can occur. The comparison allows 1e-12 for
+        rounding, so the median of two equally likely angles is the lower one.
+        Errors: UserError for a q outside 0 to 1.
+        """
+        q = np.asarray(q, float)
+        if not ((q >= 0) & (q <= 1)).all():
+            raise UserError(f"quantile: q must lie between 0 and 1, not {q[()]}")
+        at = np.searchsorted(np.cumsum(self.weights), q - _ROUNDING)
+        last = len(self.angles) - 1
+        return self.angles[np.where(q == 1, last, np.minimum(at, last))]
+
+
+def checked_tables(probabilities: ArrayLike, instrument: Instrument) -> np.ndarray:
+    """Return tables (..., items, options) as floats, each item's probabilities summing to 1.
+
+    Sums off by at most 1e-6 are scaled away. Errors: UserError naming the item (published number)
+    and, among several tables, its table, for another shape, a NaN, a negative and another sum.
+    """
+    shape = instrument.payoffs.shape[:2]
+    try:
+        tables = np.asarray(probabilities, float)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"probabilities: must be numbers in the shape {shape} for '{instrument.name}'"
+        ) from None
+    if tables.shape[-2:] != shape:
+        raise UserError(
+            f"probabilities: expected the shape (items, options) = {shape} for "
+            f"'{instrument.name}', found {tables.shape}"
+        )
+    totals = tables.sum(axis=-1)
+    for wrong, what in (
+        (~np.isfinite(tables).all(axis=-1), "holds a NaN or an infinity"),
+        ((tables < 0).any(axis=-1), "holds a negative number"),
+        (totals == 0, "is all zeros"),
+        (np.abs(totals - 1) > _OFF, "sums to {:.6g}, not to 1"),
+    ):
+        if wrong.any():
+            *table, item = np.argwhere(wrong)[0]
+            place = f"table {', '.join(map(str, table))}, " if table else ""
+            what = what.format(totals[tuple((*table, item))])
+            raise UserError(f"probabilities: {place}item {instrument.items[item]} {what}")
+    return tables / totals[..., None]
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What the items can add up to.
+
+    points: float array (pairs, 2), every distinct (sum self, sum other) in coins.
+    steps: one int array (pairs before, options) an item: the pair each pair becomes.
+    """
+
+    points: np.ndarray
+    steps: tuple[np.ndarray, ...]
+
+
+def sums(instrument: Instrument) -> Sums:
+    """Return the instrument's sums; worked out once for the same payoffs."""
+    payoffs = np.ascontiguousarray(instrument.payoffs, float)
+    return _sums(payoffs.tobytes(), payoffs.shape)
+
+
+@lru_cache(maxsize=8)
+def _sums(payoffs: bytes, shape: tuple[int, int, int]) -> Sums:
+    points, steps = np.zeros((1, 2)), []
+    for item in np.frombuffer(payoffs).reshape(shape):
+        reached = (points[:, None] + item).reshape(-1, 2)
+        # As complex numbers, because sorting those is much faster than sorting rows.
+        keys = np.round(reached, _SAME) @ np.array([1, 1j])
+        _, first, step = np.unique(keys, return_index=True, return_inverse=True)
+        points = reached[first]
+        steps.append(step.reshape(-1, shape[1]))
+    for array in (points, *steps):
+        array.flags.writeable = False
+    return Sums(points, tuple(steps))
+
+
+def weights(table: np.ndarray, sums: Sums) -> np.ndarray:
+    """Return float (pairs,): the probability of each of the sums' points.
+
+    table: float array (items, options), rows summing to 1.
+    """
+    chances = np.ones(1)
+    for item, step in zip(table, sums.steps, strict=True):
+        chances = np.bincount(step.T.ravel(), np.outer(item, chances).ravel())
+    return chances
+
+
+def expectations(tables: np.ndarray, of: np.ndarray, sums: Sums) -> np.ndarray:
+    """Return float (tables,): the mean of a number that each of the sums' points has.
+
+    tables: float array (tables, items, options), rows summing to 1; of: float array (pairs,).
+    From the last item backwards: what a pair of sums so far has is the mean of what it becomes,
+    and there are far fewer pairs before an item than after it. As `weights` @ `of` for each table.
+    """
+    means = of[:, None]
+    for item, step in reversed([*enumerate(sums.steps)]):
+        means = sum(means[becomes] * tables[:, item, k] for k, becomes in enumerate(step.T))
+    return means[0]

@@ -1,0 +1,83 @@
+"""The factors of a study, and what they make of its administrations: cells, clusters and pairs.
+
+A cell is what a score is reported for: model x value x goal prompt. A cluster is what was drawn at
+random: one wording with one goal draw, the goal that a model wrote there. Repeats, inductions,
+placements, protocols, orders and label sets are levels that the study chose: they give no cluster
+of their own, unless the model wrote another goal under them.
+
+Public names: FACTORS, CELL, CLUSTER, SIDES, goal_draws, cells, clusters, pairs, once.
+"""
+
+from zlib import crc32
+
+import pandas as pd
+
+from hvae_utils.errors import UserError
+from hvae_utils.files import needed_columns
+
+FACTORS = (
+    *("model", "value", "goal_prompt", "induction", "placement", "protocol", "wording"),
+    *("order", "labels", "repeat"),
+)
+CELL = ("model", "value", "goal_prompt")
+CLUSTER = ("wording", "goal_draw")
+SIDES = ("_level", "_reference")  # of a pair
+_DRAWS = tuple(f"goal_draw{side}" for side in SIDES)
+
+
+def goal_draws(conditions: pd.DataFrame) -> pd.Series:
+    """Return what identifies the goal behind each condition, int: 0 without goal prompt.
+
+    conditions: columns goal_prompt and goal (text). It is the CRC-32 of the text, so that equal
+    goals are one draw whichever part of a study is read.
+    """
+    needed_columns(conditions, "conditions", ["goal_prompt", "goal"])
+    goals = conditions["goal"].where(conditions["goal"].notna(), "").astype(str)
+    draws = goals.map(lambda text: crc32(text.encode()) or 1).astype("int64")
+    return draws.where(conditions["goal_prompt"].astype(bool), 0).rename("goal_draw")
+
+
+def cells(frame: pd.DataFrame) -> pd.Series:
+    """Return the cell of each row, an integer from 0 in order of appearance."""
+    needed_columns(frame, "scores", CELL)
+    return frame.groupby([*CELL], sort=False).ngroup()
+
+
+def clusters(frame: pd.DataFrame) -> pd.Series:
+    """Return the cluster of each row, an integer from 0: wording x goal draw.
+
+    frame: administrations, or `pairs`, where a draw is the two goals of the pair together. Draws
+    are numbered within model, value and wording, and the same numbers of several values fall
+    together: values are levels of the study, so that asking for more of them adds no cluster.
+    """
+    draws = [name for name in _DRAWS if name in frame] or ["goal_draw"]
+    needed_columns(frame, "scores", ["model", "value", "wording", *draws])
+    draw = frame.groupby(draws, sort=False).ngroup()
+    within = [frame[name] for name in ("model", "value", "wording")]
+    number = draw.groupby(within).transform(lambda one: pd.factorize(one)[0]).rename("number")
+    return number.groupby([frame["wording"], number], sort=False).ngroup()
+
+
+def pairs(
+    frame: pd.DataFrame, factor: str, reference: object, level: object, measure: str
+) -> pd.DataFrame:
+    """Return the administrations that differ in this factor alone, one row a pair.
+
+    frame: the columns of FACTORS, goal_draw and the measure. Columns: the other factors,
+    {measure}_level and {measure}_reference, and goal_draw of both sides.
+    Errors: UserError for a missing column and an administration found twice.
+    """
+    needed_columns(frame, "scores", [*FACTORS, "goal_draw", measure])
+    once(frame)
+    matched = [name for name in FACTORS if name != factor]
+    kept = frame[[*matched, "goal_draw", measure]]
+    first, other = (kept[frame[factor] == side] for side in (reference, level))
+    return other.merge(first, on=matched, suffixes=SIDES)
+
+
+def once(frame: pd.DataFrame) -> None:
+    """Raise UserError where two administrations have the same factors."""
+    twice = frame.duplicated([*FACTORS])
+    if twice.any():
+        factors = frame.loc[twice, [*FACTORS]].iloc[0].to_dict()
+        raise UserError(f"scores: two administrations with the same factors, {factors}")

@@ -1,0 +1,92 @@
+"""Published results, for scale: people, models, and the ideals of the secondary items.
+
+Summary figures only, read from `data/published`; the data dictionary says where each comes from.
+This module must never compute a result of its own: a share is a count over the sample's size.
+
+Public names: people, people_histogram, radar, full_score, secondary_ideals.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from hvae_utils import files, paths
+from hvae_utils.errors import UserError
+from hvae_utils.files import needed_columns
+
+_SHARES = ("altruistic", "prosocial", "individualistic", "competitive", "transitive")
+
+
+def people() -> pd.DataFrame:
+    """Return one row a sample of people who answered the primary items.
+
+    Columns: sample, description, n, mean, sd, median (degrees), altruistic, prosocial,
+    individualistic, competitive, transitive (shares of the sample, rounded as published), source.
+    """
+    numbers = ("n", "mean", "sd", "median", *_SHARES)
+    return _table("people", ("sample", "description"), numbers)
+
+
+def people_histogram() -> pd.DataFrame:
+    """Return the histograms of these people's angles, one row a bin.
+
+    Columns: sample, low, high (degrees; low <= angle < high), count, share (of the sample).
+    """
+    bins = _table("people_histograms", ("sample",), ("low", "high", "count"))
+    share = bins["count"] / bins.groupby("sample")["count"].transform("sum")
+    return bins.drop(columns="source").assign(share=share)
+
+
+def radar() -> pd.DataFrame:
+    """Return the published value rationality of eight models, read from the chart.
+
+    Columns: model, value, goal_prompt (bool), vr and reading_error (degrees on the axis from 0 to
+    60), read_from (Zhang et al., arXiv 2305.17147, version 1).
+    """
+    return _table("hvae_radar", ("model", "value", "goal_prompt"), ("vr", "reading_error"), "")
+
+
+@lru_cache
+def full_score() -> float:
+    """Return the value rationality of an ideal respondent, degrees: the rim of the chart, 60.
+
+    From data/published/scale.toml, which says why it is inferred. Errors: UserError for a file
+    that holds no such number.
+    """
+    path = paths.DATA / "published" / "scale.toml"
+    full = files.read_toml(path).get("full")
+    if isinstance(full, bool) or not isinstance(full, int | float) or not full > 0:
+        raise UserError(f"{paths.shown(path)}: 'full' must be a number above 0")
+    return float(full)
+
+
+def secondary_ideals() -> pd.DataFrame:
+    """Return the option, 1 to 9, that each ideal respondent chooses on each secondary item.
+
+    Index: published item number, 7 to 15. Columns: inequality, joint_gain (NaN where the sum is
+    the same in every option), individualist, altruist. (Ackermann & Murphy 2012)
+    """
+    options = ("inequality", "joint_gain", "individualist", "altruist")
+    return _table("secondary_ideals", (), ("item", *options)).set_index("item")[list(options)]
+
+
+def _table(
+    name: str, texts: tuple[str, ...], numbers: tuple[str, ...], source: str = "source"
+) -> pd.DataFrame:
+    """Return `data/published/NAME.csv`, checked for its columns; a copy, so it may be changed."""
+    path = paths.DATA / "published" / f"{name}.csv"
+    table = _read(path).copy()
+    needed_columns(table, paths.shown(path), filter(None, (*texts, *numbers, source)))
+    for column in numbers:
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            raise UserError(f"{paths.shown(path)}: '{column}' must hold numbers only")
+    return table
+
+
+@lru_cache
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:  # unreadable, empty, ragged or not UTF-8
+        raise UserError(f"{paths.shown(path)}: cannot be read ({error})") from None

@@ -1,0 +1,71 @@
+"""Responses -> scores: one row an administration. Pure; the rules of the measure are in `svo`.
+
+Nothing is imputed: an item without a choice is missing, and an administration with a missing item
+has bounds instead of an angle.
+
+Public names: OUTCOMES, choices, administrations, worked_example.
+"""
+
+import numpy as np
+import pandas as pd
+
+from hvae_utils.errors import UserError
+from hvae_utils.measure import factors, instruments, svo, values
+
+OUTCOMES = ("choice", "refusal", "unparseable", "truncated", "empty", "error")
+
+
+def choices(
+    responses: pd.DataFrame, condition_ids: pd.Series, instrument: instruments.Instrument
+) -> np.ndarray:
+    """Return an int array (administrations, items), 0-based options, -1 where no choice was made.
+
+    responses: columns condition_id, item (published number), option (1-based or missing);
+    condition_ids: the administrations wanted, in order; one that is not in `responses` is all -1.
+    """
+    wide = responses.pivot(index="condition_id", columns="item", values="option")
+    wide = wide.reindex(index=condition_ids, columns=list(instrument.items))
+    return (wide.astype("Int64").fillna(0) - 1).to_numpy(dtype=np.int64)
+
+
+def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores table: factors, goal_draw (`factors.goal_draws`), items asked, `svo.score`.
+
+    conditions and responses: tables of the run; angle in degrees, means in coins.
+    Raises UserError when the two do not belong to the same conditions.
+    """
+    strange = set(responses.condition_id) ^ set(conditions.condition_id)
+    if strange:
+        raise UserError(
+            f"conditions and responses differ in {len(strange)} conditions: they belong to "
+            "different studies; run 02_game_play again"
+        )
+    scored = []
+    for name, group in conditions.groupby("instrument", sort=False):
+        instrument = instruments.load(str(name))
+        result = svo.score(choices(responses, group.condition_id, instrument), instrument)
+        result.index = group.index
+        asked = group[["condition_id", *factors.FACTORS]].assign(
+            goal_draw=factors.goal_draws(group), asked=len(instrument.items)
+        )
+        scored.append(asked.join(result))
+    return pd.concat(scored).loc[conditions.index].reset_index(drop=True)
+
+
+def worked_example(responses: pd.DataFrame, instrument: instruments.Instrument) -> pd.DataFrame:
+    """Return six choices to compute with by hand: item, option (1-based), self and other (coins).
+
+    The first administration in which every item was answered; where there is none, the choices of
+    an ideal altruist.
+    """
+    shown = ["item", "option", "self", "other"]
+    answered = responses.groupby("condition_id", sort=False)["option"].count()
+    complete = answered.index[answered == len(instrument.items)]
+    if len(complete):
+        return responses.loc[responses["condition_id"] == complete[0], shown].astype(
+            {"option": int}
+        )
+    chosen = svo.ideal_choices(values.get("altruistic"), instrument)
+    payoffs = instrument.payoffs[np.arange(len(chosen)), chosen]
+    columns = (instrument.items, chosen + 1, *payoffs.T)
+    return pd.DataFrame(dict(zip(shown, columns, strict=True)))

@@ -1,0 +1,66 @@
+"""Why is a prosocial prosocial? Inequality aversion against joint gain, from the secondary items.
+
+The published scoring (Murphy, Ackermann & Handgraaf 2011; Ackermann & Murphy 2012, tutorial on
+the secondary items; ties as in the scoring script of the measure, Ackermann 2011) compares the
+choices with four ideal respondents. It says nothing about whether the choices carry any signal:
+of uniform random respondents 29.0% get an index, and 88% of these look averse to inequality,
+because the ideal options of inequality aversion lie nearer the middle. So this module must never
+be read alone: the primary items say first whether somebody is prosocial at all.
+
+Public names: IDEALS, score.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from hvae_utils.measure import published, svo
+
+IDEALS = ("inequality", "joint_gain", "individualist", "altruist")
+_STEPS = 8  # from option 1 to option 9
+
+
+def score(choices: ArrayLike) -> pd.DataFrame:
+    """Score administrations of the secondary items, one row each.
+
+    choices: int array (administrations, 9), items 7 to 15, 0-based options, -1 where missing.
+    Columns: d_inequality, d_joint_gain, d_individualist, d_altruist (0 to 1: the mean distance
+    from the ideal's options over the items answered; items 8, 11 and 13 have a constant sum and
+    are left out for joint gain), index and note. index = d_inequality / (d_inequality +
+    d_joint_gain) if no other distance is smaller than either: 0 is pure inequality aversion, 1
+    pure joint gain, a tie 0.5. Otherwise it is NaN and note says why; note also says how many
+    items an index does without. Errors: UserError for anything that is not such an array.
+    """
+    ideals = published.secondary_ideals()
+    chosen = svo.checked_options(choices, range(7, 16), _STEPS + 1, "the secondary items")
+    distances = np.stack([_distance(chosen, ideals[name].to_numpy(float)) for name in IDEALS], 1)
+    inequality, joint_gain, individualist, altruist = distances.T
+    known = ~np.isnan(distances).any(axis=1)
+    prosocial = known & (
+        np.maximum(inequality, joint_gain) <= np.minimum(individualist, altruist) + 1e-12
+    )
+    total = np.where(prosocial, inequality + joint_gain, np.nan)  # never 0: the ideals differ
+    table = pd.DataFrame(distances, columns=[f"d_{name}" for name in IDEALS])
+    return table.assign(index=inequality / total, note=_notes(chosen, known, prosocial))
+
+
+def _distance(chosen: np.ndarray, ideal: np.ndarray) -> np.ndarray:
+    """Return the mean of |option - ideal| / 8 over the items that have both, NaN for none."""
+    steps = np.abs(chosen + 1 - ideal) / _STEPS
+    available = (chosen >= 0) & ~np.isnan(ideal)
+    count = available.sum(axis=1)
+    total = np.where(available, steps, 0.0).sum(axis=1)
+    return total / np.where(count, count, np.nan)
+
+
+def _notes(chosen: np.ndarray, known: np.ndarray, prosocial: np.ndarray) -> list[str]:
+    missing = (chosen < 0).sum(axis=1)
+    notes = []
+    for gone, some, indexed in zip(missing, known, prosocial, strict=True):
+        if not some:
+            notes.append("no index: no item that tells joint gain apart was answered")
+        elif not indexed:
+            notes.append("no index: nearer to the individualist or the altruist")
+        else:
+            notes.append(f"{gone} of {chosen.shape[1]} items missing" if gone else "")
+    return notes

@@ -1,0 +1,340 @@
+"""Social Value Orientation: from the options chosen to angle, category and quality.
+
+The SVO angle is atan2(mean other - origin, mean self - origin) over all items of the measure
+(Murphy, Ackermann & Handgraaf 2011). A missing item leaves no angle, only bounds: this module
+must never score a partial mean and never fill in an answer.
+
+Public names: CATEGORIES, score, angle, category, ideal_choices, angle_distribution, mean_angles,
+options_by_angle, checked_choices, checked_options, AngleDistribution.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from hvae_utils.errors import UserError
+from hvae_utils.measure import distribution, instruments, values
+from hvae_utils.measure.distribution import AngleDistribution
+from hvae_utils.measure.instruments import IDEALS, Instrument
+
+CATEGORIES = ("altruistic", "prosocial", "individualistic", "competitive")
+_CHUNK = 1 << 15  # rows of incomplete answers bounded at once, to keep memory flat
+_WEIGHTS = 1 << 20  # weights of sums held at once when many tables are averaged, likewise
+_ARROWS = tuple((a, b) for a in IDEALS for b in IDEALS if a != b)
+
+
+def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
+    """Score administrations, one row each.
+
+    choices: int array (administrations, items), 0-based option in the instrument's order, -1
+        where the item has no choice.
+    Columns: angle (degrees), category, vector_length (coins: the mean point's distance from the
+    origin), transitive (nullable boolean), angle_low and angle_high (degrees: the exact extremes
+    over everything the missing items could have been, both the angle where none is missing),
+    mean_self and mean_other (coins), answered (items with a choice). With an item missing the
+    angle, the length and the means are NaN, category and transitive NA.
+    Errors: UserError for anything that is not such an array, or an instrument without an angle.
+    """
+    boundaries = _boundaries(instrument)
+    chosen = checked_choices(choices, instrument)
+    means = [_total(chosen, instrument.payoffs[..., k], np.nan) / chosen.shape[1] for k in (0, 1)]
+    origin = instrument.origin
+    angles = angle(*means, origin)
+    answered = (chosen >= 0).sum(axis=1)
+    incomplete = answered < chosen.shape[1]
+    low, high = angles.copy(), angles.copy()
+    low[incomplete], high[incomplete] = _bounds(chosen[incomplete], instrument)
+    return pd.DataFrame(
+        {
+            "angle": angles,
+            "category": _categorised(angles, boundaries),
+            "vector_length": np.hypot(means[0] - origin[0], means[1] - origin[1]),
+            "transitive": _transitive(chosen, incomplete, instrument),
+            "angle_low": low,
+            "angle_high": high,
+            "mean_self": means[0],
+            "mean_other": means[1],
+            "answered": answered,
+        }
+    )
+
+
+def angle(
+    mean_self: ArrayLike, mean_other: ArrayLike, origin: tuple[float, float] = (50, 50)
+) -> np.ndarray | float:
+    """Return the SVO angle in degrees of mean payoffs in coins (Murphy et al. 2011, eq. 1).
+
+    NaN where a mean is NaN, and at the origin itself, which lies in no direction.
+    """
+    x = np.asarray(mean_self, float) - origin[0]
+    y = np.asarray(mean_other, float) - origin[1]
+    found = np.degrees(np.arctan2(y, x))
+    return np.where((x == 0) & (y == 0), np.nan, found)[()]
+
+
+def category(angle: ArrayLike) -> str | pd.Categorical | None:
+    """Return the official category of an angle in degrees; of an array, a Categorical.
+
+    A boundary belongs to the category above it (Murphy et al. 2011). NaN has no category: None.
+    """
+    boundaries = instruments.load("svo-slider").boundaries
+    found = _categorised(np.atleast_1d(np.asarray(angle, float)), boundaries)
+    if np.ndim(angle):
+        return found
+    return None if found.codes[0] < 0 else CATEGORIES[found.codes[0]]
+
+
+def ideal_choices(value: values.Value | str, instrument: Instrument) -> np.ndarray:
+    """Return the 0-based options (items,) that maximise the value's utility on each item.
+
+    An item is indifferent where all its utilities agree within the instrument's rounding: the
+    slider is straight, so it is level there and only the printed coins are not. Of tied options
+    the middle one is taken, so the ideal angles are 61.390, 45.000, 0.000 and -16.260 degrees.
+    Errors: UserError for an unknown value and for one without a utility.
+    """
+    value = values.get(value) if isinstance(value, str) else value
+    tied = value.ideal_options(instrument.payoffs, instrument.rounding)
+    return np.array([np.flatnonzero(item)[(item.sum() - 1) // 2] for item in tied])
+
+
+def angle_distribution(
+    probabilities: ArrayLike, instrument: Instrument | None = None
+) -> AngleDistribution:
+    """Return the exact distribution of the SVO angle of items answered independently.
+
+    probabilities: float array (items, options) in the instrument's order, rows summing to 1 (to
+        within 1e-6, then scaled); instrument: `svo-slider` unless given.
+    Degrees. Every profile counts, nothing is sampled; about a millisecond once the instrument's
+    sums are known. In one running conversation items depend on each other, and this does not hold.
+    Errors: UserError naming the item of a bad table; an instrument without an angle.
+    """
+    instrument = instrument or instruments.load("svo-slider")
+    boundaries = _boundaries(instrument)
+    tables = distribution.checked_tables(probabilities, instrument)
+    if tables.ndim != 2:
+        raise UserError(f"probabilities: expected one table, found the shape {tables.shape}")
+    sums = distribution.sums(instrument)
+    distinct, which, _ = _angles(sums, instrument.origin)
+    weights = np.bincount(which, distribution.weights(tables, sums), len(distinct))
+    can_occur = weights > 0
+    angles, weights = distinct[can_occur], weights[can_occur]
+    if np.isnan(angles).any():
+        raise UserError("probabilities: a profile that can occur lies at the origin, at no angle")
+    mean = float((weights * angles).sum())  # pairwise: exacter than a dot product, and no threads
+    shares = np.bincount(_codes(angles, boundaries), weights, len(CATEGORIES))
+    return AngleDistribution(
+        angles=angles,
+        weights=weights,
+        mean=mean,
+        sd=float(np.sqrt((weights * (angles - mean) ** 2).sum())),
+        categories=dict(zip(CATEGORIES, shares.tolist(), strict=True)),
+    )
+
+
+def mean_angles(tables: ArrayLike, instrument: Instrument | None = None) -> np.ndarray:
+    """Return the exact mean angle (...,) of many tables (..., items, options), in degrees.
+
+    As `angle_distribution(table).mean` for each of them, with the same errors, save that no
+    profile at all may lie at the origin.
+    """
+    instrument = instrument or instruments.load("svo-slider")
+    _boundaries(instrument)
+    tables = distribution.checked_tables(tables, instrument)
+    sums = distribution.sums(instrument)
+    _, _, angles = _angles(sums, instrument.origin)
+    if np.isnan(angles).any():
+        raise UserError(
+            f"instrument '{instrument.name}': a profile lies at the origin, at no angle"
+        )
+    flat = tables.reshape(-1, *tables.shape[-2:])
+    size = max(1, _WEIGHTS // len(angles))
+    parts = [flat[start : start + size] for start in range(0, len(flat), size)]
+    means = [distribution.expectations(part, angles, sums) for part in parts]
+    return np.concatenate([*means, np.empty(0)]).reshape(tables.shape[:-2])
+
+
+def options_by_angle(instrument: Instrument) -> np.ndarray | None:
+    """Return int (items, options): each item's options, the one of the least angle first.
+
+    Whatever is chosen on the other items, the angle rises in this order, up to the rounding of the
+    coins (on item 3 of the slider one step can lower it, by less than 0.1 degrees). For a step d
+    turns a sum of payoffs v upwards where v x d > 0, and what holds at both ends of the reachable
+    angles holds, within half a turn, between them. None for an instrument with an item that has
+    no such order. Errors: as `angle_distribution`.
+    """
+    uniform = np.full(instrument.payoffs.shape[:2], 1 / instrument.payoffs.shape[1])
+    ends = np.radians(angle_distribution(uniform, instrument).angles[[0, -1]])
+    turns = instrument.payoffs @ np.array([-np.sin(ends), np.cos(ends)])  # v x p, v of length 1
+    order = np.argsort(turns.sum(axis=-1), axis=1, kind="stable")
+    steps = np.diff(np.take_along_axis(turns, order[..., None], axis=1), axis=1)
+    rises = (steps >= -instrument.rounding - 1e-9).all()
+    return order if rises and ends[1] - ends[0] < np.pi else None
+
+
+@lru_cache(maxsize=8)
+def _angles(
+    sums: distribution.Sums, origin: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the distinct angles of the sums, rising, which of them each sum has, and each's own.
+
+    Angles within 1e-9 degrees are one: rounding alone tells them apart.
+    """
+    angles = angle(*sums.points.T / len(sums.steps), origin)
+    order = np.argsort(angles)
+    new = ~(np.diff(angles[order], prepend=-np.inf) <= 1e-9)
+    which = np.empty(len(angles), int)
+    which[order] = np.cumsum(new) - 1
+    return angles[order][new], which, angles
+
+
+def _boundaries(instrument: Instrument) -> tuple[float, float, float]:
+    if instrument.boundaries is None:
+        raise UserError(
+            f"instrument '{instrument.name}' has no SVO angle: its file names no boundaries"
+        )
+    return instrument.boundaries
+
+
+def checked_choices(choices: ArrayLike, instrument: Instrument) -> np.ndarray:
+    """Return the choices as an int array (administrations, items) of known options or -1."""
+    return checked_options(
+        choices, instrument.items, instrument.payoffs.shape[1], f"'{instrument.name}'"
+    )
+
+
+def checked_options(
+    choices: ArrayLike, items: Sequence[int], options: int, what: str
+) -> np.ndarray:
+    """Return the choices as an int array (administrations, items) of options from 0, or -1.
+
+    items: their published numbers; what: the questionnaire, for the UserError of anything else.
+    """
+    try:
+        chosen = np.asarray(choices)
+    except ValueError:
+        raise UserError(f"choices: every administration needs {len(items)} items") from None
+    if chosen.ndim != 2 or chosen.shape[1] != len(items):
+        raise UserError(
+            f"choices: expected the shape (administrations, {len(items)}) for {what}, "
+            f"found {chosen.shape}"
+        )
+    if chosen.dtype.kind not in "iu":
+        raise UserError(
+            f"choices: options must be whole numbers, -1 where missing; found {chosen.dtype}"
+        )
+    if chosen.size and (chosen.min() < -1 or chosen.max() >= options):
+        row, column = np.argwhere((chosen < -1) | (chosen >= options))[0]
+        raise UserError(
+            f"choices: {chosen[row, column]} in administration {row}, item "
+            f"{items[column]} is no option; options are 0 to {options - 1}, -1 missing"
+        )
+    return chosen
+
+
+def _total(chosen: np.ndarray, table: np.ndarray, missing: float) -> np.ndarray:
+    """Sum table[item, option] over the items; `missing` stands in where there is no choice."""
+    total = np.zeros(len(chosen))
+    for item, row in enumerate(table):
+        total += np.append(row, missing)[chosen[:, item]]  # -1 reads the appended entry
+    return total
+
+
+def _categorised(angles: np.ndarray, boundaries: tuple[float, ...]) -> pd.Categorical:
+    return pd.Categorical.from_codes(_codes(angles, boundaries), categories=CATEGORIES)
+
+
+def _codes(angles: np.ndarray, boundaries: tuple[float, ...]) -> np.ndarray:
+    """Return the place of each angle's category in CATEGORIES, -1 for NaN."""
+    codes = sum((angles < bound).astype(np.int8) for bound in boundaries)
+    codes[np.isnan(angles)] = -1
+    return codes
+
+
+def _bounds(chosen: np.ndarray, instrument: Instrument) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the greatest angle, in degrees, over all completions of each row.
+
+    Exact, not approximate. Every completion lies to the right of the origin (x > 0, checked), so
+    the angle rises with the slope y/x. Where a completion has the greatest slope s of all, it
+    also maximises y - s x, a sum over items, so each missing item is at an option that maximises
+    its own y - s x. These options change only where s passes the slope between two options of an
+    item; `_extremes` takes the maximisers between all such slopes, hence one with slope s is
+    among them. The least slope likewise, with minimisers. (Dinkelbach 1967, in closed form.)
+    """
+    items = chosen.shape[1]
+    points = instrument.payoffs - instrument.origin
+    if len(chosen) and points[..., 0].min(axis=1).sum() <= 0:
+        raise UserError(
+            f"instrument '{instrument.name}': bounds need mean payoffs to oneself above the origin"
+        )
+    known = np.stack([_total(chosen, points[..., k], 0.0) for k in (0, 1)], axis=-1)
+    pattern = (chosen < 0) @ (1 << np.arange(items))
+    low, high = np.empty(len(chosen)), np.empty(len(chosen))
+    for one in np.unique(pattern):
+        rows = np.flatnonzero(pattern == one)
+        missing = points[(one >> np.arange(items)) % 2 == 1]
+        for ends, sign in ((low, -1), (high, 1)):
+            added = _extremes(missing, sign)
+            for part in np.split(rows, range(_CHUNK, len(rows), _CHUNK)):
+                x, y = np.moveaxis(known[part, None] + added, -1, 0)
+                ends[part] = np.degrees(np.arctan(sign * (sign * y / x).max(axis=1)))
+    return low, high
+
+
+def _extremes(points: np.ndarray, sign: int) -> np.ndarray:
+    """Return the sums (n, 2) that maximise sign * (y - s x) for some slope s.
+
+    points: float array (items, options, 2), one option of each item is added up.
+    """
+    first, second = np.triu_indices(points.shape[1], 1)
+    steps = (points[:, second] - points[:, first]).reshape(-1, 2)
+    steps = steps[steps[:, 0] != 0]
+    turns = np.unique(steps[:, 1] / steps[:, 0])
+    between = (turns[1:] + turns[:-1]) / 2
+    slopes = np.concatenate([turns[:1] - 1, between, turns[-1:] + 1, [0.0]])
+    best = (sign * (points[..., 1] - slopes[:, None, None] * points[..., 0])).argmax(axis=2)
+    sums = np.take_along_axis(points[None], best[:, :, None, None], axis=2).sum(axis=(1, 2))
+    return np.unique(sums, axis=0)
+
+
+def _transitive(
+    chosen: np.ndarray, incomplete: np.ndarray, instrument: Instrument
+) -> pd.arrays.BooleanArray:
+    """Return whether the preferences shown are free of cycles, NA where an item is missing."""
+    if instrument.ends is None:
+        return pd.arrays.BooleanArray(np.zeros(len(chosen), bool), np.ones(len(chosen), bool))
+    arrows = np.zeros(len(chosen), np.int16)
+    for item, row in enumerate(_arrows(instrument)):
+        arrows |= np.append(row, 0)[chosen[:, item]]
+    return pd.arrays.BooleanArray(_acyclic()[arrows], incomplete.copy())
+
+
+def _arrows(instrument: Instrument) -> np.ndarray:
+    """Return int16 (items, options): the bit of the arrow that an option draws, 0 for none.
+
+    Per item the ideal end point nearer to the option, by Euclidean distance, is preferred to the
+    other one; the exact middle prefers neither (Ackermann 2011).
+    """
+    payoffs = instrument.payoffs
+    first, last = (np.linalg.norm(payoffs - payoffs[:, [k]], axis=2) for k in (0, -1))
+    middle = np.isclose(first, last, rtol=1e-9)
+    arrows = np.zeros(payoffs.shape[:2], np.int16)
+    for item, (a, b) in enumerate(instrument.ends):
+        nearer = np.where(first[item] < last[item], 1 << _ARROWS.index((a, b)), 0)
+        nearer = np.where(first[item] > last[item], 1 << _ARROWS.index((b, a)), nearer)
+        arrows[item] = np.where(middle[item], 0, nearer)
+    return arrows
+
+
+@lru_cache
+def _acyclic() -> np.ndarray:
+    """Return bool (4096,): for every set of arrows among the four ideals, whether no cycle."""
+    sets = np.arange(1 << len(_ARROWS))
+    reach = np.zeros((len(sets), len(IDEALS), len(IDEALS)), bool)
+    for bit, (a, b) in enumerate(_ARROWS):
+        reach[:, IDEALS.index(a), IDEALS.index(b)] = sets >> bit & 1
+    for _ in range(2):  # paths of up to four arrows, the longest cycle
+        reach |= reach @ reach
+    return ~reach.diagonal(axis1=1, axis2=2).any(axis=1)

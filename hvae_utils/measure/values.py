@@ -1,0 +1,213 @@
+"""The values a respondent can be assigned, read from `data/values.toml`.
+
+A value is a word, a definition, a utility over payoffs (what its ideal respondent maximises) and
+the angles such respondents reach. A value may be added to the file; nothing here knows the four
+by name. What satisfies a value is told in targets by name: "published", "set" and whatever else the
+file gives. This module must never word a prompt and never score an answer.
+
+Public names: Value, Target, names, load, get, read, WEIGHTS.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hvae_utils import files, paths
+from hvae_utils.errors import UserError, unknown
+
+WEIGHTS = ("self", "other", "inequality")
+_KEYS = ("word", "definition", "utility", "target", "target_set", "targets", "source")
+_TARGET_KEYS = ("utility", "target_set", "source")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What would satisfy a value: a closed interval of angles, and what is maximised on the way.
+
+    low, high: degrees; equal for a point. utility: as in `Value`.
+    """
+
+    name: str
+    low: float
+    high: float
+    utility: tuple[float, float, float] | None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value: how it is said and which behaviour would satisfy it.
+
+    word: how the value is named to a model; empty for `none`, as is the definition.
+    utility: weights on (self, other, -abs(self - other)), coins; None where nothing is maximised.
+    target: degrees; the point of the published scale (inferred from the published chart).
+    target_set: degrees, the closed interval that ideal respondents reach, ties included.
+    others: further readings of the value, each a target with a utility of its own.
+    """
+
+    name: str
+    word: str
+    definition: str
+    utility: tuple[float, float, float] | None
+    target: float | None
+    target_set: tuple[float, float] | None
+    source: str = ""
+    others: tuple[Target, ...] = ()
+
+    def targets(self) -> dict[str, Target]:
+        """Return the targets by name: "published", "set", then the others; empty if none."""
+        if self.target is None or self.target_set is None:
+            return {}
+        point = Target("published", self.target, self.target, self.utility, self.source)
+        reached = Target("set", *self.target_set, self.utility, self.source)
+        return {target.name: target for target in (point, reached, *self.others)}
+
+    def utilities(self, payoffs: ArrayLike) -> np.ndarray:
+        """Return the utility (...) of payoffs (..., 2) = (self, other) in coins.
+
+        UserError for a value without a utility.
+        """
+        if self.utility is None:
+            raise UserError(f"value '{self.name}' has no utility: it prefers no payoff to another")
+        mine, other = np.moveaxis(np.asarray(payoffs, float), -1, 0)
+        return np.tensordot(self.utility, np.stack([mine, other, -np.abs(mine - other)]), axes=1)
+
+    def ideal_options(self, payoffs: ArrayLike, rounding: float = 0.0) -> np.ndarray:
+        """Return bool (items, options): which options of payoffs (items, options, 2) are best.
+
+        Where all utilities of an item agree within `rounding` coins every option is: the item is
+        level, and only the printed coins are not. UserError for a value without a utility.
+        """
+        utilities = self.utilities(payoffs)
+        level = np.ptp(utilities, axis=1, keepdims=True) <= rounding + 1e-9
+        return level | (utilities >= utilities.max(axis=1, keepdims=True) - 1e-9)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the values in the file's order."""
+    return tuple(load())
+
+
+def load() -> dict[str, Value]:
+    """Return the values of `data/values.toml` by name; UserError when the file is malformed."""
+    return dict(_load(paths.DATA / "values.toml"))
+
+
+def get(name: str | Value) -> Value:
+    """Return the value called `name`; UserError naming the choices when there is none.
+
+    A value that stands in no file, as one of a reader's own, is its own answer.
+    """
+    if isinstance(name, Value):
+        return name
+    found = load()
+    if name not in found:
+        raise unknown("value", name, found)
+    return found[name]
+
+
+def read(path: Path) -> dict[str, Value]:
+    """Return the values of a file in the form of `data/values.toml`, checked."""
+    where, tables = paths.shown(path), files.read_toml(path)
+    if not tables:
+        raise UserError(f"{where}: holds no value")
+    for name in tables:
+        if name in ("", "all") or not name.isprintable() or any(sign in ",[]" for sign in name):
+            raise UserError(f"{where}: {name[:40]!r} is no name for a value; write a word")
+    return {name: _value(f"{where}, [{name}]", name, table) for name, table in tables.items()}
+
+
+@lru_cache
+def _load(path: Path) -> dict[str, Value]:
+    return read(path)
+
+
+def _value(where: str, name: str, table: Any) -> Value:
+    if not isinstance(table, dict):
+        raise UserError(f"{where}: must be a table of {', '.join(_KEYS)}")
+    for key in table:
+        if key not in _KEYS:
+            raise UserError(f"{where}: {unknown('key', key, _KEYS)}")
+    for key in ("word", "definition", "source"):
+        if not isinstance(table.get(key, "" if key == "source" else None), str):
+            raise UserError(f"{where}: '{key}' must be a text")
+    target, target_set = _targets(where, table)
+    others = table.get("targets", {})
+    if not isinstance(others, dict):
+        raise UserError(f"{where}: 'targets' must be a table of targets by name")
+    if others and target is None:
+        raise UserError(f"{where}: 'targets' beside no 'target' and 'target_set'")
+    return Value(
+        name=name,
+        word=table["word"],
+        definition=table["definition"].strip(),
+        utility=_utility(where, table.get("utility")),
+        target=target,
+        target_set=target_set,
+        source=table.get("source", ""),
+        others=tuple(_other(where, key, given) for key, given in others.items()),
+    )
+
+
+def _other(where: str, name: str, table: Any) -> Target:
+    """Return one further target of a value, checked."""
+    if name in ("published", "set"):
+        raise UserError(f"{where}: the target '{name}' is 'target' and 'target_set' already")
+    where = f"{where}, target '{name}'"
+    if not isinstance(table, dict):
+        raise UserError(f"{where}: must be a table of {', '.join(_TARGET_KEYS)}")
+    for key in table:
+        if key not in _TARGET_KEYS:
+            raise UserError(f"{where}: {unknown('key', key, _TARGET_KEYS)}")
+    utility, source = _utility(where, table.get("utility")), table.get("source", "")
+    if utility is None or not isinstance(source, str):
+        raise UserError(f"{where}: needs a 'utility', and a text where there is a 'source'")
+    low, high = _interval(where, table.get("target_set"))
+    return Target(name, low, high, utility, source)
+
+
+def _utility(where: str, weights: Any) -> tuple[float, float, float] | None:
+    if weights is None:
+        return None
+    if not isinstance(weights, dict):
+        raise UserError(f"{where}: 'utility' must be a table of weights {', '.join(WEIGHTS)}")
+    for key, weight in weights.items():
+        if key not in WEIGHTS:
+            raise UserError(f"{where}: {unknown('weight', key, WEIGHTS)}")
+        if not files.finite(weight):
+            raise UserError(f"{where}: the weight '{key}' must be a finite number")
+    if not any(weights.values()):
+        raise UserError(f"{where}: a utility needs a weight other than 0")
+    return tuple(float(weights.get(key, 0)) for key in WEIGHTS)
+
+
+def _targets(
+    where: str, table: Mapping[str, Any]
+) -> tuple[float | None, tuple[float, float] | None]:
+    """Return target and target set in degrees: both or neither, the target inside the set."""
+    target, ends = table.get("target"), table.get("target_set")
+    if target is None and ends is None:
+        return None, None
+    if not files.finite(target):
+        raise UserError(f"{where}: 'target' must be an angle in degrees")
+    if _pair(ends) and not ends[0] <= target <= ends[1]:
+        raise UserError(f"{where}: 'target' {target} must lie in 'target_set' {ends}, low to high")
+    return float(target), _interval(where, ends)
+
+
+def _interval(where: str, ends: Any) -> tuple[float, float]:
+    """Return 'target_set' checked: two angles in degrees, low to high."""
+    if not _pair(ends):
+        raise UserError(f"{where}: 'target_set' must be two angles in degrees, [low, high]")
+    if not -180 <= ends[0] <= ends[1] <= 180:
+        raise UserError(f"{where}: 'target_set' {ends} must run from low to high, within 180")
+    return float(ends[0]), float(ends[1])
+
+
+def _pair(given: Any) -> bool:
+    return isinstance(given, list) and len(given) == 2 and all(map(files.finite, given))

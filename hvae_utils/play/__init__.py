@@ -1,0 +1,1 @@
+"""A study is played and recorded: conditions, records, the engine, costs."""

@@ -1,0 +1,474 @@
+"""The engine: many requests, bounded concurrency, each asked once and recorded when answered.
+
+It knows respondents, requests and records. What is asked and what a reply means is `play`'s, which
+hands over its work as jobs. A model's workers take the jobs in order, so no more requests are in
+flight than it has places, and no more conditions are begun than are needed to keep them busy.
+
+A server that keeps prompt prefixes (`Respondent.prefix_reuse`) is asked in the order of prefixes,
+and the first job with a prefix is done before the others with it begin: each is read once.
+
+Public names: Asker, Recorder, NotSaid, Job, Budget, in_order, for_each, Progress, MAX_TOKENS,
+NOTHING_SAID.
+"""
+
+import asyncio
+import contextlib
+import gc
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any, Protocol, Self
+
+import pandas as pd
+
+from hvae_utils.ask import models, prompts, replay
+from hvae_utils.ask.respondents import Answer, Request, Respondent
+from hvae_utils.errors import BudgetReached, EndpointError, UserError
+from hvae_utils.play.records import Held, Record, Records
+
+# Longest reply asked for, in tokens, by kind of request.
+MAX_TOKENS = {"describe": 96, "adopt": 48, "goal": 64, "item": 24, "readout": 1, "probe": 1}
+TOP_LOGPROBS = 20  # the most that OpenAI-compatible endpoints give
+READ_EXACTLY = ("readout", "probe")  # kinds of which only the first token's alternatives matter
+READ_TOKENS = ("item", *READ_EXACTLY)
+NOTHING_SAID = "(no reply)"  # stands for an empty reply in a dialogue; endpoints refuse empty turns
+# An endpoint counts as gone after so many failures without a success between them: ten, and every
+# request in flight twice. An outage that all requests in flight meet once is survived.
+FAILURES_IN_A_ROW, FAILURES_A_WORKER = 10, 2
+PROBE = "Answer with the letter C and nothing else."
+SECONDS_BETWEEN_LINES = 10.0
+LINE = "{desc}: {n_fmt}/{total_fmt}{unit}s, {rate_noinv_fmt}, {elapsed} so far, {remaining} left"
+
+Row = Mapping[str, Any]
+Message = dict[str, str]
+
+
+class NotSaid(RuntimeError):
+    """A reply that the prompt needs did not come; holds the error of its record."""
+
+
+class Budget(Protocol):
+    """What may be spent; both methods raise BudgetReached when nothing more may be."""
+
+    def admit(self, request: Request) -> None:
+        """Let this request be sent."""
+
+    def note(self, record: Record) -> None:
+        """Take note of what it came to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of a model's work, done by one worker without a pause.
+
+    place: where its result belongs, results are sorted by it; prefix: what its prompts begin with;
+    steps: the units of progress it counts.
+    """
+
+    place: tuple[int, int]
+    prefix: str
+    steps: int
+    do: Callable[["Asker"], Awaitable[Any]]
+
+
+# Rows of conditions with their numbers, whether to go by prefixes -> the jobs to do.
+Plan = Callable[[list[tuple[int, Row]], bool], Iterator[Job]]
+
+
+class Asker:
+    """Puts questions to one respondent; what becomes of a request is its subclass's `record`.
+
+    identity: the respondent's.
+    """
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        self._listed: bool | None = None
+
+    async def say(self, kind: str, messages: list[Message], row: Row) -> str:
+        """Return the text of a reply that becomes part of the prompt. Raises NotSaid."""
+        record = await self.ask(kind, messages, row)
+        if record["error"]:
+            raise NotSaid(record["error"])
+        return record["text"] or NOTHING_SAID
+
+    async def gives_probabilities(self, row: Row) -> bool:
+        """Return whether the endpoint lists token probabilities; asked once, by a known answer."""
+        if self._listed is None:
+            record = await self.ask(
+                "probe", [{"role": "user", "content": PROBE}], {**row, "value": "none", "repeat": 1}
+            )
+            self._listed = bool(record["top_logprobs"])
+        return self._listed
+
+    async def ask(
+        self,
+        kind: str,
+        messages: list[Message],
+        row: Row,
+        shown: prompts.Presentation | None = None,
+        attempt: int = 1,
+    ) -> Record:
+        """Return the record of the request that puts `messages` in the condition `row`."""
+        return await self.record(request_for(kind, messages, row, self.identity, shown, attempt))
+
+    async def record(self, request: Request) -> Record:
+        """Return the record of a request."""
+        raise NotImplementedError
+
+
+class Recorder(Asker):
+    """Asks for a study: from the records where the answer is there, otherwise once.
+
+    workers: how many ask at the same time; stops: shared by all models, holds the BudgetReached
+    after which nothing more is sent.
+    """
+
+    def __init__(
+        self,
+        respondent: Respondent,
+        records: Records | Held,
+        progress: "Progress",
+        workers: int,
+        budget: Budget | None,
+        stops: list[BudgetReached],
+    ) -> None:
+        super().__init__(respondent.identity)
+        self.respondent, self.records, self.progress = respondent, records, progress
+        self.workers, self._budget, self.stops = workers, budget, stops
+        self._underway: dict[str, asyncio.Future[Record]] = {}
+        self._failures = 0
+        self._patience = max(FAILURES_IN_A_ROW, FAILURES_A_WORKER * workers)
+        # a replay repeats a recorded error, too, which otherwise would be asked again
+        self._settled = records.answered if replay.identities() is None else records.get
+
+    async def record(self, request: Request) -> Record:
+        """Return the record of one request, asked at most once however many wait for it."""
+        if record := self._settled(request.key):
+            return record
+        if underway := self._underway.get(request.key):
+            return await asyncio.shield(underway)
+        self._underway[request.key] = underway = asyncio.get_running_loop().create_future()
+        try:
+            record = await self._ask_now(request)
+            underway.set_result(record)
+            return record
+        except BaseException:
+            underway.cancel()  # who waits for it stops too
+            raise
+        finally:
+            del self._underway[request.key]
+
+    async def _ask_now(self, request: Request) -> Record:
+        if self.stops:
+            raise self.stops[0]
+        if self._budget is not None:
+            self._budget.admit(request)
+        self.progress.asking()
+        started = time.perf_counter()
+        answer = await self.respondent.answer(request)
+        latency = time.perf_counter() - started if answer.latency_s is None else answer.latency_s
+        record = record_of(request, answer, round(latency, 4))
+        self.records.append(record)
+        if self._budget is not None:
+            self._budget.note(record)
+        self._failures = self._failures + 1 if answer.error else 0
+        if self._failures >= self._patience:
+            raise EndpointError(
+                f"{request.model}: {self._failures} requests in a row failed, {answer.error}"
+            )
+        return record
+
+
+def request_for(
+    kind: str,
+    messages: Sequence[Message],
+    row: Row,
+    identity: str,
+    shown: prompts.Presentation | None = None,
+    attempt: int = 1,
+) -> Request:
+    """Return the request that puts `messages` in a condition to the respondent of `identity`."""
+    return Request(
+        kind=kind,
+        model=row["model"],
+        messages=tuple(messages),
+        condition=row,
+        max_tokens=MAX_TOKENS[kind],
+        temperature=row["temperature"] if kind not in READ_EXACTLY else 0.0,
+        seed=row["seed"] + row["repeat"],
+        repeat=row["repeat"],
+        attempt=attempt,
+        top_logprobs=TOP_LOGPROBS if kind in READ_TOKENS else 0,
+        presentation=shown,
+        identity=identity,
+    )
+
+
+def record_of(request: Request, answer: Answer, latency_s: float | None = None) -> Record:
+    """Return the record of a request and its answer; latency_s: None where nobody waited."""
+    shown = request.presentation
+    return {
+        "key": request.key,
+        "error": answer.error,
+        "condition_id": request.condition.get("condition_id"),
+        "kind": request.kind,
+        "model": request.model,
+        "value": request.condition["value"],
+        "wording": request.condition.get("wording"),
+        "item": None if shown is None else shown.item + 1,
+        "order": None if shown is None else shown.order,
+        "labels": None if shown is None else shown.labels,
+        "repeat": request.repeat,
+        "attempt": request.attempt,
+        "messages": request.messages,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+        **answer.as_record(),
+        "latency_s": latency_s,
+        "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+def in_order(one: Callable[[Asker, Row], Awaitable[Any]]) -> Plan:
+    """Return the plan that does `one` for each condition, one job each, in their order."""
+
+    def plan(rows: list[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
+        for number, row in rows:
+            yield Job((number, 0), "", 1, lambda asker, row=row: one(asker, row))
+
+    return plan
+
+
+def for_each(
+    verb: str,
+    plan: Plan,
+    conditions: pd.DataFrame,
+    records: Records | Held,
+    concurrency: int,
+    per_condition: int,
+    budget: Budget | None = None,
+) -> list[Any]:
+    """Do the jobs of every condition; return their results in the conditions' order.
+
+    per_condition: units of progress. Conditions whose items are all answered come last, so that a
+    run that continues asks at once. Models are asked at the same time, those on this machine one
+    after the other. Raises EndpointError and BudgetReached, saying how many records are safe.
+    """
+    if not isinstance(concurrency, int) or concurrency < 0:
+        raise UserError(f"concurrency is {concurrency!r}; it must be a whole number from 0")
+    done: dict[tuple[int, int], Any] = {}
+    stops: list[BudgetReached] = []
+    limits: dict[str, Any] = {}  # one an endpoint, shared by its models
+    asked = {
+        name: models.respondent(name, limits, concurrency)
+        for name in map(str, conditions.model.unique())
+    }
+    unit = "item" if per_condition > 1 else "condition"
+
+    async def one_model(name: str, rows: list[tuple[int, Row]]) -> None:
+        workers = concurrency or asked[name].concurrency
+        by_prefix = asked[name].prefix_reuse
+        ready = [records.answered_items(row["condition_id"]) >= per_condition for _, row in rows]
+        parts = (
+            [row for row, last in zip(rows, ready, strict=True) if last == part]
+            for part in (False, True)
+        )
+        jobs = chain.from_iterable(plan(part, by_prefix) for part in parts)
+        with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
+            async with asked[name] as respondent:
+                asker = Recorder(respondent, records, progress, workers, budget, stops)
+                await _share(jobs, asker, done)
+
+    async def lane(names: list[str]) -> None:
+        for name in names:
+            if not stops:
+                await one_model(name, _rows(conditions, name))
+
+    stopped: EndpointError | BudgetReached | None = None
+    try:
+        _run(_together(lane(names) for names in _lanes(asked)))
+        stopped = stops[0] if stops else None
+    except EndpointError as fault:
+        stopped = fault
+    if stopped is not None:
+        raise type(stopped)(
+            f"{stopped}; {len(records)} records are safe, run the same study again to continue"
+        )
+    return [done[place] for place in sorted(done)]
+
+
+def _rows(conditions: pd.DataFrame, model: str) -> list[tuple[int, Row]]:
+    """Return the numbers and rows of one model's conditions."""
+    numbers = (conditions.model == model).to_numpy().nonzero()[0].tolist()
+    return list(zip(numbers, conditions.iloc[numbers].to_dict("records"), strict=True))
+
+
+def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
+    """Return the models in groups that are asked at the same time; in a group one by one.
+
+    Models on this machine share its processors and its memory: they make one group.
+    """
+    groups: dict[str, list[str]] = {}
+    for name, respondent in respondents.items():
+        here = respondent.prefix_reuse or name.startswith("reference/")
+        groups.setdefault("" if here else name, []).append(name)
+    return list(groups.values())
+
+
+async def _share(jobs: Iterable[Job], asker: Recorder, done: dict[tuple[int, int], Any]) -> None:
+    """Let the workers take the jobs in order until there are none, or no budget is left.
+
+    Of workers that wait for the first job with a prefix there may be as many again.
+    """
+    waiting = iter(jobs)
+    prefix: str | None = None
+    warm = asyncio.Event()
+    by_prefix = asker.respondent.prefix_reuse
+    places: asyncio.Queue[None] = asyncio.Queue()  # a Semaphore goes through all who wait
+    for _ in range(asker.workers):
+        places.put_nowait(None)
+    workers = 2 * asker.workers if by_prefix and asker.workers > 1 else asker.workers
+
+    async def do(job: Job) -> None:
+        await places.get()
+        try:
+            done[job.place] = await job.do(asker)
+        finally:
+            places.put_nowait(None)
+
+    async def do_in_turn(job: Job) -> None:
+        nonlocal prefix, warm
+        if job.prefix == prefix:
+            await warm.wait()
+            await do(job)
+        else:
+            prefix, warm = job.prefix, (mine := asyncio.Event())
+            try:
+                await do(job)
+            finally:
+                mine.set()
+
+    async def work() -> None:
+        for job in waiting:
+            try:
+                await (do_in_turn(job) if by_prefix else do(job))
+            except BudgetReached as fault:
+                asker.stops.append(fault)
+                return
+            asker.progress.step(job.steps)
+            await asyncio.sleep(0)  # answers from the records must not hold up those under way
+
+    await _together(work() for _ in range(workers))
+
+
+async def _together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run coroutines at the same time; the first failure stops them all.
+
+    It is raised alone and bare: a notebook hides an exception that has a group in its context.
+    """
+    first: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(coroutine)
+    except BaseExceptionGroup as faults:
+        first = faults.exceptions[0]
+    if first is not None:
+        first.__context__ = first.__cause__ = None
+        raise first
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end, in a thread of its own where a loop is running (a notebook)."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:  # Windows, whose usual loop watches no sockets for libcurl
+        new_event_loop = asyncio.SelectorEventLoop
+    runner = asyncio.Runner(loop_factory=new_event_loop)
+
+    def here() -> Any:
+        gc.freeze()  # a sixth of the processor time went into collecting what stays
+        try:
+            with runner:
+                return runner.run(work)
+        finally:
+            gc.unfreeze()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return here()
+    loop = runner.get_loop()
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            return thread.submit(here).result()
+        except KeyboardInterrupt:
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                loop.call_soon_threadsafe(
+                    lambda: [task.cancel() for task in asyncio.all_tasks(loop)]
+                )
+            raise
+
+
+class Progress:
+    """Counts to `total` and shows rate and time left. Use as a context manager.
+
+    In JupyterLab and on a terminal a bar; under papermill and in a log a line every ten seconds
+    and a last one.
+    """
+
+    def __init__(self, label: str, total: int, unit: str = "item") -> None:
+        shown = {"desc": label, "total": total, "unit": f" {unit}"}
+        if _someone_watches():
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(**shown)
+        else:
+            from tqdm import tqdm
+
+            every = {"mininterval": SECONDS_BETWEEN_LINES, "miniters": 1, "smoothing": 0}
+            self._bar = tqdm(**shown, **every, file=_Lines(), bar_format=LINE, position=0)
+        self._asking = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.close()
+
+    def asking(self) -> None:
+        """Note that a request goes out; rate and time left count from the first one."""
+        if not self._asking:
+            self._asking, self._bar.initial = True, self._bar.n
+            self._bar.start_t = self._bar.last_print_t = time.time()
+
+    def step(self, count: int = 1) -> None:
+        """Note that `count` more units are done."""
+        self._bar.update(count)
+
+
+class _Lines:
+    """A file for a bar that prints each of its states as a plain line, the empty first one not."""
+
+    def write(self, text: str) -> None:
+        if text.strip() and ": 0/" not in text:
+            print(text.strip(), flush=True)
+
+    def flush(self) -> None:
+        """Each line was printed at once."""
+
+
+def _someone_watches() -> bool:
+    """Return whether a bar would be seen: a live notebook front end, or a terminal."""
+    if "IPython" in sys.modules:
+        kernel = getattr(sys.modules["IPython"].get_ipython(), "kernel", None)
+        if kernel is not None:
+            # a headless executor (papermill, nbclient) refuses input, a front end allows it
+            return bool(getattr(kernel, "_allow_stdin", False))
+    return sys.stderr.isatty()

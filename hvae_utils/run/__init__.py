@@ -1,0 +1,1 @@
+"""A run: the notebooks executed, checked, reported and published."""

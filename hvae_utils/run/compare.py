@@ -1,0 +1,154 @@
+"""Is what was reproduced the same as what is published? Pure: two sets of files in, places out.
+
+On the same lock and platform, tables and documents must be the same text and pictures the same
+bytes. Elsewhere floating-point sums may end differently, so numbers must agree to ROUNDING, texts
+in their words, pictures in their size. A probability below FLOOR is the tail of a sum, whose digits
+depend on the processor even there: all of them count as equal.
+
+Public names: FLOOR, ROUNDING, Difference, compare, largest, table.
+"""
+
+import csv
+import io
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from itertools import takewhile
+from typing import Any
+
+ROUNDING = 1e-5  # relative, where lock or platform differ
+FLOOR = 1e-9  # of a probability, in columns p_*; absolute, of all numbers where platforms differ
+NUMBER = re.compile(r"[-\u2212+±]?\d+(\.\d+)?")
+HASHES = "/files/"  # of the files of a figure, in index.json: the files themselves are compared
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One place that differs: file, place in it, both contents, and how far apart (0 for words)."""
+
+    file: str
+    place: str
+    published: str
+    reproduced: str
+    apart: float = 0.0
+
+
+def compare(
+    published: Mapping[str, bytes], reproduced: Mapping[str, bytes], same_platform: bool
+) -> list[Difference]:
+    """Return where two sets of files, by name, differ.
+
+    same_platform: whether lock, versions and platform are the same, so that bytes can be demanded.
+    """
+    differences = [
+        Difference(name, "the file", *_presence(name in published))
+        for name in sorted(published.keys() ^ reproduced.keys())
+    ]
+    for name in sorted(published.keys() & reproduced.keys()):
+        old, new = published[name], reproduced[name]
+        if old == new:
+            continue
+        if name.endswith((".png", ".svg")):
+            sides = (f"{len(old)} bytes", f"{len(new)} bytes")
+            sides = sides if same_platform else (_size(old), _size(new))
+            if same_platform or sides[0] != sides[1]:
+                differences.append(Difference(name, "the picture", *sides))
+            continue
+        before, after = dict(_leaves(name, old)), dict(_leaves(name, new))
+        for place in dict.fromkeys([*before, *after]):
+            if place not in before or place not in after:
+                differences.append(Difference(name, place, *_presence(place in before)))
+            elif not _equal(place, before[place], after[place], same_platform):
+                apart = abs(_number(before[place]) - _number(after[place]))
+                sides = before[place], after[place], 0.0 if math.isnan(apart) else apart
+                differences.append(Difference(name, place, *sides))
+    return differences
+
+
+def largest(differences: Sequence[Difference]) -> list[Difference]:
+    """Return the largest difference of each file, with the count of all of them in its place."""
+    counts = Counter(found.file for found in differences)
+    worst = {found.file: found for found in sorted(differences, key=lambda found: found.apart)}
+    return [
+        Difference(name, f"{worst[name].place} ({count} differ)", *astuple(worst[name])[2:])
+        for name, count in counts.items()
+    ]
+
+
+def table(differences: Sequence[Difference], most: int = 40) -> list[str]:
+    """Return differences as aligned lines, `most` of them."""
+    names = ("file", "place", "published", "reproduced")
+    rows = [names, *(astuple(found)[:4] for found in differences[:most])]
+    rows = [tuple(map(_short, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    more = len(differences) - most
+    return [*lines, f"… and {more} more"] if more > 0 else lines
+
+
+def _leaves(name: str, content: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the cells of a table, the leaves of a JSON document or the lines of a text, by place.
+
+    A row of a table is named by its number and the texts that it begins with.
+    """
+    text = content.decode()
+    if name.endswith(".csv"):
+        for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=1):
+            words = takewhile(lambda cell: math.isnan(_number(cell)), row.values())
+            name_of_row = " ".join([f"row {number}", *filter(None, words)])
+            for column, cell in row.items():
+                yield f"{name_of_row}: {column}", cell
+    elif name.endswith(".json"):
+        yield from _json_leaves(json.loads(text))
+    else:
+        for number, line in enumerate(text.split("\n"), start=1):
+            yield f"line {number}", line
+
+
+def _json_leaves(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(content, dict | list) and content:
+        entries = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, value in entries:
+            yield from _json_leaves(value, f"{path}/{key}".lstrip("/"))
+    elif HASHES not in path:
+        yield path, str(content)
+
+
+def _equal(place: str, old: str, new: str, exact: bool) -> bool:
+    numbers = _number(old), _number(new)
+    probability = re.split(r"[ /]", place)[-1].startswith("p_")
+    if old == new or (probability and max(map(abs, numbers)) < FLOOR):
+        return True
+    if exact:
+        return False
+    if not any(map(math.isnan, numbers)):
+        return math.isclose(*numbers, rel_tol=ROUNDING, abs_tol=FLOOR)
+    return NUMBER.sub("#", old) == NUMBER.sub("#", new)
+
+
+def _presence(before: bool) -> tuple[str, str]:
+    return ("there", "missing") if before else ("missing", "there")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _size(picture: bytes) -> str:
+    """Return width x height as the picture's own head says."""
+    if picture.startswith(b"\x89PNG"):
+        width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
+        return f"{width} x {height} px"
+    found = re.search(rb'<svg\b[^>]*?\bviewBox="([^"]*)"', picture[:4000])
+    return found.group(1).decode() if found else "unknown"
+
+
+def _short(text: str, longest: int = 48) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,0 +1,177 @@
+"""Parameter sets: a profile by name, and what `--set KEY=VALUE` changes in it.
+
+Pure but for reading the profile's file. It knows the parameters only by the notebooks' defaults,
+so a typo or a value of the wrong kind is found before anything runs.
+
+Public names: Profile, load_profile, resolve, check.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hvae_utils import paths
+from hvae_utils.errors import UserError, brief, unknown
+from hvae_utils.play import study
+
+RUN = ("runs", "run_id")  # parameters of the run, not of a profile
+LARGEST_FILE = 100_000  # bytes of a profile
+MOST_IN_FLIGHT = 10_000  # requests at a time that a user may ask for
+DEEPEST = 5  # levels of a profile's lists and mappings; ours have three
+TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named parameter set; publish: whether its figures are the project's published ones."""
+
+    name: str
+    title: str
+    publish: bool
+    parameters: Mapping[str, Any]
+
+
+def load_profile(name: str, folder: Path = paths.PROFILES) -> Profile:
+    """Return the profile of `folder`/NAME.yml; UserError for an unknown name or key."""
+    names = sorted(path.stem for path in folder.glob("*.yml"))
+    if name not in names:
+        raise unknown("profile", name, names)
+    path = folder / f"{name}.yml"
+    where = paths.shown(path)
+    content = _yaml(path, where)
+    kinds = {"title": str, "publish": bool, "parameters": dict}
+    if not isinstance(content, dict):
+        raise UserError(f"{where} must be a mapping with {', '.join(kinds)}")
+    for key, value in content.items():
+        if key not in kinds:
+            raise unknown(f"key in {where}:", key, kinds)
+        if not isinstance(value, kinds[key]):
+            raise UserError(f"{where}: {key} must be a {kinds[key].__name__}, not {brief(value)}")
+    parameters = content.get("parameters", {})
+    return Profile(name, content.get("title", name), content.get("publish", False), parameters)
+
+
+def _yaml(path: Path, where: str) -> Any:
+    """Return what a profile's file holds; UserError where that is no YAML of a profile's size."""
+    import yaml
+
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST_FILE + 1).decode()
+        if len(text) > LARGEST_FILE:
+            raise UserError(f"{where} is larger than {LARGEST_FILE:,} bytes")
+        depth = 0
+        for event in yaml.parse(text):  # aliases can make much of little, and nesting overflow
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
+                problem = "an alias; write it out" if depth <= DEEPEST else "nested too deeply"
+                raise UserError(f"{where}, line {event.start_mark.line + 1}: {problem}")
+        return yaml.safe_load(text)
+    except OSError as fault:
+        raise UserError(f"{where}: cannot be read ({fault.strerror})") from None
+    except UnicodeDecodeError as fault:
+        raise UserError(f"{where} is not UTF-8 text (byte {fault.start + 1})") from None
+    except yaml.YAMLError as fault:
+        mark = getattr(fault, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(fault, "problem", None) or "it cannot be read"
+        raise UserError(f"{where}{line}: {problem}") from None
+    except UserError:
+        raise
+    except ValueError as fault:  # a date or a number that is none
+        raise UserError(f"{where}: {fault}") from None
+
+
+def resolve(
+    profile: Profile, overrides: Sequence[str], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return every parameter of the workbook: the notebooks' defaults, the profile, the overrides.
+
+    overrides: texts KEY=VALUE, read as the type of the notebooks' default, so `007` stays text
+    where text is wanted; a list is `a,b` or `[a, b]`. Raises UserError for what does not fit.
+    """
+    settable = {key: value for key, value in defaults.items() if key not in RUN}
+    chosen = dict(settable)
+    for key, value in profile.parameters.items():
+        if key not in settable:
+            raise unknown(f"parameter in profile {profile.name}:", key, settable)
+        chosen[key] = _typed(key, value, settable[key], f"profile {profile.name}")
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise UserError(f"--set {override}: wanted KEY=VALUE, for instance repeats=2")
+        if key in RUN:
+            raise UserError(f"--set {override}: use --{key.replace('_', '-')} for that")
+        if key not in settable:
+            raise unknown("parameter", key, settable)
+        chosen[key] = _typed(key, _from_text(key, text, settable[key]), settable[key], "--set")
+    return chosen
+
+
+def _typed(key: str, value: Any, default: Any, where: str) -> Any:
+    """Return `value` if it is of the kind of `default`; a lone value for a list becomes a list."""
+    if isinstance(default, list):
+        items = value if isinstance(value, list) else [value]
+        return [_typed(key, item, default[0], where) for item in items] if default else items
+    wanted = type(default)
+    if wanted is float and type(value) is int and abs(value) < 2**53:
+        return float(value)
+    if default is not None and type(value) is not wanted:
+        kind = {
+            "str": "text",
+            "int": "a whole number",
+            "float": "a number",
+            "bool": "true or false",
+        }
+        raise UserError(
+            f"{where}: {key} is {brief(value)}; wanted {kind.get(wanted.__name__, wanted)}"
+        )
+    return value
+
+
+def _from_text(key: str, text: str, default: Any) -> Any:
+    """Return what `text` says when something of the kind of `default` is wanted.
+
+    Numbers and truth values that cannot be read stay text, which `_typed` refuses by name.
+    """
+    if isinstance(default, list):
+        items = study.listed(f"--set {key}", text)
+        return [_from_text(key, item, default[0]) for item in items] if default else items
+    try:
+        if isinstance(default, bool):
+            return TRUTH[text.strip().lower()]
+        if isinstance(default, int | float) and text.isascii() and "_" not in text:
+            return type(default)(text)
+    except (KeyError, ValueError):
+        pass
+    return text
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Raise UserError where any of the notebooks' parameters is wrong; looks at no model."""
+    from hvae_utils.extras import cluster
+    from hvae_utils.play import probes
+
+    known = [field.name for field in fields(study.Study) if field.name in parameters]
+    main = study.Study(**{key: parameters[key] for key in known})
+    _check_instrument(main.instrument)
+    isomorphs, values = parameters.get("isomorphs", ()), parameters.get("probe_values", ())
+    probes.check(isomorphs, main.models, values, main.wordings[0])
+    concurrency = parameters.get("concurrency", 0)
+    study.check_number("concurrency", concurrency, 0, MOST_IN_FLIGHT, whole=True)
+    cluster.require(parameters.get("scheduler", ""), parameters.get("budget", ""))
+
+
+def _check_instrument(name: str) -> None:
+    """Raise UserError for an instrument that the notebooks cannot show; they are made for one."""
+    from hvae_utils.measure import instruments
+
+    slider, chosen = instruments.load("svo-slider"), instruments.load(name)
+    same = chosen.items == slider.items and chosen.payoffs.tolist() == slider.payoffs.tolist()
+    if "+" in name or not same:
+        raise UserError(
+            f"instrument '{name}': the notebooks are made for the items of 'svo-slider', and show "
+            "no other yet; isomorphs of it go into --set isomorphs="
+        )

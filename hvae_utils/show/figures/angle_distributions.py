@@ -1,0 +1,150 @@
+"""Figure 12, exact distributions of the angle: a panel a respondent, a row a value."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from hvae_utils.errors import UserError
+from hvae_utils.measure import svo
+from hvae_utils.measure.instruments import Instrument
+from hvae_utils.measure.values import Value
+from hvae_utils.metrics import chance
+from hvae_utils.show import marks, style
+from hvae_utils.show.names import named
+from hvae_utils.show.tables import need, part, stack
+
+_PROBABILITIES = [f"p{option}" for option in range(1, 10)]
+_OUTLINE = {"color": style.INK, "lw": 0.8, "zorder": 4}
+
+
+def table(
+    conditions: pd.DataFrame,
+    responses: pd.DataFrame,
+    instrument: Instrument,
+    values: dict[str, Value],
+) -> pd.DataFrame:
+    """Return the exact distribution of the angle, by respondent and assigned value, 1-degree bins.
+
+    responses: condition_id, item and p1 to p9 in the instrument's order. Each administration whose
+    items all have probabilities gives one distribution, and these are averaged (a mixture). A
+    conversation has none: its items depend on each other.
+    part "measured": model, respondent, value, low, high (degrees; low <= angle < high), share,
+    administrations (how many are mixed); bins left out have share 0; without any administration
+    one row with NaN. "random": the same of uniform random choices. "target": low and high are the
+    angles of ideal respondents.
+    """
+    need(conditions, "conditions", ["condition_id", "model", "value"])
+    need(responses, "responses", ["condition_id", "item", *_PROBABILITIES])
+    asked = conditions[conditions["condition_id"].isin(set(responses["condition_id"]))]
+    if asked.empty:
+        raise UserError("responses: none of them belongs to a condition of the table of conditions")
+    assigned = [name for name in values if name in set(asked["value"])]
+    complete = _complete(responses, instrument)
+    rows = []
+    for model in asked["model"].unique():
+        for value in assigned:
+            cell = asked[(asked["model"] == model) & (asked["value"] == value)]
+            if "protocol" in cell:
+                cell = cell[cell["protocol"] != "conversation"]
+            mixed = [complete[key] for key in cell["condition_id"] if key in complete]
+            key = {"model": model, "value": value, "administrations": len(mixed)}
+            rows += [key | one for one in _binned(mixed, instrument)]
+    measured = named(pd.DataFrame(rows)).assign(part="measured")
+    context = [{"part": "random"} | one for one in _binned([chance.uniform()], instrument)]
+    for value in values.values():
+        if value.target_set is not None and value.name in assigned:
+            low, high = value.target_set
+            context.append({"part": "target", "value": value.name, "low": low, "high": high})
+    columns = ["part", "model", "respondent", "value", "low", "high", "share", "administrations"]
+    return stack(pd.DataFrame(context), measured)[columns].astype({"administrations": "Int64"})
+
+
+def _complete(responses: pd.DataFrame, instrument: Instrument) -> dict[str, np.ndarray]:
+    """Return the probabilities (items, options) of each condition that has them for all items."""
+    rows = responses[responses[_PROBABILITIES].notna().all(axis=1)]
+    rows = rows[rows["item"].isin(instrument.items)]
+    return {
+        key: group.sort_values("item")[_PROBABILITIES].to_numpy(float)
+        for key, group in rows.groupby("condition_id", sort=False)
+        if len(group) == len(instrument.items) and group["item"].is_unique
+    }
+
+
+def _binned(tables: list[np.ndarray], instrument: Instrument) -> list[dict[str, float]]:
+    """Return the mixture of the tables' exact distributions in 1-degree bins, those above 0."""
+    if not tables:
+        return [{"low": np.nan, "high": np.nan, "share": np.nan}]
+    shares: dict[int, float] = {}
+    for table, times in zip(*np.unique(np.stack(tables), axis=0, return_counts=True), strict=True):
+        exact = svo.angle_distribution(table, instrument)
+        bins = np.floor(np.round(exact.angles, 9)).astype(int)
+        weights = np.bincount(bins - bins[0], exact.weights) * (times / len(tables))
+        for low in np.unique(bins):
+            shares[int(low)] = shares.get(int(low), 0.0) + float(weights[low - bins[0]])
+    return [
+        {"low": float(low), "high": low + 1.0, "share": share}
+        for low, share in sorted(shares.items())
+    ]
+
+
+@style.drawing
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw the distributions; shaded are the angles of ideal respondents.
+
+    Heights are square roots of shares, so that a distribution as wide as the random respondent's
+    and one on a single angle are both seen; a full row is all of the distribution in one degree.
+    """
+    measured = part(table, "measured", "the distributions of the angle")
+    values = list(measured["value"].unique())
+    shown = table[["low", "high"]].to_numpy(float)
+    figure, every = style.by_respondent(measured, 0.32 + 0.36 * len(values), 1.1)
+    for axes, rows in every:
+        for place, value in enumerate(values, start=1):
+            _row(axes, table, rows[rows["value"] == value], value, -place)
+        axes.set_ylim(-len(values), 0.04)
+        axes.set_xticks(range(-20, 61, 20), style.numbers(range(-20, 61, 20)))
+        axes.set_xlim(np.nanmin(shown) - 2, np.nanmax(shown) + 2)
+        style.rows(axes, -np.arange(len(values)) - 0.6, values)
+    label = "SVO angle of one administration, degrees\n(height: root of the share per degree, "
+    figure.supxlabel(label + "a full row is 100%)", fontsize=8)
+    style.legend(figure, _keys(), 3)
+    return figure
+
+
+def _row(axes: Axes, table: pd.DataFrame, rows: pd.DataFrame, value: str, base: int) -> None:
+    """Draw one distribution above its base line, with the random one and the ideal angles."""
+    look, targets = style.value_look(value), part(table, "target")
+    for target in targets[targets["value"] == value].itertuples():
+        width = target.high - target.low
+        left = target.low if width > 1 else (target.low + target.high) / 2 - 0.9
+        box = {"fc": look.colour, "alpha": 0.2, "lw": 0, "zorder": 0}
+        axes.add_patch(Rectangle((left, base), max(width, 1.8), 0.98, **box))
+    if rows["share"].isna().all():
+        place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "center"}
+        axes.text(0.99, base + 0.66, "no probabilities", fontsize=7, **place)
+    else:
+        x, y = _outline(rows)
+        axes.fill_between(x, base, base + y, fc=look.colour, alpha=0.55, lw=0, zorder=3)
+        axes.plot(x, base + y, color=look.colour, lw=0.8, gid=f"distribution {value}", zorder=3)
+    x, y = _outline(part(table, "random"))
+    axes.plot(x, base + y, gid="random", **_OUTLINE)
+    axes.axhline(base, color=style.MUTED, lw=0.5, zorder=2)
+
+
+def _outline(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of a histogram whose missing bins are empty; heights as square roots."""
+    low, height = rows["low"].to_numpy(float), 0.92 * np.sqrt(rows["share"].to_numpy(float))
+    edges = np.arange(low.min() - 1, rows["high"].max() + 2)
+    heights = np.zeros(len(edges) - 1)
+    heights[np.searchsorted(edges, low)] = height
+    return np.repeat(edges, 2)[1:-1], np.repeat(heights, 2)
+
+
+def _keys() -> list:
+    return [
+        Patch(fc=style.MUTED, alpha=0.55, label="exact distribution of the angle"),
+        marks.key("random respondent", **_OUTLINE),
+        Patch(fc=style.MUTED, alpha=0.2, label="angles of ideal respondents"),
+    ]

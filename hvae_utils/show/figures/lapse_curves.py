@@ -1,0 +1,98 @@
+"""Figure 11, what lapses do to an ideal respondent: angle, own category and raw score by rate."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments
+from hvae_utils.measure.values import Value
+from hvae_utils.metrics import recovery
+from hvae_utils.show import marks, style
+from hvae_utils.show.tables import boundaries, part, stack
+
+_RATES = tuple(np.round(np.linspace(0, 1, 41), 3))
+_BOUNDARY = {"color": style.MUTED, "lw": 0.6, "ls": (0, (4, 3)), "zorder": 1}
+_ANGLE = (-19.0, 65.0)  # degrees: what answers can reach, with room
+
+
+def table(values: dict[str, Value], rates: Iterable[float] = _RATES) -> pd.DataFrame:
+    """Return what lapses do to the ideal respondent of each value that has a utility and a target.
+
+    rates: shares of uniformly random answers, 0 to 1.
+    part "curve": value, rate, angle (mean, degrees), angle_low and angle_high (exact 10% and 90%
+    quantiles of one administration), own (probability that the measured category is the value),
+    vr (raw value rationality of the mean angle, degrees). "boundary": the angles between the
+    categories, value the one above.
+    """
+    rates = np.asarray([*rates], float)
+    ideals = [v for v in values.values() if v.utility is not None and v.target is not None]
+    if not ideals or not len(rates):
+        raise UserError("lapse curves: no value with a utility and a target, or no rate to draw")
+    parts = [boundaries(instruments.load("svo-slider"))]
+    for value in ideals:
+        curve = recovery.lapse_curve(value, rates)
+        own = curve.get(value.name, np.nan)
+        curve = curve.rename(columns={"mean_angle": "angle"})
+        parts.append(curve.assign(part="curve", value=value.name, own=own))
+    columns = ["part", "value", "rate", "angle", "angle_low", "angle_high", "own", "vr"]
+    return stack(*parts)[columns]
+
+
+@style.drawing
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw three panels: mean angle, probability of the own category, raw score."""
+    curves = part(table, "curve", "the lapse curves")
+    values = list(curves["value"].unique())
+    figure = style.new_figure(3.1)
+    every = figure.subplots(1, 3)
+    titles = ("mean angle, degrees", "P(own category)", "value rationality, degrees")
+    for axes, title, column in zip(every, titles, ("angle", "own", "vr"), strict=True):
+        for place, value in enumerate(values):
+            _curve(axes, curves[curves["value"] == value], column, place, len(values))
+        axes.set_title(title)
+        axes.set_xlim(-0.01, 1.01)
+        axes.set_xticks(np.linspace(0, 1, 5), style.numbers(range(0, 101, 25), "%"))
+    _boundaries(every[0], part(table, "boundary")["angle"])
+    every[0].set_ylim(_ANGLE)
+    every[1].set_ylim(-0.02, 1.03)
+    every[1].set_yticks(np.linspace(0, 1, 5))
+    every[2].set_ylim(min(0.0, float(np.nanmin(curves["vr"]))), 61.5)
+    for axes in every[1:]:
+        axes.grid(axis="y")
+    figure.supxlabel("lapse rate: share of answers given at random", fontsize=8)
+    handles = [marks.key(value, **_cue(value)) for value in values]
+    handles.append(Patch(fc=style.MUTED, alpha=0.25, label="80% of administrations"))
+    style.legend(figure, handles, 5)
+    return figure
+
+
+def _cue(value: str) -> dict:
+    return {"ms": 4.2, "lw": 1.5} | marks.of_value(value)
+
+
+def _curve(axes: Axes, curve: pd.DataFrame, column: str, place: int, of: int) -> None:
+    """Draw one value's curve, the place-th of so many; its marks stand between the others'."""
+    curve, value = curve.sort_values("rate"), curve["value"].iloc[0]
+    if column == "angle":
+        band = [curve[name].to_numpy(float) for name in ("rate", "angle_low", "angle_high")]
+        axes.fill_between(*band, color=style.value_look(value).colour, alpha=0.13, lw=0)
+    every = max(len(curve) // 6, 1)
+    look = {"markevery": (place * every // of, every), "zorder": 3} | _cue(value)
+    axes.plot(curve["rate"], curve[column], gid=f"{column} {value}", **look)
+
+
+def _boundaries(axes: Axes, angles: pd.Series) -> None:
+    """Draw the category boundaries and name the categories."""
+    names = marks.regions(angles, *_ANGLE)
+    for place, (name, low, high) in enumerate(names):
+        if place:
+            axes.axhline(high, **_BOUNDARY)
+        outer = place in (0, 3)  # where curves leave room: the outer ones right, the inner left
+        middle = (low + high) / 2 if outer else high - 3.5 if place == 2 else low + 3.5
+        at = {"ha": "right" if outer else "left", "va": "center", "fontsize": 6.8}
+        axes.text(0.985 if outer else 0.02, middle, name, zorder=4, color=style.MUTED, **at)

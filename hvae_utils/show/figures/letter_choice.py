@@ -1,0 +1,68 @@
+"""Figure 10, choices by position: before and after debiasing, a panel a respondent."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from hvae_utils.errors import UserError
+from hvae_utils.show import marks, style
+from hvae_utils.show.names import named
+from hvae_utils.show.tables import need
+
+_SHOWN = {"fc": "#D5E3EC", "ec": "#7F99A8", "lw": 0.7}
+_DEBIASED = {"color": "#A63603", "marker": "D", "ms": 3.8, "lw": 1.2, "zorder": 4}
+
+
+def table(letters: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of each position as shown, and of each option after debiasing.
+
+    letters: model, stage ("as shown" or "debiased"), position (1 to 9), share (0 to 1; NaN where
+    not estimable). Columns: the same with the respondent's display name.
+    """
+    columns = ["model", "stage", "position", "share"]
+    need(letters, "letters", columns)
+    strange = set(letters["stage"]) - {"as shown", "debiased"}
+    if strange:
+        raise UserError(f"letters: the stage '{min(strange)}' is neither 'as shown' nor 'debiased'")
+    return named(letters[columns])
+
+
+@style.drawing
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw the shares as shown as bars and the debiased ones as a line, nine positions across."""
+    need(table, "the letter choice")
+    figure, every = style.by_respondent(table, 1.25, 1.0)
+    highest = np.nanmax(table["share"].to_numpy(float), initial=0.25)
+    ticks = np.arange(0, highest + 1e-9, 0.25 if highest > 0.5 else 0.1)
+    for axes, rows in every:
+        _shares(axes, rows)
+        axes.set_xlim(0.4, 9.6)
+        axes.set_ylim(0, 1.06 * highest)
+        axes.set_xticks(range(1, 10))
+        axes.set_yticks(ticks, [f"{100 * tick:.0f}%" for tick in ticks])
+    label = "position as shown, 1 = first (debiased: option in the instrument's own order)"
+    figure.supxlabel(label, fontsize=8)
+    figure.supylabel("mean probability", fontsize=8)
+    handles = [
+        Patch(label="as shown", **_SHOWN),
+        marks.key("debiased", **_DEBIASED),
+        marks.key("no preference, 1/9", **marks.RANDOM_LINE),
+    ]
+    style.legend(figure, handles, 3)
+    return figure
+
+
+def _shares(axes: Axes, rows: pd.DataFrame) -> None:
+    for stage, height in (("as shown", 0.93), ("debiased", 0.8)):
+        shares = rows[rows["stage"] == stage].set_index("position")["share"]
+        shares = shares.reindex(range(1, 10)).astype(float)
+        if shares.isna().all():
+            words = {"transform": axes.transAxes, "ha": "right", "va": "top", "fontsize": 7}
+            axes.text(0.98, height, f"{stage}: not estimable", **words)
+        elif stage == "as shown":
+            axes.bar(shares.index, shares, width=0.76, **_SHOWN)
+        else:
+            axes.plot(shares.index, shares, gid=stage, clip_on=False, **_DEBIASED)
+    axes.axhline(1 / 9, gid="uniform", **marks.RANDOM_LINE | {"zorder": 3})

@@ -1,0 +1,80 @@
+"""Figure 07, how the items ended: a bar a respondent, split into the six outcomes."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from hvae_utils.ask.replies import OUTCOMES
+from hvae_utils.errors import UserError
+from hvae_utils.show import style
+from hvae_utils.show.names import named
+from hvae_utils.show.tables import need
+
+
+def table(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
+    """Return how many items ended in each outcome, per respondent.
+
+    responses: condition_id, outcome. conditions: any table with condition_id and model. Columns:
+    model, respondent, outcome, items, asked, share (0 to 1).
+    """
+    need(responses, "responses", ["condition_id", "outcome"])
+    need(conditions, "conditions", ["condition_id", "model"])
+    models = conditions.drop_duplicates("condition_id").set_index("condition_id")["model"]
+    model, outcome = responses["condition_id"].map(models), responses["outcome"].astype(str)
+    if model.isna().any():
+        stray = responses.loc[model.isna(), "condition_id"].iloc[0]
+        raise UserError(f"responses: condition '{stray}' is not in the table of conditions")
+    if strange := set(outcome) - set(OUTCOMES):
+        kinds = ", ".join(OUTCOMES)
+        raise UserError(f"responses: '{min(strange)}' is none of the outcomes {kinds}")
+    counts = pd.crosstab(model.rename("model"), outcome.rename("outcome"))
+    asked = [name for name in models.unique() if name in counts.index]
+    counts = counts.reindex(index=asked, columns=list(OUTCOMES), fill_value=0)
+    table = named(counts.stack().rename("items").reset_index())
+    table["asked"] = table["model"].map(counts.sum(axis=1))
+    return table.assign(share=table["items"] / table["asked"])
+
+
+@style.drawing
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw the bars, and the number of items asked behind each."""
+    need(table, "the outcomes")
+    respondents = list(table["respondent"].unique())
+    figure = style.new_figure(0.95 + 0.3 * len(respondents))
+    (axes,) = style.panels(figure, 1, 1)
+    for place, respondent in enumerate(respondents):
+        rows = table[table["respondent"] == respondent]
+        _bar(axes, rows, -place)
+        asked = f"{int(rows['asked'].iloc[0]):,} items"
+        axes.text(101, -place, asked, va="center", fontsize=7.5, color=style.INK)
+    axes.set_ylim(-len(respondents) + 0.4, 0.6)
+    axes.set_xlim(0, 112)
+    axes.set_xticks(range(0, 101, 25), style.numbers(range(0, 101, 25), "%"))
+    style.rows(axes, -np.arange(len(respondents)), respondents)
+    axes.spines["bottom"].set_bounds(0, 100)
+    axes.set_xlabel("share of the items asked")
+    kinds = list(table["outcome"].unique())
+    style.legend(figure, [Patch(label=kind, **_filling(kind)) for kind in kinds], len(kinds))
+    return figure
+
+
+def _bar(axes: Axes, rows: pd.DataFrame, y: int) -> None:
+    left = 0.0
+    for row in rows[rows["share"] > 0].itertuples():
+        width = 100 * row.share
+        filling = _filling(row.outcome)
+        axes.barh(y, width, left=left, height=0.62, **filling)
+        if width >= 5:
+            ink = "white" if row.outcome == "error" else style.INK
+            box = {"fc": "white", "ec": "none", "pad": 1, "alpha": 0.9}
+            words = {"ha": "center", "va": "center", "color": ink}
+            words["bbox"] = box if filling["hatch"] else None
+            axes.text(left + width / 2, y, f"{width:.0f}%", **words)
+        left += width
+
+
+def _filling(outcome: str) -> dict:
+    look = style.outcome_look(outcome)
+    return {"fc": look.colour, "ec": style.INK, "lw": 0.5, "hatch": look.hatch}

@@ -1,0 +1,67 @@
+"""Figure 16, the estimated bias of each position: a panel a respondent, a line a set of labels."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hvae_utils.show import marks, style
+from hvae_utils.show.names import named
+from hvae_utils.show.tables import need
+
+_BIAS = {"ms": 4, "lw": 1.2, "zorder": 4}
+_SETS = (  # of labels
+    {"color": "#0072B2", "marker": "o"} | _BIAS,
+    {"color": "#A63603", "marker": "s"} | _BIAS,
+    {"color": "#E69F00", "marker": "^"} | _BIAS,
+)
+_SHARED = {"color": style.INK, "lw": 4, "alpha": 0.25, "zorder": 3}
+
+
+def table(bias: pd.DataFrame) -> pd.DataFrame:
+    """Return the estimated bias of each position with the respondent's display name.
+
+    bias: as `orders.position_bias`: model, labels, assumes, position (1 to 9), bias (nats),
+    position_part and label_part (nats, NaN with one set of labels), note.
+    """
+    columns = ["model", "labels", "assumes", "position", "bias", "position_part", "label_part"]
+    columns.append("note")
+    need(bias, "position bias", columns)
+    return named(bias[columns])
+
+
+@style.drawing
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw nats added by each position.
+
+    With several sets of labels, what they share is the position's, and the way from there to a
+    set's line the labels'.
+    """
+    need(table, "the position bias")
+    looks = dict(zip(table["labels"].unique(), _SETS, strict=False))
+    highest = 1.15 * max(np.nanmax(np.abs(table["bias"].to_numpy(float)), initial=0.0), 1.0)
+    figure, every = style.by_respondent(table, 1.25, 1.0)
+    for axes, rows in every:
+        _biases(axes, rows, looks)
+        axes.set_xlim(0.4, 9.6)
+        axes.set_ylim(-highest, highest)
+        axes.set_xticks(range(1, 10))
+    figure.supxlabel("position as shown, 1 = first", fontsize=8)
+    figure.supylabel("estimated bias, nats", fontsize=8)
+    handles = [marks.key(f"labels {name}", **look) for name, look in looks.items()]
+    if table["position_part"].notna().any():
+        handles.append(marks.key("the position's part", **_SHARED))
+    handles.append(marks.key("no bias", **marks.RANDOM_LINE))
+    style.legend(figure, handles, len(handles))
+    return figure
+
+
+def _biases(axes: Axes, rows: pd.DataFrame, looks: dict[str, dict]) -> None:
+    axes.axhline(0, gid="no bias", **marks.RANDOM_LINE)
+    if rows["bias"].isna().all():
+        axes.text(0.98, 0.93, "not estimable", transform=axes.transAxes, ha="right", va="top")
+    for name, look in looks.items():
+        line = rows[rows["labels"] == name]
+        axes.plot(line["position"], line["bias"], gid=name, **look)
+    shared = rows.dropna(subset="position_part").drop_duplicates("position")
+    axes.plot(shared["position"], shared["position_part"], gid="position part", **_SHARED)

@@ -1,0 +1,138 @@
+"""Figure 17, three readings of value rationality, and the lapse rate: a block a value."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hvae_utils.measure import instruments
+from hvae_utils.metrics import lapse
+from hvae_utils.show import marks, style
+from hvae_utils.show.names import FLAG, flag_note, named
+from hvae_utils.show.tables import RAW_AND_CHANCE, goal_arm, null_respondents, part, stack
+
+_RENAMED = RAW_AND_CHANCE | {
+    "vr_regret": "regret",
+    "vr_regret_random": "regret_random",
+    "lapse_rate": "lapse",
+    "lapse_low": "lapse_low",
+    "lapse_high": "lapse_high",
+}
+_ROW = 0.148  # inches
+# Of each column: title, ideal, widest range drawn (an interval beyond it runs off), ticks.
+_COLUMNS = {
+    "raw": ("raw, degrees", 60.0, (-30.0, 64.0), (0, 20, 40, 60)),
+    "chance": ("chance-corrected", 1.0, (-1.5, 1.1), (-1, 0, 1)),
+    "regret": ("1 − mean regret", 1.0, (0.0, 1.05), (0, 0.5, 1)),
+    "lapse": ("lapse rate", 0.0, (-0.05, 1.05), (0, 0.5, 1)),
+}
+_LETTERS, _LAPSES = "(one letter, A to I)", "(ideal with lapses)"
+_WORDS = {"ha": "center", "va": "center_baseline", "fontsize": 6.8, "color": style.MUTED}
+
+
+def table(cells: pd.DataFrame, goal_prompt: bool = True) -> pd.DataFrame:
+    """Return the raw, chance and regret reading and the lapse rate of each cell, and of nobody.
+
+    cells: as `readings.with_readings`; the goal arm is taken as in `raw_and_chance`.
+    part "measured": model, respondent (marked where this very cell is flagged), value, goal_prompt,
+    raw (degrees) and chance with their intervals, regret, lapse (0 to 1) with its interval, what a
+    random respondent has (raw_random, regret_random), flag; NaN where not estimable. "baseline":
+    constant letters (lapse: what maximum likelihood makes of them) and ideals with lapses.
+    """
+    measured = named(goal_arm(cells, goal_prompt, [*_RENAMED, "flag"])).assign(part="measured")
+    measured["flag"] = measured["flag"].fillna("")
+    marked = measured["respondent"] + FLAG
+    measured["respondent"] = measured["respondent"].where(measured["flag"] == "", marked)
+    nulls = null_respondents()
+    nulls["lapse_rate"] = list(map(_lapse_rate, nulls["respondent"], nulls["value"]))
+    nulls = nulls[nulls["value"].isin(set(measured["value"]))]
+    columns = ["part", "model", "respondent", "value", "goal_prompt", *_RENAMED.values(), "flag"]
+    return stack(measured, nulls).rename(columns=_RENAMED)[columns]
+
+
+def _lapse_rate(null: str, value: str) -> float:
+    """Return the lapse rate of a null respondent: its own, or a constant letter's likeliest one."""
+    kind, which = null.split()
+    if kind == "lapse":
+        return float(which)
+    slider = instruments.load("svo-slider")
+    choices = np.full((1, len(slider.items)), ord(which) - ord("A"))
+    return lapse.lapse_rate(choices, value, slider).rate
+
+
+@style.drawing
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw a block a value, a row a respondent, four columns.
+
+    The grey rows of each block are for constant letters and for ideals that lapse.
+    """
+    measured = part(table, "measured", "the three readings")
+    rows, headings = _rows(measured)
+    bottom = min(y for block in rows.values() for y in block.values()) - 0.6
+    figure = style.new_figure(1.25 - _ROW * bottom)
+    every = figure.subplots(1, len(_COLUMNS), sharey=True)
+    places = {y: name for block in rows.values() for name, y in block.items()} | headings
+    for axes, (reading, (title, _, limits, ticks)) in zip(every, _COLUMNS.items(), strict=True):
+        for value in rows:
+            _block(axes, table, reading, value, rows[value])
+        axes.set_title(title, loc="center")
+        axes.set_xlim(limits)
+        axes.set_xticks(ticks, style.numbers(ticks))
+        style.rows(axes, list(places), list(places.values()))
+        axes.set_ylim(bottom, 0.7)
+    for y, label in zip(places, every[0].get_yticklabels(), strict=True):
+        label.set_fontweight("bold" if y in headings else "normal")
+    goal = style.GOAL[bool(measured["goal_prompt"].iloc[0])]
+    note = flag_note(measured["respondent"])
+    figure.supxlabel(f"{goal}; dotted: random respondents; thin: ideal{note}", fontsize=8)
+    style.legend(figure, _keys(), 3)
+    return figure
+
+
+def _rows(measured: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[float, str]]:
+    """Return where each respondent's row stands, by value, and the headings by place."""
+    rows, headings, y = {}, {}, 0.0
+    for value, block in measured.groupby("value", sort=False):
+        headings[y] = value
+        names = [*block["respondent"], _LETTERS, _LAPSES]
+        rows[value] = {name: y - place for place, name in enumerate(names, start=1)}
+        y -= len(names) + 1.5
+    return rows, headings
+
+
+def _block(
+    axes: Axes, table: pd.DataFrame, reading: str, value: str, rows: dict[str, float]
+) -> None:
+    ends = [max(rows.values()) + 0.5, rows[_LAPSES] - 0.5]
+    cells, nulls = (part(table, name) for name in ("measured", "baseline"))
+    cells, nulls = cells[cells["value"] == value], nulls[nulls["value"] == value]
+    axes.axhspan(ends[1], rows[_LETTERS] + 0.5, **marks.NULL_BAND)
+    random = {"chance": 0.0, "lapse": 1.0}.get(reading)
+    random = cells[f"{reading}_random"].mean() if random is None else random
+    axes.plot([random] * 2, ends, gid=f"random {value}", **marks.RANDOM_LINE)
+    axes.plot([_COLUMNS[reading][1]] * 2, ends, color=style.MUTED, lw=0.8, zorder=1)
+    marks.nulls(axes, nulls, reading, rows[_LETTERS], rows[_LAPSES])
+    for row in cells.itertuples():
+        _cell(axes, row, reading, rows[row.respondent])
+
+
+def _cell(axes: Axes, row, reading: str, y: float) -> None:
+    point, look = getattr(row, reading), marks.of_value(row.value)
+    if np.isnan(point):
+        words = "no angle" if reading in ("raw", "chance") else "not estimable"
+        axes.text(0.5, y, words, transform=axes.get_yaxis_transform(), **_WORDS)
+        return
+    if reading != "regret":
+        ends = [getattr(row, f"{reading}_low"), getattr(row, f"{reading}_high")]
+        axes.plot(ends, [y, y], color=look["color"], lw=1.6, zorder=2)
+    gid = f"{reading} {row.respondent} {row.value}"
+    axes.plot(point, y, ms=4.6, zorder=4, gid=gid, **look)
+
+
+def _keys() -> list:
+    grey = {"marker": "o", "ms": 4.6, "color": style.MUTED}
+    return [
+        marks.key("respondent, 95% interval", lw=1.6, **grey),
+        marks.letters_legend(),
+        marks.lapses_legend("ideal with 10%, 20%, 50% lapses"),
+    ]

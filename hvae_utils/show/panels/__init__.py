@@ -1,0 +1,1 @@
+"""Panels to use by hand in JupyterLab."""

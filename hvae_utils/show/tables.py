@@ -1,0 +1,100 @@
+"""What the tables of several figures need: checks, parts, points, and who is compared to whom.
+
+A table that holds several kinds of rows names the kind in the column `part`. No plotting library.
+
+Public names: PUBLISHED_TESTS, RAW_AND_CHANCE, need, part, stack, point, boundaries, always_letters,
+random_vr, null_respondents, goal_arm.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from hvae_utils.errors import UserError
+from hvae_utils.measure import svo
+from hvae_utils.measure.instruments import Instrument
+from hvae_utils.metrics import rationality
+
+PUBLISHED_TESTS = 10  # administrations behind each point of the published chart
+RAW_AND_CHANCE = {  # columns of cells and their names in a table of both scales
+    **{f"vr{end}": f"raw{end}" for end in ("", "_low", "_high", "_random")},
+    **{f"vr_chance{end}": f"chance{end}" for end in ("", "_low", "_high")},
+}
+
+
+def need(table: pd.DataFrame, name: str, columns: Iterable[str] = ()) -> None:
+    """Raise UserError unless the table has these columns and a row."""
+    for column in columns:
+        if column not in table:
+            raise UserError(f"{name}: the column '{column}' is missing")
+    if table.empty:
+        raise UserError(f"{name}: the table is empty, so there is nothing to draw")
+
+
+def part(table: pd.DataFrame, name: str, what: str = "") -> pd.DataFrame:
+    """Return the rows of one part; with `what`, none is a UserError that says what is missing."""
+    if "part" not in table:
+        raise UserError(f"{what or name}: the table has no column 'part'; is it of this figure?")
+    rows = table[table["part"] == name]
+    if what and rows.empty:
+        raise UserError(f"{what}: the table has no row '{name}', so there is nothing to draw")
+    return rows
+
+
+def stack(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the tables under one another, columns that one lacks empty."""
+    columns = list(dict.fromkeys(column for table in tables for column in table))
+    rows = [row for table in tables for row in table.to_dict("records")]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def point(
+    part: str, coins: Iterable[float], origin: tuple[float, float] | None = None
+) -> dict[str, object]:
+    """Return the row of a point, coins (self, other); with an origin also its angle in degrees."""
+    x, y = map(float, coins)
+    angle = np.nan if origin is None else float(svo.angle(x, y, origin))
+    return {"part": part, "self": x, "other": y, "angle": angle}
+
+
+def boundaries(instrument: Instrument) -> pd.DataFrame:
+    """Return part "boundary": the angles (degrees) between categories, value the one above."""
+    if instrument.boundaries is None:
+        raise UserError(f"instrument '{instrument.name}' has no SVO angle, so no categories")
+    rows = zip(svo.CATEGORIES, instrument.boundaries, strict=False)
+    return pd.DataFrame([{"part": "boundary", "value": name, "angle": at} for name, at in rows])
+
+
+def always_letters(instrument: Instrument) -> pd.DataFrame:
+    """Return the respondents that always take one letter, in the instrument's own order.
+
+    One row a letter: part "baseline", respondent ("always A" and so on), angle (degrees).
+    """
+    angles = svo.angle(*instrument.payoffs.mean(axis=0).T, instrument.origin)
+    names = [f"always {chr(65 + option)}" for option in range(len(angles))]
+    return pd.DataFrame({"part": "baseline", "respondent": names, "angle": angles})
+
+
+def random_vr(values: pd.Series) -> pd.Series:
+    """Return what random respondents score (degrees) against each value, tested as published."""
+    expected = {name: rationality.random_baseline(name, PUBLISHED_TESTS) for name in set(values)}
+    return values.map(expected)
+
+
+def null_respondents() -> pd.DataFrame:
+    """Return part "baseline": what constant letters and lapsing ideals score, tested as published.
+
+    Columns: as `rationality.null_respondents`.
+    """
+    nulls = rationality.null_respondents(PUBLISHED_TESTS)
+    nulls = nulls[nulls["respondent"] != "random"]  # it has a line of its own
+    return nulls.assign(part="baseline")
+
+
+def goal_arm(cells: pd.DataFrame, goal_prompt: bool, columns: Iterable[str]) -> pd.DataFrame:
+    """Return the cells that have a target, of this goal arm or of the only one there is."""
+    need(cells, "cells", ["model", "value", "goal_prompt", "target", *columns])
+    with_target = cells[cells["target"].notna()]
+    arm = with_target["goal_prompt"].astype(bool) == goal_prompt
+    return with_target[arm] if arm.any() else with_target

@@ -1,0 +1,1 @@
+"""The course: lessons that check themselves, and their student copies."""

@@ -1,0 +1,108 @@
+"""There is one list of factors, and one definition of a cell, a cluster and a pair."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hvae_utils
+from hvae_utils.errors import UserError
+from hvae_utils.measure import factors, scoring
+from hvae_utils.metrics import effects, rationality
+
+ROW = dict.fromkeys(factors.FACTORS, "x") | {"goal_prompt": False, "goal_draw": 0, "repeat": 1}
+MEASURED = {"angle_low": 0.0, "angle_high": 50.0, "mean_self": 80.0, "mean_other": 70.0}
+
+
+def frame(*rows):
+    return pd.DataFrame([ROW | {"value": "prosocial"} | MEASURED | row for row in rows])
+
+
+def test_no_other_module_lists_the_factors():
+    """A list with three factors that only a study varies is a second list of factors."""
+    study = {"induction", "placement", "protocol", "wording", "order", "labels"}
+    asking = {"factors", "study", "play", "explore"}  # what makes and asks conditions
+    for path in Path(hvae_utils.__file__).parent.rglob("*.py"):
+        if path.stem in asking:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.List | ast.Tuple | ast.Set):
+                words = {one.value for one in node.elts if isinstance(one, ast.Constant)}
+                assert len(words & study) < 3, f"{path.name}, line {node.lineno}"
+
+
+def test_a_new_factor_reaches_every_table_by_the_list_alone(monkeypatch):
+    monkeypatch.setattr(factors, "FACTORS", (*factors.FACTORS, "language"))
+    two = frame({"angle": 40.0, "language": "English"}, {"angle": 43.0, "language": "German"})
+    found = effects.factor_effects(two.assign(goal_prompt=False))
+    assert found.loc[found["scope"] == effects.ALL, "factor"].tolist() == ["language"]
+    assert found["difference"].tolist() == [3.0, 3.0]
+    pairs = pd.concat([two, two.assign(goal_prompt=True, goal_draw=1)])
+    assert rationality.goal_effects(pairs)["pairs"].tolist() == [2]
+    conditions = two.assign(condition_id=["a", "b"], instrument="svo-slider", goal=None)
+    answers = [{"condition_id": c, "item": i, "option": 1} for c in "ab" for i in range(1, 7)]
+    scores = scoring.administrations(conditions, pd.DataFrame(answers).astype({"option": "Int64"}))
+    assert scores["language"].tolist() == ["English", "German"]
+
+
+@pytest.mark.parametrize(
+    "name", ["induction", "placement", "protocol", "order", "labels", "repeat"]
+)
+def test_what_the_study_chose_is_no_cluster(name):
+    table = frame({name: "a"}, {name: "b"}, {name: "b", "wording": "other"})
+    assert factors.clusters(table).tolist() == [0, 0, 1]
+    cell = rationality.cells(table.assign(angle=[30.0, 40.0, 45.0])).iloc[0]
+    assert (cell["clusters"], cell["mean_angle"]) == (2, 40)
+
+
+def test_each_goal_written_in_a_wording_is_a_draw_and_equal_goals_are_one():
+    goals = [None, "to share", "to share", "to win", "to share"]
+    conditions = pd.DataFrame({"goal_prompt": [False, *[True] * 4], "goal": goals})
+    draws = factors.goal_draws(conditions)
+    assert draws[0] == 0
+    assert draws[1] == draws[2] == draws[4] != draws[3]
+    assert (draws[1:] > 0).all()
+    wordings = ["plain"] * 4 + ["formal"]
+    table = frame(*({"wording": name} for name in wordings)).assign(goal_draw=draws)
+    assert factors.clusters(table).tolist() == [0, 1, 1, 2, 3]
+
+
+def test_more_values_add_no_cluster():
+    rows = [{"value": name, "goal_draw": draw} for draw, name in enumerate("abcd", start=7)]
+    assert factors.clusters(frame(*rows)).nunique() == 1
+    assert factors.cells(frame(*rows)).tolist() == [0, 1, 2, 3]
+
+
+def test_the_goal_prompt_has_as_many_clusters_in_both_tables():
+    rng = np.random.default_rng(4)
+    rows = [
+        {"goal_prompt": goal, "goal_draw": goal * (1 + repeat % 2), "wording": wording}
+        | {"induction": induction, "repeat": repeat, "angle": float(rng.uniform(20, 50))}
+        for goal in (False, True)
+        for wording in ("plain", "formal", "brief")
+        for induction in ("label", "definition")
+        for repeat in range(4)
+    ]
+    scores = frame(*rows)
+    effect = rationality.goal_effects(scores).iloc[0]
+    table = effects.factor_effects(scores).set_index(["scope", "factor"])
+    same = table.loc[("prosocial", "goal_prompt")]
+    assert same["clusters"] == 3 * 2
+    for column in ("pairs", "difference", "low", "high"):
+        assert same[column] == effect[column]
+
+
+def test_chance_is_asked_as_often_as_there_are_clusters():
+    wordings = [{"wording": name, "order": order} for name in "ab" for order in ("fixed", "back")]
+    cell = rationality.cells(frame(*wordings).assign(angle=30.5)).iloc[0]
+    expected = rationality.random_share(45.0, 2, 14.5)
+    assert cell["p_random"] == float(f"{expected:.6g}")
+
+
+def test_a_missing_column_and_an_administration_found_twice_are_named():
+    with pytest.raises(UserError, match="the column 'goal_draw' is missing"):
+        factors.clusters(frame({}).drop(columns="goal_draw"))
+    with pytest.raises(UserError, match="two administrations with the same factors"):
+        factors.pairs(frame({}, {}).assign(vr=1.0), "order", "x", "y", "vr")
