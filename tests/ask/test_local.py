@@ -50,6 +50,13 @@ def ask(*requests):
     return asyncio.run(main())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _loaded_once():
+    """Load the model for the first test that asks it, and keep it for the others."""
+    with local.keeping({}):
+        yield
+
+
 @pytest.fixture(scope="module")
 def answers():
     question = "Say the word yes."
@@ -94,7 +101,7 @@ def test_a_file_that_only_looks_like_weights_is_named_and_nothing_crashes(tmp_pa
         async with models.respondent(f"local/{path}") as model:
             await model.answer(request("hello"))
 
-    with pytest.raises(EndpointError, match=r"cannot load broken\.gguf"):
+    with local.keeping({}), pytest.raises(EndpointError, match=r"cannot load broken\.gguf"):
         asyncio.run(main())
 
 
