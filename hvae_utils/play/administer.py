@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils.ask import prompts, replies
-from hvae_utils.measure import instruments, isomorphs, presentations, values
+from hvae_utils.measure import factors, instruments, values
 from hvae_utils.play.engine import NOTHING_SAID, Asker, Budget, Job, Message, NotSaid, Row, for_each
 from hvae_utils.play.records import Held, Record, Records
 
@@ -112,8 +112,8 @@ class Sources:
     ) -> prompts.Presentation:
         """Return how an item is shown; the seed matters to shuffled orders alone."""
         loaded = self.instrument(instrument)
-        places = presentations.option_order(order, item, loaded.payoffs.shape[1], seed)
-        return prompts.present(loaded, item, places, presentations.labels_of(labels))
+        places = factors.option_order(order, item, loaded.payoffs.shape[1], seed)
+        return prompts.present(loaded, item, places, factors.labels_of(labels))
 
     def _text(
         self,
@@ -135,7 +135,7 @@ class Sources:
         shown: prompts.Presentation,
     ) -> replies.Reply:
         """Return the reading of a reply."""
-        payoffs = isomorphs.printed(self.instrument(instrument))[shown.item, list(shown.order)]
+        payoffs = self.instrument(instrument).printed[shown.item, list(shown.order)]
         return replies.read(text, finish_reason, error, shown.labels, payoffs)
 
 
@@ -314,7 +314,7 @@ async def _read_text(
 COLUMNS = (
     *("condition_id", "item", "order", "labels", "method"),
     *("outcome", "option", "label", "self", "other"),
-    *(f"p{number}" for number in range(1, presentations.OPTIONS + 1)),
+    *(f"p{number}" for number in range(1, factors.MOST_OPTIONS + 1)),
     *("covered_mass", "attempts", "first_outcome", "reply", "evidence", "prompt_tokens"),
     *("cached_tokens", "completion_tokens", "latency_s", "dropped", "key"),
 )
@@ -332,7 +332,7 @@ def _response_row(
     option = None if last.index is None else shown.order[last.index]
     own, other = (np.nan, np.nan) if option is None else instrument.payoffs[shown.item, option]
     listed = _listed(records[0]) if records else []
-    chances, mass = [np.nan] * presentations.OPTIONS, np.nan
+    chances, mass = [np.nan] * factors.MOST_OPTIONS, np.nan
     if listed:
         as_shown, mass = replies.option_probabilities(listed, shown.labels)
         for place, chance in zip(shown.order, as_shown.tolist(), strict=True):
