@@ -1,14 +1,14 @@
 """Social Value Orientation: from the options chosen to angle, category and quality.
 
 The SVO angle is atan2(mean other - origin, mean self - origin) over all items of the measure
-(Murphy, Ackermann & Handgraaf 2011). A missing item leaves no angle, only bounds: this module
-must never score a partial mean and never fill in an answer.
+(Murphy, Ackermann & Handgraaf 2011). With a missing item there is no angle, only exact bounds for
+it. Everything works for any instrument that has an angle: any number of items and options.
 
-Public names: CATEGORIES, score, angle, category, ideal_choices, angle_distribution, mean_angles,
-options_by_angle, checked_choices, checked_options, AngleDistribution.
+`score` scores choices, `angle_distribution` probabilities; `ideal_choices` and `value_on` say what
+a value asks for on an instrument.
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -19,10 +19,12 @@ from hvae_utils.errors import UserError
 from hvae_utils.measure import distribution, instruments, values
 from hvae_utils.measure.distribution import AngleDistribution
 from hvae_utils.measure.instruments import IDEALS, Instrument
+from hvae_utils.measure.values import Value
 
 CATEGORIES = ("altruistic", "prosocial", "individualistic", "competitive")
 _CHUNK = 1 << 15  # rows of incomplete answers bounded at once, to keep memory flat
 _WEIGHTS = 1 << 20  # weights of sums held at once when many tables are averaged, likewise
+_PUBLISHED = "svo-slider"  # the instrument of the angles in data/values.toml
 _ARROWS = tuple((a, b) for a in IDEALS for b in IDEALS if a != b)
 
 
@@ -37,6 +39,10 @@ def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     mean_self and mean_other (coins), answered (items with a choice). With an item missing the
     angle, the length and the means are NaN, category and transitive NA.
     Errors: UserError for anything that is not such an array, or an instrument without an angle.
+
+    >>> slider = instruments.load("svo-slider")
+    >>> score([[0, 8, 8, 0, 4, 8]], slider)[["angle", "category"]].values.tolist()
+    [[45.0, 'prosocial']]
     """
     boundaries = _boundaries(instrument)
     chosen = checked_choices(choices, instrument)
@@ -68,36 +74,85 @@ def angle(
     """Return the SVO angle in degrees of mean payoffs in coins (Murphy et al. 2011, eq. 1).
 
     NaN where a mean is NaN, and at the origin itself, which lies in no direction.
+
+    >>> float(angle(85, 85))
+    45.0
     """
     x = np.asarray(mean_self, float) - origin[0]
     y = np.asarray(mean_other, float) - origin[1]
-    found = np.degrees(np.arctan2(y, x))
-    return np.where((x == 0) & (y == 0), np.nan, found)[()]
+    return np.where((x == 0) & (y == 0), np.nan, np.degrees(np.arctan2(y, x)))[()]
 
 
 def category(angle: ArrayLike) -> str | pd.Categorical | None:
     """Return the official category of an angle in degrees; of an array, a Categorical.
 
     A boundary belongs to the category above it (Murphy et al. 2011). NaN has no category: None.
+
+    >>> category(22.45)
+    'prosocial'
     """
-    boundaries = instruments.load("svo-slider").boundaries
-    found = _categorised(np.atleast_1d(np.asarray(angle, float)), boundaries)
+    boundaries = instruments.load(_PUBLISHED).boundaries
+    categories = _categorised(np.atleast_1d(np.asarray(angle, float)), boundaries)
     if np.ndim(angle):
-        return found
-    return None if found.codes[0] < 0 else CATEGORIES[found.codes[0]]
+        return categories
+    return None if categories.codes[0] < 0 else CATEGORIES[categories.codes[0]]
 
 
-def ideal_choices(value: values.Value | str, instrument: Instrument) -> np.ndarray:
+def ideal_choices(value: Value | str, instrument: Instrument) -> np.ndarray:
     """Return the 0-based options (items,) that maximise the value's utility on each item.
 
-    An item is indifferent where all its utilities agree within the instrument's rounding: the
-    slider is straight, so it is level there and only the printed coins are not. Of tied options
-    the middle one is taken, so the ideal angles are 61.390, 45.000, 0.000 and -16.260 degrees.
-    Errors: UserError for an unknown value and for one without a utility.
+    Options are tied as in `Value.ideal_options`, within the instrument's rounding; of tied ones the
+    middle is taken. Errors: UserError for an unknown value and for one without a utility.
+
+    >>> ideal_choices("prosocial", instruments.load("svo-slider")).tolist()
+    [0, 8, 8, 0, 4, 8]
     """
-    value = values.get(value) if isinstance(value, str) else value
-    tied = value.ideal_options(instrument.payoffs, instrument.rounding)
+    tied = values.get(value).ideal_options(instrument.payoffs, instrument.rounding)
     return np.array([np.flatnonzero(item)[(item.sum() - 1) // 2] for item in tied])
+
+
+def ideal_angles(value: Value | str, instrument: Instrument) -> tuple[float, float, float]:
+    """Return the angle of `ideal_choices` and the least and greatest of all ideal respondents.
+
+    Degrees; tied options differ. Errors: as `ideal_choices` and `angle_distribution`.
+    """
+    value = values.get(value)
+    tied = value.ideal_options(instrument.payoffs, instrument.rounding)
+    angles = angle_distribution(tied / tied.sum(axis=1, keepdims=True), instrument).angles
+    point = score([ideal_choices(value, instrument)], instrument)["angle"][0]
+    return float(point), float(angles[0]), float(angles[-1])
+
+
+def value_on(value: Value | str, instrument: Instrument) -> Value:
+    """Return the value with the targets it has on an instrument, degrees.
+
+    On svo-slider and its isomorphic forms these are the ones of `data/values.toml`. On any other
+    instrument the published points mean nothing; there the target is the angle of the value's own
+    ideal choices, and the set all angles of ideal respondents (`ideal_angles`). A value has no
+    target where it has none in the file or no utility, or where it prefers no option of any item.
+    Errors: UserError for an unknown value and an instrument without an angle.
+    """
+    value = values.get(value)
+    _boundaries(instrument)
+    if instrument.name.partition("+")[0] == _PUBLISHED or value.target is None:
+        return value
+    others = []
+    for other in value.others:
+        reading = _reachable(replace(value, utility=other.utility), instrument)
+        if reading:
+            others.append(replace(other, low=reading[1], high=reading[2]))
+    point, *ends = _reachable(value, instrument) or (None, None, None)
+    target_set = None if point is None else tuple(ends)
+    source = f"computed from the ideal choices on '{instrument.name}'"
+    return replace(value, target=point, target_set=target_set, others=tuple(others), source=source)
+
+
+def _reachable(value: Value, instrument: Instrument) -> tuple[float, float, float] | None:
+    """Return `ideal_angles`, None for a value that prefers no option of any item."""
+    if value.utility is None:
+        return None
+    level = value.ideal_options(instrument.payoffs, instrument.rounding).all()
+    return None if level else ideal_angles(value, instrument)
 
 
 def angle_distribution(
@@ -110,6 +165,9 @@ def angle_distribution(
     Degrees. Every profile counts, nothing is sampled; about a millisecond once the instrument's
     sums are known. In one running conversation items depend on each other, and this does not hold.
     Errors: UserError naming the item of a bad table; an instrument without an angle.
+
+    >>> round(angle_distribution(np.full((6, 9), 1 / 9)).mean, 3)
+    22.703
     """
     instrument = instrument or instruments.load("svo-slider")
     boundaries = _boundaries(instrument)
@@ -160,10 +218,10 @@ def options_by_angle(instrument: Instrument) -> np.ndarray | None:
     """Return int (items, options): each item's options, the one of the least angle first.
 
     Whatever is chosen on the other items, the angle rises in this order, up to the rounding of the
-    coins (on item 3 of the slider one step can lower it, by less than 0.1 degrees). For a step d
-    turns a sum of payoffs v upwards where v x d > 0, and what holds at both ends of the reachable
-    angles holds, within half a turn, between them. None for an instrument with an item that has
-    no such order. Errors: as `angle_distribution`.
+    coins (on item 3 of the slider one step can lower it, by less than 0.1 degrees). Options are
+    ordered by their cross product with the direction of the least and of the greatest angle; where
+    both agree, so does every angle in between. None for an instrument with an item that has no
+    such order. Errors: as `angle_distribution`.
     """
     uniform = np.full(instrument.payoffs.shape[:2], 1 / instrument.payoffs.shape[1])
     ends = np.radians(angle_distribution(uniform, instrument).angles[[0, -1]])
@@ -178,7 +236,7 @@ def options_by_angle(instrument: Instrument) -> np.ndarray | None:
 def _angles(
     sums: distribution.Sums, origin: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the distinct angles of the sums, rising, which of them each sum has, and each's own.
+    """Return the distinct angles of the sums, rising, the index of each sum's, and each sum's.
 
     Angles within 1e-9 degrees are one: rounding alone tells them apart.
     """
@@ -199,27 +257,19 @@ def _boundaries(instrument: Instrument) -> tuple[float, float, float]:
 
 
 def checked_choices(choices: ArrayLike, instrument: Instrument) -> np.ndarray:
-    """Return the choices as an int array (administrations, items) of known options or -1."""
-    return checked_options(
-        choices, instrument.items, instrument.payoffs.shape[1], f"'{instrument.name}'"
-    )
-
-
-def checked_options(
-    choices: ArrayLike, items: Sequence[int], options: int, what: str
-) -> np.ndarray:
     """Return the choices as an int array (administrations, items) of options from 0, or -1.
 
-    items: their published numbers; what: the questionnaire, for the UserError of anything else.
+    Errors: UserError, naming the place, for anything else.
     """
+    items, options = instrument.items, instrument.options
     try:
         chosen = np.asarray(choices)
     except ValueError:
         raise UserError(f"choices: every administration needs {len(items)} items") from None
     if chosen.ndim != 2 or chosen.shape[1] != len(items):
         raise UserError(
-            f"choices: expected the shape (administrations, {len(items)}) for {what}, "
-            f"found {chosen.shape}"
+            f"choices: expected the shape (administrations, {len(items)}) for "
+            f"'{instrument.name}', found {chosen.shape}"
         )
     if chosen.dtype.kind not in "iu":
         raise UserError(
@@ -269,7 +319,7 @@ def _bounds(chosen: np.ndarray, instrument: Instrument) -> tuple[np.ndarray, np.
         raise UserError(
             f"instrument '{instrument.name}': bounds need mean payoffs to oneself above the origin"
         )
-    known = np.stack([_total(chosen, points[..., k], 0.0) for k in (0, 1)], axis=-1)
+    answered = np.stack([_total(chosen, points[..., k], 0.0) for k in (0, 1)], axis=-1)
     pattern = (chosen < 0) @ (1 << np.arange(items))
     low, high = np.empty(len(chosen)), np.empty(len(chosen))
     for one in np.unique(pattern):
@@ -278,7 +328,7 @@ def _bounds(chosen: np.ndarray, instrument: Instrument) -> tuple[np.ndarray, np.
         for ends, sign in ((low, -1), (high, 1)):
             added = _extremes(missing, sign)
             for part in np.split(rows, range(_CHUNK, len(rows), _CHUNK)):
-                x, y = np.moveaxis(known[part, None] + added, -1, 0)
+                x, y = np.moveaxis(answered[part, None] + added, -1, 0)
                 ends[part] = np.degrees(np.arctan(sign * (sign * y / x).max(axis=1)))
     return low, high
 
