@@ -5,10 +5,8 @@ An instrument is two files of `data/instruments`: NAME.csv (item, option, self, 
 
 An isomorphic form keeps the choices and changes the surface: other stakes (`scaled`, `shifted`),
 the other's number first (`swapped`), another word for coins (`renamed`), another order of the items
-(`permuted`). Whoever weighs the payoffs keeps its angle under all of them. Item orders detect
-letters that were memorised, changed amounts memorised numbers, swapped columns a respondent that
-takes the first number for its own. A form carries its origin and rounding, so `svo.score` is right
-for each. Its name says how it was made: `load("svo-slider+scaled-0.5+swapped")`.
+(`permuted`). Whoever weighs the payoffs keeps its angle. Item orders detect memorised letters,
+changed amounts memorised numbers, swapped columns whoever takes the first number for its own.
 """
 
 import csv
@@ -16,6 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from hvae_utils.errors import UserError, unknown
 
 COLUMNS = ("item", "option", "self", "other")
 IDEALS = ("A", "P", "I", "C")  # altruist, prosocial, individualist, competitor
-_KEYS = ("title", "source", "origin", "boundaries", "rounding", "ends")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +102,8 @@ def read(items: Path) -> Instrument:
     """Return the instrument of an items file (.csv) and the .toml beside it, wherever they lie."""
     notes = files.read_toml(items.with_suffix(".toml"))
     numbers, payoffs = _read_payoffs(items)
-    return Instrument(
-        name=items.stem, payoffs=payoffs, items=numbers, **_notes(items, notes, len(numbers))
-    )
+    fields = _checked(paths.shown(items.with_suffix(".toml")), notes, len(numbers))
+    return Instrument(name=items.stem, payoffs=payoffs, items=numbers, **fields)
 
 
 _load = lru_cache(read)
@@ -204,89 +201,90 @@ def _written(number: float) -> str:
     return (short if float(short) == number else repr(number)).replace("+", "")
 
 
-def _notes(items: Path, notes: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """Return the checked fields of the .toml; `count` is the number of items."""
-    where = paths.shown(items.with_suffix(".toml"))
-    for key in notes:
-        if key not in _KEYS:
-            raise UserError(f"{where}: {unknown('key', key, sorted(_KEYS))}")
-    for key in ("title", "source"):
-        if not isinstance(notes.get(key), str) or not notes[key].strip():
-            raise UserError(f"{where}: '{key}' must be a text")
-    if "origin" not in notes:
-        raise UserError(f"{where}: 'origin' is missing; it is the point (self, other) of no angle")
-    boundaries = _numbers(where, "boundaries", notes.get("boundaries"), 3)
-    if boundaries and not boundaries[0] > boundaries[1] > boundaries[2]:
-        raise UserError(f"{where}: 'boundaries' must fall, as in [57.15, 22.45, -12.04]")
-    (rounding,) = _numbers(where, "rounding", [notes.get("rounding", 1)], 1)
-    if rounding < 0:
-        raise UserError(f"{where}: 'rounding' must not be negative")
-    return {
-        "title": notes["title"],
-        "source": notes["source"],
-        "origin": _numbers(where, "origin", notes["origin"], 2),
-        "boundaries": boundaries,
-        "rounding": rounding,
-        "ends": _ends(where, notes.get("ends"), count),
+def _checked(where: str, notes: Mapping[str, Any], items: int) -> dict[str, Any]:
+    """Return the fields of a .toml, for so many items; lists become tuples."""
+    letters = ", ".join(IDEALS)
+    wanted = {
+        "title": (_is_text, "a text"),
+        "source": (_is_text, "a text"),
+        "origin": (_are_numbers, "2 finite numbers, the point (self, other) of no angle"),
+        "rounding": (lambda x: files.finite(x) and x >= 0, "a number of coins, not negative"),
+        "boundaries": (_are_falling, "3 numbers that fall, as in [57.15, 22.45, -12.04]"),
+        "ends": (
+            lambda x: isinstance(x, list) and len(x) == items and all(map(_are_ends, x)),
+            f"{items} pairs, one an item, of two different letters of {letters}",
+        ),
     }
+    for key in notes:
+        if key not in wanted:
+            raise UserError(f"{where}: {unknown('key', key, sorted(wanted))}")
+    fields = {"boundaries": None, "ends": None, "rounding": 1.0} | notes
+    for key, (right, what) in wanted.items():
+        absent = key in ("boundaries", "ends") and key not in notes
+        if not absent and not right(fields.get(key)):
+            raise UserError(f"{where}: '{key}' must be {what}")
+    for key in ("origin", "boundaries", "ends"):
+        fields[key] = _as_tuples(fields[key])
+    return fields
 
 
-def _numbers(where: str, key: str, numbers: Any, count: int) -> Any:
-    """Return `count` finite numbers as a tuple, None for None."""
-    if numbers is None:
-        return None
-    good = isinstance(numbers, list) and len(numbers) == count
-    if not good or not all(map(files.finite, numbers)):
-        raise UserError(f"{where}: '{key}' must be {count} finite number{'s' * (count > 1)}")
-    return tuple(map(float, numbers))
+def _is_text(field: Any) -> bool:
+    return isinstance(field, str) and bool(field.strip())
 
 
-def _ends(where: str, pairs: Any, count: int) -> tuple[tuple[str, str], ...] | None:
-    if pairs is None:
-        return None
-    letters = [(a, b) for a in IDEALS for b in IDEALS if a != b]
-    good = isinstance(pairs, list) and len(pairs) == count
-    if not good or not all(isinstance(pair, list) and tuple(pair) in letters for pair in pairs):
-        raise UserError(
-            f"{where}: 'ends' must be {count} pairs, one an item, of two different letters "
-            f"of {', '.join(IDEALS)}"
-        )
-    return tuple(map(tuple, pairs))
+def _are_numbers(field: Any, count: int = 2) -> bool:
+    return isinstance(field, list) and len(field) == count and all(map(files.finite, field))
+
+
+def _are_falling(field: Any) -> bool:
+    return _are_numbers(field, 3) and field[0] > field[1] > field[2]
+
+
+def _are_ends(field: Any) -> bool:
+    return field in [[a, b] for a in IDEALS for b in IDEALS if a != b]
+
+
+def _as_tuples(field: Any) -> Any:
+    return tuple(map(_as_tuples, field)) if isinstance(field, list) else field
 
 
 def _read_payoffs(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
     """Return the item numbers in the file's order and the payoffs (items, options, 2)."""
     where = paths.shown(path)
-    payoffs: dict[tuple[int, int], tuple[float, float]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
-            rows = csv.DictReader(handle)
-            header = [name.strip() for name in rows.fieldnames or []]
-            if sorted(header) != sorted(COLUMNS):
-                raise UserError(
-                    f"{where}: the columns must be {', '.join(COLUMNS)}; "
-                    f"found {', '.join(header) or 'an empty file'}"
-                )
-            rows.fieldnames = header
-            for row in rows:
-                place = f"{where}, line {rows.line_num}"
-                key, payoff = _cell(place, row)
-                if key in payoffs:
-                    raise UserError(f"{place}: item {key[0]}, option {key[1]} stands there twice")
-                payoffs[key] = payoff
+            header, *rows = [*csv.reader(handle)] or [[]]
     except OSError as error:
         raise UserError(f"{where}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{where}: is not a CSV file in UTF-8 ({error})") from None
+    header = [name.strip() for name in header]
+    if sorted(header) != sorted(COLUMNS):
+        raise UserError(
+            f"{where}: the columns must be {', '.join(COLUMNS)}; "
+            f"found {', '.join(header) or 'an empty file'}"
+        )
+    payoffs: dict[tuple[int, int], tuple[float, float]] = {}
+    for line, row in enumerate(rows, start=2):
+        if row:
+            item, option, payoff = _cell(f"{where}, line {line}", header, row)
+            if (item, option) in payoffs:
+                raise UserError(
+                    f"{where}, line {line}: item {item}, option {option} stands there twice"
+                )
+            payoffs[item, option] = payoff
     return _grid(where, payoffs)
 
 
-def _cell(place: str, row: Mapping[str | None, Any]) -> tuple[tuple[int, int], tuple[float, float]]:
-    """Return ((item, option), (self, other)) of one row."""
-    if None in row or None in row.values():
-        raise UserError(f"{place}: must have {len(COLUMNS)} fields")
+def _cell(
+    place: str, header: Sequence[str], fields: Sequence[str]
+) -> tuple[int, int, tuple[float, float]]:
+    """Return item, option and (self, other) of one row."""
+    if len(fields) != len(header):
+        raise UserError(f"{place}: must have {len(header)} fields")
+    row = dict(zip(header, fields, strict=True))
     try:
-        key = (int(row["item"]), int(row["option"]))
+        item, option = int(row["item"]), int(row["option"])
     except ValueError:
         raise UserError(f"{place}: item and option must be whole numbers") from None
     try:
@@ -295,7 +293,7 @@ def _cell(place: str, row: Mapping[str | None, Any]) -> tuple[tuple[int, int], t
         payoff = (math.nan, math.nan)
     if not all(map(files.finite, payoff)):
         raise UserError(f"{place}: self and other must be finite numbers of coins")
-    return key, payoff
+    return item, option, payoff
 
 
 def _grid(
@@ -304,18 +302,16 @@ def _grid(
     """Arrange the rows as items x options; every item must have options 1 to the same number."""
     if not payoffs:
         raise UserError(f"{where}: holds no item")
+    if stray := [key for key in payoffs if key[1] < 1]:
+        raise UserError(f"{where}: item {stray[0][0]}, option {stray[0][1]}: options count from 1")
     items = tuple(dict.fromkeys(item for item, _ in payoffs))
-    options = max(2, max(option for _, option in payoffs))
-    for item, option in payoffs:
-        if option < 1:
-            raise UserError(f"{where}: item {item}, option {option}: options count from 1")
-    for item in sorted(items):
-        for option in range(1, options + 1):
-            if (item, option) not in payoffs:
-                raise UserError(
-                    f"{where}: item {item} lacks option {option}; every item needs "
-                    f"options 1 to {options}"
-                )
-    grid = np.array([[payoffs[item, option] for option in range(1, options + 1)] for item in items])
+    options = range(1, 1 + max(2, max(option for _, option in payoffs)))
+    for item, option in product(sorted(items), options):
+        if (item, option) not in payoffs:
+            raise UserError(
+                f"{where}: item {item} lacks option {option}; every item needs "
+                f"options 1 to {options[-1]}"
+            )
+    grid = np.array([[payoffs[item, option] for option in options] for item in items])
     grid.flags.writeable = False
     return items, grid

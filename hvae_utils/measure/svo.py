@@ -111,13 +111,18 @@ def ideal_choices(value: Value | str, instrument: Instrument) -> np.ndarray:
     return np.array([np.flatnonzero(item)[(item.sum() - 1) // 2] for item in tied])
 
 
-def ideal_angles(value: Value | str, instrument: Instrument) -> tuple[float, float, float]:
-    """Return the angle of `ideal_choices` and the least and greatest of all ideal respondents.
+def ideal_angles(value: Value | str, instrument: Instrument) -> tuple[float, float, float] | None:
+    """Return the angle of `ideal_choices`, and the least and greatest of all ideal respondents.
 
-    Degrees; tied options differ. Errors: as `ideal_choices` and `angle_distribution`.
+    Degrees; they differ where options tie. None for a value without a utility, and where it
+    prefers no option of any item. Errors: as `angle_distribution`.
     """
     value = values.get(value)
+    if value.utility is None:
+        return None
     tied = value.ideal_options(instrument.payoffs, instrument.rounding)
+    if tied.all():
+        return None
     angles = angle_distribution(tied / tied.sum(axis=1, keepdims=True), instrument).angles
     point = score([ideal_choices(value, instrument)], instrument)["angle"][0]
     return float(point), float(angles[0]), float(angles[-1])
@@ -126,11 +131,9 @@ def ideal_angles(value: Value | str, instrument: Instrument) -> tuple[float, flo
 def value_on(value: Value | str, instrument: Instrument) -> Value:
     """Return the value with the targets it has on an instrument, degrees.
 
-    On svo-slider and its isomorphic forms these are the ones of `data/values.toml`. On any other
-    instrument the published points mean nothing; there the target is the angle of the value's own
-    ideal choices, and the set all angles of ideal respondents (`ideal_angles`). A value has no
-    target where it has none in the file or no utility, or where it prefers no option of any item.
-    Errors: UserError for an unknown value and an instrument without an angle.
+    On svo-slider and its isomorphic forms these are the ones of `data/values.toml`. The published
+    points mean nothing on other items; there they are `ideal_angles`, and there is none where the
+    file has none. Errors: UserError for an unknown value and an instrument without an angle.
     """
     value = values.get(value)
     _boundaries(instrument)
@@ -138,21 +141,13 @@ def value_on(value: Value | str, instrument: Instrument) -> Value:
         return value
     others = []
     for other in value.others:
-        reading = _reachable(replace(value, utility=other.utility), instrument)
-        if reading:
-            others.append(replace(other, low=reading[1], high=reading[2]))
-    point, *ends = _reachable(value, instrument) or (None, None, None)
-    target_set = None if point is None else tuple(ends)
+        if reached := ideal_angles(replace(value, utility=other.utility), instrument):
+            others.append(replace(other, low=reached[1], high=reached[2]))
     source = f"computed from the ideal choices on '{instrument.name}'"
-    return replace(value, target=point, target_set=target_set, others=tuple(others), source=source)
-
-
-def _reachable(value: Value, instrument: Instrument) -> tuple[float, float, float] | None:
-    """Return `ideal_angles`, None for a value that prefers no option of any item."""
-    if value.utility is None:
-        return None
-    level = value.ideal_options(instrument.payoffs, instrument.rounding).all()
-    return None if level else ideal_angles(value, instrument)
+    moved = replace(value, target=None, target_set=None, others=tuple(others), source=source)
+    if reached := ideal_angles(value, instrument):
+        return replace(moved, target=reached[0], target_set=reached[1:])
+    return moved
 
 
 def angle_distribution(
@@ -306,47 +301,32 @@ def _codes(angles: np.ndarray, boundaries: tuple[float, ...]) -> np.ndarray:
 def _bounds(chosen: np.ndarray, instrument: Instrument) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the greatest angle, in degrees, over all completions of each row.
 
-    Exact, not approximate. Every completion lies to the right of the origin (x > 0, checked), so
-    the angle rises with the slope y/x. Where a completion has the greatest slope s of all, it
-    also maximises y - s x, a sum over items, so each missing item is at an option that maximises
-    its own y - s x. These options change only where s passes the slope between two options of an
-    item; `_extremes` takes the maximisers between all such slopes, hence one with slope s is
-    among them. The least slope likewise, with minimisers. (Dinkelbach 1967, in closed form.)
+    Exact. Every completion lies to the right of the origin (checked), so the angle rises with the
+    slope y / x. Its greatest value is found by Dinkelbach's (1967) iteration: fill in the options
+    that maximise y - slope x, take the slope they give, until it grows no more; the least likewise.
     """
-    items = chosen.shape[1]
     points = instrument.payoffs - instrument.origin
     if len(chosen) and points[..., 0].min(axis=1).sum() <= 0:
         raise UserError(
             f"instrument '{instrument.name}': bounds need mean payoffs to oneself above the origin"
         )
-    answered = np.stack([_total(chosen, points[..., k], 0.0) for k in (0, 1)], axis=-1)
-    pattern = (chosen < 0) @ (1 << np.arange(items))
-    low, high = np.empty(len(chosen)), np.empty(len(chosen))
-    for one in np.unique(pattern):
-        rows = np.flatnonzero(pattern == one)
-        missing = points[(one >> np.arange(items)) % 2 == 1]
-        for ends, sign in ((low, -1), (high, 1)):
-            added = _extremes(missing, sign)
-            for part in np.split(rows, range(_CHUNK, len(rows), _CHUNK)):
-                x, y = np.moveaxis(answered[part, None] + added, -1, 0)
-                ends[part] = np.degrees(np.arctan(sign * (sign * y / x).max(axis=1)))
+    parts = np.split(chosen, range(_CHUNK, len(chosen), _CHUNK))
+    ends = [[_steepest(part, points, sign) for part in parts] for sign in (-1, 1)]
+    low, high = (np.degrees(np.arctan(np.concatenate(slopes))) for slopes in ends)
     return low, high
 
 
-def _extremes(points: np.ndarray, sign: int) -> np.ndarray:
-    """Return the sums (n, 2) that maximise sign * (y - s x) for some slope s.
-
-    points: float array (items, options, 2), one option of each item is added up.
-    """
-    first, second = np.triu_indices(points.shape[1], 1)
-    steps = (points[:, second] - points[:, first]).reshape(-1, 2)
-    steps = steps[steps[:, 0] != 0]
-    turns = np.unique(steps[:, 1] / steps[:, 0])
-    between = (turns[1:] + turns[:-1]) / 2
-    slopes = np.concatenate([turns[:1] - 1, between, turns[-1:] + 1, [0.0]])
-    best = (sign * (points[..., 1] - slopes[:, None, None] * points[..., 0])).argmax(axis=2)
-    sums = np.take_along_axis(points[None], best[:, :, None, None], axis=2).sum(axis=(1, 2))
-    return np.unique(sums, axis=0)
+def _steepest(chosen: np.ndarray, points: np.ndarray, sign: int) -> np.ndarray:
+    """Return the greatest slope of each row's completions, the least where `sign` is -1."""
+    filled = np.maximum(chosen, 0)
+    slopes = np.full(len(chosen), -sign * np.inf)
+    while True:
+        x, y = points[np.arange(len(points)), filled].sum(axis=1).T
+        if not (sign * (y / x - slopes) > 1e-14).any():
+            return slopes
+        slopes = y / x
+        gains = sign * (points[..., 1] - slopes[:, None, None] * points[..., 0])
+        filled = np.where(chosen < 0, gains.argmax(axis=2), chosen)
 
 
 def _transitive(
