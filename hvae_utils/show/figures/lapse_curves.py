@@ -26,8 +26,7 @@ def table(values: dict[str, Value], rates: Iterable[float] = _RATES) -> pd.DataF
     rates: shares of uniformly random answers, 0 to 1.
     part "curve": value, rate, angle (mean, degrees), angle_low and angle_high (exact 10% and 90%
     quantiles of one administration), own (probability that the measured category is the value),
-    vr (raw value rationality of the mean angle, degrees). "boundary": the angles between the
-    categories, value the one above.
+    vr (raw value rationality of the mean angle, degrees). "boundary": as `tables.boundaries`.
     """
     rates = np.asarray([*rates], float)
     ideals = [v for v in values.values() if v.utility is not None and v.target is not None]
@@ -64,10 +63,9 @@ def draw(table: pd.DataFrame) -> Figure:
     every[2].set_ylim(min(0.0, float(np.nanmin(curves["vr"]))), 61.5)
     for axes in every[1:]:
         axes.grid(axis="y")
-    figure.supxlabel("lapse rate: share of answers given at random", fontsize=8)
-    handles = [marks.key(value, **_cue(value)) for value in values]
-    handles.append(Patch(fc=style.MUTED, alpha=0.25, label="80% of administrations"))
-    style.legend(figure, handles, 5)
+    keys = [marks.key(value, **_cue(value)) for value in values]
+    keys.append(Patch(fc=style.MUTED, alpha=0.25, label="80% of administrations"))
+    style.legend(figure, keys, 5, "lapse rate: share of answers given at random")
     return figure
 
 

@@ -19,7 +19,7 @@ def table(letters: pd.DataFrame) -> pd.DataFrame:
     """Return the share of each position as shown, and of each option after debiasing.
 
     letters: model, stage ("as shown" or "debiased"), position (1 to 9), share (0 to 1; NaN where
-    not estimable). Columns: the same with the respondent's display name.
+    not estimable).
     """
     columns = ["model", "stage", "position", "share"]
     need(letters, "letters", columns)
@@ -31,7 +31,7 @@ def table(letters: pd.DataFrame) -> pd.DataFrame:
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the shares as shown as bars and the debiased ones as a line, nine positions across."""
+    """Draw the shares as shown as bars and the debiased ones as a line."""
     need(table, "the letter choice")
     figure, every = style.by_respondent(table, 1.25, 1.0)
     highest = np.nanmax(table["share"].to_numpy(float), initial=0.25)
@@ -43,14 +43,13 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_xticks(range(1, 10))
         axes.set_yticks(ticks, [f"{100 * tick:.0f}%" for tick in ticks])
     label = "position as shown, 1 = first (debiased: option in the instrument's own order)"
-    figure.supxlabel(label, fontsize=8)
-    figure.supylabel("mean probability", fontsize=8)
-    handles = [
+    keys = [
         Patch(label="as shown", **_SHOWN),
         marks.key("debiased", **_DEBIASED),
         marks.key("no preference, 1/9", **marks.RANDOM_LINE),
     ]
-    style.legend(figure, handles, 3)
+    style.legend(figure, keys, 3, label)
+    figure.supylabel("mean probability")
     return figure
 
 

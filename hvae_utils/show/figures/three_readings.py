@@ -84,8 +84,12 @@ def draw(table: pd.DataFrame) -> Figure:
         label.set_fontweight("bold" if y in headings else "normal")
     goal = style.GOAL[bool(measured["goal_prompt"].iloc[0])]
     note = flag_note(measured["respondent"])
-    figure.supxlabel(f"{goal}; dotted: random respondents; thin: ideal{note}", fontsize=8)
-    style.legend(figure, _keys(), 3)
+    keys = [
+        marks.key("respondent, 95% interval", marker="o", ms=4.6, lw=1.6, color=style.MUTED),
+        marks.letters_legend(),
+        marks.lapses_legend("ideal with 10%, 20%, 50% lapses"),
+    ]
+    style.legend(figure, keys, 3, f"{goal}; dotted: random respondents; thin: ideal{note}")
     return figure
 
 
@@ -127,12 +131,3 @@ def _cell(axes: Axes, row, reading: str, y: float) -> None:
         axes.plot(ends, [y, y], color=look["color"], lw=1.6, zorder=2)
     gid = f"{reading} {row.respondent} {row.value}"
     axes.plot(point, y, ms=4.6, zorder=4, gid=gid, **look)
-
-
-def _keys() -> list:
-    grey = {"marker": "o", "ms": 4.6, "color": style.MUTED}
-    return [
-        marks.key("respondent, 95% interval", lw=1.6, **grey),
-        marks.letters_legend(),
-        marks.lapses_legend("ideal with 10%, 20%, 50% lapses"),
-    ]
