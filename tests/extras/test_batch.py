@@ -74,8 +74,8 @@ def written(path, lines):
 def played(planned, records):
     tables = []
     for design in planned:
-        assigned = administer.assign(design.conditions, records)
-        tables.append(administer.administer(assigned, records, design.reask))
+        assigned = administer.assign_values(design.conditions, records)
+        tables.append(administer.put_items(assigned, records, design.reask))
     return tables
 
 

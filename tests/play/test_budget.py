@@ -20,8 +20,8 @@ def run(tmp_path, monkeypatch):
         planned = study.conditions(study.Study(models=(MODEL,), **given, **factors))
         limit = Budget.of_run(text, play_it.path)
         with Records(play_it.path) as records:
-            assigned = administer.assign(planned, records, budget=limit)
-            return administer.administer(assigned, records, budget=limit)
+            assigned = administer.assign_values(planned, records, budget=limit)
+            return administer.put_items(assigned, records, budget=limit)
 
     play_it.path = tmp_path / "records.jsonl"
     return play_it

@@ -33,8 +33,8 @@ def play_all(planned, path, reply, monkeypatch):
     monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: model)
     with Records(path) as records:
         for design in planned:
-            assigned = administer.assign(design.conditions, records)
-            administer.administer(assigned, records, design.reask)
+            assigned = administer.assign_values(design.conditions, records)
+            administer.put_items(assigned, records, design.reask)
     return [request.key for request in model.asked]
 
 
