@@ -26,6 +26,20 @@ def choices(
     return (wide.astype("Int64").fillna(0) - 1).to_numpy(dtype=np.int64)
 
 
+def option_shares(responses: pd.DataFrame, options: int = 9) -> np.ndarray:
+    """Return each option's share of the probability that fell on options, (rows, options).
+
+    responses: columns p1, p2 …, as listed by the endpoint (tables of the first version hold the
+    shares themselves). NaN where an endpoint listed none.
+
+    >>> option_shares(pd.DataFrame({"p1": [0.6, None], "p2": [0.2, None]}), 2).round(2).tolist()
+    [[0.75, 0.25], [nan, nan]]
+    """
+    listed = responses[[f"p{option}" for option in range(1, options + 1)]].to_numpy(float)
+    covered = listed.sum(axis=1, keepdims=True)
+    return listed / np.where(covered > 0, covered, np.nan)
+
+
 def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     """Return the scores table: factors, goal_draw (`factors.goal_draws`), items asked, `svo.score`.
 

@@ -111,13 +111,13 @@ def replicate(chosen: argparse.Namespace) -> int:
 
 def estimate(chosen: argparse.Namespace) -> int:
     """Say what a study will take."""
-    from hvae_utils.play import estimate, rehearsal
-    from hvae_utils.play.records import Records
+    from hvae_utils.play import estimate
+    from hvae_utils.play.records import Held, Records
 
     planned, path = _study(chosen)
     if chosen.run_id and not path.exists():
         raise UserError(f"run '{chosen.run_id}' has no records; leave --run-id out")
-    records = Records(path) if chosen.run_id else rehearsal.NOTHING
+    records = Records(path) if chosen.run_id else Held()
     table = estimate.estimate(planned, records, chosen.rate)
     if chosen.json:
         _print(table.to_json(orient="records", double_precision=6))
@@ -160,13 +160,13 @@ def take(chosen: argparse.Namespace) -> int:
 
 def _study(chosen: argparse.Namespace):
     """Return the designs of the study that the arguments name, and where its records lie."""
-    from hvae_utils.play import rehearsal
+    from hvae_utils.play import estimate
     from hvae_utils.run import profiles, workbook
 
     profile = profiles.load_profile(chosen.profile)
     parameters = workbook.parameters_of(profile, chosen.overrides)
     profiles.check(parameters)
-    planned = rehearsal.designs(parameters)
+    planned = estimate.designs(parameters)
     run_id = chosen.profile if chosen.run_id is None else chosen.run_id
     return planned, workbook.run_folder(chosen.runs, run_id) / "records.jsonl"
 

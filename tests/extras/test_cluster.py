@@ -65,8 +65,8 @@ def planned(*models, **factors):
 def play_all(player, conditions, path):
     """Play a study; return both tables and the records by key, latest last."""
     with Records(path) as records:
-        assigned = player.assign(conditions, records)
-        responses = player.administer(assigned, records)
+        assigned = player.assign_values(conditions, records)
+        responses = player.put_items(assigned, records)
     return assigned, responses.drop(columns=CLOCK), list(read(path))
 
 
@@ -115,9 +115,9 @@ def test_no_two_shards_ask_for_the_same_record():
                          placements=("dialogue", "system"), orders=("fixed", "shuffled"),
                          repeats=2)  # fmt: skip
     alone = Held()
-    assigned = administer.assign(conditions, alone)
+    assigned = administer.assign_values(conditions, alone)
     spoken = {record["key"] for record in alone.new}
-    administer.administer(assigned, alone)
+    administer.put_items(assigned, alone)
     chosen = {record["key"] for record in alone.new} - spoken
     for verb, table, together, wanted in (
         (administer.assign, conditions, cluster.SAME_RECORDS, spoken),
@@ -368,7 +368,7 @@ def test_a_budget_is_refused_before_anything_is_asked(two_workers, asked, tmp_pa
         Records(tmp_path / "records.jsonl") as records,
         pytest.raises(UserError, match="budget"),
     ):
-        player.assign(conditions, records, 0, object())
+        player.assign_values(conditions, records, 0, object())
     assert not asked.received
 
 
@@ -434,7 +434,7 @@ from hvae_utils.play.records import Records
 
 planned = study.conditions(study.Study(models=("reference/faithful",), values=("altruistic",)))
 with cluster.player("local") as player, Records(Path(sys.argv[1])) as records:
-    print(len(player.administer(player.assign(planned, records), records)))
+    print(len(player.put_items(player.assign_values(planned, records), records)))
 """
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from hvae_utils.errors import UserError
-from hvae_utils.measure import svo
+from hvae_utils.measure import scoring, svo
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
@@ -60,7 +60,9 @@ def table(
 
 def _complete(responses: pd.DataFrame, instrument: Instrument) -> dict[str, np.ndarray]:
     """Return the probabilities (items, options) of each condition that has them for all items."""
-    rows = responses[responses[_PROBABILITIES].notna().all(axis=1)]
+    rows = responses[["condition_id", "item"]].copy()
+    rows[_PROBABILITIES] = scoring.option_shares(responses)
+    rows = rows.dropna(subset=_PROBABILITIES)
     rows = rows[rows["item"].isin(instrument.items)]
     return {
         key: group.sort_values("item")[_PROBABILITIES].to_numpy(float)
