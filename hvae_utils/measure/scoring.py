@@ -26,7 +26,7 @@ def choices(
     return (wide.astype("Int64").fillna(0) - 1).to_numpy(dtype=np.int64)
 
 
-def option_shares(responses: pd.DataFrame, options: int = 9) -> np.ndarray:
+def option_shares(responses: pd.DataFrame, options: int) -> np.ndarray:
     """Return each option's share of the probability that fell on options, (rows, options).
 
     responses: columns p1, p2 …, as listed by the endpoint (tables of the first version hold the

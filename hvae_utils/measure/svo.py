@@ -128,16 +128,17 @@ def ideal_angles(value: Value | str, instrument: Instrument) -> tuple[float, flo
     return float(point), float(angles[0]), float(angles[-1])
 
 
-def value_on(value: Value | str, instrument: Instrument) -> Value:
+def value_on(value: Value | str, instrument: Instrument | None) -> Value:
     """Return the value with the targets it has on an instrument, degrees.
 
     On svo-slider and its isomorphic forms these are the ones of `data/values.toml`. The published
     points mean nothing on other items; there they are `ideal_angles`, and there is none where the
-    file has none. Errors: UserError for an unknown value and an instrument without an angle.
+    file has none. No instrument stands for svo-slider. Errors: UserError for an unknown value and
+    an instrument without an angle.
     """
     value = values.get(value)
-    _boundaries(instrument)
-    if instrument.name.partition("+")[0] == _PUBLISHED or value.target is None:
+    published = instrument is None or instrument.name.partition("+")[0] == _PUBLISHED
+    if published or value.target is None:
         return value
     others = []
     for other in value.others:

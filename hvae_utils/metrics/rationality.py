@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.files import needed_columns
-from hvae_utils.measure import factors, instruments, values
+from hvae_utils.measure import factors, instruments, svo, values
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.published import full_score
 from hvae_utils.measure.values import Value
@@ -68,7 +68,7 @@ def value_rationality(
     """
     if scale not in SCALES:
         raise unknown("scale of value rationality", scale, SCALES)
-    value = values.get(value)
+    value = svo.value_on(value, instrument)
     aim, value = _aim(value, target, instrument), _with_utility_of(value, target)
     if scale == "regret":
         if choices is None:
@@ -97,7 +97,7 @@ def random_baseline(
 
     60 - `chance.random_distance`; NaN when the value has no target.
     """
-    aim = _aim(values.get(value), target, instrument)
+    aim = _aim(svo.value_on(value, instrument), target, instrument)
     if aim is None:
         return np.nan
     return full_score() - random_distance(aim, administrations, instrument)
@@ -118,11 +118,12 @@ def null_respondents(
     constant = {"random": chance.uniform(instrument)}
     for option, always in enumerate(np.eye(instrument.payoffs.shape[1])):
         constant[f"always {chr(65 + option)}"] = np.tile(always, (len(instrument.items), 1))
-    targets = {name for value in values.load().values() for name in value.targets()}
+    assigned = [svo.value_on(name, instrument) for name in values.names()]
+    targets = {name for value in assigned for name in value.targets()}
     if target not in targets:
         raise unknown("target", target, sorted(targets))
     rows = []
-    for value in (one for one in values.load().values() if target in one.targets()):
+    for value in (one for one in assigned if target in one.targets()):
         aim, value = _aim(value, target, instrument), _with_utility_of(value, target)
         expected = random_distance(aim, administrations, instrument)
         slips = {f"lapse {e}": lapse.probabilities(value, e, instrument) for e in _LAPSES}
@@ -137,13 +138,14 @@ def null_respondents(
 def by_administration(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
     """Return the administrations that have a target, with target, vr and vr_chance added.
 
-    scores: columns value and angle (degrees). target: degrees, the published one; vr: 60 minus
+    scores: columns value and angle (degrees). target: degrees, the published point
+    (of another instrument than svo-slider the computed one, `svo.value_on`); vr: 60 minus
     the distance of the angle from it (scale inferred from the published chart); vr_chance: 1 minus
     that distance over what one random administration expects. NaN where nothing was scored.
     Errors: UserError for a missing column or an unknown value.
     """
     needed_columns(scores, "scores", ["value", "angle"])
-    target = _targets(scores["value"])
+    target = _targets(scores["value"], instrument)
     distance = (scores["angle"].astype(float) - target).abs()
     rated = scores.assign(
         target=target,
@@ -162,7 +164,8 @@ def cells(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.Data
     scored ones that share wording and goal draw), mean_self and mean_other (coins), mean_angle
     (of the cluster means), angle_sd, angle_low, angle_high (degrees; the interval of
     intervals.covering_interval, nominally 95%), bound_low and bound_high (degrees; the mean
-    angle's bounds over all administrations, whatever the missing items were), target (degrees),
+    angle's bounds over all administrations, whatever the missing items were), target (degrees;
+    the published point on svo-slider and its forms, else the angle of the value's ideal choices),
     vr with vr_low and vr_high (the image of the angle interval) and vr_random (expected of a
     uniform random respondent with as many scored administrations, or administrations when none is
     scored), all on the scale inferred from the published chart; vr_chance with vr_chance_low and
@@ -234,9 +237,9 @@ def published_angles(published: pd.DataFrame) -> pd.DataFrame:
     return published.assign(angle=np.select(ends, [target + distance, target - distance], np.nan))
 
 
-def _targets(names: pd.Series) -> pd.Series:
-    """Return the published point target of each named value in degrees, NaN where it has none."""
-    targets = {name: values.get(name).target for name in names.unique()}
+def _targets(names: pd.Series, instrument: Instrument | None = None) -> pd.Series:
+    """Return the point target of each named value in degrees, NaN where it has none."""
+    targets = {name: svo.value_on(name, instrument).target for name in names.unique()}
     return names.map(targets).astype(float)
 
 
@@ -287,7 +290,7 @@ def _cell(key: tuple, group: pd.DataFrame, instrument: Instrument | None) -> dic
     scored = group[group["angle"].notna()]
     low, high = chance.reachable(instrument)
     interval = covering_interval(scored["angle"], factors.clusters(scored), low=low, high=high)
-    target = values.get(key[1]).target
+    target = svo.value_on(key[1], instrument).target
     target = np.nan if target is None else target
     notes = [interval.note]
     if len(scored) < len(group):

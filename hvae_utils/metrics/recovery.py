@@ -215,12 +215,16 @@ def study(
 
 
 def lapse_curve(
-    value: Value | str, rates: ArrayLike, choices: Sequence[int] | None = None
+    value: Value | str,
+    rates: ArrayLike,
+    choices: Sequence[int] | None = None,
+    instrument: Instrument | None = None,
 ) -> pd.DataFrame:
     """Return what lapses do to an ideal respondent of `value`, one row a rate; exact.
 
     rates: shares of uniformly random answers, 0 to 1. choices: the 0-based options (items,) taken
     otherwise; the ideal ones, of tied options the middle, unless given (`svo.ideal_choices`).
+    instrument: `svo-slider` unless passed.
     Where a value ties, the choice among its ideals moves the curve.
     Columns: rate, mean_angle, angle_low, angle_high, sd (degrees, of one administration; low and
     high the exact 10% and 90% quantiles), altruistic, prosocial, individualistic, competitive
@@ -229,7 +233,7 @@ def lapse_curve(
     Errors: UserError for a rate outside 0 to 1, an unknown value, one without a utility, and
     choices that are not one option an item.
     """
-    instrument = instruments.load("svo-slider")
+    instrument = instrument or instruments.load("svo-slider")
     options = instrument.payoffs.shape[1]
     ideal = np.eye(options)[_taken(value, instrument, choices)]
     rows = []
@@ -237,7 +241,7 @@ def lapse_curve(
         if not 0 <= rate <= 1:
             raise UserError(f"a lapse rate must lie between 0 and 1, not {rate}")
         found = svo.angle_distribution((1 - rate) * ideal + rate / options, instrument)
-        vr = rationality.value_rationality([found.mean], value)
+        vr = rationality.value_rationality([found.mean], value, instrument=instrument)
         band = found.quantile(_BAND)
         rows.append((rate, found.mean, *band, found.sd, *found.categories.values(), vr))
     angles = ["mean_angle", "angle_low", "angle_high", "sd"]

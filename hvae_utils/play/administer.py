@@ -68,7 +68,9 @@ def assign_values(
     sources = Sources()
 
     def jobs(rows: Sequence[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
-        for number, row in sorted(rows, key=lambda entry: _opening(entry[1])) if by_prefix else rows:
+        for number, row in (
+            sorted(rows, key=lambda entry: _opening(entry[1])) if by_prefix else rows
+        ):
             yield Job((number, 0), _opening(row), 1, assignment(row, sources))
 
     rows = conditions.to_dict("records")
@@ -267,9 +269,7 @@ class _Put:
     exchange: list[Message]
 
 
-def item_dialogues(
-    row: Row, sources: Sources, reask: bool
-) -> Iterator[tuple[str, int, Dialogue]]:
+def item_dialogues(row: Row, sources: Sources, reask: bool) -> Iterator[tuple[str, int, Dialogue]]:
     """Yield the dialogues of a condition: first text, number of items, and the dialogue itself.
 
     row: as from `assign_values`. A dialogue's result is its rows of the responses table, tuples in

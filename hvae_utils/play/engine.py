@@ -209,7 +209,9 @@ def for_each(
         with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
             async with respondent:
                 workers = concurrency or respondent.concurrency
-                await _share(jobs, Asker(respondent, records, progress, workers, budget, stops), done)
+                await _share(
+                    jobs, Asker(respondent, records, progress, workers, budget, stops), done
+                )
 
     async def lane(names: list[str]) -> None:
         for name in names:

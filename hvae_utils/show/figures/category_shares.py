@@ -39,7 +39,7 @@ def table(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     ]
     measured = named(pd.DataFrame(rows)).assign(part="measured")
     measured["share"] = measured["count"] / measured["administrations"]
-    expected = svo.angle_distribution(chance.uniform(), instrument).categories
+    expected = svo.angle_distribution(chance.uniform(instrument), instrument).categories
     shares = [expected.get(name, 0.0) for name in order]
     random = pd.DataFrame({"part": "random", "category": order, "share": shares})
     columns = ["part", "model", "respondent", "value", "category", "count", "administrations"]

@@ -31,13 +31,14 @@ def draw(table: pd.DataFrame) -> Figure:
     """Draw nats added by each position; what several sets of labels share is the position's."""
     need(table, "the position bias")
     looks = dict(zip(table["labels"].unique(), _SETS, strict=False))
+    options = int(table["position"].max())
     highest = 1.15 * max(np.nanmax(np.abs(table["bias"].to_numpy(float)), initial=0.0), 1.0)
     figure, every = style.by_respondent(table, 1.25, 1.0)
     for axes, rows in every:
         _biases(axes, rows, looks)
-        axes.set_xlim(0.4, 9.6)
+        axes.set_xlim(0.4, options + 0.6)
         axes.set_ylim(-highest, highest)
-        axes.set_xticks(range(1, 10))
+        axes.set_xticks(range(1, options + 1))
     keys = [marks.key(f"labels {name}", **look) for name, look in looks.items()]
     if table["position_part"].notna().any():
         keys.append(marks.key("the position's part", **_SHARED))
