@@ -252,6 +252,19 @@ def _boundaries(instrument: Instrument) -> tuple[float, float, float]:
     return instrument.boundaries
 
 
+def check_angle(instrument: Instrument) -> None:
+    """Raise UserError unless everything that can be chosen has an angle, and bounds of it.
+
+    It needs boundaries in the instrument's file, and mean payoffs to oneself above the origin.
+    """
+    _boundaries(instrument)
+    if (instrument.payoffs[..., 0].min(axis=1) - instrument.origin[0]).sum() <= 0:
+        raise UserError(
+            f"instrument '{instrument.name}': bounds of the angle need mean payoffs to oneself "
+            "above the origin"
+        )
+
+
 def checked_choices(choices: ArrayLike, instrument: Instrument) -> np.ndarray:
     """Return the choices as an int array (administrations, items) of options from 0, or -1.
 
@@ -307,10 +320,8 @@ def _bounds(chosen: np.ndarray, instrument: Instrument) -> tuple[np.ndarray, np.
     that maximise y - slope x, take the slope they give, until it grows no more; the least likewise.
     """
     points = instrument.payoffs - instrument.origin
-    if len(chosen) and points[..., 0].min(axis=1).sum() <= 0:
-        raise UserError(
-            f"instrument '{instrument.name}': bounds need mean payoffs to oneself above the origin"
-        )
+    if len(chosen):
+        check_angle(instrument)
     parts = np.split(chosen, range(_CHUNK, len(chosen), _CHUNK))
     ends = [[_steepest(part, points, sign) for part in parts] for sign in (-1, 1)]
     low, high = (np.degrees(np.arctan(np.concatenate(slopes))) for slopes in ends)
