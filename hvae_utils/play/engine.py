@@ -17,8 +17,16 @@ import contextlib
 import gc
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
-from collections.abc import Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -209,7 +217,9 @@ def for_each(
         with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
             async with respondent:
                 workers = concurrency or respondent.concurrency
-                await _share(jobs, Asker(respondent, records, progress, workers, budget, stops), done)
+                await _share(
+                    jobs, Asker(respondent, records, progress, workers, budget, stops), done
+                )
 
     async def lane(names: list[str]) -> None:
         for name in names:
