@@ -10,14 +10,11 @@ they come in the order of their texts: what begins alike stands together, each i
 reminder.
 
 Public names: assign_values, put_items, Sources, assignment, item_dialogues, COLUMNS, MIN_MASS,
-REASK_ATTEMPTS, PLAYER.
+REASK_ATTEMPTS.
 """
 
-import atexit
-import importlib
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -28,10 +25,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hvae_utils.ask import prompts, replay, replies
+from hvae_utils.ask import prompts, replies
 from hvae_utils.measure import factors, instruments, values
-from hvae_utils.play.engine import NOTHING_SAID, Budget, Dialogue, Job, Message, Question, Row
-from hvae_utils.play.engine import for_each
+from hvae_utils.play import players
+from hvae_utils.play.engine import (
+    NOTHING_SAID,
+    Budget,
+    Dialogue,
+    Job,
+    Message,
+    Question,
+    Row,
+    for_each,
+)
 from hvae_utils.play.records import Held, Record
 
 MIN_MASS = 0.95  # of the first token's probability that must fall on options to be read exactly
@@ -48,9 +54,6 @@ COLUMNS = (
     *("covered_mass", "attempts", "first_outcome", "reply", "evidence", "prompt_tokens"),
     *("cached_tokens", "completion_tokens", "latency_s", "dropped", "key"),
 )
-# An environment variable, module:argument. Where it is set, studies are not played in this process:
-# what `module.player(argument)` gives, a context, has assign_values and put_items of its own.
-PLAYER = "HVAE_PLAYER"
 
 
 def assign_values(
@@ -63,7 +66,7 @@ def assign_values(
     the condition follows), `description` and `goal` (the model's own words or None).
     concurrency and errors: as in `engine.for_each`; what was answered is in the records.
     """
-    if player := _player(os.environ.get(PLAYER, "")):
+    if player := players.elsewhere():
         return player.assign_values(conditions, records, concurrency, budget)
     sources = Sources()
 
@@ -103,7 +106,7 @@ def put_items(
     play reference/faithful: 6/6 items, ...
     [85.0, 100.0, 50.0, 50.0, 50.0, 85.0]
     """
-    if player := _player(os.environ.get(PLAYER, "")):
+    if player := players.elsewhere():
         return player.put_items(conditions, records, reask, concurrency, budget)
     sources = Sources()
 
@@ -124,20 +127,6 @@ def put_items(
     played = for_each("play", jobs, rows, records, concurrency, items, budget)
     frame = pd.DataFrame([row for rows in played for row in rows], columns=COLUMNS)
     return frame.astype({"option": "Int64", "self": float, "other": float})
-
-
-@cache
-def _connected(chosen: str) -> Any:
-    module, _, argument = chosen.partition(":")
-    context = importlib.import_module(module).player(argument)
-    player = context.__enter__()
-    atexit.register(context.__exit__, None, None, None)
-    return player
-
-
-def _player(chosen: str) -> Any:
-    """Return what plays instead of this process; None where nothing does, as in a replay."""
-    return _connected(chosen) if chosen and replay.identities() is None else None
 
 
 class Sources:

@@ -170,10 +170,9 @@ def _described(run: Path) -> dict[str, Any]:
             f"{where} names weights by a folder of this machine; put the file into the project's "
             "folder, call it local/FILE.gguf, and reproduce the run"
         )
-    parameters = {
-        key: value for key, value in made["parameters"].items() if key not in workbook.HOW
-    }
-    overrides = [text for text in made["overrides"] if text.partition("=")[0] not in workbook.HOW]
+    how = {*workbook.HOW, "scheduler"}  # the second: in runs of the first version
+    parameters = {key: value for key, value in made["parameters"].items() if key not in how}
+    overrides = [text for text in made["overrides"] if text.partition("=")[0] not in how]
     return {**made, "bundle": SCHEMA, "parameters": parameters, "overrides": overrides}
 
 

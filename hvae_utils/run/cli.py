@@ -19,7 +19,7 @@ INTERRUPTED = 130
 
 def reproduce(chosen: argparse.Namespace) -> int:
     """Run the workbook; say where its figures are and whether they are the published ones."""
-    from hvae_utils.play import budget
+    from hvae_utils.play import budget, players
     from hvae_utils.run import outcomes, workbook
 
     if chosen.replay:
@@ -30,11 +30,11 @@ def reproduce(chosen: argparse.Namespace) -> int:
     overrides = list(chosen.overrides)
     if chosen.budget is not None:
         overrides.append(f"budget={budget.parse(chosen.budget)}")
-    if chosen.scheduler is not None:
-        overrides.append(f"scheduler={chosen.scheduler}")
-    run = workbook.reproduce(
-        chosen.profile, overrides, runs=chosen.runs, run_id=chosen.run_id, report=_print
-    )
+    plug_in = f"hvae_utils.extras.cluster:{chosen.scheduler}" if chosen.scheduler else ""
+    with players.playing(plug_in):
+        run = workbook.reproduce(
+            chosen.profile, overrides, runs=chosen.runs, run_id=chosen.run_id, report=_print
+        )
     if (share := outcomes.error_share(run)) > most:
         said = f"{share:.0%} of the items ended in a transport error, more than {most:.0%}"
         return say(f"{said}; run again to ask them once more", TOO_MANY_ERRORS)

@@ -151,9 +151,8 @@ def _from_text(key: str, text: str, default: Any) -> Any:
 
 def check(parameters: Mapping[str, Any]) -> None:
     """Raise UserError where any of the notebooks' parameters is wrong; looks at no model."""
-    from hvae_utils.extras import cluster
     from hvae_utils.measure import instruments, svo
-    from hvae_utils.play import probes
+    from hvae_utils.play import players, probes
 
     known = [field.name for field in fields(study.Study) if field.name in parameters]
     main = study.Study(**{key: parameters[key] for key in known})
@@ -162,4 +161,4 @@ def check(parameters: Mapping[str, Any]) -> None:
     probes.check(isomorphs, main.models, values, main.wordings[0])
     concurrency = parameters.get("concurrency", 0)
     study.check_number("concurrency", concurrency, 0, MOST_IN_FLIGHT, whole=True)
-    cluster.require(parameters.get("scheduler", ""), parameters.get("budget", ""))
+    players.require(parameters.get("budget", ""))

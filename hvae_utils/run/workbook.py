@@ -30,8 +30,8 @@ STUDY = (
     *("orders", "labels", "repeats", "instrument", "readout", "temperature", "seed"),
 )
 INTERACTIVE = "interactive"  # the notebooks' own run, which is made as it is needed
-PLAYING = ("concurrency", "scheduler", "reask", "budget")
-HOW = ("concurrency", "scheduler", "budget")  # parameters of the asking, not of what is asked
+PLAYING = ("concurrency", "reask", "budget")
+HOW = ("concurrency", "budget")  # parameters of the asking, not of what is asked
 STEPS = (
     Step("00_overview"),
     Step(

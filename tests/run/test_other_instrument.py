@@ -1,4 +1,4 @@
-"""A study of a reader's own instrument, five items of seven options, goes through every notebook."""
+"""A study of another instrument, five items of seven options, goes through every notebook."""
 
 import itertools
 import os
