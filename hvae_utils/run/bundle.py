@@ -90,8 +90,9 @@ def write(
 
 def _portable(made_of: Mapping[str, Any]) -> dict[str, Any]:
     """Return a manifest without how the models were asked, and with the bundle's schema."""
-    parameters = {key: value for key, value in made_of["parameters"].items() if key not in HOW}
-    overrides = [text for text in made_of["overrides"] if text.partition("=")[0] not in HOW]
+    how = {*HOW, "scheduler"}  # the second: in runs of the first version
+    parameters = {key: value for key, value in made_of["parameters"].items() if key not in how}
+    overrides = [text for text in made_of["overrides"] if text.partition("=")[0] not in how]
     return {**made_of, "bundle": SCHEMA, "parameters": parameters, "overrides": overrides}
 
 

@@ -76,7 +76,7 @@ STUDY = (
 
 def planned(chosen: Namespace):
     """Return the designs of the study that STUDY names, and the run that RUNS and --run-id name."""
-    from hvae_utils.play import rehearsal
+    from hvae_utils.play import estimate
     from hvae_utils.run import profiles, workbook
     from hvae_utils.run.run import Run
 
@@ -84,7 +84,7 @@ def planned(chosen: Namespace):
     parameters = workbook.parameters_of(profile, chosen.overrides)
     profiles.check(parameters)
     run_id = chosen.profile if chosen.run_id is None else chosen.run_id
-    return rehearsal.designs(parameters), Run(run_id, chosen.runs)
+    return estimate.designs(parameters), Run(run_id, chosen.runs)
 
 
 @verb(
@@ -100,7 +100,7 @@ def planned(chosen: Namespace):
 )  # fmt: skip
 def reproduce(chosen: Namespace) -> int:
     """Run the workbook; say where its figures are and whether they are the published ones."""
-    from hvae_utils.play import budget
+    from hvae_utils.play import budget, players
     from hvae_utils.run import workbook
 
     most = chosen.max_errors
@@ -115,9 +115,9 @@ def reproduce(chosen: Namespace) -> int:
     overrides = list(chosen.overrides)
     if chosen.budget is not None:
         overrides.append(f"budget={budget.parse(chosen.budget)}")
-    if chosen.scheduler is not None:
-        overrides.append(f"scheduler={chosen.scheduler}")
-    run = workbook.reproduce(chosen.profile, overrides, **where)
+    plug_in = f"hvae_utils.extras.cluster:{chosen.scheduler}" if chosen.scheduler else ""
+    with players.playing(plug_in):
+        run = workbook.reproduce(chosen.profile, overrides, **where)
     if (share := run.error_share()) > most:
         raise TooManyErrors(
             f"{share:.0%} of the items ended in a transport error, more than {most:.0%}; "
@@ -214,14 +214,14 @@ def replicate(chosen: Namespace) -> int:
 )  # fmt: skip
 def estimate(chosen: Namespace) -> int:
     """Say what a study will take."""
-    from hvae_utils.play import estimate, rehearsal
-    from hvae_utils.play.records import Records
+    from hvae_utils.play import estimate
+    from hvae_utils.play.records import Held, Records
     from hvae_utils.run.run import RECORDS
 
     designs, run = planned(chosen)
     if chosen.run_id and not run.has(RECORDS):
         raise UserError(f"run '{chosen.run_id}' has no records; leave --run-id out")
-    records = Records(run.path(RECORDS)) if chosen.run_id else rehearsal.NOTHING
+    records = Records(run.path(RECORDS)) if chosen.run_id else Held()
     table = estimate.estimate(designs, records, chosen.rate)
     if chosen.json:
         show(table.to_json(orient="records", double_precision=6))

@@ -16,7 +16,7 @@ from hvae_utils.errors import UserError, brief, unknown
 from hvae_utils.play import study
 
 RUN = ("runs", "run_id")  # parameters of the run, not of a profile
-HOW = ("concurrency", "scheduler", "budget")  # of the asking, not of what is asked
+HOW = ("concurrency", "budget")  # of the asking, not of what is asked
 MOST_IN_FLIGHT = 10_000  # requests at a time that a user may ask for
 TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -130,27 +130,14 @@ def _from_text(key: str, text: str, default: Any) -> Any:
 
 def check(parameters: Mapping[str, Any]) -> None:
     """Raise UserError where any of the notebooks' parameters is wrong; looks at no model."""
-    from hvae_utils.extras import cluster
-    from hvae_utils.play import probes
+    from hvae_utils.measure import instruments, svo
+    from hvae_utils.play import players, probes
 
     factors = [field.name for field in fields(study.Study) if field.name in parameters]
     main = study.Study(**{key: parameters[key] for key in factors})
-    _check_instrument(main.instrument)
+    svo.check_angle(instruments.load(main.instrument))
     isomorphs, values = parameters.get("isomorphs", ()), parameters.get("probe_values", ())
     probes.check(isomorphs, main.models, values, main.wordings[0])
     concurrency = parameters.get("concurrency", 0)
     study.check_number("concurrency", concurrency, 0, MOST_IN_FLIGHT, whole=True)
-    cluster.require(parameters.get("scheduler", ""), parameters.get("budget", ""))
-
-
-def _check_instrument(name: str) -> None:
-    """Raise UserError for an instrument that the notebooks cannot show; they are made for one."""
-    from hvae_utils.measure import instruments
-
-    slider, chosen = instruments.load("svo-slider"), instruments.load(name)
-    same = chosen.items == slider.items and chosen.payoffs.tolist() == slider.payoffs.tolist()
-    if "+" in name or not same:
-        raise UserError(
-            f"instrument '{name}': the notebooks are made for the items of 'svo-slider', and show "
-            "no other yet; isomorphs of it go into --set isomorphs="
-        )
+    players.require(parameters.get("budget", ""))

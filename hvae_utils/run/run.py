@@ -86,13 +86,12 @@ class Run:
         """
         import pandas as pd
 
-        path = self.path(name)
-        with self._reading():
-            if path.suffix == ".json":
-                return json.loads(path.read_text(encoding="utf-8"))
-            if path.suffix == ".parquet":
-                return pd.read_parquet(path)
-            return pd.read_csv(path, keep_default_na=False, na_values=[""])
+        with self._reading(), self.path(name).open("rb") as file:
+            if name.endswith(".json"):
+                return json.load(file)
+            if name.endswith(".parquet"):
+                return pd.read_parquet(file)
+            return pd.read_csv(file, keep_default_na=False, na_values=[""])
 
     def write(self, name: str, content: Any) -> Path:
         """Write a file of the run whole or not at all, and return where it is.
@@ -268,10 +267,11 @@ class Run:
             self.path(MANIFEST).unlink(missing_ok=True)  # it is of another study
             for name in ("conditions", "records", "responses", "scores", "cells"):
                 self.__dict__.pop(name, None)
+            planned = study.conditions(design)
             with Records(self.path(RECORDS)) as records:
-                conditions = administer.assign(study.conditions(design), records, concurrency)
+                conditions = administer.assign_values(planned, records, concurrency)
                 self.write(CONDITIONS, conditions)
-                responses = administer.administer(conditions, records, concurrency=concurrency)
+                responses = administer.put_items(conditions, records, concurrency=concurrency)
             self.write(RESPONSES, responses)
             scores = scoring.administrations(conditions, responses)
             self.write(SCORES, scores)

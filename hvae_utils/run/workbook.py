@@ -36,7 +36,7 @@ STUDY = (
     *("models", "values", "goal_prompts", "inductions", "placements", "protocols", "wordings"),
     *("orders", "labels", "repeats", "instrument", "readout", "temperature", "seed"),
 )
-PLAYING = ("concurrency", "scheduler", "reask", "budget")
+PLAYING = ("concurrency", "reask", "budget")
 TABLES = (CONDITIONS, RESPONSES, SCORES, CELLS)
 STEPS = (
     Step("00_overview"),

@@ -398,7 +398,7 @@ def test_a_request_without_a_record_is_an_error_that_says_which(tmp_path):
             NotRecorded, match=f"{MODEL}, told to be altruistic: .*no 'describe' request"
         ),
     ):
-        administer.assign(planned, records)
+        administer.assign_values(planned, records)
     assert (tmp_path / "records.jsonl").read_text() == ""
 
 

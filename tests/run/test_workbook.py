@@ -627,7 +627,6 @@ def defaults():
         ("isomorphs=svo-slider+shifted--90", "makes a payoff negative"),
         ("isomorphs=svo-slider", "isomorphs names svo-slider more than once"),
         ("isomorphs=svo-slider-secondary+swapped", "has no angle"),
-        ("scheduler=x", "scheduler 'x' is no address"),
         ("concurrency=-1", "concurrency is -1; it must be a whole number from 0"),
         ("concurrency=1000000000", "concurrency is 1000000000"),
         ("budget=3 apples", "'apples' is no unit"),
