@@ -8,7 +8,7 @@ Public names: main, EPILOG.
 import os
 import re
 import sys
-from argparse import ArgumentParser, HelpFormatter, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -89,12 +89,11 @@ def _parser() -> ArgumentParser:
             actions[first] = commands.choices[first].add_subparsers(
                 metavar="action", dest="action", required=needed
             )
-        lines = "\n" in verb.description  # that stay as they are
         made = (actions[first] if action else commands).add_parser(
             action or first,
-            help=verb.help,
-            description=verb.description or None,
-            formatter_class=RawDescriptionHelpFormatter if lines else HelpFormatter,
+            help=verb.about[:1].lower() + verb.about.partition("\n")[0].removesuffix(".")[1:],
+            description=verb.about,
+            formatter_class=RawDescriptionHelpFormatter,
         )
         for names, options in verb.arguments:
             made.add_argument(*names, **options)

@@ -4,11 +4,13 @@ import re
 from argparse import Namespace
 from pathlib import Path
 
+from hvae_utils import paths
 from hvae_utils.errors import UserError
 from hvae_utils.run.cli import NEW_RUN, OK, RUNS, STUDY, Verb, argument, planned, show, verb
 
-CYCLE = """\
-Put a study through the OpenAI Batch API, in stages, because a prompt can quote earlier replies:
+BATCH = """Put a study through the OpenAI Batch API, stage by stage.
+
+A prompt can quote earlier replies, so it goes in stages:
   1. hvae batch export STUDY --run-id RUN stage-1   writes what can be asked by now
   2. upload stage-1/*.jsonl as batches and bring back their output and error files
   3. hvae batch import STUDY --run-id RUN FILE ...  makes records of them
@@ -16,19 +18,16 @@ Put a study through the OpenAI Batch API, in stages, because a prompt can quote 
   5. hvae reproduce STUDY --run-id RUN              makes tables and figures, and asks nobody
 STUDY is --profile and --set, the same in every step; what it costs: docs/cost.md.
 """
-VERBS = [
-    Verb("batch", "put a study through the OpenAI Batch API, stage by stage", (), None, CYCLE),
-]
+VERBS = [Verb("batch", (), BATCH)]
 
 
 @verb(
-    "batch export", "write what can be asked by now as input files",
+    "batch export",
     argument("out", metavar="OUT_DIR", type=Path, help="a new folder for this stage"),
     *STUDY, NEW_RUN, RUNS, verbs=VERBS,
 )  # fmt: skip
 def export(chosen: Namespace) -> int:
-    """Write the input files of the next stage of a batch."""
-    from hvae_utils import paths
+    """Write what can be asked by now as input files."""
     from hvae_utils.extras import batch
     from hvae_utils.play.records import Records
     from hvae_utils.run.run import RECORDS
@@ -43,12 +42,11 @@ def export(chosen: Namespace) -> int:
 
 
 @verb(
-    "batch import", "make records of output and error files",
+    "batch import",
     argument("files", metavar="FILE", type=Path, nargs="+"), *STUDY, NEW_RUN, RUNS, verbs=VERBS,
 )  # fmt: skip
 def take(chosen: Namespace) -> int:
-    """Make records of the files that a batch came back as."""
-    from hvae_utils import paths
+    """Make records of output and error files."""
     from hvae_utils.extras import batch
     from hvae_utils.play.records import Records
     from hvae_utils.run.run import RECORDS
@@ -64,18 +62,18 @@ def take(chosen: Namespace) -> int:
 
 
 @verb(
-    "prompts import", "make a wording of an owner's Python file of prompts, without running it",
+    "prompts import",
     argument("path", metavar="PATH", type=Path),
     argument("--name", help="what follows 'imported-' (default: the file's name)"),
     verbs=VERBS,
-    description="Make a wording of a Python file of prompts, without running it. The file "
-    "must hold the texts task_prompt and goal_prompt, the dicts q1_answer to q6_answer from "
-    "each letter to [self, other], and a function gene_task_goal(task_goal=…) that assigns "
-    "q1_prompt to q6_prompt, f-strings with {task_goal}, and returns them in this order.",
 )  # fmt: skip
 def import_prompts(chosen: Namespace) -> int:
-    """Make a wording of an owner's file of prompts."""
-    from hvae_utils import paths
+    """Make a wording of an owner's Python file of prompts, without running it.
+
+    The file must hold the texts task_prompt and goal_prompt, the dicts q1_answer to q6_answer from
+    each letter to [self, other], and a function gene_task_goal(task_goal=…) that assigns q1_prompt
+    to q6_prompt, f-strings with {task_goal}, and returns them in this order.
+    """
     from hvae_utils.extras.import_prompts import import_prompts
     from hvae_utils.measure import instruments
 

@@ -8,9 +8,11 @@ Public names: VERBS, Verb, verb, argument, STUDY, RUNS, planned, show, and the e
 
 from argparse import SUPPRESS, Namespace
 from collections.abc import Callable
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hvae_utils import paths
 from hvae_utils.errors import UserError
 
 OK, FAILED, BAD_INPUT, UNREACHABLE, DIFFERENT, OVER_BUDGET, TOO_MANY_ERRORS = range(7)
@@ -24,23 +26,21 @@ class Verb(NamedTuple):
     """A verb of the command. Of a name of two words, the second is an action of the first."""
 
     name: str
-    help: str
     arguments: tuple[Argument, ...]
-    run: Callable[[Namespace], int] | None = None
-    description: str = ""
+    about: str  # a sentence, and after an empty line what else its --help says
+    run: Callable[[Namespace], int] | None = None  # returns the exit code
 
 
 VERBS: list[Verb] = []
+Action = Callable[[Namespace], int]
 
 
-def verb(
-    name: str, help: str, *arguments: Argument, verbs: list[Verb] = VERBS, description: str = ""
-) -> Callable[[Callable[[Namespace], int]], Callable[[Namespace], int]]:
-    """Return the decorator that adds a function to the verbs; it returns the exit code."""
+def verb(name: str, *arguments: Argument, verbs: list[Verb] = VERBS) -> Callable[[Action], Action]:
+    """Return the decorator that adds a function to the verbs; its docstring is the verb's help."""
 
-    def declare(run: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
-        verbs.append(Verb(name, help, arguments, run, description))
-        return run
+    def declare(action: Action) -> Action:
+        verbs.append(Verb(name, arguments, cleandoc(action.__doc__ or ""), action))
+        return action
 
     return declare
 
@@ -67,28 +67,31 @@ SCRATCH = argument("--runs", metavar="DIR", help="folder of runs (default: a scr
 KEEP = argument("--keep", action="store_true", help="keep the scratch folder")
 STUDY = (
     argument("--profile", default="default", help="parameter set (default: default)"),
-    argument(
-        *("--set",), action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-        help="change a parameter, as often as needed; a list is a,b",
-    ),
+    argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+             help="change a parameter, as often as needed; a list is a,b"),
 )  # fmt: skip
 
 
+def _run(chosen: Namespace):
+    """Return the run that --run-id and --runs name; without an id it is called as the profile."""
+    from hvae_utils.run.run import Run
+
+    return Run(chosen.profile if chosen.run_id is None else chosen.run_id, chosen.runs)
+
+
 def planned(chosen: Namespace):
-    """Return the designs of the study that STUDY names, and the run that RUNS and --run-id name."""
+    """Return the designs of the study that --profile and --set name, and its run."""
     from hvae_utils.play import estimate
     from hvae_utils.run import profiles, workbook
-    from hvae_utils.run.run import Run
 
     profile = profiles.load_profile(chosen.profile)
     parameters = workbook.parameters_of(profile, chosen.overrides)
     profiles.check(parameters)
-    run_id = chosen.profile if chosen.run_id is None else chosen.run_id
-    return estimate.designs(parameters), Run(run_id, chosen.runs)
+    return estimate.designs(parameters), _run(chosen)
 
 
 @verb(
-    "reproduce", "run all notebooks and make every table and figure", *STUDY, NEW_RUN, RUNS,
+    "reproduce", *STUDY, NEW_RUN, RUNS,
     argument("--replay", metavar="FILE", type=Path, help="take profile, parameters and the "
              "models' answers from a bundle; nobody is asked"),
     argument("--max-errors", type=float, metavar="SHARE", default=MAX_ERRORS, help="share of items "
@@ -99,7 +102,7 @@ def planned(chosen: Namespace):
              "local for one process a core"),
 )  # fmt: skip
 def reproduce(chosen: Namespace) -> int:
-    """Run the workbook; say where its figures are and whether they are the published ones."""
+    """Run all notebooks and make every table and figure."""
     from hvae_utils.play import budget, players
     from hvae_utils.run import workbook
 
@@ -133,72 +136,65 @@ class TooManyErrors(RuntimeError):
 
 def _figures(run) -> str:
     """Return where a run's figures are; they are published where there are none at all."""
-    from hvae_utils import paths
     from hvae_utils.run import publish
 
     line = f"figures in {paths.shown(run.path('figures'))}"
     if not run.manifest.get("publish"):
         return line
-    if not publish.published():
-        return f"{line}; there were none published, so they are in {publish.publish(run).name}/ too"
     same, count = publish.equal(run)
+    if not count:
+        return f"{line}; there were none published, so they are in {publish.publish(run).name}/ too"
     line = f"{line}; {same} of {count} published files are equal"
     return line if same == count else f"{line} (hvae publish puts the new ones there)"
 
 
 @verb(
-    "bundle", "write a finished run into one file that can be replayed", RUN, RUNS,
+    "bundle", RUN, RUNS,
     argument("out", metavar="OUT", nargs="?", type=Path, help="(default: RUN_ID.zip)"),
 )  # fmt: skip
 def bundle(chosen: Namespace) -> int:
-    """Put a finished run into one file."""
-    from hvae_utils import paths
-    from hvae_utils.run.run import Run
-
-    made = Run(chosen.run_id, chosen.runs).bundle(chosen.out)
+    """Write a finished run into one file that can be replayed."""
+    made = _run(chosen).bundle(chosen.out)
     size = made.path.stat().st_size
     show(f"wrote {paths.shown(made.path)} ({size:,} bytes, SHA-256 {made.sha256})")
     return OK
 
 
 @verb(
-    "publish", "put a finished run's figures into figures/, its answers into data/recorded/",
+    "publish",
     RUN, RUNS,
 )  # fmt: skip
 def publish(chosen: Namespace) -> int:
-    """Make a finished run the published one: its answers, then its figures."""
-    from hvae_utils import paths
+    """Put a finished run's figures into figures/, its answers into data/recorded/."""
     from hvae_utils.run import publish
-    from hvae_utils.run.run import Run
 
-    run = Run(chosen.run_id, chosen.runs)
+    run = _run(chosen)
     recorded, figures = publish.record(run), publish.publish(run)
     show(f"published {paths.shown(figures)} and {paths.shown(recorded)}")
     return OK
 
 
 @verb(
-    "check", "make the published figures again from the recorded answers and compare",
+    "check",
     argument("--replay", action="store_true", help=SUPPRESS),  # what it does anyway
     argument("--run-id", help="compare this finished run, instead of making a new one"),
     SCRATCH, KEEP,
 )  # fmt: skip
 def check(chosen: Namespace) -> int:
-    """Compare with what is committed."""
+    """Make the published figures again from the recorded answers and compare."""
     from hvae_utils.run import publish
-    from hvae_utils.run.run import Run
 
-    finished = Run(chosen.run_id, chosen.runs) if chosen.run_id else None
+    finished = _run(chosen) if chosen.run_id else None
     same = publish.check(finished=finished, runs=chosen.runs, keep=chosen.keep, report=show)
     return OK if same else DIFFERENT
 
 
 @verb(
-    "replicate", "ask the models of the published figures anew and show what differs",
+    "replicate",
     SCRATCH, KEEP,
 )  # fmt: skip
 def replicate(chosen: Namespace) -> int:
-    """Ask the models anew and print how far that is from what is committed."""
+    """Ask the models of the published figures anew and show what differs."""
     from hvae_utils.run import publish
 
     publish.replicate(runs=chosen.runs, keep=chosen.keep, report=show)
@@ -206,14 +202,14 @@ def replicate(chosen: Namespace) -> int:
 
 
 @verb(
-    "estimate", "say what a study will take: requests, tokens, cost, time", *STUDY, RUNS,
+    "estimate", *STUDY, RUNS,
     argument("--run-id", help="leave out what this run has answered already"),
     argument("--rate", type=float, metavar="R", help="requests per second (default: assumed by "
              "kind of endpoint)"),
     argument("--json", action="store_true", help="print JSON, with more columns"),
 )  # fmt: skip
 def estimate(chosen: Namespace) -> int:
-    """Say what a study will take."""
+    """Say what a study will take: requests, tokens, cost, time."""
     from hvae_utils.play import estimate
     from hvae_utils.play.records import Held, Records
     from hvae_utils.run.run import RECORDS
@@ -232,21 +228,18 @@ def estimate(chosen: Namespace) -> int:
 
 
 @verb(
-    "report", "write a finished run as one HTML file", RUN, RUNS,
+    "report", RUN, RUNS,
     argument("--out", metavar="FILE", type=Path, help="(default: report.html in the run)"),
 )  # fmt: skip
 def report(chosen: Namespace) -> int:
     """Write a finished run as one HTML file."""
-    from hvae_utils import paths
-    from hvae_utils.run.run import Run
-
-    show(f"wrote {paths.shown(Run(chosen.run_id, chosen.runs).report(chosen.out))}")
+    show(f"wrote {paths.shown(_run(chosen).report(chosen.out))}")
     return OK
 
 
-@verb("models", "list models and what each still needs")
+@verb("models")
 def models(chosen: Namespace) -> int:
-    """List the models and what each still needs."""
+    """List models and what each still needs."""
     from hvae_utils.ask import models
 
     table = models.table()
@@ -257,16 +250,16 @@ def models(chosen: Namespace) -> int:
     return OK
 
 
-@verb("models fetch", "fetch the weights of a local model, once", argument("name", metavar="NAME"))
+@verb("models fetch", argument("name", metavar="NAME"))
 def fetch(chosen: Namespace) -> int:
-    """Fetch the weights of a local model."""
+    """Fetch the weights of a local model, once."""
     from hvae_utils.ask import local
 
     local.fetch(chosen.name.removeprefix("local/"), report=show)
     return OK
 
 
-@verb("prompts", "list the wordings")
+@verb("prompts")
 def prompts(chosen: Namespace) -> int:
     """List the wordings."""
     from hvae_utils.ask import prompts

@@ -3,7 +3,7 @@
 `publish` puts the figures of a run in the place of the old ones and `record` its answers; `check`
 and `replicate` make them again elsewhere and compare.
 
-Public names: publish, published, record, equal, check, replicate, RECORDED.
+Public names: publish, record, equal, check, replicate, RECORDED.
 """
 
 import json
@@ -52,11 +52,6 @@ def publish(run: Run, figures: Path = paths.FIGURES) -> Path:
         raise
     shutil.rmtree(old, ignore_errors=True)
     return figures
-
-
-def published(figures: Path = paths.FIGURES) -> bool:
-    """Return whether there are any published figures."""
-    return figures.is_dir() and any(figures.iterdir())
 
 
 def record(run: Run, folder: Path = RECORDED) -> Path:

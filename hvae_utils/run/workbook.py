@@ -18,18 +18,9 @@ from hvae_utils import paths
 from hvae_utils.ask import replay as recorded
 from hvae_utils.errors import UserError, WorkbookError, unknown
 from hvae_utils.run import bundle, manifest, profiles, runner
+from hvae_utils.run import run as names
 from hvae_utils.run.profiles import HOW, RUN, Profile, load_profile
-from hvae_utils.run.run import (
-    CELLS,
-    CONDITIONS,
-    FIGURES,
-    GOAL_EFFECTS,
-    KEY_NUMBERS,
-    RECORDS,
-    RESPONSES,
-    SCORES,
-    Run,
-)
+from hvae_utils.run.run import CELLS, CONDITIONS, FIGURES, RECORDS, RESPONSES, SCORES, Run
 from hvae_utils.run.runner import Report, Step
 
 STUDY = (
@@ -60,7 +51,7 @@ STEPS = (
     Step(
         "04_analysis",
         reads=TABLES,
-        writes=(FIGURES, GOAL_EFFECTS, KEY_NUMBERS),
+        writes=(FIGURES, names.GOAL_EFFECTS, names.KEY_NUMBERS),
         parameters=RUN,
     ),
     Step(
@@ -302,37 +293,33 @@ def _located(name: str) -> str:
 
 
 def _producers(step: Step, steps: Sequence[Step], run: Run) -> list[Step]:
-    """Return the earlier steps, in order, that make what `step` reads and the run lacks."""
-    before = steps[: list(steps).index(step)]
-    lacking = {name for name in step.reads if _stale(name, before, run)}
+    """Return the earlier steps, in order, that make what `step` reads and the run does not have.
+
+    A file that is older than any file it is made from counts as one that is not there. Append-only
+    records are neither: they only grow.
+    """
+    needed, chain = set(step.reads), []
+    for earlier in reversed(steps[: list(steps).index(step)]):
+        if needed & set(earlier.writes):
+            chain.insert(0, earlier)
+            needed |= set(earlier.reads)
     producers: list[Step] = []
-    for earlier in reversed(before):
-        if lacking & set(earlier.writes):
-            producers.insert(0, earlier)
-            lacking |= {name for name in earlier.reads if _stale(name, before, run)}
+    remade: set[str] = set()
+    for earlier in chain:
+        tables = [name for name in earlier.writes if name in needed and not name.endswith(".jsonl")]
+        oldest = min((_changed(run, name) for name in tables), default=0.0)
+        newest = max((_changed(run, name) for name in earlier.reads), default=0.0)
+        if not oldest or oldest < newest or remade & set(earlier.reads):
+            producers.append(earlier)
+            remade |= set(tables)
     return producers
 
 
-def _stale(name: str, steps: Sequence[Step], run: Run) -> bool:
-    """Return whether a file is missing, or older than any file that the step making it reads.
-
-    A file made from a stale one is stale. Append-only records are neither: they only grow.
-    """
-    if not run.has(name):
-        return True
-    places = [place for place, step in enumerate(steps) if name in step.writes]
-    if not places or name.endswith(".jsonl"):
-        return False
-    made = _changed(run.path(name))
-    sources = [read for read in steps[places[-1]].reads if not read.endswith(".jsonl")]
-    before = steps[: places[-1]]
-    return any(_stale(read, before, run) or _changed(run.path(read)) > made for read in sources)
-
-
-def _changed(path: Path) -> int:
-    """Return when a file, or any file of a folder, was last written, in nanoseconds."""
+def _changed(run: Run, name: str) -> int:
+    """Return when a file, or any of a folder, was last written, in nanoseconds; 0 without it."""
+    path = run.path(name)
     files = path.iterdir() if path.is_dir() else [path]
-    return max(file.stat().st_mtime_ns for file in files)
+    return max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
 
 
 def _refuse_to_ask(step: Step, producers: Sequence[Step], run: Run) -> None:

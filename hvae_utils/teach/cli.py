@@ -2,19 +2,19 @@
 
 from argparse import Namespace
 
+from hvae_utils import paths
 from hvae_utils.run.cli import DIFFERENT, OK, Verb, argument, show, verb
 
 VERBS: list[Verb] = []
 
 
 @verb(
-    "course", "make the student copies of the course's lessons",
+    "course",
     argument("--check", action="store_true", help="write nothing; say which are out of date"),
     verbs=VERBS,
 )  # fmt: skip
 def course(chosen: Namespace) -> int:
-    """Write the student copies, or say which are out of date."""
-    from hvae_utils import paths
+    """Make the student copies of the course's lessons."""
     from hvae_utils.teach import course
 
     if not chosen.check:

@@ -28,7 +28,7 @@ def book(tmp_path, monkeypatch, no_kernel):
     monkeypatch.setattr(workbook, "reproduce", partial(workbook.reproduce, **options))
     figures = tmp_path / "figures"
     recorded = tmp_path / "recorded"
-    for name in ("publish", "published", "equal", "check", "replicate"):
+    for name in ("publish", "equal", "check", "replicate"):
         monkeypatch.setattr(publish, name, partial(getattr(publish, name), figures=figures))
     monkeypatch.setattr(publish, "check", partial(publish.check, recorded=recorded))
     monkeypatch.setattr(workbook, "ASKED", ("count", "names", "label"))

@@ -1,10 +1,14 @@
 """A run is a folder whose files have names, and whose tables are read when they are asked for."""
 
+import zipfile
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 import hvae_utils as hvae
 from hvae_utils.errors import UserError
+from hvae_utils.run import bundle, manifest, profiles, workbook
 from hvae_utils.run.run import Run
 from tests.support import finished_run
 
@@ -62,3 +66,47 @@ def test_what_a_notebook_shows_of_a_run_is_short_and_escaped(tmp_path):
     assert "&lt;b&gt;" in run._repr_html_()
     assert "no tables yet" in run._repr_html_()
     assert not run.folder.exists(), "naming a run makes nothing"
+
+
+# --- what the first version saved
+
+SAVED = Path(__file__).with_name("data")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    with zipfile.ZipFile(SAVED / "run_of_first_version.zip") as archive:
+        archive.extractall(tmp_path / "old")
+    return Run("old", tmp_path)
+
+
+def test_a_run_of_the_first_version_is_read(saved):
+    assert saved.manifest["profile"] == "smoke"
+    assert all(name.startswith("figures/") for name in saved.changed()), "the rest is as it was"
+    assert len(saved.conditions) == len(saved.scores) == 8
+    assert len(saved.responses) == saved.outcomes().to_numpy().sum() == 48
+    assert set(saved.records["model"]) == {"reference/faithful", "reference/random"}
+    assert set(saved.cells["value"]) == {"altruistic", "none"}
+
+
+def test_a_run_of_the_first_version_that_lacks_what_a_report_shows_is_refused_by_name(saved):
+    with pytest.raises(UserError, match=r"run 'old' lacks 01_\w+\.csv; run it again"):
+        saved.report()
+    with pytest.raises(UserError, match=r"old: figures/01_\w+\.csv changed after the run"):
+        saved.bundle()
+
+
+def test_a_bundle_of_the_first_version_is_replayed(tmp_path, monkeypatch):
+    def reproduce(profile, *, runs, run_id, report):
+        parameters = workbook.parameters_of(profile, ())
+        profiles.check(parameters)
+        assert parameters["models"] == ["reference/faithful", "reference/random"]
+        assert parameters["isomorphs"] == ["svo-slider+swapped"]
+        manifest.write(runs / run_id, packed.manifest)
+
+    path, lines = SAVED / "bundle_of_first_version.zip", []
+    packed = bundle.read(path)
+    monkeypatch.setattr(workbook, "reproduce", reproduce)
+    run = workbook.replay(path, runs=tmp_path, report=lines.append)
+    assert run.manifest["replayed"] == packed.sha256
+    assert lines[0].startswith("58 of 58 tables and figures equal the recorded")
