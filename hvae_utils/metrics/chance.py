@@ -8,10 +8,10 @@ degrees from the prosocial target on average, and within 10 degrees of it once i
 
 The distribution of the mean angle of several administrations is exact, not simulated: that of one
 (`svo.angle_distribution`), then convolution. Distances are in degrees, to a point or to the nearest
-point of a set. The instrument is `svo-slider` unless passed.
+point of an interval. The instrument is `svo-slider` unless passed.
 
 Public names: random_distance, random_share, expected_distance, uniform, p_value, reachable,
-greatest_distance, distance, intervals, checked_target, ROUNDED.
+greatest_distance, distance, interval, checked_target, ROUNDED.
 """
 
 from functools import lru_cache
@@ -25,8 +25,6 @@ from hvae_utils.measure.instruments import Instrument
 
 ROUNDED = 0.005  # degrees: published targets are rounded to two decimals
 _STEP = 0.01  # degrees, the grid of mean angles up to ten administrations
-
-Intervals = tuple[tuple[float, float], ...]
 
 
 def random_distance(
@@ -120,42 +118,38 @@ def distance(angles: ArrayLike, target: ArrayLike) -> np.ndarray:
     >>> distance([40, 50], (20, 45)).tolist()
     [0.0, 5.0]
 
-    NaN where the angle is NaN. Errors: as `intervals`.
+    NaN where the angle is NaN. Errors: as `interval`.
     """
-    ends = np.array(intervals(target))
-    angles = np.asarray(angles, float)[..., None]
-    return np.maximum(np.maximum(ends[:, 0] - angles, angles - ends[:, 1]), 0).min(axis=-1)
+    (low, high), angles = interval(target), np.asarray(angles, float)
+    return np.maximum(np.maximum(low - angles, angles - high), 0)
 
 
-def intervals(target: ArrayLike) -> Intervals:
-    """Return a target as closed intervals (low, high), degrees, sorted.
+def interval(target: ArrayLike) -> tuple[float, float]:
+    """Return a target, an angle or an interval (low, high), as (low, high) in degrees.
 
-    target: an angle, an interval (low, high), or several of them, (n, 2). UserError for another
-    shape, for an end that is no finite number and for an interval that does not run upwards.
+    UserError for another shape, an end that is no finite number, and one that runs downwards.
     """
     try:
-        ends = np.asarray(target, float)
+        low, high = np.broadcast_to(np.asarray(target, float), 2).tolist()
     except (TypeError, ValueError):
-        ends = np.empty(0)
-    ends = np.repeat(ends, 2).reshape(1, 2) if ends.ndim == 0 else np.atleast_2d(ends)
-    if ends.ndim != 2 or ends.shape[1] != 2 or not len(ends) or not np.isfinite(ends).all():
-        raise UserError(f"a target must be degrees, an interval or intervals, not {target!r}")
-    if (ends[:, 0] > ends[:, 1]).any():
+        low = high = np.nan
+    if not np.isfinite([low, high]).all():
+        raise UserError(f"a target must be degrees or an interval of degrees, not {target!r}")
+    if low > high:
         raise UserError(f"a target interval must run from low to high, not {target!r}")
-    return tuple(sorted((float(low), float(high)) for low, high in ends))
+    return low, high
 
 
-def checked_target(target: ArrayLike, instrument: Instrument | None = None) -> Intervals:
-    """Return `intervals(target)`; UserError as there, and where nobody can reach an angle of it."""
-    aim, (least, greatest) = intervals(target), reachable(instrument)
-    for low, high in aim:
-        if low < least - ROUNDED or high > greatest + ROUNDED:
-            shown = f"{low:g}" if low == high else f"[{low:g}, {high:g}]"
-            raise UserError(
-                f"target {shown}: no respondent can get there; the reachable angles are "
-                f"{least:.2f} to {greatest:.2f} degrees"
-            )
-    return aim
+def checked_target(target: ArrayLike, instrument: Instrument | None = None) -> tuple[float, float]:
+    """Return `interval(target)`; UserError as there, and where nobody can reach an end of it."""
+    (low, high), (least, greatest) = interval(target), reachable(instrument)
+    if low < least - ROUNDED or high > greatest + ROUNDED:
+        shown = f"{low:g}" if low == high else f"[{low:g}, {high:g}]"
+        raise UserError(
+            f"target {shown}: no respondent can get there; the reachable angles are "
+            f"{least:.2f} to {greatest:.2f} degrees"
+        )
+    return low, high
 
 
 def _is_nan(target: ArrayLike) -> bool:
@@ -182,13 +176,13 @@ def _counted(administrations: int) -> int:
 
 @lru_cache(maxsize=64)
 def _distances(
-    angle: svo.AngleDistribution, target: Intervals, administrations: int
+    angle: svo.AngleDistribution, target: tuple[float, float], administrations: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the distances of the grid of mean angles from the target, their P, and its step.
 
     angle: the distribution of the angle of one administration.
     """
-    low, high = target[0]
+    low, high = target
     step = _STEP * max(1.0, np.sqrt(administrations / 10))
     if high > low:  # both ends on the grid
         step = (high - low) / np.ceil((high - low) / step)

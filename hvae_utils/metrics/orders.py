@@ -9,7 +9,6 @@ probabilities that are none.
 Public names: debiased, disagreement, letters, position_bias, RESOLUTION, GROUP.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,24 +38,24 @@ def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     order_disagreement (0 to 1), covered_mass (the least of the group's items). Angles are NaN
     where an item has no probabilities.
     """
-    parts = []
-    for batch in _batches(conditions, responses):
-        known = ~np.isnan(batch.table).any(axis=(1, 2, 3))
-        answered, floor = batch.table[known], batch.floor[known]
-        readings = {
-            "angle_first": debias.average_probabilities(answered[:, :, :1]),
-            "angle_probability": debias.average_probabilities(answered),
-            "angle_logit": debias.average_logits(answered, floor),
-            **_extremes(answered, floor, batch.instrument),
-        }
-        rows = batch.factors.assign(orders=len(batch.orders), cancels=debias.cancels(batch.orders))
-        for name, tables in readings.items():
-            rows[name] = np.nan
-            if known.any() and tables is not None:
-                rows.loc[known, name] = svo.mean_angles(tables, batch.instrument)
-        rows["order_disagreement"] = _disagreement(batch)
-        parts.append(rows.assign(covered_mass=batch.covered_mass))
-    return pd.concat(parts, ignore_index=True)
+    groups = _groups(conditions, responses)
+    known = ~np.isnan(groups.table).any(axis=(1, 2, 3))
+    answered, floor = groups.table[known], groups.floor[known]
+    readings = {
+        "angle_first": debias.average_probabilities(answered[:, :, :1]),
+        "angle_probability": debias.average_probabilities(answered),
+        "angle_logit": debias.average_logits(answered, floor),
+        **_extremes(answered, floor, groups.instrument),
+    }
+    rows = groups.factors.assign(orders=len(groups.orders), cancels=debias.cancels(groups.orders))
+    for name, tables in readings.items():
+        rows[name] = np.nan
+        if known.any() and tables is not None:
+            rows.loc[known, name] = svo.mean_angles(tables, groups.instrument)
+    return rows.assign(
+        order_disagreement=[debias.order_disagreement(table) for table in groups.table],
+        covered_mass=groups.covered_mass,
+    )
 
 
 def disagreement(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
@@ -66,11 +65,10 @@ def disagreement(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFr
     """
     if (conditions["order"] == "shuffled").all():
         return conditions[GROUP][:0].assign(order_disagreement=np.nan)
-    parts = [
-        batch.factors.assign(order_disagreement=_disagreement(batch))
-        for batch in _batches(conditions, responses)
-    ]
-    return pd.concat(parts, ignore_index=True)
+    groups = _groups(conditions, responses)
+    return groups.factors.assign(
+        order_disagreement=[debias.order_disagreement(table) for table in groups.table]
+    )
 
 
 def letters(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
@@ -83,14 +81,15 @@ def letters(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     shown, and NaN for debiased. A respondent that weighs payoffs need not be uniform in either; one
     that has a favourite position is the same in every item as shown and flatter once debiased.
     """
-    parts = []
-    for batch in _batches(conditions, responses):
-        even = debias.average_logits(batch.table, batch.floor)  # refuses what is no table
-        shown = np.take_along_axis(batch.table, batch.orders[None, None], axis=3)
-        shown = shown / shown.sum(axis=-1, keepdims=True)
-        for stage, shares in {"as shown": shown.mean(axis=2), "debiased": even}.items():
-            parts += _by_model(batch, shares, "share", stage=stage)
-    table = _mean_over_batches(parts, "share", ["model", "stage", "position"])
+    groups = _groups(conditions, responses)
+    even = debias.average_logits(groups.table, groups.floor)  # refuses what is no table
+    shown = np.take_along_axis(groups.table, groups.orders[None, None], axis=3)
+    shown = (shown / shown.sum(axis=-1, keepdims=True)).mean(axis=2)
+    stages = [
+        _by_position(groups, shares, ["model"], "share").assign(stage=stage)
+        for stage, shares in (("as shown", shown), ("debiased", even))
+    ]
+    table = pd.concat(stages, ignore_index=True)[["model", "stage", "position", "share"]]
     silent = table["share"].isna() & (table["stage"] == "as shown")
     if silent.any():
         chosen = _chosen_positions(conditions, responses)
@@ -111,14 +110,12 @@ def position_bias(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataF
     favour that all sets' labels share there is counted as the position's. With one set, or none
     with a bias, both are NaN and note says why.
     """
-    parts = []
-    for batch in _batches(conditions, responses):
-        balanced = debias.cancels(batch.orders) == "any"
-        assumes = "nothing" if balanced else "linear in the position"
-        bias = debias.position_bias(batch.table, batch.orders, batch.floor)
-        parts += _by_model(batch, bias, "bias", assumes=assumes)
-    table = _mean_over_batches(parts, "bias", ["model", "labels", "assumes", "position"])
-    over_sets = table.groupby(["model", "assumes", "position"], sort=False)["bias"]
+    groups = _groups(conditions, responses)
+    balanced = debias.cancels(groups.orders) == "any"
+    bias = debias.position_bias(groups.table, groups.orders, groups.floor)
+    table = _by_position(groups, bias, ["model", "labels"], "bias")
+    table.insert(2, "assumes", "nothing" if balanced else "linear in the position")
+    over_sets = table.groupby(["model", "position"], sort=False)["bias"]
     shared, estimated = over_sets.transform("mean"), table["bias"].notna()
     separable = estimated & (over_sets.transform("count") > 1)
     reason = np.where(estimated, "not separable: one set of labels", "not estimable")
@@ -155,28 +152,19 @@ def _extremes(
 def _chosen_positions(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Series:
     """Return the share of each position among the choices, by (model, position)."""
     chosen = responses[responses["option"].notna() & (responses["order"] != "shuffled")]
-    chosen = chosen[["condition_id", "order", "option"]].merge(
-        conditions[["condition_id", "model", "instrument"]], on="condition_id"
-    )
-    sizes = {name: _options(name) for name in conditions["instrument"].unique()}
+    options = instruments.load(conditions["instrument"].iloc[0]).payoffs.shape[1]
     at = [
-        presentations.option_order(order, 0, sizes[name]).index(int(option) - 1) + 1
-        for order, name, option in zip(
-            chosen["order"], chosen["instrument"], chosen["option"], strict=True
-        )
+        presentations.option_order(order, 0, options).index(int(option) - 1) + 1
+        for order, option in zip(chosen["order"], chosen["option"], strict=True)
     ]
-    counts = pd.crosstab(chosen["model"], np.array(at), normalize="index")
-    return counts.reindex(columns=range(1, max(sizes.values()) + 1), fill_value=0.0).stack()
-
-
-def _options(instrument: str) -> int:
-    """Return how many options an item of the named instrument has."""
-    return instruments.load(instrument).payoffs.shape[1]
+    models = chosen["condition_id"].map(conditions.set_index("condition_id")["model"])
+    counts = pd.crosstab(models, np.array(at), normalize="index")
+    return counts.reindex(columns=range(1, options + 1), fill_value=0.0).stack()
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """Groups that were shown in the same orders.
+class _Groups:
+    """The groups of a run: administrations that differ in the order of the options only.
 
     orders: (orders, positions), the option at each; factors: one row a group; table: float
     (groups, items, orders, options), summing to the mass covered, NaN rows where a presentation
@@ -191,8 +179,8 @@ class _Batch:
     covered_mass: np.ndarray
 
 
-def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Batch]:
-    """Yield the groups by what they were shown; shuffled orders differ by item and are left out."""
+def _groups(conditions: pd.DataFrame, responses: pd.DataFrame) -> _Groups:
+    """Return the groups; shuffled orders differ by item and are left out."""
     needed_columns(conditions, "conditions", ["condition_id", "instrument", "order", *GROUP])
     needed_columns(responses, "responses", ["condition_id", "item", "order", "covered_mass"])
     asked = conditions[conditions["order"] != "shuffled"]
@@ -201,49 +189,41 @@ def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Bat
             "conditions: no order to compare; ask for fixed, reversed or cyclic, shuffled ones "
             "differ by item"
         )
+    name, *others = asked["instrument"].unique()
+    if others:
+        raise UserError(f"conditions: '{name}' and '{others[0]}' must be compared one by one")
+    instrument, names = instruments.load(name), asked["order"].unique()
+    count = instrument.payoffs.shape[1]
+    options = [f"p{option}" for option in range(1, count + 1)]
+    needed_columns(responses, "responses", options)
     asked = asked.assign(group=asked.groupby(GROUP, sort=False).ngroup())
-    shown = asked["group"].map(asked.groupby("group")["order"].agg(tuple))
-    for (name, names), batch in asked.groupby(["instrument", shown], sort=False):
-        instrument, groups = instruments.load(name), batch.drop_duplicates("group")
-        options = [f"p{option}" for option in range(1, _options(name) + 1)]
-        needed_columns(responses, "responses", options)
-        keys = ["group", "item", "order"]
-        wanted = pd.MultiIndex.from_product([groups["group"], instrument.items, names], names=keys)
-        answers = responses[["condition_id", "item", "order", "covered_mass", *options]].merge(
-            batch[["condition_id", "group"]], on="condition_id", validate="m:1"
-        )
-        answers = answers.set_index(keys).reindex(wanted)
-        shape = (len(groups), len(instrument.items), len(names))
-        covered = answers["covered_mass"].to_numpy(float).reshape(shape)
-        mass = np.nan_to_num(covered, nan=1.0)  # recorded probabilities are shares of it
-        yield _Batch(
-            instrument=instrument,
-            orders=np.array([presentations.option_order(one, 0, len(options)) for one in names]),
-            factors=groups[GROUP].reset_index(drop=True),
-            table=answers[options].to_numpy(float).reshape(*shape, -1) * mass[..., None],
-            floor=np.maximum(1 - mass, RESOLUTION),
-            covered_mass=covered.min(axis=(1, 2)),
-        )
+    groups, keys = asked.drop_duplicates("group"), ["group", "item", "order"]
+    wanted = pd.MultiIndex.from_product([groups["group"], instrument.items, names], names=keys)
+    answers = responses[["condition_id", "item", "order", "covered_mass", *options]].merge(
+        asked[["condition_id", "group"]], on="condition_id", validate="m:1"
+    )
+    answers = answers.set_index(keys).reindex(wanted)
+    shape = (len(groups), len(instrument.items), len(names))
+    covered = answers["covered_mass"].to_numpy(float).reshape(shape)
+    mass = np.nan_to_num(covered, nan=1.0)  # recorded probabilities are shares of it
+    return _Groups(
+        instrument=instrument,
+        orders=np.array([presentations.option_order(one, 0, count) for one in names]),
+        factors=groups[GROUP].reset_index(drop=True),
+        table=answers[options].to_numpy(float).reshape(*shape, -1) * mass[..., None],
+        floor=np.maximum(1 - mass, RESOLUTION),
+        covered_mass=covered.min(axis=(1, 2)),
+    )
 
 
-def _by_model(batch: _Batch, numbers: np.ndarray, name: str, **what: str) -> list[pd.DataFrame]:
-    """Return sums and counts over the known items, one table a model; numbers: (…, options)."""
-    parts = []
-    groups = batch.factors.groupby(["model", "labels"], sort=False).groups
-    for (model, labels), rows in groups.items():
-        items = numbers[np.asarray(rows)].reshape(-1, numbers.shape[-1])
-        items = items[~np.isnan(items).any(axis=1)]
-        sums = {"position": range(1, numbers.shape[-1] + 1), "count": len(items)}
-        sums[name] = items.sum(axis=0)
-        parts.append(pd.DataFrame({"model": model, "labels": labels, **what, **sums}))
-    return parts
+def _by_position(groups: _Groups, numbers: np.ndarray, keys: list[str], name: str) -> pd.DataFrame:
+    """Return keys, position (from 1) and the mean of numbers (groups, items, options) over items.
 
-
-def _mean_over_batches(parts: list[pd.DataFrame], name: str, keys: list[str]) -> pd.DataFrame:
-    summed = pd.concat(parts).groupby(keys, sort=False)[[name, "count"]].sum().reset_index()
-    summed[name] = summed[name] / summed["count"].where(summed["count"] > 0)
-    return summed[[*keys, name]]
-
-
-def _disagreement(batch: _Batch) -> list[float]:
-    return [debias.order_disagreement(table) for table in batch.table]
+    Items that are NaN are left out.
+    """
+    of_item = groups.factors.loc[groups.factors.index.repeat(numbers.shape[1]), keys]
+    flat = pd.DataFrame(numbers.reshape(-1, numbers.shape[-1]), of_item.index)
+    means = flat.groupby([of_item[key].to_numpy() for key in keys], sort=False).mean()
+    means.columns = pd.RangeIndex(1, numbers.shape[-1] + 1, name="position")
+    means.index = means.index.set_names(keys)
+    return means.T.unstack().rename(name).reset_index()

@@ -56,8 +56,8 @@ def value_rationality(
     scale: "raw", 60 - D; inferred from the published chart; 60 is perfect, below 0 is possible.
         "chance", 1 - D / expected D of as many random administrations; 1 is perfect, 0 random.
         "regret", 1 - mean regret per item, 0 to 1; random is near 0.5.
-    target: a name of `Value.targets()` ("published", "set", ...), or degrees: an angle, an
-        interval or several. D is the distance of the mean angle from its nearest point; a named
+    target: a name of `Value.targets()` ("published", "set", ...), or degrees: an angle or
+        an interval. D is the distance of the mean angle from its nearest point; a named
         target also says which utility is regretted.
     choices: for "regret", int array (administrations, items), 0-based, -1 missing; the angles are
         then only counted. instrument: `svo-slider` unless passed.
@@ -250,8 +250,8 @@ def _random_distances(
 
 def _aim(
     value: Value, target: str | ArrayLike, instrument: Instrument | None
-) -> chance.Intervals | None:
-    """Return the target as intervals in degrees, all within reach; None when the value has none."""
+) -> tuple[float, float] | None:
+    """Return the target as (low, high) in degrees, within reach; None when the value has none."""
     named = value.targets()
     if not named:
         return None
