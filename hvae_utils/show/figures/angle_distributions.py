@@ -1,5 +1,6 @@
 """Figure 12, exact distributions of the angle: a panel a respondent, a row a value."""
 
+from collections import Counter
 from itertools import product
 
 import numpy as np
@@ -73,17 +74,13 @@ def _binned(tables: list[np.ndarray], instrument: Instrument) -> list[dict[str, 
     """Return the mean of the tables' exact distributions in 1-degree bins, those above 0."""
     if not tables:
         return [{"low": np.nan, "high": np.nan, "share": np.nan}]
-    shares: dict[int, float] = {}
+    shares: Counter[int] = Counter()
     for table, times in zip(*np.unique(np.stack(tables), axis=0, return_counts=True), strict=True):
         exact = svo.angle_distribution(table, instrument)
         bins = np.floor(np.round(exact.angles, 9)).astype(int)
         weights = np.bincount(bins - bins[0], exact.weights) * (times / len(tables))
-        for low in np.unique(bins):
-            shares[int(low)] = shares.get(int(low), 0.0) + float(weights[low - bins[0]])
-    return [
-        {"low": float(low), "high": low + 1.0, "share": share}
-        for low, share in sorted(shares.items())
-    ]
+        shares.update({int(low): float(weights[low - bins[0]]) for low in np.unique(bins)})
+    return [{"low": float(low), "high": low + 1.0, "share": shares[low]} for low in sorted(shares)]
 
 
 @style.drawing

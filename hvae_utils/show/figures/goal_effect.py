@@ -37,8 +37,7 @@ def draw(table: pd.DataFrame) -> Figure:
             y = -respondents.index(row.respondent)
             marks.effect(axes, row, y, style.value_look(value), gid)
         axes.set_title(value, loc="center")
-        axes.set_xlim(-widest, widest)
-        axes.set_ylim(-len(respondents) + 0.4, 0.6)
+        axes.set(xlim=(-widest, widest), ylim=(-len(respondents) + 0.4, 0.6))
         style.rows(axes, -np.arange(len(respondents)), respondents)
         axes.grid(axis="y")
     label = "value rationality with minus without goal prompt, degrees (right of 0: it helps)"

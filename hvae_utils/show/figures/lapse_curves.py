@@ -16,7 +16,7 @@ from hvae_utils.show import marks, style
 from hvae_utils.show.tables import boundaries, part, stack
 
 _RATES = tuple(np.round(np.linspace(0, 1, 41), 3))
-_BOUNDARY = {"color": style.MUTED, "lw": 0.6, "ls": (0, (4, 3)), "zorder": 1}
+_CUE = {"ms": 4.2, "lw": 1.5}
 _ANGLE = (-19.0, 65.0)  # degrees: what answers can reach, with room
 
 
@@ -56,21 +56,15 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_title(title)
         axes.set_xlim(-0.01, 1.01)
         axes.set_xticks(np.linspace(0, 1, 5), style.numbers(range(0, 101, 25), "%"))
+        axes.grid(column != "angle", axis="y")
     _boundaries(every[0], part(table, "boundary")["angle"])
     every[0].set_ylim(_ANGLE)
-    every[1].set_ylim(-0.02, 1.03)
-    every[1].set_yticks(np.linspace(0, 1, 5))
+    every[1].set(ylim=(-0.02, 1.03), yticks=np.linspace(0, 1, 5))
     every[2].set_ylim(min(0.0, float(np.nanmin(curves["vr"]))), 61.5)
-    for axes in every[1:]:
-        axes.grid(axis="y")
-    keys = [marks.key(value, **_cue(value)) for value in values]
+    keys = [marks.key(value, **_CUE | marks.of_value(value)) for value in values]
     keys.append(Patch(fc=style.MUTED, alpha=0.25, label="80% of administrations"))
     style.legend(figure, keys, 5, "lapse rate: share of answers given at random")
     return figure
-
-
-def _cue(value: str) -> dict:
-    return {"ms": 4.2, "lw": 1.5} | marks.of_value(value)
 
 
 def _curve(axes: Axes, curve: pd.DataFrame, column: str, place: int, of: int) -> None:
@@ -80,16 +74,15 @@ def _curve(axes: Axes, curve: pd.DataFrame, column: str, place: int, of: int) ->
         band = [curve[name].to_numpy(float) for name in ("rate", "angle_low", "angle_high")]
         axes.fill_between(*band, color=style.value_look(value).colour, alpha=0.13, lw=0)
     every = max(len(curve) // 6, 1)
-    look = {"markevery": (place * every // of, every), "zorder": 3} | _cue(value)
+    look = {"markevery": (place * every // of, every), "zorder": 3} | _CUE | marks.of_value(value)
     axes.plot(curve["rate"], curve[column], gid=f"{column} {value}", **look)
 
 
 def _boundaries(axes: Axes, angles: pd.Series) -> None:
     """Draw the category boundaries and name the categories."""
-    names = marks.regions(angles, *_ANGLE)
-    for place, (name, low, high) in enumerate(names):
+    for place, (name, low, high) in enumerate(marks.regions(angles, *_ANGLE)):
         if place:
-            axes.axhline(high, **_BOUNDARY)
+            axes.axhline(high, **marks.BOUNDARY)
         outer = place in (0, 3)  # where curves leave room: the outer ones right, the inner left
         middle = (low + high) / 2 if outer else high - 3.5 if place == 2 else low + 3.5
         at = {"ha": "right" if outer else "left", "va": "center", "fontsize": 6.8}

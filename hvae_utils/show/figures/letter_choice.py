@@ -38,9 +38,7 @@ def draw(table: pd.DataFrame) -> Figure:
     ticks = np.arange(0, highest + 1e-9, 0.25 if highest > 0.5 else 0.1)
     for axes, rows in every:
         _shares(axes, rows)
-        axes.set_xlim(0.4, 9.6)
-        axes.set_ylim(0, 1.06 * highest)
-        axes.set_xticks(range(1, 10))
+        axes.set(xlim=(0.4, 9.6), ylim=(0, 1.06 * highest), xticks=range(1, 10))
         axes.set_yticks(ticks, [f"{100 * tick:.0f}%" for tick in ticks])
     label = "position as shown, 1 = first (debiased: option in the instrument's own order)"
     keys = [

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hvae_utils.show import marks, style
@@ -34,10 +33,15 @@ def draw(table: pd.DataFrame) -> Figure:
     highest = 1.15 * max(np.nanmax(np.abs(table["bias"].to_numpy(float)), initial=0.0), 1.0)
     figure, every = style.by_respondent(table, 1.25, 1.0)
     for axes, rows in every:
-        _biases(axes, rows, looks)
-        axes.set_xlim(0.4, 9.6)
-        axes.set_ylim(-highest, highest)
-        axes.set_xticks(range(1, 10))
+        axes.axhline(0, gid="no bias", **marks.RANDOM_LINE)
+        if rows["bias"].isna().all():
+            axes.text(0.98, 0.93, "not estimable", transform=axes.transAxes, ha="right", va="top")
+        for name, look in looks.items():
+            line = rows[rows["labels"] == name]
+            axes.plot(line["position"], line["bias"], gid=name, **look)
+        shared = rows.dropna(subset="position_part").drop_duplicates("position")
+        axes.plot(shared["position"], shared["position_part"], gid="position part", **_SHARED)
+        axes.set(xlim=(0.4, 9.6), ylim=(-highest, highest), xticks=range(1, 10))
     keys = [marks.key(f"labels {name}", **look) for name, look in looks.items()]
     if table["position_part"].notna().any():
         keys.append(marks.key("the position's part", **_SHARED))
@@ -45,14 +49,3 @@ def draw(table: pd.DataFrame) -> Figure:
     style.legend(figure, keys, len(keys), "position as shown, 1 = first")
     figure.supylabel("estimated bias, nats")
     return figure
-
-
-def _biases(axes: Axes, rows: pd.DataFrame, looks: dict[str, dict]) -> None:
-    axes.axhline(0, gid="no bias", **marks.RANDOM_LINE)
-    if rows["bias"].isna().all():
-        axes.text(0.98, 0.93, "not estimable", transform=axes.transAxes, ha="right", va="top")
-    for name, look in looks.items():
-        line = rows[rows["labels"] == name]
-        axes.plot(line["position"], line["bias"], gid=name, **look)
-    shared = rows.dropna(subset="position_part").drop_duplicates("position")
-    axes.plot(shared["position"], shared["position_part"], gid="position part", **_SHARED)
