@@ -3,8 +3,8 @@
 Every module has `table(...)`, which returns the tidy table that is saved as CSV beside the figure,
 and `draw(table)`, which draws that table and nothing else:
 
-    ended = figures.outcomes.table(responses, conditions)
-    style.save(figures.outcomes.draw(ended), ended, folder, "07_outcomes", caption, alt)
+    items = figures.outcomes.table(responses, conditions)
+    style.save(figures.outcomes.draw(items), items, folder, "07_outcomes", caption, alt)
 
 The published radar is `vr_radar.draw` of the table `vr_radar.published_table`.
 """

@@ -33,9 +33,8 @@ def table(
     responses: condition_id, item and p1 to p9 in the instrument's order. The distributions of all
     administrations with probabilities for every item are averaged; a conversation has none, since
     its items depend on each other.
-    part "measured": model, respondent, value, low, high (degrees; low <= angle < high), share,
-    administrations (how many are averaged); bins left out have share 0; NaN without any.
-    "random": the same of uniform random choices. "target": the angles of ideal respondents.
+    part "measured": low, high (degrees; low <= angle < high), share (bins left out: 0; NaN without
+    administrations). "random": of uniform random choices. "target": angles of ideal respondents.
     """
     need(conditions, "conditions", ["condition_id", "model", "value"])
     need(responses, "responses", ["condition_id", "item", *_PROBABILITIES])

@@ -34,8 +34,7 @@ def table(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     counts = keyed.groupby(["model", "value"], sort=False)["category"].value_counts()
     counts = counts.unstack(fill_value=0).reindex(columns=order, fill_value=0)
     measured = named(counts.stack().rename("count").reset_index()).assign(part="measured")
-    cells = measured.groupby(["model", "value"], sort=False)["count"]
-    measured["administrations"] = cells.transform("sum")
+    measured["administrations"] = measured.groupby(["model", "value"])["count"].transform("sum")
     measured["share"] = measured["count"] / measured["administrations"]
     expected = svo.angle_distribution(chance.uniform(), instrument).categories
     shares = [expected.get(name, 0.0) for name in order]

@@ -16,15 +16,15 @@ _SINGLE = 0.33  # of a line: from one single value to the next
 _WIDEST = 80.0  # degrees: differences reach 77.7
 
 
-def table(effects: pd.DataFrame, measure: str = "raw value rationality") -> pd.DataFrame:
+def table(effects: pd.DataFrame) -> pd.DataFrame:
     """Return the main effect of each factor level against its reference, per respondent.
 
-    effects: as `effects.factor_effects`; measure: what the difference is of, in degrees.
+    effects: as `effects.factor_effects`, of raw value rationality in degrees.
     """
     columns = ["model", "factor", "level", "reference", "scope", "pairs", "clusters"]
     columns += ["difference", "low", "high", "dz", "eta_squared", "note"]
     need(effects, "factor effects", columns)
-    return named(effects[columns]).assign(measure=measure)
+    return named(effects[columns]).assign(measure="raw value rationality")
 
 
 @style.drawing
@@ -55,11 +55,10 @@ def draw(table: pd.DataFrame) -> Figure:
             label.set_fontweight("normal" if y in places.values() else "bold")
         for y in places.values():
             axes.axhline(y, color=style.FAINT, lw=0.6, zorder=0)
-    measure = table["measure"].iloc[0]
     keys = [*marks.effect_legend(_OVERALL), marks.key("no effect", color=style.INK, lw=0.8)]
     single = {scope: _POINT | marks.of_value(scope) for scope in scopes}
     keys += [marks.key(f"{scope} only", lw=0, **look) for scope, look in single.items()]
-    style.legend(figure, keys, 4, f"{measure}: level minus reference, degrees")
+    style.legend(figure, keys, 4, f"{table['measure'].iloc[0]}: level minus reference, degrees")
     return figure
 
 

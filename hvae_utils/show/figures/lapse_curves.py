@@ -35,11 +35,10 @@ def table(values: dict[str, Value], rates: Iterable[float] = _RATES) -> pd.DataF
     parts = [boundaries(instruments.load("svo-slider"))]
     for value in ideals:
         curve = recovery.lapse_curve(value, rates)
-        own = curve.get(value.name, np.nan)
-        curve = curve.rename(columns={"mean_angle": "angle"})
-        parts.append(curve.assign(part="curve", value=value.name, own=own))
+        curve = curve.rename(columns={"mean_angle": "angle", value.name: "own"})
+        parts.append(curve.assign(part="curve", value=value.name))
     columns = ["part", "value", "rate", "angle", "angle_low", "angle_high", "own", "vr"]
-    return stack(*parts)[columns]
+    return stack(*parts).reindex(columns=columns)
 
 
 @style.drawing

@@ -18,13 +18,11 @@ _DEBIASED = {"color": "#A63603", "marker": "D", "ms": 3.8, "lw": 1.2, "zorder": 
 def table(letters: pd.DataFrame) -> pd.DataFrame:
     """Return the share of each position as shown, and of each option after debiasing.
 
-    letters: model, stage ("as shown" or "debiased"), position (1 to 9), share (0 to 1; NaN where
-    not estimable).
+    letters: model, stage ("as shown" or "debiased"), position (1 to 9), share (0 to 1, or NaN).
     """
     columns = ["model", "stage", "position", "share"]
     need(letters, "letters", columns)
-    strange = set(letters["stage"]) - {"as shown", "debiased"}
-    if strange:
+    if strange := set(letters["stage"]) - {"as shown", "debiased"}:
         raise UserError(f"letters: the stage '{min(strange)}' is neither 'as shown' nor 'debiased'")
     return named(letters[columns])
 

@@ -74,9 +74,11 @@ def draw(table: pd.DataFrame) -> Figure:
     axes = figure.add_subplot(projection="polar")
     _plane(axes, part(table, "boundary")["angle"])
     _people(axes, table)
-    _comparisons(axes, part(table, "ideal"), part(table, "baseline")["angle"], radii, lane)
+    _comparisons(axes, table, radii, lane)
+    values = list(measured["value"].unique())
     for radius, respondent in zip(radii[2:], respondents, strict=True):
-        _respondent(axes, measured, respondent, radius, lane)
+        rows = measured[measured["respondent"] == respondent]
+        _means(axes, rows, values, radius, lane)
     for radius, name in zip(radii, names, strict=True):
         axes.plot(_ARC, np.full(60, radius - lane / 2), color=style.FAINT, lw=0.6, zorder=0)
         place = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 7.2}
@@ -134,11 +136,9 @@ def _steps(axes: PolarAxes, rows: pd.DataFrame, scale: float, **look) -> None:
     axes.plot(np.radians(np.concatenate(angles)), np.concatenate(heights), **look)
 
 
-def _comparisons(
-    axes: PolarAxes, ideals: pd.DataFrame, letters: pd.Series, radii: np.ndarray, lane: float
-) -> None:
+def _comparisons(axes: PolarAxes, table: pd.DataFrame, radii: np.ndarray, lane: float) -> None:
     """Draw the ideal respondents on the first arc, constant letters on the second."""
-    for ideal in ideals.itertuples():
+    for ideal in part(table, "ideal").itertuples():
         look, gid = style.value_look(ideal.value), f"ideal {ideal.value}"
         if ideal.high - ideal.low > 1:
             low, width = np.radians(ideal.low), np.radians(ideal.high - ideal.low)
@@ -147,18 +147,15 @@ def _comparisons(
         axes.plot(np.radians(ideal.angle), radii[0], look.marker, color=look.colour, ms=6, gid=gid)
     low, high = np.radians(_ANGLES)
     axes.bar(low, lane, high - low, radii[1] - lane / 2, align="edge", **marks.NULL_BAND)
-    for option, angle in enumerate(np.radians(letters)):
+    for option, angle in enumerate(np.radians(part(table, "baseline")["angle"])):
         apart = 0.2 * lane * (-1) ** option  # neighbours are two degrees apart
         axes.text(angle, radii[1] + apart, chr(65 + option), ha="center", va="center", fontsize=6.5)
 
 
-def _respondent(
-    axes: PolarAxes, measured: pd.DataFrame, respondent: str, radius: float, lane: float
-) -> None:
+def _means(axes: PolarAxes, rows: pd.DataFrame, values: list, radius: float, lane: float) -> None:
     """Draw a respondent's means by value; the interval of the goal arm, or of the only one."""
-    values = list(measured["value"].unique())
-    alone = measured["goal_prompt"].astype(bool).nunique() == 1
-    for row in measured[measured["respondent"] == respondent].itertuples():
+    alone = rows["goal_prompt"].astype(bool).nunique() == 1
+    for row in rows.itertuples():
         goal, place = bool(row.goal_prompt), (len(values) - 1) / 2 - values.index(row.value)
         at = radius + 0.84 * lane * place / max(len(values), 2)
         if (goal or alone) and not np.isnan(row.low):

@@ -8,11 +8,9 @@ from hvae_utils.show import marks, style
 from hvae_utils.show.names import named
 from hvae_utils.show.tables import need
 
-_BIAS = {"ms": 4, "lw": 1.2, "zorder": 4}
-_SETS = (  # of labels
-    {"color": "#0072B2", "marker": "o"} | _BIAS,
-    {"color": "#A63603", "marker": "s"} | _BIAS,
-    {"color": "#E69F00", "marker": "^"} | _BIAS,
+_SETS = tuple(  # of labels
+    {"color": colour, "marker": marker, "ms": 4, "lw": 1.2, "zorder": 4}
+    for colour, marker in (("#0072B2", "o"), ("#A63603", "s"), ("#E69F00", "^"))
 )
 _SHARED = {"color": style.INK, "lw": 4, "alpha": 0.25, "zorder": 3}
 

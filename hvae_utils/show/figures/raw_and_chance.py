@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hvae_utils.errors import UserError
 from hvae_utils.metrics import rationality
 from hvae_utils.show import marks, style, tables
 from hvae_utils.show.names import flag_note, flagged, named
@@ -29,28 +28,25 @@ _AXIS = {
 _NUMBER = {"ha": "center", "va": "center_baseline", "fontsize": 6.8}
 
 
-def table(
-    published: pd.DataFrame, cells: pd.DataFrame | None = None, goal_prompt: bool = True
-) -> pd.DataFrame:
+def table(published: pd.DataFrame, cells: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return value rationality on the raw and on the chance scale: published models, then a run's.
 
-    published: as `published.radar`. cells: as `rationality.cells`, see `tables.goal_arm`.
+    published: as `published.radar`, its arm with the goal prompt. cells: as `rationality.cells`,
+    see `tables.goal_arm`.
     part "model": source ("published" or "run"), number (from 1 in each source), raw (degrees, 60 is
     ideal) and chance (0 is random, 1 ideal) with intervals, raw_random (of random respondents); NaN
     where nothing was scored. "mean": over the published models. "baseline": constant letters, and
     ideals with lapses.
     """
     tables.need(published, "published radar", ["model", "value", "goal_prompt", "vr"])
-    chart = published[published["goal_prompt"].astype(bool) == goal_prompt]
-    if chart.empty:
-        raise UserError(f"published radar: no row with goal_prompt {goal_prompt}")
+    chart = published[published["goal_prompt"].astype(bool)]
     chart = rationality.published_chance(chart, tables.PUBLISHED_TESTS)
     chart = chart.assign(vr_random=tables.random_vr(chart["value"]))
     means = chart.groupby("value", sort=False)[["vr", "vr_random", "vr_chance"]].mean()
-    means = means.reset_index().assign(goal_prompt=goal_prompt, part="mean", source="published")
+    means = means.reset_index().assign(goal_prompt=True, part="mean", source="published")
     parts = [_numbered(chart, "published"), means, tables.null_respondents()]
     if cells is not None:
-        arm = tables.goal_arm(cells, goal_prompt, tables.RAW_AND_CHANCE)
+        arm = tables.goal_arm(cells, tables.RAW_AND_CHANCE)
         parts.append(flagged(_numbered(arm, "run"), cells))
     table = tables.stack(*parts).rename(columns=tables.RAW_AND_CHANCE)
     columns = ["part", "source", "number", "model", "respondent", "value", "goal_prompt"]
@@ -59,8 +55,7 @@ def table(
 
 
 def _numbered(table: pd.DataFrame, source: str) -> pd.DataFrame:
-    numbers = {model: number for number, model in enumerate(table["model"].unique(), start=1)}
-    number = table["model"].map(numbers)
+    number = pd.factorize(table["model"])[0] + 1
     return named(table.assign(part="model", source=source, number=number))
 
 

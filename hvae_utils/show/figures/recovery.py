@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hvae_utils.errors import UserError
-from hvae_utils.metrics import recovery as simulated
 from hvae_utils.show import marks, style
 from hvae_utils.show.tables import need, part, stack
 
@@ -35,26 +34,22 @@ _COLUMNS = dict(  # of the study, and the stage it becomes
 )
 
 
-def table(
-    study: pd.DataFrame, steps: pd.DataFrame | None = None, sharpness: float = _SHARPNESS
-) -> pd.DataFrame:
+def table(study: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
     """Return measured against true utility angle of simulated respondents, by lapse rate and bias.
 
-    study: as `recovery.study`; of its respondents those of one sharpness (nats per coin) with at
-    most one kind of bias. steps: as `recovery.steps`, the staircase of ideal respondents.
+    study: as `recovery.study`; of its respondents those of sharpness 0.1 with at most one kind of
+    bias. steps: as `recovery.steps`, the staircase of ideal respondents.
     part "respondent": utility_angle, bias ("none", "position", "label") in nats, measured (mean
     angle, degrees) at each stage: "unbiased", "before" (one fixed order), "probability" and "logit"
     (nine cyclic orders averaged). "step": low, high (utility angles) and measured.
     """
     biases = ["position_bias", "label_bias"]
     need(study, "recovery study", ["utility_angle", "sharpness", "lapse", *biases, *_COLUMNS])
-    rows = study[np.isclose(study["sharpness"], sharpness)]
+    rows = study[np.isclose(study["sharpness"], _SHARPNESS)]
     rows = rows[(rows[biases] == 0).any(axis=1)]
     if rows.empty:
         has = ", ".join(style.numbers(sorted(set(study["sharpness"]))))
-        raise UserError(f"recovery study: no respondent of sharpness {sharpness:g}; it has {has}")
-    if steps is None:
-        steps = simulated.steps(low=rows["utility_angle"].min(), high=rows["utility_angle"].max())
+        raise UserError(f"recovery study: no respondent of sharpness {_SHARPNESS}; it has {has}")
     bias = np.where(rows["position_bias"] != 0, "position", "none")
     bias = np.where(rows["label_bias"] != 0, "label", bias)
     rows = rows.assign(bias=bias, nats=rows[biases].abs().sum(axis=1))

@@ -25,7 +25,7 @@ _LETTERS, _LAPSES = "(one letter, A to I)", "(ideal with lapses)"
 _WORDS = {"ha": "center", "va": "center_baseline", "fontsize": 6.8, "color": style.MUTED}
 
 
-def table(cells: pd.DataFrame, goal_prompt: bool = True) -> pd.DataFrame:
+def table(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the raw, chance and regret reading and the lapse rate of each cell.
 
     cells: as `quality.with_readings`, see `tables.goal_arm`.
@@ -34,7 +34,7 @@ def table(cells: pd.DataFrame, goal_prompt: bool = True) -> pd.DataFrame:
     flag; NaN where not estimable. "baseline": constant letters (lapse: the likeliest rate) and
     ideals with lapses.
     """
-    measured = named(goal_arm(cells, goal_prompt, [*_RENAMED, "flag"])).assign(part="measured")
+    measured = named(goal_arm(cells, [*_RENAMED, "flag"])).assign(part="measured")
     measured["flag"] = measured["flag"].fillna("")
     marked = measured["respondent"] + FLAG
     measured["respondent"] = measured["respondent"].where(measured["flag"] == "", marked)

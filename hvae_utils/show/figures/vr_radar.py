@@ -40,10 +40,7 @@ def table(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_table(published: pd.DataFrame) -> pd.DataFrame:
-    """Return the published value rationality beside what random respondents score in ten tests.
-
-    published: as `published.radar`.
-    """
+    """Return the published value rationality beside that of random respondents in ten tests."""
     columns = ["model", "value", "goal_prompt", "vr", "reading_error"]
     need(published, "published radar", columns)
     return named(published[columns].assign(vr_random=random_vr(published["value"])))
@@ -82,10 +79,9 @@ def _web(axes: PolarAxes, rows: pd.DataFrame, spokes: dict[str, float], centre: 
     """Draw the circles with their degrees, and the spokes with their values."""
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
-    axes.set_ylim(centre, FULL)
+    axes.set(ylim=(centre, FULL), xticks=[])
     axes.spines["polar"].set_visible(False)
     axes.grid(False)
-    axes.set_xticks([])
     circle = np.linspace(0, 2 * np.pi, 120)
     for ring in np.arange(centre + _STEP, FULL + 1, _STEP):
         bold = ring in (0, FULL)
@@ -109,9 +105,8 @@ def _arms(axes: PolarAxes, rows: pd.DataFrame, spokes: dict[str, float]) -> None
     """Draw a respondent with and without the goal prompt."""
     turns, closed = np.array([*spokes.values()]), [*range(len(spokes)), 0]
     for goal in (False, True):
-        arm = (
-            rows[rows["goal_prompt"].astype(bool) == goal].set_index("value").reindex(list(spokes))
-        )
+        arm = rows[rows["goal_prompt"].astype(bool) == goal]
+        arm = arm.set_index("value").reindex([*spokes])
         random, vr = (arm[name].to_numpy(float) for name in ("vr_random", "vr"))
         axes.plot(turns[closed], random[closed], gid="random", **marks.RANDOM_LINE)
         axes.plot(turns[closed], vr[closed], gid=style.GOAL[goal], zorder=4, **_LINES[goal])
