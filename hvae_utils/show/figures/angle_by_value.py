@@ -52,8 +52,8 @@ def draw(table: pd.DataFrame) -> Figure:
     values = list(cells["value"].unique())
     shown = table[["angle", *_INTERVALS]].to_numpy(float)
     limits = max(np.nanmin(shown) - 6, _EDGES[0]), min(np.nanmax(shown) + 6, _EDGES[1])
-    figure, every = style.by_respondent(cells, 0.52 + 0.34 * len(values), 0.95)
-    for axes, rows in every:
+    figure, panels = style.by_respondent(cells, 0.52 + 0.34 * len(values), 0.95)
+    for axes, rows in panels:
         _comparisons(axes, table, values)
         for cell in rows.itertuples():
             angles = singles[singles["respondent"] == cell.respondent]

@@ -88,8 +88,8 @@ def draw(table: pd.DataFrame) -> Figure:
     measured = part(table, "measured", "the distributions of the angle")
     values = list(measured["value"].unique())
     shown = table[["low", "high"]].to_numpy(float)
-    figure, every = style.by_respondent(measured, 0.32 + 0.36 * len(values), 1.1)
-    for axes, rows in every:
+    figure, panels = style.by_respondent(measured, 0.32 + 0.36 * len(values), 1.1)
+    for axes, rows in panels:
         for place, value in enumerate(values, start=1):
             _row(axes, table, rows[rows["value"] == value], value, -place)
         axes.set_ylim(-len(values), 0.04)

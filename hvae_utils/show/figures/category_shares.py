@@ -50,8 +50,8 @@ def draw(table: pd.DataFrame) -> Figure:
     measured = part(table, "measured", "the category shares")
     random = part(table, "random").set_index("category")["share"]
     values = list(measured["value"].unique())
-    figure, every = style.by_respondent(measured, 0.4 + 0.24 * (len(values) + 1), 0.95)
-    for axes, rows in every:
+    figure, panels = style.by_respondent(measured, 0.4 + 0.24 * (len(values) + 1), 0.95)
+    for axes, rows in panels:
         grid = rows.pivot(index="value", columns="category", values="share")
         grid = grid.reindex(index=values, columns=list(table["category"].unique()))
         grid.loc["(random)"] = random

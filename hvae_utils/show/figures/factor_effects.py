@@ -39,8 +39,8 @@ def draw(table: pd.DataFrame) -> Figure:
     shown = np.append(shown, table.loc[~overall, "difference"])
     widest = 1.1 * min(np.nanmax(np.abs(shown), initial=5.0), _WIDEST)
     most = 3 if table["respondent"].nunique() < 7 else 4
-    figure, every = style.by_respondent(table, 0.32 - 0.17 * bottom, 0.95, most, 1.2)
-    for axes, rows in every:
+    figure, panels = style.by_respondent(table, 0.32 - 0.17 * bottom, 0.95, most, 1.2)
+    for axes, rows in panels:
         axes.axvline(0, color=style.INK, lw=0.8, zorder=1)
         for row in rows.itertuples():
             y = places[_level(row)] - _SINGLE * lines[row.scope]

@@ -29,8 +29,8 @@ def draw(table: pd.DataFrame) -> Figure:
     shown = np.abs(table[["difference", "low", "high"]].to_numpy(float))
     widest = 1.1 * min(np.nanmax(shown, initial=5.0), _WIDEST)
     figure = style.new_figure(1.1 + 0.27 * len(respondents))
-    every = style.panels(figure, len(values), len(values))
-    for axes, value in zip(every, values, strict=True):
+    panels = style.panels(figure, len(values), len(values))
+    for axes, value in zip(panels, values, strict=True):
         axes.axvline(0, color=style.INK, lw=0.8)
         for row in table[table["value"] == value].itertuples():
             gid = f"effect {row.respondent} {value}"

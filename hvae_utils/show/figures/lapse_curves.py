@@ -47,19 +47,19 @@ def draw(table: pd.DataFrame) -> Figure:
     curves = part(table, "curve", "the lapse curves")
     values = list(curves["value"].unique())
     figure = style.new_figure(3.1)
-    every = figure.subplots(1, 3)
+    panels = figure.subplots(1, 3)
     titles = ("mean angle, degrees", "P(own category)", "value rationality, degrees")
-    for axes, title, column in zip(every, titles, ("angle", "own", "vr"), strict=True):
+    for axes, title, column in zip(panels, titles, ("angle", "own", "vr"), strict=True):
         for place, value in enumerate(values):
             _curve(axes, curves[curves["value"] == value], column, place, len(values))
         axes.set_title(title)
         axes.set_xlim(-0.01, 1.01)
         axes.set_xticks(np.linspace(0, 1, 5), style.numbers(range(0, 101, 25), "%"))
         axes.grid(column != "angle", axis="y")
-    _boundaries(every[0], part(table, "boundary")["angle"])
-    every[0].set_ylim(_ANGLE)
-    every[1].set(ylim=(-0.02, 1.03), yticks=np.linspace(0, 1, 5))
-    every[2].set_ylim(min(0.0, float(np.nanmin(curves["vr"]))), 61.5)
+    _boundaries(panels[0], part(table, "boundary")["angle"])
+    panels[0].set_ylim(_ANGLE)
+    panels[1].set(ylim=(-0.02, 1.03), yticks=np.linspace(0, 1, 5))
+    panels[2].set_ylim(min(0.0, float(np.nanmin(curves["vr"]))), 61.5)
     keys = [marks.key(value, **_CUE | marks.of_value(value)) for value in values]
     keys.append(Patch(fc=style.MUTED, alpha=0.25, label="80% of administrations"))
     style.legend(figure, keys, 5, "lapse rate: share of answers given at random")
@@ -72,8 +72,8 @@ def _curve(axes: Axes, curve: pd.DataFrame, column: str, place: int, of: int) ->
     if column == "angle":
         band = [curve[name].to_numpy(float) for name in ("rate", "angle_low", "angle_high")]
         axes.fill_between(*band, color=style.value_look(value).colour, alpha=0.13, lw=0)
-    every = max(len(curve) // 6, 1)
-    look = {"markevery": (place * every // of, every), "zorder": 3} | _CUE | marks.of_value(value)
+    step = max(len(curve) // 6, 1)
+    look = {"markevery": (place * step // of, step), "zorder": 3} | _CUE | marks.of_value(value)
     axes.plot(curve["rate"], curve[column], gid=f"{column} {value}", **look)
 
 

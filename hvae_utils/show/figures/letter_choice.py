@@ -31,10 +31,10 @@ def table(letters: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """Draw the shares as shown as bars and the debiased ones as a line."""
     need(table, "the letter choice")
-    figure, every = style.by_respondent(table, 1.25, 1.0)
+    figure, panels = style.by_respondent(table, 1.25, 1.0)
     highest = np.nanmax(table["share"].to_numpy(float), initial=0.25)
     ticks = np.arange(0, highest + 1e-9, 0.25 if highest > 0.5 else 0.1)
-    for axes, rows in every:
+    for axes, rows in panels:
         _shares(axes, rows)
         axes.set(xlim=(0.4, 9.6), ylim=(0, 1.06 * highest), xticks=range(1, 10))
         axes.set_yticks(ticks, [f"{100 * tick:.0f}%" for tick in ticks])

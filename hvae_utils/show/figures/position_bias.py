@@ -29,8 +29,8 @@ def draw(table: pd.DataFrame) -> Figure:
     need(table, "the position bias")
     looks = dict(zip(table["labels"].unique(), _SETS, strict=False))
     highest = 1.15 * max(np.nanmax(np.abs(table["bias"].to_numpy(float)), initial=0.0), 1.0)
-    figure, every = style.by_respondent(table, 1.25, 1.0)
-    for axes, rows in every:
+    figure, panels = style.by_respondent(table, 1.25, 1.0)
+    for axes, rows in panels:
         axes.axhline(0, gid="no bias", **marks.RANDOM_LINE)
         if rows["bias"].isna().all():
             axes.text(0.98, 0.93, "not estimable", transform=axes.transAxes, ha="right", va="top")

@@ -69,8 +69,8 @@ def draw(table: pd.DataFrame) -> Figure:
     lapses = sorted(set(rows["lapse"]))
     biases = [bias for bias in _BIASES if bias in set(rows["bias"])]
     figure = style.new_figure(0.95 + 1.95 * len(lapses))
-    every = style.panels(figure, len(lapses) * len(biases), len(biases))
-    for axes, (lapse, bias) in zip(every, product(lapses, biases), strict=True):
+    panels = style.panels(figure, len(lapses) * len(biases), len(biases))
+    for axes, (lapse, bias) in zip(panels, product(lapses, biases), strict=True):
         panel = rows[(rows["lapse"] == lapse) & (rows["bias"] == bias)]
         _stages(axes, part(table, "step").sort_values("low"), panel, f"{bias} {lapse:g}")
         nats = panel["nats"].max() if len(panel) else 0

@@ -62,9 +62,9 @@ def draw(table: pd.DataFrame) -> Figure:
     rows, headings = _rows(measured)
     bottom = min(y for block in rows.values() for y in block.values()) - 0.6
     figure = style.new_figure(1.25 - _ROW * bottom)
-    every = figure.subplots(1, len(_COLUMNS), sharey=True)
+    panels = figure.subplots(1, len(_COLUMNS), sharey=True)
     places = {y: name for block in rows.values() for name, y in block.items()} | headings
-    for axes, (reading, (title, _, limits, ticks)) in zip(every, _COLUMNS.items(), strict=True):
+    for axes, (reading, (title, _, limits, ticks)) in zip(panels, _COLUMNS.items(), strict=True):
         for value in rows:
             _block(axes, table[table["value"] == value], reading, rows[value])
         axes.set_title(title, loc="center")
@@ -72,7 +72,7 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_xticks(ticks, style.numbers(ticks))
         style.rows(axes, list(places), list(places.values()))
         axes.set_ylim(bottom, 0.7)
-    for y, label in zip(places, every[0].get_yticklabels(), strict=True):
+    for y, label in zip(places, panels[0].get_yticklabels(), strict=True):
         label.set_fontweight("bold" if y in headings else "normal")
     goal = style.GOAL[bool(measured["goal_prompt"].iloc[0])]
     note = flag_note(measured["respondent"])

@@ -58,9 +58,9 @@ def draw(table: pd.DataFrame) -> Figure:
     columns = count if count < 3 else 4 if count % 4 == 0 else 3
     height = {1: 4.0, 2: 3.3, 3: 2.4, 4: 1.82}[columns]
     figure = style.new_figure(0.6 + -(-count // columns) * height)
-    every = style.panels(figure, count, columns, subplot_kw={"projection": "polar"})
-    style.name_panels(every, respondents, columns, loc="center", pad=14)
-    for axes, respondent in zip(every, respondents, strict=True):
+    panels = style.panels(figure, count, columns, subplot_kw={"projection": "polar"})
+    style.name_panels(panels, respondents, columns, loc="center", pad=14)
+    for axes, respondent in zip(panels, respondents, strict=True):
         rows = table[table["respondent"] == respondent]
         _web(axes, rows, spokes, centre)
         _arms(axes, rows, spokes)
