@@ -1,7 +1,6 @@
 """Figure 09, raw beside chance-corrected value rationality: a numbered mark a model, a row a value.
 
-Marks that would cover one another stand in lanes of their own, and the grey lowest lane of each row
-is for respondents without the value.
+Marks that would overlap have lanes of their own; the grey lowest lane is for null respondents.
 """
 
 import numpy as np

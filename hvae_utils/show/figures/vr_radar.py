@@ -1,7 +1,6 @@
 """Figures 03 and 08, radars of value rationality: a panel a respondent, a spoke a value.
 
-The centre is not 0 but low enough for every value: nothing is clipped, and the circle of 0 is
-drawn.
+The centre is so low that nothing is clipped; the circle of 0 is drawn.
 """
 
 import numpy as np
