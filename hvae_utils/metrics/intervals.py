@@ -7,12 +7,10 @@
 Ten wordings in which a model chose as an ideal altruist would: the mean angle may still be as low
 as 41 degrees, since a behaviour that was not seen in ten can make up a quarter of the rest.
 
-A cluster is what varies at random at the highest level: one wording with one goal draw
-(`factors.clusters`). The items are the instrument; they are fixed and never resampled. The t
-interval is far too short near the ends of the range of angles and when clusters agree: for an
-altruist with 5% lapses and five clusters it covers 62%, not 95%. The covering interval is the t
-interval held between two bounds that need nothing but the range. `docs/intervals.md` has the
-simulation behind it and what it costs.
+A cluster is what varies at random: one wording with one goal draw (`factors.clusters`); the items
+are fixed. The t interval is far too short near the ends of the range of angles and when clusters
+agree. The covering interval is the t interval held between two bounds that need nothing but the
+range; `docs/intervals.md` has the simulation behind it and what it costs.
 
 Public names: Interval, covering_interval, recommend_administrations, cluster_means; of many samples
 at once: covering_limits, t_limits, bounded_mean_limits; check_level.
