@@ -37,7 +37,8 @@ def factor_effects(
     Columns: model; scope ("all values", or one value); factor; level and reference (text: the
     level of `factors.REFERENCES`, or the first that appears); pairs (administrations that agree in
     all but the factor and are both scored); clusters (one for the factor wording, which has no
-    cluster to be tested on); difference (degrees of value rationality, level minus reference); low, high
+    cluster to be tested on); difference (degrees of value rationality, level minus reference);
+    low, high
     (`intervals.covering_interval` over clusters, within plus or minus `chance.greatest_distance`
     from the target, of several values the largest); dz (mean over SD of the paired differences);
     eta_squared (sum of squares of the factor's level means over total sum of squares, over the
