@@ -239,7 +239,7 @@ ITEM = watch.Event(
 
 def parts(panel):
     (job,) = [child for child in panel.children if isinstance(child, asking._Job)]
-    return job, panel.children[-1]
+    return job, job.picture
 
 
 def test_watching_shows_messages_reply_probabilities_and_the_range_of_angles():
@@ -252,7 +252,7 @@ def test_watching_shows_messages_reply_probabilities_and_the_range_of_angles():
     assert "<script>" not in shown.value
     assert "A 20%" in shown.value, "shown in reverse, the last option stands first"
     assert angle(shown.value) == "−5.0° to 50.0°"
-    assert "Done" in job.said.value
+    assert "Done" in job.status.value
     assert not job.run.disabled
 
 
@@ -264,7 +264,7 @@ def test_only_one_administration_runs_and_stop_ends_it():
     assert not job.stop.disabled
     job.stop.click()
     assert ask.stopped
-    assert "Stopped" in job.said.value
+    assert "Stopped" in job.status.value
     assert not job.run.disabled
 
 
@@ -272,7 +272,7 @@ def test_an_error_stands_in_the_panel_and_the_next_attempt_is_possible():
     ask = Script(ASKED, watch.Event("error", "altruistic", note="gone <b>away</b>"))
     job, _ = parts(asking.watch(ask, FACTORS))
     job.run.click()
-    assert "gone &lt;b&gt;away" in job.said.value
+    assert "gone &lt;b&gt;away" in job.status.value
     assert not job.run.disabled
 
 
@@ -281,7 +281,7 @@ def test_an_unknown_model_is_a_sentence():
     panel.children[0].value = "reference/fathful"
     job, _ = parts(panel)
     job.run.click()
-    assert "Did you mean" in job.said.value
+    assert "Did you mean" in job.status.value
 
 
 def designed(ask, **typed):
@@ -310,7 +310,7 @@ def test_a_value_that_cannot_be_tried_is_a_sentence_and_asks_nobody(typed, said)
     preview, job, _ = designed(ask, **typed)
     assert said in preview.value
     job.run.click()
-    assert said in job.said.value
+    assert said in job.status.value
     assert ask.choices is None
 
 
@@ -339,7 +339,7 @@ def test_a_changed_input_clears_the_result_and_stops_what_is_asked(field, text, 
     assert ask.stopped is not over
     ask.tell(item)
     assert shown.value == "", "what still comes is of the inputs before"
-    assert "Done" not in job.said.value
+    assert "Done" not in job.status.value
 
 
 def test_markup_in_a_definition_is_text():
