@@ -14,7 +14,7 @@ DRAWN = {
     "bars": lambda: svg.payoff_bars(85, 15),
     "ring": lambda: svg.ring(POINTS, sliders.people()),
     "probabilities": lambda: svg.probability_bars([1 / 9] * 9, [(50, 100)] * 9, 3),
-    "steps": lambda: svg.angle_steps([(-16, 61), (0, 40)], 6, 45.0),
+    "steps": lambda: svg.angle_steps([(-16, 61), (0, 40)], 45.0),
     "shares": lambda: svg.shares({"altruistic": 0.25, "prosocial": 0.75}),
 }
 

@@ -66,12 +66,12 @@ def test_a_middle_answer_counts_once_its_slider_was_moved(measure):
 
 def test_a_list_holds_the_same_answer_as_its_slider_and_counts_in_the_middle_too(measure):
     for item in measure.primary:
-        item.list.value = 4  # the slider stands there from the beginning
+        item.list.value = 5  # the slider stands there from the beginning
     assert measure.choices() == [4] * 6
     assert "hvae-angle" in measure.result.value
     measure.primary[0].slider.value = 9
     assert measure.primary[0].list.label == "85 for you, 15 for the other"
-    measure.primary[0].list.value = 0
+    measure.primary[0].list.value = 1
     assert (measure.primary[0].slider.value, measure.choices()[0]) == (1, 0)
     measure.primary[0].list.label = "not answered"
     assert measure.choices()[0] is None

@@ -8,7 +8,7 @@ Panels: watch, design. Their pictures: watched, tried.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import ipywidgets as ipw
 import numpy as np
@@ -29,15 +29,8 @@ EXAMPLE = (
 _FIELD = {"style": {"description_width": "100px"}, **WIDE}
 
 
-class Stoppable(Protocol):
-    """An administration under way."""
-
-    def stop(self) -> None:
-        """End it as soon as possible."""
-
-
 Report = Callable[[Any], None]
-Ask = Callable[[Sequence[Mapping[str, Any]], Report], Stoppable]
+Ask = Callable[[Sequence[Mapping[str, Any]], Report], Any]  # returns what has a method `stop`
 
 
 def watch(ask: Ask, factors: Mapping[str, Sequence[str]]) -> ipw.VBox:
@@ -47,7 +40,7 @@ def watch(ask: Ask, factors: Mapping[str, Sequence[str]]) -> ipw.VBox:
     """
     menus = {name: _menu(name, choices) for name, choices in factors.items()}
 
-    def start(report: Report) -> Stoppable:
+    def start(report: Report) -> Any:
         return ask([{name: menu.value.strip() for name, menu in menus.items()}], report)
 
     return panel("hvae-watch", *menus.values(), _Job("Ask the six items", start, watched))
@@ -66,9 +59,7 @@ def watched(events: Sequence[Any]) -> str:
     messages = (*asked[-1].messages, {"role": "assistant", "content": reply})
     dialogue = Transcript(f"Message {len(asked)}", messages)._repr_html_()
     value = values.load().get(asked[0].value)
-    steps = svg.angle_steps(
-        [(e.low, e.high) for e in items], len(SLIDER.items), value and value.target
-    )
+    steps = svg.angle_steps([(e.low, e.high) for e in items], value and value.target)
     angle = _angle(items[-1]) if items else "not yet"
     columns = svg.element("div", dialogue, style="flex:1 1 380px")
     columns += svg.element("div", (_bars(items[-1]) if items else "") + steps)
@@ -97,7 +88,7 @@ def design(ask: Ask, models: Sequence[str]) -> ipw.VBox:
         point = own_values.number(amount.value, "the point", -90, 90)
         return own_values.from_point(word.value, definition.value, point)
 
-    def start(report: Report) -> Stoppable:
+    def start(report: Report) -> Any:
         designed = value()
         others = [name for name in svo.CATEGORIES if four.value and name != designed.name]
         asked = {"model": model.value.strip(), "induction": "definition"}
@@ -151,12 +142,12 @@ class _Job(ipw.VBox):
     def __init__(
         self,
         label: str,
-        start: Callable[[Report], Stoppable],
+        start: Callable[[Report], Any],
         draw: Callable[[Sequence[Any]], str],
     ) -> None:
         self._begin, self._draw = start, draw
         self._events: list[Any] | None = None  # None: what still comes is not wanted
-        self._running: Stoppable | None = None
+        self._running: Any = None
         self.run = ipw.Button(description=label, button_style="primary")
         self.stop = ipw.Button(description="Stop", disabled=True)
         self.status, self.picture = ipw.HTML(), ipw.HTML()

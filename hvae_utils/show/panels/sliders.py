@@ -29,7 +29,6 @@ SECONDARY = instruments.load("svo-slider-secondary")
 PLACES = SLIDER.payoffs.shape[1]
 MIDDLE = (PLACES + 1) // 2
 WIDE = {"layout": {"width": "420px"}}
-OPEN = -1  # in a list, where None would be no entry at all
 OWN = "my own answers"
 LEGEND = (
     "Length: how far the mean of your six divisions lies from (50, 50); it is short when the "
@@ -55,7 +54,6 @@ class Measure(ipw.VBox):
         self.save = ipw.Button(description="Save my answers", tooltip="Write the answers file")
         self.save.on_click(self._save)
         self.lists = _tick("Lists instead of sliders, as a screen reader reads them")
-        self.lists.observe(self._swap, "value")
         self.more = _tick("Nine more items: do you want equality, or the largest sum?")
         self._further = ipw.VBox(self.secondary)
         super().__init__([
@@ -63,19 +61,17 @@ class Measure(ipw.VBox):
             ipw.HBox([self.file, self.save]), self.saved,
         ])  # fmt: skip
         self.add_class("hvae-measure")
-        redraw(self._unfold, self.more)
+        redraw(self._arrange, self.lists, self.more)
         self._show()
 
     def choices(self) -> list[int | None]:
         """Return the option (from 0) of each primary item, None where it is not answered."""
         return [item.choice for item in self.primary]
 
-    def _swap(self, change: dict[str, Any]) -> None:
-        for item in (*self.primary, *self.secondary):
-            item.as_list(change["new"])
-
-    def _unfold(self) -> None:
+    def _arrange(self) -> None:
         self._further.layout.display = "" if self.more.value else "none"
+        for item in (*self.primary, *self.secondary):
+            item.children = [item.list if self.lists.value else item.slider, item.bars]
 
     def _show(self) -> None:
         choices = self.choices()
@@ -111,9 +107,13 @@ class Measure(ipw.VBox):
 
     def _save(self, _: ipw.Button) -> None:
         """Write the anonymous answers file; over no file but one that this panel wrote."""
+        more = [item.choice for item in self.secondary]
         path = Path(self.file.value.strip() or self._name)
         try:
-            content, path = self._export(), path.with_suffix(".json")
+            if set(self.choices()) == {None}:
+                raise UserError("nothing is answered yet, so there is nothing to save")
+            content = answers.export(self.choices(), None if set(more) == {None} else more)
+            path = path.with_suffix(".json")
             with path.open("wb" if path.absolute() in self._written else "xb") as file:
                 file.write(content)
         except FileExistsError:
@@ -128,48 +128,38 @@ class Measure(ipw.VBox):
                 "else about you."
             )
 
-    def _export(self) -> bytes:
-        if not _answered(self.primary):
-            raise UserError("nothing is answered yet, so there is nothing to save")
-        more = [item.choice for item in self.secondary] if _answered(self.secondary) else None
-        return answers.export(self.choices(), more)
-
 
 class _Item(ipw.HBox):
     """One item: a slider or a list of its nine divisions, and the bars of the one it stands on.
 
-    changed: is called after every answer.
+    The list holds the answer, 0 for none; the slider follows. `changed` is called after it.
     """
 
     def __init__(
         self, instrument: instruments.Instrument, row: int, changed: Callable[[], None]
     ) -> None:
         self._payoffs, self._changed = instrument.payoffs[row], changed
-        self.choice: int | None = None
         name = {"description": f"Item {instrument.items[row]}", **WIDE}
-        self.slider = ipw.IntSlider(MIDDLE, 1, PLACES, readout=False, **name)
         coins = [f"{own:g} for you, {other:g} for the other" for own, other in self._payoffs]
-        options = [("not answered", OPEN), *zip(coins, range(PLACES), strict=True)]
-        self.list = ipw.Dropdown(options=options, **name)
+        places = list(zip(["not answered", *coins], range(PLACES + 1), strict=True))
+        self.slider = ipw.IntSlider(MIDDLE, 1, PLACES, readout=False, **name)
+        self.list = ipw.Dropdown(options=places, **name)
         self.bars = ipw.HTML()
-        self.slider.observe(lambda change: self._answer(change["new"] - 1), "value")
-        self.list.observe(lambda change: self._answer(change["new"]), "value")
         super().__init__([self.slider, self.bars])
-        self._draw()
+        self.slider.observe(self._moved, "value")
+        self.list.observe(self._picked, "value")
+        redraw(self._draw, self.slider)
 
-    def as_list(self, wanted: bool) -> None:
-        """Show the list, or the slider; both hold the same answer."""
-        self.children = [self.list if wanted else self.slider, self.bars]
+    @property
+    def choice(self) -> int | None:
+        """The option (from 0), None where it is not answered."""
+        return self.list.value - 1 if self.list.value else None
 
-    def _answer(self, option: int) -> None:
-        choice = None if option == OPEN else option
-        if choice == self.choice:  # the list follows the slider, or the other way round
-            return
-        self.choice = choice
-        self.list.value = option
-        if choice is not None:
-            self.slider.value = choice + 1
-        self._draw()
+    def _moved(self, _: Any) -> None:
+        self.list.value = self.slider.value
+
+    def _picked(self, _: Any) -> None:
+        self.slider.value = self.list.value or self.slider.value
         self._changed()
 
     def _draw(self) -> None:
@@ -312,10 +302,6 @@ def _beside(slider: ipw.Widget, number: ipw.Widget) -> ipw.HBox:
     number.style.description_width = "100px"
     ipw.link((slider, "value"), (number, "value"))
     return ipw.HBox([number, slider])
-
-
-def _answered(items: Sequence[_Item]) -> bool:
-    return any(item.choice is not None for item in items)
 
 
 def _among(bins: pd.DataFrame, angle: float) -> str:

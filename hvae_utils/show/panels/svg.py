@@ -26,6 +26,7 @@ _LOWEST, _HIGHEST = -22.0, 66.0  # degrees of the ring that are drawn: all that 
 _RIM = 215.0  # px
 _TALLEST = 62.0  # px of the highest bar of the histogram
 _CENTRE = (26.0, 288.0)  # px
+_FULL = 180  # px of the longest bar
 _KEY_CHARACTERS = 20  # of a value's name, which may have twice as many
 _KINDS = {
     "you": "arrow: the point in question",
@@ -33,7 +34,6 @@ _KINDS = {
     "published": "hollow marks: published",
     "model": "small marks: measured",
 }
-_BESIDE = {"text_anchor": "end"}
 _SMALL = {"fill": style.MUTED, "font_size": 11}
 
 
@@ -74,8 +74,9 @@ def ring(points: Sequence[Point], people: pd.DataFrame | None = None) -> str:
 def payoff_bars(own: float, other: float) -> str:
     """Return two bars, 0 to 100 coins, for you and for the other."""
     sentence = f"You get {own:g} coins, the other gets {other:g}."
-    rows = [("you", own / 100, f"{own:g}", _YOU), ("other", other / 100, f"{other:g}", _OTHER)]
-    return _bars(sentence, rows, left=46, full=200)
+    shares = (("you", own, _YOU), ("other", other, _OTHER))
+    rows = [(name, 0, coins / 100, f"{coins:g}", colour) for name, coins, colour in shares]
+    return _bars(sentence, rows, left=46)
 
 
 def probability_bars(
@@ -87,43 +88,34 @@ def probability_bars(
         letter, listed, read = chr(65 + place), math.isfinite(chance), place == chosen
         share = f"{chance:.0%}" if listed else "not listed"
         words.append(f"{letter} {share}" + ", read as the answer" * read)
-        bar = (f"{letter}: {own:g}, {other:g}", chance if listed else 0, share + " ◀ read" * read)
-        rows.append((*bar, style.INK if read else style.RANDOM))
+        colour = style.INK if read else style.RANDOM
+        label, end = f"{letter}: {own:g}, {other:g}", chance if listed else 0
+        rows.append((label, 0, end, share + " ◀ read" * read, colour))
     return _bars(f"Probabilities of the options: {', '.join(words)}.", rows)
 
 
 def shares(categories: Mapping[str, float]) -> str:
     """Return one bar for each category, with its share (0 to 1)."""
-    rows = [(n, p, f"{p:.0%}", style.value_look(n).colour) for n, p in categories.items()]
-    words = ", ".join(f"{name} {share}" for name, _, share, _ in rows)
+    rows = [(n, 0, p, f"{p:.0%}", style.value_look(n).colour) for n, p in categories.items()]
+    words = ", ".join(f"{name} {share}" for name, _, _, share, _ in rows)
     return _bars(f"Chance of each category: {words}.", rows)
 
 
-def angle_steps(bounds: Sequence[tuple[float, float]], items: int, target: float | None) -> str:
-    """Return which angles are still possible after each item; a point where only one is.
+def angle_steps(bounds: Sequence[tuple[float, float]], target: float | None) -> str:
+    """Return which angles are still possible after each item; a stroke where only one is.
 
-    bounds: (low, high) in degrees after item 1, 2, …; target: a dashed line.
+    bounds: (low, high) in degrees after item 1, 2, …; target: a stroke in the first row.
     """
-
-    def y(angle: float) -> float:
-        return 190 - 2.1 * (angle + 20)
-
-    def line(angle: float, **look: object) -> str:
-        return element("line", x1=44, x2=330, y1=y(angle), y2=y(angle), **look)
-
-    parts = []
-    for angle in (0, 20, 40, 60):
-        parts += [line(angle, stroke=style.FAINT), _text(38, y(angle) + 4, f"{angle}°", **_BESIDE)]
-    if target is not None:
-        dashed = line(target, stroke=style.INK, stroke_dasharray="6 4")
-        parts += [dashed, _text(334, y(target) + 4, "target")]
-    for place, (low, high) in enumerate(bounds):
-        size = {"width": 28, "height": 2.1 * max(high - low, 0) + 4}
-        parts.append(element("rect", x=52 + 46 * place, y=y(high) - 2, rx=2, fill=_OTHER, **size))
-    for place in range(items):
-        parts.append(_text(66 + 46 * place, 212, str(place + 1), text_anchor="middle"))
+    aims = [] if target is None else [("target", target, target, style.INK)]
+    steps = [(f"item {k}", low, high, _OTHER) for k, (low, high) in enumerate(bounds, start=1)]
+    rows = []
+    for name, low, high, colour in aims + steps:
+        words = degrees(low) if high - low < 0.1 else f"{degrees(low)} to {degrees(high)}"
+        rows.append(
+            (name, *((x - _LOWEST) / (_HIGHEST - _LOWEST) for x in (low, high)), words, colour)
+        )
     ranges = ", ".join(f"{low:.0f} to {high:.0f}" for low, high in bounds) or "nothing asked yet"
-    return _svg(380, 220, f"Angles still possible after each item: {ranges}.", parts)
+    return _bars(f"Angles still possible after each item: {ranges}.", rows)
 
 
 def note(text: str, kind: str = "hint") -> str:
@@ -202,15 +194,16 @@ def _svg(width: int, height: int, sentence: str, parts: Iterable[str]) -> str:
 
 
 def _bars(
-    sentence: str, rows: Sequence[tuple[str, float, str, str]], left: int = 108, full: int = 160
+    sentence: str, rows: Sequence[tuple[str, float, float, str, str]], left: int = 108
 ) -> str:
-    """Return named bars; rows: name, length (0 to 1), what stands behind the bar, colour."""
+    """Return named bars; rows: name, start and end (0 to 1), words beside the bar, colour."""
     parts = []
-    for y, (name, length, behind, colour) in zip(range(4, 1000, 20), rows, strict=False):
-        parts.append(_text(left - 6, y + 12, name, **_BESIDE))
-        parts.append(element("rect", x=left, y=y, width=full * length, height=15, fill=colour))
-        parts.append(_text(left + full * length + 4, y + 12, behind))
-    return _svg(left + full + 72, 4 + 20 * len(rows), sentence, parts)
+    for y, (name, start, end, words, colour) in zip(range(4, 1000, 20), rows, strict=False):
+        x, width = left + _FULL * start, max(_FULL * (end - start), 2.0)
+        parts.append(_text(left - 6, y + 12, name, text_anchor="end"))
+        parts.append(element("rect", x=x, y=y, width=width, height=15, fill=colour))
+        parts.append(_text(x + width + 4, y + 12, words))
+    return _svg(left + _FULL + 110, 4 + 20 * len(rows), sentence, parts)
 
 
 def _at(angle: float, radius: float) -> tuple[float, float]:
