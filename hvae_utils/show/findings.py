@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from hvae_utils.show.names import display_names
+from hvae_utils.show.names import display_names, joined
 
 LEVEL = 0.05  # the share of random respondents below which chance no longer explains a cell
 
@@ -41,7 +41,7 @@ def in_short(cells: pd.DataFrame) -> list[str]:
         sentences = ["No language model was asked in this run, only simulated respondents."]
     if simulated:
         sentences.append(
-            f"Beside it stand simulated respondents ({_listed(simulated)}), of whom the truth is "
+            f"Beside it stand simulated respondents ({joined(simulated)}), of whom the truth is "
             "known: they show what following a value, a slip, a habit and random answers look like "
             "in these numbers."
         )
@@ -68,7 +68,7 @@ def of_run(cells: pd.DataFrame) -> list[str]:
     values = list(cells["value"].unique())
     sentences = [
         f"{_count(cells['model'].nunique(), 'respondent')} took the measure under "
-        f"{_count(len(values), 'assignment')} ({_listed(values)}): {_count(len(cells), 'cell')} of "
+        f"{_count(len(values), 'assignment')} ({joined(values)}): {_count(len(cells), 'cell')} of "
         f"respondent, assignment and goal prompt, {_count(administrations, 'administration')}, "
         f"{_count(asked, 'question')}.",
         f"Of the questions {_share(chosen, asked)} ended in a choice; of the administrations "
@@ -80,7 +80,7 @@ def of_run(cells: pd.DataFrame) -> list[str]:
         points = [f"{_span(expected)} ({value})" for value, expected in chance]
         sentences.append(
             "A respondent that draws its answers at random can expect, of 60 points, "
-            f"{_listed(points)}. So scores are also given chance-corrected, where such a "
+            f"{joined(points)}. So scores are also given chance-corrected, where such a "
             "respondent has 0 and the ideal one has 1."
         )
     return sentences + _flags(
@@ -151,7 +151,7 @@ def _answer(rows: pd.DataFrame) -> str:
         return "acts on the value it is told to hold: every score is beyond chance."
     return (
         f"comes closer to its value than chance explains in {len(beyond)} of "
-        f"{_count(len(with_target), 'cell')} ({_listed(beyond['value'].unique())}). That alone "
+        f"{_count(len(with_target), 'cell')} ({joined(beyond['value'].unique())}). That alone "
         "could be a habit: what counts is whether its angle moves with the value."
     )
 
@@ -196,7 +196,7 @@ def _verdict(scored: pd.DataFrame, unscored: int) -> str:
         return f"Chance is enough to explain the score in each of its {cells}{rest}"
     if len(beyond) == len(scored):
         return f"Closer to the target than chance explains in each of its {cells}{rest}"
-    where = _listed(beyond["value"].unique())
+    where = joined(beyond["value"].unique())
     return f"Beyond chance in {len(beyond)} of {cells}, assigned {where}{rest}"
 
 
@@ -211,13 +211,8 @@ def _flags(cells: pd.DataFrame, sentence: str) -> list[str]:
         return []
     counts = flags.str.split(", ").explode().value_counts()
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    reasons = _listed(f"{reason} ({count})" for reason, count in ordered)
+    reasons = joined(f"{reason} ({count})" for reason, count in ordered)
     return [sentence.format(len(flags), _count(len(cells), "cell"), reasons)]
-
-
-def _listed(words: Iterable[object]) -> str:
-    *most, last = map(str, words)
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _count(number: int, noun: str) -> str:

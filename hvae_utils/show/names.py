@@ -1,6 +1,6 @@
 """What a respondent is called: a short name that no other has, with a dagger where it is flagged.
 
-Public names: FLAG, display_names, named, flagged, flag_note.
+Public names: FLAG, display_names, named, flagged, flag_note, joined.
 """
 
 from collections import Counter
@@ -59,6 +59,16 @@ def flag_note(names: Iterable[str]) -> str:
     return (
         "\n† flagged: few choices, short vectors, intransitive, order matters or low covered mass"
     )
+
+
+def joined(words: Iterable[object]) -> str:
+    """Return the words as one phrase.
+
+    >>> joined("abc"), joined("a")
+    ('a, b and c', 'a')
+    """
+    *most, last = map(str, words)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _file_name(model: str) -> str:

@@ -75,10 +75,9 @@ _OUTCOMES = {
     "error": Look("#333333"),
 }
 
-
-_TEXT = ("text", "axes.label", "axes.title", "xtick.label", "ytick.label")
+_TEXT = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor", "ytick.labelcolor")
 _PAGE = {  # what differs from matplotlib's defaults; its own font comes with it everywhere
-    **{f"{name}.color" if name == "text" else f"{name}color": INK for name in _TEXT},
+    **dict.fromkeys(_TEXT, INK),
     **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), MUTED),
     **dict.fromkeys(("font.size", "axes.labelsize"), 8),
     **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7.5),
@@ -99,7 +98,7 @@ _PAGE = {  # what differs from matplotlib's defaults; its own font comes with it
 
 
 def value_look(name: str) -> Look:
-    """Return the look of an assigned value or category; values of one's own share one look.
+    """Return the look of an assigned value or category; values of a user's own share one look.
 
     >>> value_look("prosocial").marker, value_look("thrifty").marker
     ('s', 'P')

@@ -9,18 +9,16 @@ from importlib import import_module
 from typing import Any
 
 _MODULES = {
-    "sliders": ("Measure", "flip", "noise", "ideals", "respondents", "published_models", "people"),
-    "asking": ("watch", "watched", "design", "tried"),
-    "svg": ("Point", "ring"),
+    **dict.fromkeys(("Measure", "flip", "noise"), "sliders"),
+    **dict.fromkeys(("ideals", "respondents", "published_models", "people"), "sliders"),
+    **dict.fromkeys(("watch", "watched", "design", "tried"), "asking"),
+    **dict.fromkeys(("Point", "ring"), "svg"),
 }
-_PLACES = {name: module for module, names in _MODULES.items() for name in names}
-__all__ = [*_MODULES, *_PLACES]
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> Any:
     """Load a panel's module when it is first used."""
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    if name in _PLACES:
-        return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
-    raise AttributeError(f"there is no panel '{name}'; there are {', '.join(_PLACES)}")
+    if name not in _MODULES:
+        raise AttributeError(f"there is no panel '{name}'; there are {', '.join(_MODULES)}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Panels that ask a respondent: watch it decide, and try a value of one's own on it.
+"""Panels that ask a respondent: watch it decide, and try a value that its reader words.
 
 Whoever asks is passed in as `ask(choices, report)`: each choice has the factors picked here, report
 is called with one event after the other (`play.watch.Event`) from another thread, and what `ask`
@@ -21,7 +21,7 @@ from hvae_utils.show.panels.sliders import SLIDER, WIDE, ideals, panel, redraw
 from hvae_utils.show.panels.svg import degrees
 from hvae_utils.show.transcripts import Transcript
 
-ENDS = {"done": "Done: {}.", "stopped": "Stopped. Nothing more is asked."}
+ENDS = {"done": "Done: all items were put.", "stopped": "Stopped. Nothing more is asked."}
 WAYS = ("weight of the other's coins, beside 1 for your own", "point on the ring, in degrees")
 EXAMPLE = (
     "A person who holds this value counts a coin of the other person as half a coin of their own."
@@ -59,12 +59,12 @@ def watched(events: Sequence[Any]) -> str:
     messages = (*asked[-1].messages, {"role": "assistant", "content": reply})
     dialogue = Transcript(f"Message {len(asked)}", messages)._repr_html_()
     value = values.load().get(asked[0].value)
-    steps = svg.angle_steps([(e.low, e.high) for e in items], value and value.target)
-    angle = _angle(items[-1]) if items else "not yet"
-    columns = svg.element("div", dialogue, style="flex:1 1 380px")
-    columns += svg.element("div", (_bars(items[-1]) if items else "") + steps)
+    pictures = svg.angle_steps([(e.low, e.high) for e in items], value and value.target)
+    if items:
+        pictures = _bars(items[-1]) + pictures
+    columns = svg.element("div", dialogue, style="flex:1 1 380px") + svg.element("div", pictures)
     return (
-        svg.key_numbers({"angle": angle})
+        svg.key_numbers({"angle": _angle(items[-1]) if items else "not yet"})
         + svg.element("div", columns, style="display:flex;flex-wrap:wrap;gap:24px")
         + _item_table(items)
     )
@@ -89,17 +89,21 @@ def design(ask: Ask, models: Sequence[str]) -> ipw.VBox:
         return own_values.from_point(word.value, definition.value, point)
 
     def start(report: Report) -> Any:
-        designed = value()
-        others = [name for name in svo.CATEGORIES if four.value and name != designed.name]
+        held = [value()]
+        if four.value:
+            held += [values.get(name) for name in svo.CATEGORIES if name != held[0].name]
         asked = {"model": model.value.strip(), "induction": "definition"}
-        return ask(
-            [{**asked, "value": held} for held in (designed, *map(values.get, others))], report
-        )
+        return ask([{**asked, "value": one} for one in held], report)
 
     def change() -> None:
         job.clear()
         try:
-            preview.value = _preview(value())
+            designed = value()
+            letters = "".join(chr(65 + k) for k in svo.ideal_choices(designed, SLIDER))
+            preview.value = svg.note(
+                f"Who holds it perfectly answers {letters} and is measured at "
+                f"{degrees(designed.target)}, {svo.category(designed.target)}."
+            )
         except UserError as fault:
             preview.value = svg.note(str(fault), "error")
 
@@ -140,10 +144,7 @@ class _Job(ipw.VBox):
     """
 
     def __init__(
-        self,
-        label: str,
-        start: Callable[[Report], Any],
-        draw: Callable[[Sequence[Any]], str],
+        self, label: str, start: Callable[[Report], Any], draw: Callable[[Sequence[Any]], str]
     ) -> None:
         self._begin, self._draw = start, draw
         self._events: list[Any] | None = None  # None: what still comes is not wanted
@@ -170,7 +171,7 @@ class _Job(ipw.VBox):
         try:
             self._running = self._begin(self._report)
         except (UserError, EndpointError) as fault:
-            self._end(svg.note(str(fault), "error"))
+            self._end(str(fault), "error")
 
     def _stop(self, _: ipw.Button | None = None) -> None:
         if self._running is not None:
@@ -178,16 +179,17 @@ class _Job(ipw.VBox):
             self._running.stop()
 
     def _report(self, event: Any) -> None:
-        if self._events is not None:
-            self._events.append(event)
-            self.picture.value = self._draw(self._events)
+        events = self._events  # another thread may clear it meanwhile
+        if events is not None:
+            events.append(event)
+            self.picture.value = self._draw(events)
         if event.kind == "error":
-            self._end(svg.note(event.note, "error"))
+            self._end(event.note, "error")
         elif event.kind in ENDS:
-            self._end(svg.note(ENDS[event.kind].format(event.note or "all items were put")))
+            self._end(ENDS[event.kind])
 
-    def _end(self, status: str) -> None:
-        self.status.value = status
+    def _end(self, sentence: str, kind: str = "hint") -> None:
+        self.status.value = svg.note(sentence, kind)
         self.run.disabled, self.stop.disabled = False, True
 
 
@@ -197,14 +199,6 @@ def _menu(name: str, choices: Iterable[str]) -> ipw.Dropdown | ipw.Combobox:
     if name == "model":
         return ipw.Combobox(value=field["options"][0], ensure_option=False, **field)
     return ipw.Dropdown(**field)
-
-
-def _preview(value: Value) -> str:
-    choices = "".join(chr(65 + k) for k in svo.ideal_choices(value, SLIDER))
-    return svg.note(
-        f"Who holds it perfectly answers {choices} and is measured at {degrees(value.target)}, "
-        f"{svo.category(value.target)}."
-    )
 
 
 def _bars(event: Any) -> str:

@@ -21,6 +21,7 @@ import pandas as pd
 from hvae_utils.errors import UserError
 from hvae_utils.measure import answers, instruments, published, secondary, svo, values
 from hvae_utils.metrics import rationality, recovery
+from hvae_utils.show.names import joined
 from hvae_utils.show.panels import svg
 from hvae_utils.show.panels.svg import degrees
 
@@ -75,11 +76,10 @@ class Measure(ipw.VBox):
 
     def _show(self) -> None:
         choices = self.choices()
-        left = [str(k + 1) for k, choice in enumerate(choices) if choice is None]
-        if left:
+        if left := [k + 1 for k, choice in enumerate(choices) if choice is None]:
             self.result.value = svg.note(
-                f"Still to answer: {_items(left)}. Move each slider to the division you prefer; "
-                "if it is the one in the middle, move away and back."
+                f"Still to answer: item{'s' * (len(left) > 1)} {joined(left)}. Move each slider to "
+                "the division you prefer; if it is the one in the middle, move away and back."
             )
             return
         score = svo.score([choices], SLIDER).iloc[0]
@@ -167,7 +167,7 @@ class _Item(ipw.HBox):
 
 
 def flip(measure: Measure) -> ipw.VBox:
-    """Return the panel that changes one answer of an ideal respondent, or of one's own."""
+    """Return the panel that changes one answer of an ideal respondent or of its reader."""
     start = ipw.Dropdown(options=[*svo.CATEGORIES, OWN], description="Answers of")
     item = ipw.Dropdown(options=[(f"item {k}", k - 1) for k in SLIDER.items], description="Flip")
     place = ipw.IntSlider(MIDDLE, 1, PLACES, readout=False)
@@ -313,8 +313,3 @@ def _among(bins: pd.DataFrame, angle: float) -> str:
         f"smaller angle and {high:.0%} a larger one (the outer bars; the rest are in your own "
         "bar). Nothing has left this machine."
     )
-
-
-def _items(numbers: Sequence[str]) -> str:
-    *most, last = numbers
-    return f"items {', '.join(most)} and {last}" if most else f"item {last}"
