@@ -31,12 +31,13 @@ def in_short(cells: pd.DataFrame) -> list[str]:
     A model "acts on its value" where it was assigned several, met each beyond chance, and came
     closer to each one's target than to the others': less could be a habit.
     """
-    simulated = [name for name in map(_simulated, cells["model"].unique()) if name]
-    sentences = [
-        f"{name} {_answer(rows)}"
-        for name, model, rows in _by_respondent(cells)
-        if not _simulated(model)
-    ]
+    simulated, sentences = [], []
+    for name, model, rows in _by_respondent(cells):
+        family, _, policy = model.partition("/")
+        if family == "reference" and policy in SIMULATED:
+            simulated.append(policy)
+        else:
+            sentences.append(f"{name} {_answer(rows)}")
     if not sentences:
         sentences = ["No language model was asked in this run, only simulated respondents."]
     if simulated:
@@ -54,9 +55,9 @@ def who(models: Iterable[str]) -> list[tuple[str, str]]:
     >>> who(["reference/random", "ollama/phi4"])[0]
     ('random', 'Simulated: draws every answer at random.')
     """
-    kinds = {True: "Simulated: {}.", False: "A language model, {}."}
+    descriptions = {f"reference/{name}": f"Simulated: {does}." for name, does in SIMULATED.items()}
     return [
-        (name, kinds[bool(_simulated(model))].format(SIMULATED.get(_simulated(model), model)))
+        (name, descriptions.get(model, f"A language model, {model}."))
         for model, name in display_names(models).items()
     ]
 
@@ -116,12 +117,6 @@ def of_goal_prompts(effects: pd.DataFrame) -> list[str]:
             for row in clear.itertuples()
         ),
     ]
-
-
-def _simulated(model: object) -> str:
-    """Return the name of a simulated respondent, "" for a language model."""
-    family, _, name = str(model).partition("/")
-    return name if family == "reference" and name in SIMULATED else ""
 
 
 def _by_respondent(cells: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
