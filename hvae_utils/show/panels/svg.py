@@ -29,7 +29,7 @@ _CENTRE = (26.0, 288.0)  # px
 _FULL = 180  # px of the longest bar
 _KEY_CHARACTERS = 20  # of a value's name, which may have twice as many
 _KINDS = {
-    "you": "arrow: the point in question",
+    "you": "arrow: the angle above",
     "ideal": "large marks: ideals",
     "published": "hollow marks: published",
     "model": "small marks: measured",
@@ -199,7 +199,8 @@ def _bars(
     """Return named bars; rows: name, start and end (0 to 1), words beside the bar, colour."""
     parts = []
     for y, (name, start, end, words, colour) in zip(range(4, 1000, 20), rows, strict=False):
-        x, width = left + _FULL * start, max(_FULL * (end - start), 2.0)
+        least = 2.0 if start else 0.0  # px; a range that is a single angle is still seen
+        x, width = left + _FULL * start, max(_FULL * (end - start), least)
         parts.append(_text(left - 6, y + 12, name, text_anchor="end"))
         parts.append(element("rect", x=x, y=y, width=width, height=15, fill=colour))
         parts.append(_text(x + width + 4, y + 12, words))
