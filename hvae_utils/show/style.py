@@ -13,7 +13,6 @@ import hashlib
 import html
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +30,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from hvae_utils import paths
+from hvae_utils import files, paths
 from hvae_utils.errors import UserError, unknown
 
 WIDTH = 17 / 2.54  # inches: the text width of a page; shown at 800 px, 8 points are 13 px
@@ -79,7 +78,7 @@ _TEXT = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor",
 _PAGE = {  # what differs from matplotlib's defaults; its own font comes with it everywhere
     **dict.fromkeys(_TEXT, INK),
     **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), MUTED),
-    **dict.fromkeys(("font.size", "axes.labelsize"), 8),
+    **dict.fromkeys(("font.size", "axes.labelsize", "figure.labelsize"), 8),
     **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7.5),
     **dict.fromkeys(("legend.frameon", "axes.spines.top", "axes.spines.right"), False),
     **dict.fromkeys(("grid.linewidth", "hatch.linewidth"), 0.6),
@@ -199,8 +198,10 @@ def rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def legend(figure: Figure, handles: Sequence[Artist], columns: int = 1) -> None:
-    """Write the legend above the panels."""
+def legend(figure: Figure, handles: Sequence[Artist], columns: int = 1, below: str = "") -> None:
+    """Write the legend above the panels, and below them what their horizontal axes share."""
+    if below:
+        figure.supxlabel(below)
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
@@ -253,19 +254,18 @@ def save(
         "csv": _csv(table),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    files = {ending: folder / f"{slug}.{ending}" for ending in contents}
+    stored = {ending: folder / f"{slug}.{ending}" for ending in contents}
     hashes = {}
-    for ending, path in files.items():
-        path.write_bytes(contents[ending])
+    for ending, path in stored.items():
+        files.write_atomically(path, contents[ending])
         hashes[path.name] = hashlib.sha256(contents[ending]).hexdigest()
     entries += [{"slug": slug, "title": title, "caption": caption, "alt": alt, "files": hashes}]
     entries.sort(key=lambda entry: entry["slug"])
-    part = folder / "index.json.part"
-    part.write_bytes(f"{json.dumps(entries, indent=2, ensure_ascii=False)}\n".encode())
-    os.replace(part, folder / "index.json")
+    text = json.dumps(entries, indent=2, ensure_ascii=False)
+    files.write_atomically(folder / "index.json", f"{text}\n")
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)
-    return SavedFigure(slug, title, caption, alt, files)
+    return SavedFigure(slug, title, caption, alt, stored)
 
 
 def gallery(folder: Path) -> None:
@@ -283,7 +283,7 @@ def gallery(folder: Path) -> None:
         parts.append(f"[data (CSV)]({slug}.csv) · [PNG]({slug}.png) · [SVG]({slug}.svg)\n")
     if len(parts) == 1:
         raise UserError(f"{paths.shown(folder)}: no figure is listed there, so no gallery")
-    (folder / "README.md").write_bytes("\n".join(parts).encode())
+    files.write_atomically(folder / "README.md", "\n".join(parts))
 
 
 def listed(folder: Path) -> list[dict[str, Any]]:

@@ -452,7 +452,7 @@ def test_the_index_is_sorted_and_holds_the_hashes(tmp_path):
     assert entry["alt"] == ALT
     for path in saved.files.values():
         assert entry["files"][path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(".index*"))
 
 
 def test_a_notebook_shows_the_picture_with_escaped_words_and_no_file_beside_it(tmp_path):
