@@ -42,7 +42,7 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
 def flagged(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """Return the table with FLAG after the names of models of which most scores are flagged.
 
-    cells: with the column `flag` of readings.with_readings; without it no name is marked.
+    cells: with the column `flag` of `quality.with_readings`; without it no name is marked.
     """
     if "flag" not in cells:
         return table
