@@ -2,8 +2,8 @@
 
 Each function draws one mark from the numbers it is given.
 
-Public names: RANDOM_LINE, RANDOM_POINT, NULL_BAND, key, of_value, of_goal, value_keys, regions,
-effect, effect_legend, nulls, letters, letters_legend, lapses_legend.
+Public names: RANDOM_LINE, RANDOM_POINT, BOUNDARY, NULL_BAND, PAPER, key, of_value, of_goal,
+value_keys, regions, effect, effect_legend, nulls, letters, letters_legend, lapses_legend.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,9 +19,10 @@ from hvae_utils.show import style
 
 RANDOM_LINE = {"color": style.RANDOM, "lw": 1.3, "ls": (0, (1, 1.4)), "zorder": 1}
 RANDOM_POINT = {"marker": "x", "ms": 5.5, "mec": style.RANDOM, "mew": 1.6, "ls": "none"}
+BOUNDARY = {"color": style.MUTED, "lw": 0.6, "ls": (0, (4, 3)), "zorder": 1}  # of categories
 NULL_BAND = {"fc": "#F0F0F0", "lw": 0, "zorder": 0}  # behind respondents without a value
 
-_PAPER = {"fc": "white", "ec": "none", "pad": 0.6}
+PAPER = {"fc": "white", "ec": "none", "pad": 0.6}  # behind words that stand on lines
 _LETTERS = {"color": style.INK, "lw": 0.9, "marker": "|", "ms": 4.5, "mew": 0.9, "zorder": 3}
 _LAPSES = {"color": style.INK, "ls": "none", "marker": "d", "ms": 4.2, "mfc": "white", "mew": 0.9}
 
@@ -73,7 +74,7 @@ def effect(axes: Axes, row: Any, y: float, look: style.Look, gid: str) -> None:
     row: has difference, low, high; NaN where not estimable.
     """
     if np.isnan(row.difference):
-        place = {"ha": "center", "va": "center", "fontsize": 7, "bbox": _PAPER}
+        place = {"ha": "center", "va": "center", "fontsize": 7, "bbox": PAPER}
         axes.text(0, y, "not estimable", **place)
         return
     clear = row.low > 0 or row.high < 0

@@ -107,9 +107,9 @@ def null_respondents(instrument: Instrument | None = None) -> pd.DataFrame:
     return nulls.assign(part="baseline")
 
 
-def goal_arm(cells: pd.DataFrame, goal_prompt: bool, columns: Iterable[str]) -> pd.DataFrame:
-    """Return the cells that have a target, of this goal arm or of the only one there is."""
+def goal_arm(cells: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """Return the cells that have a target, with the goal prompt where a run has both arms."""
     need(cells, "cells", ["model", "value", "goal_prompt", "target", *columns])
     with_target = cells[cells["target"].notna()]
-    arm = with_target["goal_prompt"].astype(bool) == goal_prompt
+    arm = with_target["goal_prompt"].astype(bool)
     return with_target[arm] if arm.any() else with_target
