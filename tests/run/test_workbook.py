@@ -568,6 +568,12 @@ def test_a_users_mistake_in_a_cell_keeps_its_own_sentence(book, reproduce):
             reproduce()
 
 
+@pytest.mark.usefixtures("no_kernel")
+def test_a_mistake_of_the_workbook_in_a_cell_names_the_cell(book, reproduce):
+    cell = "from hvae_utils import errors\nraise errors.WorkbookError('a did not write b')"
+    fails(book, reproduce, [cell], r"a\.ipynb, cell 'c0': WorkbookError: a did not write b")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
