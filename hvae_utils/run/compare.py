@@ -45,6 +45,10 @@ def compare(
     """Return where two sets of files, by name, differ.
 
     same_platform: whether lock, versions and platform are the same, so that bytes can be demanded.
+
+    >>> sides = {"a.csv": b"vr\\n2.5\\n"}, {"a.csv": b"vr\\n2.6\\n"}
+    >>> [(one.place, one.published, one.reproduced) for one in compare(*sides, same_platform=True)]
+    [('row 1: vr', '2.5', '2.6')]
     """
     differences = [
         Difference(name, "the file", *_presence(name in published))
