@@ -31,6 +31,14 @@ LABEL_SETS = {  # an item takes as many as it has options, from the first on
     "1-9": tuple("123456789"),
     "P-X": tuple("PQRSTUVWX"),
 }
+REFERENCES = {  # the level others are compared with; else the first one that appears
+    "induction": "self_description",
+    "placement": "dialogue",
+    "goal_prompt": False,
+    "protocol": "independent",
+    "order": "fixed",
+    "labels": "A-I",
+}
 MOST_OPTIONS = 9  # of an item: as many as every set has labels
 
 CELL = ("model", "value", "goal_prompt")

@@ -173,18 +173,11 @@ def _compared(
     """Return the table of `compare_models` for these pairs of names."""
     compared = [compare(*scores[a].align(scores[b], join="inner"), level) for a, b in pairs]
     rows = [
-        {
-            "model_a": a,
-            "model_b": b,
-            "cells": pair.cells,
-            "difference": pair.difference,
-            "low": pair.low,
-            "high": pair.high,
-            "p": p_value(pair.p),
-            "p_holm": p_value(p_holm),
-            "verdict": _verdict(pair, p_holm, len(pairs), 1 - level),
-            "note": pair.note,
-        }
+        (
+            *(a, b, pair.cells, pair.difference, pair.low, pair.high),
+            *(p_value(pair.p), p_value(p_holm), _verdict(pair, p_holm, len(pairs), 1 - level)),
+            pair.note,
+        )
         for (a, b), pair, p_holm in zip(
             pairs, compared, holm([pair.p for pair in compared]), strict=True
         )

@@ -9,13 +9,10 @@ Models Are Not Robust Multiple Choice Selectors", ICLR), who average them over c
 
     log p(option, order) = option effect + position effect + label effect + a constant of the order
 
-Averaging log-probabilities cancels the positions wherever every option meets every position equally
-often (all cyclic orders), and a bias linear in the position wherever every option has the same mean
-position (fixed and reversed): `cancels` says which. Averaging probabilities cancels neither and
-drags extreme respondents to the middle. What the model leaves out stays in: a taste for an option
-because of its neighbours (cyclic orders keep the neighbours), or a bias that grows with utility.
-A label keeps its position in every presentation, so the two cancel together; `orders.position_bias`
-compares several sets of labels.
+Averaging log-probabilities cancels it where the orders are balanced (`cancels`); averaging
+probabilities does not and drags extreme respondents to the middle. A label keeps its position, so
+the two cancel together. What the model leaves out stays in: a taste for an option because of its
+neighbours (cyclic orders keep the neighbours), or a bias that grows with utility.
 
 Shapes: probabilities (..., orders, options), options in the instrument's own order, leading axes
 for items or administrations; orders (orders, options), orders[k][j] = option shown at position j of

@@ -7,12 +7,10 @@
 Ten wordings in which a model chose as an ideal altruist would: the mean angle may still be as low
 as 41 degrees, since a behaviour that was not seen in ten can make up a quarter of the rest.
 
-A cluster is what varies at random at the highest level: one wording with one goal draw
-(`factors.clusters`). The items are the instrument; they are fixed and never resampled. The t
-interval is far too short near the ends of the range of angles and when clusters agree: for an
-altruist with 5% lapses and five clusters it covers 62%, not 95%. The covering interval is the t
-interval held between two bounds that need nothing but the range. `docs/intervals.md` has the
-simulation behind it and what it costs.
+A cluster is what varies at random: one wording with one goal draw (`factors.clusters`); the items
+are fixed. The t interval is far too short near the ends of the range of angles and when clusters
+agree. The covering interval is the t interval held between two bounds that need nothing but the
+range; `docs/intervals.md` has the simulation behind it and what it costs.
 
 Public names: Interval, covering_interval, recommend_administrations, cluster_means; of many samples
 at once: covering_limits, t_limits, bounded_mean_limits; check_level.
@@ -156,8 +154,8 @@ def covering_limits(
     mean - (1 - (1 - level)^(1/K)) * (mean - low).
     """
     lower, upper = t_limits(samples, level)
-    outer, inner = (bounded_mean_limits(samples, q, low, high) for q in (level, 2 * level - 1))
-    return np.clip(lower, outer[0], inner[0]), np.clip(upper, inner[1], outer[1])
+    least, greatest = _bounded_means(samples, (level, 2 * level - 1), low, high)
+    return np.clip(lower, *least), np.clip(upper, *greatest[::-1])
 
 
 def t_limits(samples: ArrayLike, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -182,9 +180,20 @@ def bounded_mean_limits(
     distribution within the range; for a mixture of the two ends it is Clopper-Pearson). Nothing
     is drawn: the quantile is exact to 1e-9 of the range.
     """
-    samples, tail = np.asarray(samples, float), (1 - level) / 2
+    (lower,), (upper,) = _bounded_means(samples, (level,), low, high)
+    return lower, upper
+
+
+def _bounded_means(
+    samples: ArrayLike, levels: tuple[float, ...], low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `bounded_mean_limits` of every level, (levels, samples) each, by one bisection."""
+    samples, tails = np.asarray(samples, float), (1 - np.array(levels)) / 2
     with_low, with_high = (np.insert(samples, 0, end, axis=1) for end in (low, high))
-    return _quantiles(with_low, tail), _quantiles(with_high, 1 - tail)
+    values = np.vstack([*[with_low] * len(tails), *[with_high] * len(tails)])
+    quantiles = _quantiles(values, np.repeat([*tails, *(1 - tails)], len(samples)))
+    lower, upper = quantiles.reshape(2, len(tails), len(samples))
+    return lower, upper
 
 
 def check_level(level: float) -> None:
@@ -193,8 +202,8 @@ def check_level(level: float) -> None:
         raise UserError(f"the level of an interval must lie between 0.5 and 1, not {level}")
 
 
-def _quantiles(values: np.ndarray, q: float) -> np.ndarray:
-    """Return quantile q of sum w_i values_i for each row, w even on the simplex, by bisection."""
+def _quantiles(values: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return quantile q (rows,) of sum w_i values_i, w even on the simplex, by bisection."""
     values = np.sort(values, axis=1)
     below, above = values[:, 0], values[:, -1]
     for _ in range(_HALVINGS):

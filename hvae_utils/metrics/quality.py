@@ -8,6 +8,7 @@ Public names: with_readings, LONG_ENOUGH, COVERED, ENOUGH, DISAGREEING.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,10 @@ LONG_ENOUGH = 35.0  # coins: least vector length in studies with people
 COVERED = 0.95  # least mass of the first token that must fall on options
 ENOUGH = 0.8  # least share of choices, of long and of transitive administrations without a flag
 DISAGREEING = 0.2  # mean total variation between orders from which the order matters
+_READINGS = (
+    *("vr_chance_set", "vr_regret", "vr_regret_random"),
+    *("lapse_rate", "lapse_low", "lapse_high", "lapse_evidence"),
+)
 
 
 def with_readings(
@@ -57,26 +62,14 @@ def _readings(
     value: values.Value, angles: pd.Series, chosen: np.ndarray, instrument: Instrument
 ) -> dict[str, float]:
     """Return the scores of a cell on other scales and its lapse rate, NaN without a utility."""
-    names = ("vr_chance_set", "vr_regret", "vr_regret_random")
     if value.utility is None:
-        names += ("lapse_rate", "lapse_low", "lapse_high", "lapse_evidence")
-        return dict.fromkeys(names, np.nan)
-    readings = (
-        rationality.value_rationality(angles, value, "chance", "set", instrument=instrument)
-        if value.target_set
-        else np.nan,
-        rationality.value_rationality(
-            angles, value, "regret", choices=chosen, instrument=instrument
-        ),
-        1 - float(regret.expected(chance.uniform(instrument), value, instrument)),
-    )
+        return dict.fromkeys(_READINGS, np.nan)
+    score = partial(rationality.value_rationality, angles, value, instrument=instrument)
+    random_regret = float(regret.expected(chance.uniform(instrument), value, instrument))
+    scores = (score("chance", "set"), score("regret", choices=chosen), 1 - random_regret)
     lapses = lapse.lapse_rate(chosen, value, instrument)
-    return dict(zip(names, readings, strict=True)) | {
-        "lapse_rate": lapses.rate,
-        "lapse_low": lapses.low,
-        "lapse_high": lapses.high,
-        "lapse_evidence": lapses.log_likelihood_ratio,
-    }
+    slips = (lapses.rate, lapses.low, lapses.high, lapses.log_likelihood_ratio)
+    return dict(zip(_READINGS, (*scores, *slips), strict=True))
 
 
 def _quality(scored: pd.DataFrame, items: pd.DataFrame) -> dict[str, float | int]:

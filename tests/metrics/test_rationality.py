@@ -514,7 +514,7 @@ def test_one_arm_alone_has_no_effect_to_report():
     effect = only(effects.goal_effects(administrations([30, 31])))
     assert effect["pairs"] == 0
     assert effect[["vr_with", "vr_without", "difference", "low", "high"]].isna().all()
-    assert effect["note"] == "no pair with and without the goal prompt"
+    assert "no scored administrations differ in goal_prompt alone" in effect["note"]
 
 
 def test_no_value_has_no_goal_effect_and_values_come_in_their_order():
