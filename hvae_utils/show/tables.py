@@ -92,12 +92,12 @@ def random_vr(values: pd.Series) -> pd.Series:
     return values.map(lambda name: rationality.random_baseline(name, PUBLISHED_TESTS))
 
 
-def null_respondents() -> pd.DataFrame:
+def null_respondents(instrument: Instrument | None = None) -> pd.DataFrame:
     """Return part "baseline": what constant letters and lapsing ideals score, tested as published.
 
     Columns: as `rationality.null_respondents`.
     """
-    nulls = rationality.null_respondents(PUBLISHED_TESTS)
+    nulls = rationality.null_respondents(PUBLISHED_TESTS, instrument=instrument)
     nulls = nulls[nulls["respondent"] != "random"]  # it has a line of its own
     return nulls.assign(part="baseline")
 

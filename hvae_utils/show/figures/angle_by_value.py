@@ -32,7 +32,7 @@ def table(
     keys, counts = ["model", "value", "goal_prompt"], ["administrations", "scored", "note"]
     need(scores, "scores", [*keys, "angle"])
     need(cells, "cells", [*keys, "mean_angle", *_INTERVALS, *counts])
-    mean = svo.angle_distribution(chance.uniform(), instrument).mean
+    mean = svo.angle_distribution(chance.uniform(instrument), instrument).mean
     assigned = [values[name] for name in values if name in set(cells["value"])]
     targets = ideal_angles(assigned, "angle_low", "angle_high").assign(part="target")
     single = scores.loc[scores["angle"].notna(), [*keys, "angle"]].assign(part="administration")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from hvae_utils.errors import UserError
-from hvae_utils.measure import svo
+from hvae_utils.measure import scoring, svo
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
@@ -18,7 +18,6 @@ from hvae_utils.show import marks, style
 from hvae_utils.show.names import named
 from hvae_utils.show.tables import ideal_angles, need, part, stack
 
-_PROBABILITIES = [f"p{option}" for option in range(1, 10)]
 _OUTLINE = {"color": style.INK, "lw": 0.8, "zorder": 4}
 
 
@@ -30,14 +29,14 @@ def table(
 ) -> pd.DataFrame:
     """Return the exact distribution of the angle, by respondent and assigned value, 1-degree bins.
 
-    responses: condition_id, item and p1 to p9 in the instrument's order. The distributions of all
+    responses: condition_id, item and p1, p2 … in the instrument's order. The distributions of all
     administrations with probabilities for every item are averaged; a conversation has none, since
     its items depend on each other.
     part "measured": low, high (degrees; low <= angle < high), share (bins left out: 0; NaN without
     administrations). "random": of uniform random choices. "target": angles of ideal respondents.
     """
     need(conditions, "conditions", ["condition_id", "model", "value"])
-    need(responses, "responses", ["condition_id", "item", *_PROBABILITIES])
+    need(responses, "responses", ["condition_id", "item", *_columns(instrument)])
     asked = conditions[conditions["condition_id"].isin(responses["condition_id"])]
     if asked.empty:
         raise UserError("responses: none of them belongs to a condition of the table of conditions")
@@ -51,19 +50,26 @@ def table(
         mixed = [complete[key] for key in cell["condition_id"] if key in complete]
         key = {"model": model, "value": value, "administrations": len(mixed)}
         rows += [key | one for one in _binned(mixed, instrument)]
-    random = pd.DataFrame(_binned([chance.uniform()], instrument)).assign(part="random")
+    random = pd.DataFrame(_binned([chance.uniform(instrument)], instrument)).assign(part="random")
     targets = ideal_angles(values[name] for name in assigned).assign(part="target")
     measured = named(pd.DataFrame(rows)).assign(part="measured")
     columns = ["part", "model", "respondent", "value", "low", "high", "share", "administrations"]
     return stack(random, targets, measured)[columns].astype({"administrations": "Int64"})
 
 
+def _columns(instrument: Instrument) -> list[str]:
+    return [f"p{option}" for option in range(1, instrument.options + 1)]
+
+
 def _complete(responses: pd.DataFrame, instrument: Instrument) -> dict[str, np.ndarray]:
     """Return the probabilities (items, options) of each condition that has them for all items."""
-    rows = responses[responses[_PROBABILITIES].notna().all(axis=1)]
+    columns = _columns(instrument)
+    rows = responses[["condition_id", "item"]].copy()
+    rows[columns] = scoring.option_shares(responses, instrument.options)
+    rows = rows.dropna(subset=columns)
     rows = rows[rows["item"].isin(instrument.items)]
     return {
-        key: group.sort_values("item")[_PROBABILITIES].to_numpy(float)
+        key: group.set_index("item").loc[[*instrument.items], columns].to_numpy(float)
         for key, group in rows.groupby("condition_id", sort=False)
         if len(group) == len(instrument.items) and group["item"].is_unique
     }

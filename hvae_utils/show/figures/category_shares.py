@@ -36,7 +36,7 @@ def table(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     measured = named(counts.stack().rename("count").reset_index()).assign(part="measured")
     measured["administrations"] = measured.groupby(["model", "value"])["count"].transform("sum")
     measured["share"] = measured["count"] / measured["administrations"]
-    expected = svo.angle_distribution(chance.uniform(), instrument).categories
+    expected = svo.angle_distribution(chance.uniform(instrument), instrument).categories
     shares = [expected.get(name, 0.0) for name in order]
     random = pd.DataFrame({"part": "random", "category": order, "share": shares})
     columns = ["part", "model", "respondent", "value", "category", "count", "administrations"]

@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import recovery
 from hvae_utils.show import marks, style
@@ -20,7 +21,11 @@ _CUE = {"ms": 4.2, "lw": 1.5}
 _ANGLE = (-19.0, 65.0)  # degrees: what answers can reach, with room
 
 
-def table(values: dict[str, Value], rates: Iterable[float] = _RATES) -> pd.DataFrame:
+def table(
+    values: dict[str, Value],
+    rates: Iterable[float] = _RATES,
+    instrument: Instrument | None = None,
+) -> pd.DataFrame:
     """Return what lapses do to the ideal respondent of each value that has a utility and a target.
 
     rates: shares of uniformly random answers, 0 to 1.
@@ -32,9 +37,10 @@ def table(values: dict[str, Value], rates: Iterable[float] = _RATES) -> pd.DataF
     ideals = [v for v in values.values() if v.utility is not None and v.target is not None]
     if not ideals or not len(rates):
         raise UserError("lapse curves: no value with a utility and a target, or no rate to draw")
-    parts = [boundaries(instruments.load("svo-slider"))]
+    instrument = instrument or instruments.load("svo-slider")
+    parts = [boundaries(instrument)]
     for value in ideals:
-        curve = recovery.lapse_curve(value, rates)
+        curve = recovery.lapse_curve(value, rates, instrument=instrument)
         curve = curve.rename(columns={"mean_angle": "angle", value.name: "own"})
         parts.append(curve.assign(part="curve", value=value.name))
     columns = ["part", "value", "rate", "angle", "angle_low", "angle_high", "own", "vr"]

@@ -40,7 +40,7 @@ def table(
     renamed = {"mean_angle": "angle", "angle_low": "low", "angle_high": "high"}
     need(histogram, "people's histogram", ["sample", "low", "high", "count", "share"])
     need(cells, "cells", [*keys, *renamed])
-    uniform = svo.angle_distribution(chance.uniform(), instrument)
+    uniform = svo.angle_distribution(chance.uniform(instrument), instrument)
     first = histogram[histogram["sample"] == histogram["sample"].iloc[0]]
     bins = first[["low", "high"]].sort_values("low")
     edges = np.append(bins["low"], bins["high"].iloc[-1])

@@ -28,6 +28,7 @@ def draw(table: pd.DataFrame) -> Figure:
     """Draw nats added by each position; what several sets of labels share is the position's."""
     need(table, "the position bias")
     looks = dict(zip(table["labels"].unique(), _SETS, strict=False))
+    options = int(table["position"].max())
     highest = 1.15 * max(np.nanmax(np.abs(table["bias"].to_numpy(float)), initial=0.0), 1.0)
     figure, panels = style.by_respondent(table, 1.25, 1.0)
     for axes, rows in panels:
@@ -39,7 +40,8 @@ def draw(table: pd.DataFrame) -> Figure:
             axes.plot(line["position"], line["bias"], gid=name, **look)
         shared = rows.dropna(subset="position_part").drop_duplicates("position")
         axes.plot(shared["position"], shared["position_part"], gid="position part", **_SHARED)
-        axes.set(xlim=(0.4, 9.6), ylim=(-highest, highest), xticks=range(1, 10))
+        axes.set(xlim=(0.4, options + 0.6), ylim=(-highest, highest))
+        axes.set_xticks(range(1, options + 1))
     keys = [marks.key(f"labels {name}", **look) for name, look in looks.items()]
     if table["position_part"].notna().any():
         keys.append(marks.key("the position's part", **_SHARED))

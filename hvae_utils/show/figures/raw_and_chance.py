@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import rationality
 from hvae_utils.show import marks, style, tables
 from hvae_utils.show.names import flag_note, flagged, named
@@ -27,11 +28,15 @@ _AXIS = {
 _NUMBER = {"ha": "center", "va": "center_baseline", "fontsize": 6.8}
 
 
-def table(published: pd.DataFrame, cells: pd.DataFrame | None = None) -> pd.DataFrame:
+def table(
+    published: pd.DataFrame,
+    cells: pd.DataFrame | None = None,
+    instrument: Instrument | None = None,
+) -> pd.DataFrame:
     """Return value rationality on the raw and on the chance scale: published models, then a run's.
 
     published: as `published.radar`, its arm with the goal prompt. cells: as `rationality.cells`,
-    see `tables.goal_arm`.
+    see `tables.goal_arm`. instrument: the run's.
     part "model": source ("published" or "run"), number (from 1 in each source), raw (degrees, 60 is
     ideal) and chance (0 is random, 1 ideal) with intervals, raw_random (of random respondents); NaN
     where nothing was scored. "mean": over the published models. "baseline": constant letters, and
@@ -43,7 +48,7 @@ def table(published: pd.DataFrame, cells: pd.DataFrame | None = None) -> pd.Data
     chart = chart.assign(vr_random=tables.random_vr(chart["value"]))
     means = chart.groupby("value", sort=False)[["vr", "vr_random", "vr_chance"]].mean()
     means = means.reset_index().assign(goal_prompt=True, part="mean", source="published")
-    parts = [_numbered(chart, "published"), means, tables.null_respondents()]
+    parts = [_numbered(chart, "published"), means, tables.null_respondents(instrument)]
     if cells is not None:
         arm = tables.goal_arm(cells, tables.RAW_AND_CHANCE)
         parts.append(flagged(_numbered(arm, "run"), cells))

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hvae_utils.measure import instruments
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import lapse
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import FLAG, flag_note, named
@@ -21,11 +22,11 @@ _COLUMNS = {
     "regret": ("1 − mean regret", 1.0, (0.0, 1.05), (0, 0.5, 1)),
     "lapse": ("lapse rate", 0.0, (-0.05, 1.05), (0, 0.5, 1)),
 }
-_LETTERS, _LAPSES = "(one letter, A to I)", "(ideal with lapses)"
+_LETTERS, _LAPSES = "(one letter)", "(ideal with lapses)"
 _WORDS = {"ha": "center", "va": "center_baseline", "fontsize": 6.8, "color": style.MUTED}
 
 
-def table(cells: pd.DataFrame) -> pd.DataFrame:
+def table(cells: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
     """Return the raw, chance and regret reading and the lapse rate of each cell.
 
     cells: as `quality.with_readings`, see `tables.goal_arm`.
@@ -38,21 +39,24 @@ def table(cells: pd.DataFrame) -> pd.DataFrame:
     measured["flag"] = measured["flag"].fillna("")
     marked = measured["respondent"] + FLAG
     measured["respondent"] = measured["respondent"].where(measured["flag"] == "", marked)
-    nulls = null_respondents()
-    nulls["lapse_rate"] = list(map(_lapse_rate, nulls["respondent"], nulls["value"]))
+    instrument = instrument or instruments.load("svo-slider")
+    nulls = null_respondents(instrument)
+    nulls["lapse_rate"] = [
+        _lapse_rate(null, value, instrument)
+        for null, value in zip(nulls["respondent"], nulls["value"], strict=True)
+    ]
     nulls = nulls[nulls["value"].isin(set(measured["value"]))]
     columns = ["part", "model", "respondent", "value", "goal_prompt", *_RENAMED.values(), "flag"]
     return stack(measured, nulls).rename(columns=_RENAMED)[columns]
 
 
-def _lapse_rate(respondent: str, value: str) -> float:
+def _lapse_rate(respondent: str, value: str, instrument: Instrument) -> float:
     """Return the rate of an ideal that lapses, or the likeliest one of a constant letter."""
     kind, which = respondent.split()
     if kind == "lapse":
         return float(which)
-    slider = instruments.load("svo-slider")
-    choices = np.full((1, len(slider.items)), ord(which) - ord("A"))
-    return lapse.lapse_rate(choices, value, slider).rate
+    choices = np.full((1, len(instrument.items)), ord(which) - ord("A"))
+    return lapse.lapse_rate(choices, value, instrument).rate
 
 
 @style.drawing
