@@ -95,12 +95,6 @@ def goal_draws(conditions: pd.DataFrame) -> pd.Series:
     return draws.where(conditions["goal_prompt"].astype(bool), 0).rename("goal_draw")
 
 
-def cells(frame: pd.DataFrame) -> pd.Series:
-    """Return the cell of each row, an integer from 0 in order of appearance."""
-    needed_columns(frame, "scores", CELL)
-    return frame.groupby([*CELL], sort=False).ngroup()
-
-
 def clusters(frame: pd.DataFrame) -> pd.Series:
     """Return the cluster of each row, an integer from 0: wording x goal draw.
 

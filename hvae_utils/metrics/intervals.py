@@ -18,7 +18,6 @@ Public names: Interval, covering_interval, recommend_administrations, cluster_me
 at once: covering_limits, t_limits, bounded_mean_limits; check_level.
 """
 
-from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +29,7 @@ from hvae_utils.measure import svo
 from hvae_utils.metrics import chance
 
 FEW = 5  # clusters; with fewer the covering interval covers, but says little
+_MOST = 100_000  # clusters that are ever recommended
 _HALVINGS = 32  # of a bracket at most as wide as the range: an error below 1e-9 of it
 
 
@@ -69,7 +69,10 @@ def covering_interval(
     do not match the angles.
     """
     check_level(level)
-    low, high = _range(low, high)
+    least, greatest = chance.reachable()
+    low, high = least if low is None else low, greatest if high is None else high
+    if not -np.inf < low < high < np.inf:
+        raise UserError(f"the range must be finite and run upwards, not {low} to {high}")
     means = cluster_means(angles, clusters)
     angles = np.asarray(angles, float)
     if (outside := angles[(angles < low - chance.ROUNDED) | (angles > high + chance.ROUNDED)]).size:
@@ -88,11 +91,7 @@ def covering_interval(
 
 
 def recommend_administrations(
-    half_width: float,
-    spread: float | None = None,
-    level: float = 0.95,
-    low: float | None = None,
-    high: float | None = None,
+    half_width: float, spread: float | None = None, level: float = 0.95
 ) -> int:
     """Return how many clusters make the covering interval about +-half_width degrees, or less.
 
@@ -105,27 +104,25 @@ def recommend_administrations(
     sampling, and what K clusters that agree leave open. In the simulation of `docs/intervals.md`
     it is near the mean half width and mostly above it. With exact response probabilities an
     administration has no sampling error of its own, so clusters are all that counts.
-    Errors: UserError for a half width not above 0, a spread below 0; as `covering_interval`.
+    Errors: UserError for a half width not above 0 or out of reach, a spread below 0, and a level
+    outside 0.5 to 1.
     """
     from scipy.special import stdtrit  # slow to import
 
-    low, high = _range(low, high)
     check_level(level)
+    low, high = chance.reachable()
     spread = svo.angle_distribution(chance.uniform()).sd if spread is None else spread
     if not 0 < half_width < np.inf or not 0 <= spread < np.inf:
         raise UserError(
             f"half_width must be above 0 and spread not below 0 degrees, not {half_width}, {spread}"
         )
 
-    def half(size: int) -> float:
-        sampling = stdtrit(size - 1, (1 + level) / 2) * spread / np.sqrt(size)
-        return float(np.hypot(sampling, (1 - (1 - level) ** (1 / size)) * (high - low) / 2))
-
-    enough = 2
-    while half(enough) > half_width:
-        enough *= 2
-    sizes = range(enough // 2 + 1, enough + 1)
-    return sizes[bisect_left(sizes, True, key=lambda size: half(size) <= half_width)]
+    sizes = np.arange(2, _MOST)
+    sampling = stdtrit(sizes - 1, (1 + level) / 2) * spread / np.sqrt(sizes)
+    halves = np.hypot(sampling, (1 - (1 - level) ** (1 / sizes)) * (high - low) / 2)
+    if halves[-1] > half_width:
+        raise UserError(f"half_width: {half_width} degrees need more than {_MOST} clusters")
+    return int(sizes[halves <= half_width][0])
 
 
 def cluster_means(angles: ArrayLike, clusters: ArrayLike | None = None) -> np.ndarray:
@@ -194,14 +191,6 @@ def check_level(level: float) -> None:
     """Raise UserError unless `level` lies between 0.5 and 1."""
     if not 0.5 < level < 1:
         raise UserError(f"the level of an interval must lie between 0.5 and 1, not {level}")
-
-
-def _range(low: float | None, high: float | None) -> tuple[float, float]:
-    least, greatest = chance.reachable()
-    low, high = least if low is None else low, greatest if high is None else high
-    if not -np.inf < low < high < np.inf:
-        raise UserError(f"the range must be finite and run upwards, not {low} to {high}")
-    return low, high
 
 
 def _quantiles(values: np.ndarray, q: float) -> np.ndarray:

@@ -40,7 +40,7 @@ def table(
     instrument = instrument or instruments.load("svo-slider")
     parts = [boundaries(instrument)]
     for value in ideals:
-        curve = recovery.lapse_curve(value, rates, instrument=instrument)
+        curve = recovery.lapse_curve(value, rates, instrument)
         curve = curve.rename(columns={"mean_angle": "angle", value.name: "own"})
         parts.append(curve.assign(part="curve", value=value.name))
     columns = ["part", "value", "rate", "angle", "angle_low", "angle_high", "own", "vr"]

@@ -42,8 +42,8 @@ def table(cells: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataF
     instrument = instrument or instruments.load("svo-slider")
     nulls = null_respondents(instrument)
     nulls["lapse_rate"] = [
-        _lapse_rate(null, value, instrument)
-        for null, value in zip(nulls["respondent"], nulls["value"], strict=True)
+        _lapse_rate(respondent, value, instrument)
+        for respondent, value in zip(nulls["respondent"], nulls["value"], strict=True)
     ]
     nulls = nulls[nulls["value"].isin(set(measured["value"]))]
     columns = ["part", "model", "respondent", "value", "goal_prompt", *_RENAMED.values(), "flag"]
