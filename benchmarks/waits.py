@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests.show.test_live import DRAWN
 
 from benchmarks import page
 from hvae_utils import paths

@@ -1,7 +1,5 @@
 """Marks that mean the same in every figure: values, categories, chance, constant letters, effects.
 
-Each function draws one mark from the numbers it is given.
-
 Public names: RANDOM_LINE, RANDOM_POINT, BOUNDARY, NULL_BAND, PAPER, key, of_value, of_goal,
 value_keys, regions, effect, effect_legend, nulls, letters, letters_legend, lapses_legend.
 """
