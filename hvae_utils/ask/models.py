@@ -21,7 +21,8 @@ from hvae_utils.ask import local, replay
 from hvae_utils.ask.chat import ChatModel
 from hvae_utils.ask.http.limits import Limit
 from hvae_utils.ask.http.transport import NO_KEY, on_loopback, public, well_formed
-from hvae_utils.ask.respondents import REFERENCE, Reference, Respondent
+from hvae_utils.ask.reference import POLICIES, Reference
+from hvae_utils.ask.respondents import Respondent
 from hvae_utils.errors import EndpointError, NotReady, UserError, unknown
 
 LOOPBACK_MOST, HOSTED_MOST = 64, 256  # in flight at one endpoint, unless its entry says otherwise
@@ -74,8 +75,8 @@ def check_name(name: str) -> None:
     """Raise UserError, naming the choices, unless `name` is a model's name that can be resolved."""
     family, _, model = str(name).partition("/")
     if family == "reference":
-        if model not in REFERENCE:
-            raise unknown("model", name, [f"reference/{known}" for known in REFERENCE])
+        if model not in POLICIES:
+            raise unknown("model", name, [f"reference/{known}" for known in POLICIES])
     elif family == "local":
         if model not in local.known() and not model.endswith(".gguf"):
             choices = [f"local/{known}" for known in local.known()]
@@ -187,7 +188,7 @@ def table() -> pd.DataFrame:
     """Return one row a model or server: name, kind, ready, missing (what to do), about."""
     rows: list[dict[str, Any]] = [
         {"name": f"reference/{name}", "kind": "reference", "missing": "", "about": "simulated"}
-        for name in REFERENCE
+        for name in POLICIES
     ]
     for name, known in local.known().items():
         there = known.cached.is_file()
