@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils.ask import models
-from hvae_utils.ask.chat import on_loopback
+from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import UserError
 from hvae_utils.play import prices, rehearsal
 from hvae_utils.play.rehearsal import TYPICAL_TOKENS, Design, Known

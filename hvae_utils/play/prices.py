@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from hvae_utils import files, paths
 from hvae_utils.ask import models
-from hvae_utils.ask.chat import on_loopback
+from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import UserError, unknown
 
 MILLION = 1_000_000

@@ -4,7 +4,7 @@ pycurl brings libcurl, which does HTTP in half the time of the clients that are 
 Never follows a redirect, never sends a body twice, never keeps more of a reply than it may, speaks
 HTTP and nothing else. Knows neither endpoints nor JSON.
 
-Public names: Curl, Reply, Fault.
+Public names: Curl, Response, Fault.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ KEPT_CONNECTIONS = 1000
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """What came back: the status, the content as it was sent, the lines of the head."""
 
     status: int
@@ -27,7 +27,7 @@ class Reply:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the head by name in small letters; of a name that comes twice, the last."""
+        """Return the head by name in lower case; of a name that comes twice, the last."""
         lines = (line.decode("latin-1").partition(":") for line in self.head)
         return {name.strip().lower(): said.strip() for name, colon, said in lines if colon}
 
@@ -92,7 +92,7 @@ class Curl:
         self._idle: list[_Handle] = []
         self._ended: dict[Any, asyncio.Future[int]] = {}  # easy handle -> its error number, or 0
 
-    async def post(self, body: bytes) -> Reply:
+    async def post(self, body: bytes) -> Response:
         """Send one body and return the reply, whatever its status. Raises Fault."""
         handle = self._idle.pop() if self._idle else self._new_handle()
         easy = handle.easy
@@ -115,7 +115,7 @@ class Curl:
             easy.close()
             raise Fault(code, connected)
         status = easy.getinfo(self._pycurl.RESPONSE_CODE)
-        reply = Reply(status, b"".join(handle.parts), tuple(handle.head))
+        reply = Response(status, b"".join(handle.parts), tuple(handle.head))
         self._idle.append(handle)
         return reply
 

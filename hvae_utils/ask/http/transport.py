@@ -4,8 +4,7 @@ The client says where and how (base URL, headers, time-out, OPENAI_* variables);
 building, response models and HTTP layer, which cost more time than a fast endpoint, are left out.
 Never retries, never follows a redirect, never reads more than REPLY_BYTES, never names a key.
 
-Public names: Transport, Failure, NO_KEY, REPLY_BYTES, CONNECT_S, MAX_RETRY_AFTER_S, well_formed,
-on_loopback, public.
+Public names: Transport, Failure, NO_KEY, REPLY_BYTES, CONNECT_S, MAX_RETRY_AFTER_S.
 """
 
 import base64
@@ -17,13 +16,13 @@ import urllib.request
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import orjson
 
-from hvae_utils.ask.http.curl import Curl, Fault, Reply
+from hvae_utils.ask.http.curl import Curl, Fault, Response
+from hvae_utils.ask.urls import on_loopback
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 REPLY_BYTES = 1_000_000  # of one reply; 24 tokens with 20 alternatives each take about 40,000
 CONNECT_S = 30.0
 NO_KEY = "not-needed"  # the client wants one even where the endpoint does not
@@ -141,35 +140,6 @@ class Transport:
         return Failure("lost", f"connection lost ({fault})", again=True)
 
 
-def well_formed(url: str) -> bool:
-    """Return whether a URL can be one of an endpoint: http or https, a host, no odd signs."""
-    parts = _parts(url)
-    plain = url.isprintable() and " " not in url
-    return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
-
-
-def on_loopback(url: str | None) -> bool:
-    """Return whether a URL points to this machine."""
-    return _parts(url).hostname in LOOPBACK
-
-
-def _parts(url: str | None) -> SplitResult:
-    """Return the parts of a URL; those of an empty one where it is malformed."""
-    try:
-        parts = urlsplit(url or "")
-        _ = parts.port  # raises where it is no port
-    except ValueError:
-        return urlsplit("")
-    return parts
-
-
-def public(url: str | None) -> str:
-    """Return a URL without user, password and query, fit for messages and records."""
-    parts = _parts(url)
-    host = parts.hostname or "the default endpoint"
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
-
-
 def _secrets(url: str, api_key: str) -> tuple[bytes, ...]:
     """Return the ways in which key, user, password and query can stand in a reply, long ones first.
 
@@ -194,7 +164,7 @@ def _proxy(url: str) -> str:
     return urllib.request.getproxies().get(parts.scheme, "")
 
 
-def _parsed(content: bytes, reply: Reply) -> Any:
+def _parsed(content: bytes, reply: Response) -> Any:
     """Return JSON; what only a lenient reader takes is made what every reader takes."""
     try:
         return orjson.loads(content)
