@@ -18,7 +18,7 @@ from typing import Any, Self
 from hvae_utils.ask.http.limits import Limit
 from hvae_utils.ask.http.transport import NO_KEY as NO_KEY
 from hvae_utils.ask.http.transport import Failure, Transport
-from hvae_utils.ask.respondents import Answer, Request
+from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.ask.urls import on_loopback, public
 from hvae_utils.errors import EndpointError
 
@@ -36,7 +36,7 @@ OPTIONAL = ("top_logprobs", "logprobs", "seed", "temperature")
 RENAMED = {"max_tokens": "max_completion_tokens"}
 
 
-class ChatModel:
+class ChatModel(Respondent):
     """One model of one endpoint.
 
     name: as in the study (`openai/gpt-4o`); model: as the endpoint calls it; base_url: None for
@@ -81,13 +81,7 @@ class ChatModel:
             sent = self._body(request)
             tries += 1
             try:
-                async with self.limit.permit(tokens):
-                    started = time.perf_counter()
-                    reply = await self._transport.post(sent)
-                    latency_s = time.perf_counter() - started
-                    self.limit.ok(latency_s)
-                dropped, latency_s = tuple(sorted(self._dropped)), round(latency_s, 4)
-                return replace(read(reply), dropped=dropped, latency_s=latency_s, tries=tries)
+                return replace(await self._try(sent, tokens), tries=tries)
             except Failure as fault:
                 if fault.status == 400 and self._do_without(str(fault), sent):
                     continue
@@ -104,6 +98,19 @@ class ChatModel:
                 else:
                     return self._given_up(fault, tries)
             await asyncio.sleep(delay_s)
+
+    async def _try(self, sent: dict[str, Any], tokens: int) -> Answer:
+        """Send one body when the limit lets it pass. Raises Failure."""
+        await self.limit.enter(tokens)
+        try:
+            started = time.perf_counter()
+            completion = await self._transport.post(sent)
+            latency_s = time.perf_counter() - started
+            self.limit.ok(latency_s)
+        finally:
+            self.limit.leave()
+        dropped = tuple(sorted(self._dropped))
+        return replace(read(completion), dropped=dropped, latency_s=round(latency_s, 4))
 
     def _body(self, request: Request) -> dict[str, Any]:
         """Return the request's parameters, less what this endpoint has refused before."""

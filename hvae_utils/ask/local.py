@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from hvae_utils import files, paths
 from hvae_utils.ask import catalogue
 from hvae_utils.ask.chat import NO_KEY, ChatModel, Limit
-from hvae_utils.ask.respondents import Answer, Request
+from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.errors import EndpointError, UserError, unknown
 
 CONTEXT_TOKENS = 8192
@@ -203,7 +203,7 @@ def _download(weights: Weights, folder: Path) -> Path:
     return wheels[0]
 
 
-class LocalModel:
+class LocalModel(Respondent):
     """A GGUF model served inside this process and asked like any other endpoint.
 
     One slot and one request at a time: more slots are slower on a few cores, and a fixed order of
@@ -211,7 +211,6 @@ class LocalModel:
     request, so a study that is answered from its records loads nothing.
     """
 
-    concurrency = 1
     prefix_reuse = True
 
     def __init__(self, name: str) -> None:
@@ -221,10 +220,6 @@ class LocalModel:
         self._server: Any = None
         self._chat: ChatModel | None = None
         self._loading = asyncio.Lock()
-
-    async def __aenter__(self) -> Self:
-        """Nothing yet; see the class."""
-        return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Stop the server and release its memory."""
@@ -241,7 +236,7 @@ class LocalModel:
                 stem, limit = self.weights.stem, Limit(1, fixed=True)
                 self._chat = await ChatModel(self.name, stem, url, NO_KEY, limit).__aenter__()
         answer = await self._chat.answer(request)
-        return replace(answer, served_model=self.weights.name)  # the server says where they lie
+        return replace(answer, served_model=self.weights.name)  # the server gives their path
 
 
 @contextlib.contextmanager

@@ -7,12 +7,11 @@ Public names: POLICIES, ANSWERS, Reference.
 """
 
 from collections.abc import Callable
-from typing import Self
 
 import numpy as np
 
 from hvae_utils.ask.prompts import Presentation, coins
-from hvae_utils.ask.respondents import Answer, Request
+from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.errors import unknown
 from hvae_utils.measure import instruments, isomorphs, svo, values
 
@@ -48,20 +47,13 @@ POLICIES: dict[str, Policy] = {
     "first-option": lambda value, instrument, shown: np.eye(len(shown.order))[0],
 }
 
-# The ways in which chat models write a choice; label and the two numbers are filled in.
-PHRASES = (
-    "{label}",
-    "{label}.",
-    "({label})",
-    "**{label}**",
-    "Option {label}",
-    "I choose {label}: {first}, {second}",
-    "My answer is {label}.",
-    "{first}, {second}",
+PHRASES = (  # the ways in which chat models write a choice
+    *("{label}", "{label}.", "({label})", "**{label}**", "Option {label}"),
+    *("I choose {label}: {first}, {second}", "My answer is {label}.", "{first}, {second}"),
 )
 
 
-class Reference:
+class Reference(Respondent):
     """A simulated respondent with a known policy; name: one of POLICIES.
 
     >>> Reference("faithful").name
@@ -69,20 +61,12 @@ class Reference:
     """
 
     concurrency = 64
-    prefix_reuse = False
     identity = f"simulation {ANSWERS}"
 
     def __init__(self, name: str) -> None:
         if name not in POLICIES:
             raise unknown("reference respondent", name, POLICIES)
         self.name = f"reference/{name}"
-
-    async def __aenter__(self) -> Self:
-        """Nothing to open."""
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        """Nothing to release."""
 
     async def answer(self, request: Request) -> Answer:
         """Answer in words; item answers are drawn from the policy, seeded by what is asked."""

@@ -1,11 +1,11 @@
-"""Between a study and whoever answers: `Request`, `Answer` and the protocol `Respondent`."""
+"""Between a study and whoever answers: `Request`, `Answer` and the base class `Respondent`."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import orjson
 
@@ -55,23 +55,20 @@ class Request:
     @cached_property
     def draw(self) -> str:
         """Return 20 hex digits of what is asked, whoever answers; seeds simulated answers."""
-        content = {
-            "kind": self.kind,
-            "model": self.model,
-            "value": str(self.condition["value"]),
-            "messages": [dict(message) for message in self.messages],
-            "decoding": [self.max_tokens, self.temperature, self.seed, self.top_logprobs],
-            "repeat": self.repeat,
-            "attempt": self.attempt,
-        }
-        return _digest(content)
-
-
-_ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
+        decoding = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
+        return _digest(
+            {
+                **{name: getattr(self, name) for name in ("kind", "model", "repeat", "attempt")},
+                "value": str(self.condition["value"]),
+                "messages": [dict(message) for message in self.messages],
+                "decoding": decoding,
+            }
+        )
 
 
 def _digest(content: Any) -> str:
-    return hashlib.sha256(_ENCODE(content).encode("utf-8", "surrogatepass")).hexdigest()[:20]
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
 @dataclass(frozen=True)
@@ -92,28 +89,26 @@ class Answer:
     completion_tokens: int | None = None
     served_model: str | None = None
     error: str | None = None
-    dropped: tuple[str, ...] = field(default=())
+    dropped: tuple[str, ...] = ()
     latency_s: float | None = None
     tries: int = 1
 
-    def as_record(self) -> dict[str, Any]:
-        """Return the fields as a plain dict, ready for JSON."""
-        return dict(vars(self))
 
-
-class Respondent(Protocol):
+class Respondent:
     """Anything that answers requests. Entered before the first request, left after the last."""
 
     name: str
     identity: str  # changes when answers could: weights, endpoint, simulation
-    concurrency: int  # requests it answers well at the same time
-    prefix_reuse: bool  # its server keeps the beginnings of prompts that it has read
+    concurrency = 1  # requests it answers well at the same time
+    prefix_reuse = False  # its server keeps the beginnings of prompts that it has read
 
     async def __aenter__(self) -> Self:
         """Make ready: open clients, load weights."""
+        return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Release what was opened."""
 
     async def answer(self, request: Request) -> Answer:
         """Answer one request; an endpoint that cannot be used raises EndpointError."""
+        raise NotImplementedError

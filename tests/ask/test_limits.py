@@ -4,6 +4,7 @@ Simulated endpoints on a clock of their own: minutes pass in no time, and every 
 """
 
 import asyncio
+import contextlib
 import itertools
 
 import pytest
@@ -30,6 +31,16 @@ def run(work):
         return runner.run(work)
 
 
+@contextlib.asynccontextmanager
+async def place(limit, tokens=0):
+    """Hold a place in flight."""
+    await limit.enter(tokens)
+    try:
+        yield
+    finally:
+        limit.leave()
+
+
 async def play(limit, serve, count, workers=400, tokens=0):
     """Have `count` requests answered by `serve`; return (seconds, moments of sending)."""
     loop = asyncio.get_running_loop()
@@ -38,7 +49,7 @@ async def play(limit, serve, count, workers=400, tokens=0):
     async def work():
         for _ in waiting:
             while True:
-                async with limit.permit(tokens):
+                async with place(limit, tokens):
                     sent.append(loop.time())
                     began = loop.time()
                     retry_after = await serve()
@@ -139,7 +150,7 @@ def test_refusals_of_one_moment_halve_once():
         return before, limit.allowed
 
     async def refuse(limit):
-        async with limit.permit():
+        async with place(limit):
             await asyncio.sleep(0.1)
         limit.quota()
 
@@ -187,13 +198,13 @@ def test_no_minute_has_more_tokens_than_the_cap_but_those_of_one_request():
 def test_who_gives_up_waiting_gives_the_place_back():
     async def main():
         limit = Limit(1)
-        async with limit.permit():
+        async with place(limit):
             gone = [asyncio.create_task(play(limit, with_slots(1, 0.1), 1, 1)) for _ in range(5)]
             await asyncio.sleep(0.1)
             for task in gone:
                 task.cancel()
         await asyncio.gather(*gone, return_exceptions=True)
-        async with asyncio.timeout(1), limit.permit():
+        async with asyncio.timeout(1), place(limit):
             return limit.in_flight
 
     assert run(main()) == 1
