@@ -138,7 +138,7 @@ class ChatModel(Respondent):
 
     def _given_up(self, fault: Failure, tries: int) -> Answer:
         """Return the answer of a request that failed for good, or raise the endpoint's error."""
-        if fault.kind == "unreachable":
+        if not fault.reached:
             reason = f"cannot reach {self._where} ({fault}, {tries} tries)"
         elif fault.status in (401, 403):
             reason = f"{self._where} refuses the key ({fault.status})"
@@ -148,7 +148,8 @@ class ChatModel(Respondent):
             reason = f"{self._where} says that the account has no credit left (429)"
         else:
             complaint = f"{fault} ({tries} tries)" if tries > 1 else str(fault)
-            line = " ".join(self._transport.masked(complaint).split())
+            masked = self._transport.masked(complaint.encode("utf-8", "replace")).decode()
+            line = " ".join(masked.split())
             return Answer(error=line[:300], tries=tries)
         raise EndpointError(f"{self.name}: {reason}") from None
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hvae_utils.ask import replies
-from hvae_utils.ask.replies import cues, plain_text
+from hvae_utils.ask.replies import cues, plain_text, rules
 from hvae_utils.errors import UserError
 
 CORPUS = tomllib.loads((Path(__file__).parent / "replies_corpus.toml").read_text("utf-8"))["group"]
@@ -56,10 +56,10 @@ CUES = [
 
 @pytest.mark.parametrize(("name", "text", "expected"), CUES)
 def test_the_example_of_a_cue_holds_it_and_is_read_as_it_says(name, text, expected):
+    labels = rules.labels_for(tuple(LETTERS))
     form = plain_text.plain(text)
-    signed = plain_text.sign_payoffs(form, dict(zip("abcdefghi", range(9), strict=True)), FLAT)
-    pattern = re.compile(cues.cue(name).pattern, re.IGNORECASE)
-    assert pattern.search(form) or pattern.search(signed)
+    pattern = re.compile(labels.cue(name).pattern, re.IGNORECASE)
+    assert pattern.search(form) or pattern.search(plain_text.sign_payoffs(form, labels.index, FLAT))
     assert said(text) == expected
 
 

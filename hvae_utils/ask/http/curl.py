@@ -31,12 +31,15 @@ class Response:
         return {name.strip().lower(): text.strip() for name, colon, text in lines if colon}
 
 
+@dataclass(eq=False)
 class Fault(Exception):
     """No response. code: libcurl's error number; connected: the request was on its way."""
 
-    def __init__(self, code: int, connected: bool) -> None:
-        super().__init__(f"curl {code}")
-        self.code, self.connected = code, connected
+    code: int
+    connected: bool
+
+    def __str__(self) -> str:
+        return f"curl {self.code}"
 
 
 class Curl:

@@ -103,7 +103,7 @@ def _judge(labels: Labels, text: str, payoffs: np.ndarray | None) -> Reply:
 
 def _conflict(labels: Labels, text: str, choice: Decision) -> str:
     """Name what contradicts the one option decided for; empty when nothing does."""
-    lines = [m for m in labels.line.finditer(text) if is_sign(m["payoffs"])]
+    lines = [m for m in labels.cue("listed").finditer(text) if is_sign(m["payoffs"])]
     beside = {labels.place(m["payoffs"]) for m in lines if labels.place(m["x"]) == choice.index}
     others = {m.start("payoffs") for m in lines if labels.place(m["x"]) != choice.index}
     signs = {m.start(): labels.place(m[0]) for m in re.finditer(f"[{SIGNS}]", text)}

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hvae_utils.ask.replies.cues import cue
-from hvae_utils.ask.replies.plain_text import SIGNS, is_sign, plain
+from hvae_utils.ask.replies.cues import cue, table
+from hvae_utils.ask.replies.plain_text import is_sign, plain
 from hvae_utils.errors import UserError
 
 
 class Labels:
-    """The patterns for one set of labels; `index` leads from a label to its place as shown."""
+    """One set of labels: `index` is label -> place as shown, `label` a pattern for all forms."""
 
     def __init__(self, labels: tuple[str, ...]):
         names = [plain(label) for label in labels]
@@ -27,39 +27,16 @@ class Labels:
             raise UserError(f"labels must be distinct and not empty, not: {', '.join(labels)}")
         names.sort(key=lambda name: (-len(name), name))  # any order: the same patterns
         upper = [name for name in names if name.isalpha() and name.isupper() and name not in "AI"]
-        end, payoffs = cue("end").pattern, cue("payoffs").pattern
+        end, any_case = cue("end").pattern, "|".join(map(re.escape, names))
         kinds = [rf"(?:{'|'.join(upper)}){end}"] if upper else []
         kinds += [rf"A{end}{cue('settled_a').pattern}"] if "A" in names else []
-        any_case = "|".join(map(re.escape, names))
         kinds += [rf"(?i:{any_case}){end}{cue('settled').pattern}"]
-        label = rf"{cue('start').pattern}(?:{'|'.join(kinds)})"
-        before, kind = cue("before_label").pattern, cue("kind").pattern
-        x = rf"(?i:{before}{kind}{before})(?P<x>{label}|[{SIGNS}])"
-        stop = rf"(?=[ )\"]*(?:[.!\n]|[:,( ]*{payoffs}|,? (?:because|since|as|then)\b|$))"
+        self.label = rf"{cue('start').pattern}(?:{'|'.join(kinds)})"
+        self.digit = r"\d\d" if any(name.isdigit() for name in names) else r"\d"
 
-        def label_after(name: str, after: str = "") -> re.Pattern:
-            return re.compile(rf"(?i:{cue(name).pattern}){x}{after}")
-
-        def label_before(name: str) -> re.Pattern:
-            return re.compile(rf"(?i:){x}(?i:{cue(name).pattern})")
-
-        self.marked = [label_after("final")]
-        self.declared = [label_after(name) for name in ("i_verb", "noun", "foreign")]
-        self.declared += [label_after(name, stop) for name in ("i_think", "deferred")]
-        self.declared += [re.compile(rf"(?i:\bich würde ){x}(?i: wählen| nehmen)")]
-        self.declared += [label_before("my_choice")]
-        self.advised = [label_after(name) for name in ("should", "is_best", "fits")]
-        self.advised += [label_after("asked", stop), label_before("praised")]
-        left = cue("left_of_line").pattern
-        self.bare = re.compile(rf"{left}(?i:{cue('lead_in').pattern}){x}[^\w?]*$")
-        self.opening = re.compile(rf"{left}{x}(?P<then>(?i:{cue('opened').pattern}))")
-        self.mention = re.compile(label)
-        gap = r"[\s:.)(=,|\"-]{0,4}"
-        number = r"\d\d" if any(name.isdigit() for name in names) else r"\d"
-        self.line = re.compile(rf"(?P<x>{label}){gap}(?P<payoffs>{payoffs}|{number})")
-        paid = rf"{gap}{payoffs}[ )]*"
-        next_line = rf"[.\s]{{1,2}}(?={before}{label}{gap}{payoffs})"
-        self.strung = re.compile(rf"(?:{paid})?(?:(?i:{cue('strung').pattern})|{next_line}){x}")
+    def cue(self, name: str) -> re.Pattern:
+        """Return the pattern of a name for these labels."""
+        return cue(name, self.label, self.digit)
 
     def place(self, x: str) -> int:
         """Return the place of a label or a sign."""
@@ -67,7 +44,7 @@ class Labels:
 
     def mentioned(self, text: str) -> set[int]:
         """Return the places of all labels in a text, decided for or not."""
-        return {self.place(m[0]) for m in self.mention.finditer(text)}
+        return {self.place(m[0]) for m in re.finditer(self.label, text)}
 
 
 labels_for = lru_cache(maxsize=64)(Labels)
@@ -95,7 +72,7 @@ def _all_strung(labels: Labels, text: str, m: re.Match, at: int = 0) -> Iterator
             break
         end = at + m.end("x")
         yield Decision(labels.place(m["x"]), start, end, not is_sign(m["x"]))
-        m, at = labels.strung.match(text, end), 0
+        m, at = labels.cue("next_of_several").match(text, end), 0
 
 
 def _denied(labels: Labels, text: str, m: re.Match, strong: bool) -> bool:
@@ -115,9 +92,11 @@ def _denied(labels: Labels, text: str, m: re.Match, strong: bool) -> bool:
     return bool(later) or not cue("sentence").search(rest[: turn.start()])
 
 
-def _cued(labels: Labels, text: str, cues: list[re.Pattern], strong: bool = True) -> list[Decision]:
-    matches = (m for pattern in cues for m in pattern.finditer(text))
-    decided = (m for m in matches if not _denied(labels, text, m, strong))
+def _cued(labels: Labels, text: str, rule: str) -> list[Decision]:
+    """Find what the cues of a rule decide for."""
+    names = [name for name, entry in table()["decides"].items() if entry["rule"] == rule]
+    matches = [m for name in names for m in labels.cue(name).finditer(text)]
+    decided = [m for m in matches if not _denied(labels, text, m, strong=rule != "advised")]
     return [decision for m in decided for decision in _all_strung(labels, text, m)]
 
 
@@ -141,7 +120,7 @@ def _completes_denial(text: str, start: int) -> bool:
 
 def _not_echoed(labels: Labels, text: str, decisions: list[Decision]) -> list[Decision]:
     """Leave out a repeated option list, and the label due next where the list broke off."""
-    lines = list(labels.line.finditer(text))
+    lines = list(labels.cue("listed").finditer(text))
     if len({labels.place(m["x"]) for m in lines}) < 2:
         return decisions
     ends = {m.end("x") for m in lines}
@@ -153,7 +132,7 @@ def bare(labels: Labels, text: str) -> list[Decision]:
     """Find the lines and sentences that are nothing but an answer."""
     decisions = []
     for start, piece in _pieces(text, cue("break").pattern):
-        m = labels.bare.match(piece)
+        m = labels.cue("bare").match(piece)
         if not m or _completes_denial(text, start):
             continue
         rest = text[start + len(piece) :][:20]
@@ -167,12 +146,12 @@ def bare(labels: Labels, text: str) -> list[Decision]:
 def _opens(labels: Labels, m: re.Match, rest: str) -> bool:
     """Say whether an opening label is one: no pronoun, list number, speaker's mark or complaint."""
     x, then = m["x"].casefold(), m["then"]
-    prose = re.match(r"\s*[^\W\d]", rest) and not labels.mention.match(rest.lstrip())
+    prose = re.match(r"\s*[^\W\d]", rest) and not re.match(labels.label, rest.lstrip())
     mark = (x in "aq" and ":" in then) or (x == "1" and re.match(r"[.)]", then))
     pronoun = x == "i" and re.match(r",|,? ?- ", then)
     complaint = re.match(r"(?i)\W*(?:no|not|never|unfair|bad|too|wrong|worst)\b", rest)
     turn = re.search(rf"{cue('contrast').pattern}|\b(?:so|therefore|thus|hence)\b", rest)
-    named = labels.mention.finditer(rest)
+    named = re.finditer(labels.label, rest)
     others = {labels.place(m[0]) for m in named if rest[m.end() : m.end() + 1] in (")", ":")}
     others |= labels.mentioned(rest[turn.end() :]) if turn else set()
     return not ((prose and mark) or pronoun or complaint or others - {labels.place(m["x"])})
@@ -181,17 +160,17 @@ def _opens(labels: Labels, m: re.Match, rest: str) -> bool:
 def _stated(labels: Labels, text: str) -> list[Decision]:
     decisions = []
     for start, line in _pieces(text, "\n"):
-        m = labels.opening.match(line)
+        m = labels.cue("opening").match(line)
         if not m or _completes_denial(text, start):
             continue
         if _opens(labels, m, text[start + m.end() :][:500]):
             decisions += _all_strung(labels, text, m, start)
-    return _cued(labels, text, labels.advised, strong=False) + _not_echoed(labels, text, decisions)
+    return _cued(labels, text, "advised") + _not_echoed(labels, text, decisions)
 
 
 RULES = (
-    ("marked", lambda labels, text: _cued(labels, text, labels.marked)),
-    ("declared", lambda labels, text: _cued(labels, text, labels.declared)),
+    ("marked", lambda labels, text: _cued(labels, text, "marked")),
+    ("declared", lambda labels, text: _cued(labels, text, "declared")),
     ("bare", bare),
     ("stated", _stated),
 )
