@@ -1,7 +1,4 @@
-"""data/models.toml: the servers, models and weights that are known by name.
-
-Public names: Endpoint, read, endpoint.
-"""
+"""data/models.toml: the servers, models and weights that are known by name."""
 
 import os
 from dataclasses import dataclass

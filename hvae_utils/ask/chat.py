@@ -3,8 +3,6 @@
 Faults that pass (see `http`) are tried again, within the endpoint's `Limit`. What fails after that
 is either this one request (an Answer with `error`) or the endpoint as a whole (EndpointError).
 Keys are neither logged nor stored, and no shape of a reply is taken for granted.
-
-Public names: ChatModel, Limit, NO_KEY, identity, body, read.
 """
 
 import asyncio
@@ -54,8 +52,7 @@ class ChatModel(Respondent):
         # an organisation or project set for one host must not be sent to another
         account = {} if name.startswith("openai/") else {"organization": "", "project": ""}
         self._transport = Transport(base_url, api_key, TIMEOUT_S, **account)
-        self._dropped: set[str] = set()
-        self._renamed: set[str] = set()
+        self._spelling: dict[str, str | None] = {}  # of parameters it refused; None: left out
         self.identity = identity(base_url, model)
 
     async def __aenter__(self) -> Self:
@@ -109,17 +106,14 @@ class ChatModel(Respondent):
             self.limit.ok(latency_s)
         finally:
             self.limit.leave()
-        dropped = tuple(sorted(self._dropped))
+        dropped = tuple(sorted(name for name, other in self._spelling.items() if other is None))
         return replace(read(completion), dropped=dropped, latency_s=round(latency_s, 4))
 
     def _body(self, request: Request) -> dict[str, Any]:
         """Return the request's parameters, less what this endpoint has refused before."""
-        sent = body(self.model, request)
-        for name in self._renamed:
-            sent[RENAMED[name]] = sent.pop(name)
-        for name in self._dropped:
-            sent.pop(name, None)
-        return sent
+        parameters = body(self.model, request).items()
+        spelled = {self._spelling.get(name, name): content for name, content in parameters}
+        return {name: content for name, content in spelled.items() if name is not None}
 
     def _do_without(self, complaint: str, sent: dict[str, Any]) -> bool:
         """Drop or rename a parameter that was sent and that a 400 complains about.
@@ -128,11 +122,12 @@ class ChatModel(Respondent):
         """
         for name, other in RENAMED.items():
             if name in sent and other in complaint:
-                self._renamed.add(name)
+                self._spelling[name] = other
                 return True
         for name in OPTIONAL:
             if name in sent and name in complaint:
-                self._dropped |= {"logprobs", "top_logprobs"} if "logprobs" in name else {name}
+                pair = ("logprobs", "top_logprobs") if "logprobs" in name else (name,)
+                self._spelling |= dict.fromkeys(pair)
                 return True
         return False
 

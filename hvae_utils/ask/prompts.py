@@ -1,8 +1,7 @@
 """Prompts: wording packs -> the texts of system and user turns; presentations of items.
 
-A pack (`data/prompts/NAME.toml`) holds ten sentences; this module decides which of them a turn is
-made of and in which order. So wordings can differ in words only, and two arms of a study differ in
-exactly the sentence that is the arm:
+A pack (`data/prompts/NAME.toml`) holds ten sentences; here stands which of them make a turn, and in
+which order. So wordings differ in words only, and two arms of a study in exactly one sentence:
 
 induction    one adopting sentence for all; `label` is that sentence alone, `definition` puts our
              definition before it, `self_description` the model's own description
@@ -12,15 +11,11 @@ value        `none` leaves out every sentence that names a value; nothing else c
 
 Deviation from the released code (Zhang et al., arXiv 2305.17147): there the quoted goal replaces a
 sentence that reminds of the value and limits the length of the answer, so its arms differ in three
-things. We keep the reminder in both arms and ask for the answer in the same words in both. A pack
-imported from a file in the form of the release (`import_prompts`) keeps the text of that file.
+things. We keep the reminder and ask for the answer in the same words in both arms. A pack imported
+from a file in the form of the release (`import_prompts`) keeps the text of that file.
 
-The sentences that are the same for all items of a condition come first, options and question last:
-a server that keeps prefixes reads only the end anew. Templates are filled once: what a model wrote
-is quoted on one line, shortened, and its braces stay braces.
-
-Public names: Pack, names, load, parse; Presentation, present; describe_text, adopt_text,
-system_text, goal_text, item_text, reminder_text; quotable, coins.
+Sentences that are the same for all items of a condition come first, options and question last: a
+server that keeps prefixes reads only the end anew.
 """
 
 import re
@@ -55,7 +50,6 @@ TEMPLATES = {  # the sentences of a pack and the placeholders that each must hol
     "ask_again": {"kind", "labels"},
 }
 _NOTES = ("title", "source", "licence")
-_IMPORTED = ("instrument", "goal_turn", "items", "fixed_goal")
 _DOUBLE_QUOTES = '"“”„‟«»\uff02'
 
 
@@ -109,21 +103,24 @@ def _load(path: Path, changed: int) -> Pack:
 def parse(name: str, text: str, where: str) -> Pack:
     """Return the pack that the TOML `text` holds; `where` names its file in a UserError."""
     table = files.parse_toml(text, where)
-    keys = (*_NOTES, *TEMPLATES, *_IMPORTED)
+    required, imported = (*_NOTES, *TEMPLATES), ("instrument", "goal_turn", "items")
+    keys = (*required, *imported, "fixed_goal")
     for key, content in table.items():
         if key not in keys:
             raise UserError(f"{where}: {unknown('key', key, keys)}")
         if key != "items" and not (isinstance(content, str) and content.strip()):
             raise UserError(f"{where}: '{key}' must be a text that is not empty")
-    for key in (*_NOTES, *TEMPLATES):
+    for key in required:
         if key not in table:
             raise UserError(f"{where}: '{key}' is missing; every pack has {', '.join(TEMPLATES)}")
     for key, placeholders in TEMPLATES.items():
         _check_template(f"{where}: '{key}'", table[key], placeholders)
     sentences = {key: table.pop(key) for key in TEMPLATES}
-    if imported := [key for key in _IMPORTED if key in table]:
-        _check_imported(where, table, imported[0])
-        table["items"] = tuple(table["items"])
+    if more := [key for key in table if key not in _NOTES]:
+        for key in imported:
+            if key not in table:
+                raise UserError(f"{where}: '{key}' is missing; a pack with '{more[0]}' has it")
+        table["items"] = _items(where, table["items"])
     return Pack(name=name, sentences=sentences, **table)
 
 
@@ -135,27 +132,23 @@ def _check_template(what: str, template: str, wanted: set[str]) -> None:
         raise UserError(
             f"{what}: unbalanced braces ({error}); a brace that is no placeholder is doubled"
         ) from None
-    braced = {name: f"{{{name}}}" for name in sorted(wanted)}
+    placeholders = [f"{{{name}}}" for name in sorted(wanted)]
     for field, spec, conversion in parts:
         if field not in wanted or spec or conversion:
             shown = field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            raise UserError(f"{what}: {unknown('placeholder', f'{{{shown}}}', braced.values())}")
-        braced.pop(field, None)
-    if braced:
-        raise UserError(f"{what}: must hold {', '.join(braced.values())}")
+            raise UserError(f"{what}: {unknown('placeholder', f'{{{shown}}}', placeholders)}")
+    if missing := [f"{{{name}}}" for name in sorted(wanted - {field for field, _, _ in parts})]:
+        raise UserError(f"{what}: must hold {', '.join(missing)}")
 
 
-def _check_imported(where: str, table: dict[str, Any], present_key: str) -> None:
-    """Raise UserError unless a table with a key of imported packs has all that they need."""
-    for key in ("instrument", "goal_turn", "items"):
-        if key not in table:
-            raise UserError(f"{where}: '{key}' is missing; a pack with '{present_key}' has it")
-    items = table["items"]
+def _items(where: str, items: Any) -> tuple[str, ...]:
+    """Return the item texts of an imported pack; UserError unless each holds {goal}."""
     if not isinstance(items, list) or not all(isinstance(text, str) for text in items):
         raise UserError(f"{where}: 'items' must be a list of texts, one an item")
     for number, text in enumerate(items, start=1):
         if "{goal}" not in text:
             raise UserError(f"{where}: text {number} of 'items' must hold {{goal}}")
+    return tuple(items)
 
 
 @dataclass(frozen=True)
@@ -182,11 +175,9 @@ def present(
     UserError for an item that does not exist, an order that is no permutation of the options, and
     labels that are too few, empty, spaced, or alike when case and width are ignored.
     """
-    count = instrument.payoffs.shape[1]
-    if not 0 <= item < len(instrument.items):
-        raise UserError(
-            f"{instrument.name} has no row {item}; rows are 0 to {len(instrument.items) - 1}"
-        )
+    count, last = instrument.payoffs.shape[1], len(instrument.items) - 1
+    if not 0 <= item <= last:
+        raise UserError(f"{instrument.name} has no row {item}; rows are 0 to {last}")
     order = range(count) if order is None else order
     if sorted(order) != list(range(count)):
         raise UserError(f"order {list(order)} must name each option from 0 to {count - 1} once")
@@ -263,7 +254,7 @@ def item_text(
     own text, and raises UserError for another instrument or presentation than its file's.
     """
     if pack.items is not None:
-        return _imported_item(pack, pack.items, value, instrument, presentation, goal)
+        return _imported_item(pack, value, instrument, presentation, goal)
     framing = _framing(pack, value, instrument)
     if goal is not None:
         framing.append(pack.say("quote_goal", goal=quotable(goal, GOAL_LIMIT)))
@@ -340,12 +331,7 @@ def _check_instrument(pack: Pack, instrument: Instrument) -> None:
 
 
 def _imported_item(
-    pack: Pack,
-    items: Sequence[str],
-    value: Value,
-    instrument: Instrument,
-    shown: Presentation,
-    goal: str | None,
+    pack: Pack, value: Value, instrument: Instrument, shown: Presentation, goal: str | None
 ) -> str:
     """Return an imported text with the goal, the file's sentence for none, or our reminder."""
     _check_instrument(pack, instrument)
@@ -359,4 +345,4 @@ def _imported_item(
         in_place = pack.fixed_goal.replace("{value}", value.word)
     else:
         in_place = pack.say("keep_value", value=value.word) if value.word else ""
-    return items[shown.item].replace("{goal}", in_place)
+    return (pack.items or ())[shown.item].replace("{goal}", in_place)

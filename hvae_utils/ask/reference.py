@@ -2,8 +2,6 @@
 
 They are asked the same prompts and answer in words, so that parsing, records and scores treat them
 as a model. All randomness comes from the request: asked again, they answer the same.
-
-Public names: POLICIES, ANSWERS, Reference.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""URLs of endpoints: are they well formed, do they point to this machine, what may be shown.
-
-Public names: well_formed, on_loopback, public.
-"""
+"""URLs of endpoints: are they well formed, do they point to this machine, what may be shown."""
 
 from urllib.parse import SplitResult, urlsplit
 

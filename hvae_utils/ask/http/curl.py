@@ -2,8 +2,6 @@
 
 libcurl, through pycurl, does HTTP in half the time of the clients that are written in Python. It
 follows no redirect and speaks nothing but HTTP. Endpoints and JSON are the business of `transport`.
-
-Public names: Curl, Response, Fault.
 """
 
 import asyncio

@@ -3,8 +3,6 @@
 The client says where and how (base URL, headers, OPENAI_* variables); its request building,
 response models and HTTP layer, which cost more time than a fast endpoint, are left out. Secrets
 that an endpoint echoes are masked.
-
-Public names: Transport, Failure, NO_KEY.
 """
 
 import base64
@@ -67,7 +65,6 @@ class Transport:
         self._timeout_s = timeout_s
         self._secrets: tuple[bytes, ...] = ()
         self._curl: Any = None
-        self._url = ""
 
     async def __aenter__(self) -> Self:
         """Read the client's configuration and open the session."""
@@ -75,27 +72,18 @@ class Transport:
 
         async with AsyncOpenAI(timeout=self._timeout_s, **self._options) as client:
             headers = {**client.default_headers, **client.auth_headers}
-            base, query = urlsplit(str(client.base_url)), client.default_query
+            base, query = urlsplit(str(client.base_url)), urlencode(client.default_query)
+        headers["Accept-Encoding"] = "identity"  # compressed replies could unpack to any size
         headers = {
             name: text
             for name, text in headers.items()
             if text and isinstance(text, str) and not name.startswith(TELEMETRY)
         }
-        self._url = base._replace(
-            path=f"{base.path.rstrip('/')}/chat/completions",
-            query="&".join(filter(None, [base.query, urlencode(query)])),
-        ).geturl()
-        self._secrets = _secrets(self._url, self._options["api_key"])
+        path, query = f"{base.path.rstrip('/')}/chat/completions", f"{base.query}&{query}"
+        url = base._replace(path=path, query=query.strip("&")).geturl()
+        self._secrets = _secrets(url, self._options["api_key"])
         sys.audit("hvae_utils.connect", base.hostname)  # libcurl's sockets are not Python's
-        self._curl = Curl(
-            self._url,
-            # compressed replies could unpack to any size
-            {**headers, "Accept-Encoding": "identity"},
-            timeout_s=self._timeout_s,
-            connect_s=CONNECT_S,
-            proxy=_proxy(self._url),
-            most_bytes=REPLY_BYTES,
-        )
+        self._curl = Curl(url, headers, self._timeout_s, CONNECT_S, _proxy(url), REPLY_BYTES)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
