@@ -103,9 +103,16 @@ class Limit:
     def _pause(self, seconds: float) -> None:
         """Send nothing for so long, if a longer pause is not on already."""
         loop = asyncio.get_running_loop()
-        if loop.time() + seconds > self._paused_until:
-            self._paused_until = loop.time() + seconds
-            loop.call_at(self._paused_until, self._wake)
+        until = loop.time() + seconds
+        if until > self._paused_until:
+            self._paused_until = until
+            loop.call_at(until, self._resume, until)
+
+    def _resume(self, until: float) -> None:
+        """End a pause with its timer, which may fire just before the clock shows its time."""
+        if self._paused_until == until:
+            self._paused_until = 0.0
+            self._wake()
 
     def _has_place(self, now: float) -> bool:
         return self.in_flight < self.allowed and now >= self._paused_until
