@@ -137,6 +137,9 @@ def written(tmp_path, monkeypatch):
         (b"x = " + b"[" * 5000, "nested too deeply"),
         (b"servers = 3\n[weights]", "servers in .* must be a table of tables"),
         (b"[models.x]\nserver = 'nope'\nmodel = 'm'\n[weights]", "unknown server of x 'nope'"),
+        (b"[models.x]\nabout = 'y'", "models.x in .* does not say `model`"),
+        (b"[weights.x]\npackage = 'p'", "weights.x in .* does not say `version`"),
+        (b"[servers.x]\nmax_in_flight = true", "must be a whole number from 1"),
     ],
 )
 def test_a_malformed_catalogue_is_one_sentence(written, content, message):

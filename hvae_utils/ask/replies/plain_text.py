@@ -3,8 +3,6 @@
 Plain: one kind of digits, letters, quotes and dashes; no markdown, no invisible characters, no
 thinking block; of a long reply only the two ends. Payoffs that belong to exactly one option become
 one private character for that option. Nothing is decided here.
-
-Public names: SIGNS, UNKNOWN, is_sign, answer_part, plain, sign_payoffs.
 """
 
 import re

@@ -16,8 +16,6 @@ decides, if it finds ONE:
 "A" and "I" are also English words: they count as labels only where a label can end (before
 punctuation, "because" ...). Cyrillic and Greek look-alikes and Roman numerals are not read: in
 their own alphabets they stand at other places.
-
-Public names: OUTCOMES, Reply, parse, read, option_probabilities.
 """
 
 import math

@@ -3,8 +3,6 @@
 A rule takes the labels and a plain text with signs and returns the options decided for, in order
 of appearance; `parse` tries the rules strongest first. What does not count: a label that is denied,
 supposed, asked, quoted as somebody else's, or one line of a repeated option list.
-
-Public names: Labels, labels_for, Decision, RULES, bare.
 """
 
 import re
