@@ -61,7 +61,7 @@ def import_prompts(path: Path, instrument: Instrument, out: Path, base: str = "p
         "source": f"{path.name} (SHA-256 {hashlib.sha256(data).hexdigest()}): items and goal turn, "
         f"payoffs checked against {instrument.name}. Every other sentence: pack '{base}'.",
         "licence": "That of the imported file; ask its owner before passing it on.",
-        **{key: getattr(pack, key) for key in prompts.TEMPLATES},
+        **pack.sentences,
         "instrument": instrument.name,
         **_texts(where, _tree(where, data), instrument),
     }
