@@ -304,8 +304,8 @@ def _framing(pack: Pack, value: Value, instrument: Instrument) -> list[str]:
     task = pack.say("task", first=first, second=second)
     goods = instrument.goods
     for word, other in (("coins", goods), ("coin", goods.removesuffix("s"))):
-        task = re.sub(rf"\\b{word}\\b", other, task)
-        task = re.sub(rf"\\b{word.capitalize()}\\b", other.capitalize(), task)
+        task = re.sub(rf"\b{word}\b", other, task)
+        task = re.sub(rf"\b{word.capitalize()}\b", other.capitalize(), task)
     return [task, *([pack.say("keep_value", value=value.word)] if value.word else [])]
 
 
