@@ -53,9 +53,8 @@ def value_rationality(
 ) -> float:
     """Return the value rationality of administrations with these angles (degrees).
 
-    scale: "raw", 60 - D; inferred from the published chart; 60 is perfect, below 0 is possible.
-        "chance", 1 - D / expected D of as many random administrations; 1 is perfect, 0 random.
-        "regret", 1 - mean regret per item, 0 to 1; random is near 0.5.
+    scale: "raw" (60 is perfect, below 0 is possible), "chance" or "regret" (0 to 1, random is near
+        0.5), as above.
     target: a name of `Value.targets()` ("published", "set", ...), or degrees: an angle or
         an interval. D is the distance of the mean angle from its nearest point; a named
         target also says which utility is regretted.
