@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.files import needed_columns
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import rationality
 from hvae_utils.metrics.chance import p_value
 from hvae_utils.metrics.intervals import check_level
@@ -105,7 +106,10 @@ def compare_models(table: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 
 
 def against_nulls(
-    table: pd.DataFrame, nulls: Iterable[str] = ("random",), level: float = 0.95
+    table: pd.DataFrame,
+    nulls: Iterable[str] = ("random",),
+    level: float = 0.95,
+    instrument: Instrument | None = None,
 ) -> pd.DataFrame:
     """Return one row a model x null respondent: is the model better than one without a value?
 
@@ -118,7 +122,7 @@ def against_nulls(
     as in `compare_models`, the null being model_b; UserError for an unknown null.
     """
     scores = _by_model(table, ("model", "cell", "score", "value"))
-    models, expected = list(scores), _null_scores()
+    models, expected = list(scores), _null_scores(instrument)
     value_of = table.drop_duplicates("cell").set_index("cell")["value"]
     pairs = []
     for null in nulls:
@@ -131,8 +135,8 @@ def against_nulls(
 
 
 @lru_cache
-def _null_scores() -> pd.DataFrame:
-    return rationality.null_respondents(1)
+def _null_scores(instrument: Instrument | None) -> pd.DataFrame:
+    return rationality.null_respondents(1, instrument)
 
 
 def holm(pvalues: ArrayLike) -> np.ndarray:

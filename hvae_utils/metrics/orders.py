@@ -16,7 +16,7 @@ import pandas as pd
 
 from hvae_utils.errors import UserError
 from hvae_utils.files import needed_columns
-from hvae_utils.measure import factors, instruments, presentations, svo
+from hvae_utils.measure import factors, instruments, svo
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import debias
 
@@ -154,7 +154,7 @@ def _chosen_positions(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.S
     chosen = responses[responses["option"].notna() & (responses["order"] != "shuffled")]
     options = instruments.load(conditions["instrument"].iloc[0]).payoffs.shape[1]
     at = [
-        presentations.option_order(order, 0, options).index(int(option) - 1) + 1
+        factors.option_order(order, 0, options).index(int(option) - 1) + 1
         for order, option in zip(chosen["order"], chosen["option"], strict=True)
     ]
     models = chosen["condition_id"].map(conditions.set_index("condition_id")["model"])
@@ -205,12 +205,15 @@ def _groups(conditions: pd.DataFrame, responses: pd.DataFrame) -> _Groups:
     answers = answers.set_index(keys).reindex(wanted)
     shape = (len(groups), len(instrument.items), len(names))
     covered = answers["covered_mass"].to_numpy(float).reshape(shape)
-    mass = np.nan_to_num(covered, nan=1.0)  # recorded probabilities are shares of it
+    mass = np.nan_to_num(covered, nan=1.0)
+    listed = answers[options].to_numpy(float, copy=True)
+    listed[(listed == 0).all(axis=1)] = np.nan  # none of the options was listed
+    listed = debias.checked(listed.reshape(*shape, -1))
     return _Groups(
         instrument=instrument,
-        orders=np.array([presentations.option_order(one, 0, count) for one in names]),
+        orders=np.array([factors.option_order(one, 0, count) for one in names]),
         factors=groups[GROUP].reset_index(drop=True),
-        table=answers[options].to_numpy(float).reshape(*shape, -1) * mass[..., None],
+        table=listed / listed.sum(axis=-1, keepdims=True) * mass[..., None],
         floor=np.maximum(1 - mass, RESOLUTION),
         covered_mass=covered.min(axis=(1, 2)),
     )

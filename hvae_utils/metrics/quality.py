@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from hvae_utils.measure import factors, instruments, scoring, values
+from hvae_utils.measure import factors, instruments, scoring, svo, values
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import chance, lapse, orders, rationality, regret
 
@@ -51,7 +51,9 @@ def with_readings(
             of_cell.get(cell, table[:0]) for of_cell, table in zip(grouped, tables, strict=True)
         )
         chosen = scoring.choices(items, scored["condition_id"], instrument)
-        row = _readings(values.get(cell[key.index("value")]), scored["angle"], chosen, instrument)
+        row = _readings(
+            svo.value_on(cell[key.index("value")], instrument), scored["angle"], chosen, instrument
+        )
         row |= _quality(scored, items) | {"order_disagreement": groups["order_disagreement"].mean()}
         rows.append(row | {"flag": _flag(row)})
     return pd.concat([cells, pd.DataFrame(rows, index=cells.index)], axis=1)

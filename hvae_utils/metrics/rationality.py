@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.files import needed_columns
-from hvae_utils.measure import factors, instruments, values
+from hvae_utils.measure import factors, instruments, svo, values
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.published import full_score
 from hvae_utils.measure.values import Value
@@ -67,7 +67,7 @@ def value_rationality(
     """
     if scale not in SCALES:
         raise unknown("scale of value rationality", scale, SCALES)
-    value, angles = values.get(value), np.asarray(angles, float)
+    value, angles = svo.value_on(value, instrument), np.asarray(angles, float)
     if isinstance(target, str) and (named := value.targets()):
         if target not in named:
             raise unknown(f"target of '{value.name}'", target, named)
@@ -96,7 +96,7 @@ def random_baseline(
 
     60 - `chance.random_distance`; NaN when the value has no target.
     """
-    return full_score() - random_distance(_target(value), administrations, instrument)
+    return full_score() - random_distance(_target(value, instrument), administrations, instrument)
 
 
 def null_respondents(administrations: int, instrument: Instrument | None = None) -> pd.DataFrame:
@@ -113,7 +113,8 @@ def null_respondents(administrations: int, instrument: Instrument | None = None)
     for option, always in enumerate(np.eye(instrument.payoffs.shape[1])):
         constant[f"always {chr(65 + option)}"] = np.tile(always, (len(instrument.items), 1))
     rows = []
-    for value in (one for one in values.load().values() if one.target is not None):
+    assigned = [svo.value_on(name, instrument) for name in values.names()]
+    for value in (one for one in assigned if one.target is not None):
         slips = {f"lapse {e}": lapse.probabilities(value, e, instrument) for e in _LAPSES}
         for name, table in (constant | slips).items():
             scores = expected_scores(table, value, administrations, instrument)
@@ -137,13 +138,14 @@ def expected_scores(
 def by_administration(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
     """Return the administrations that have a target, with target, vr and vr_chance added.
 
-    scores: columns value and angle (degrees). target: degrees, the published one; vr: 60 minus
-    the distance of the angle from it (scale inferred from the published chart); vr_chance: 1 minus
-    that distance over what one random administration expects. NaN where nothing was scored.
+    scores: columns value and angle (degrees). target: degrees, the published point (of another
+    instrument than svo-slider the computed one, `svo.value_on`); vr: 60 minus the distance of the
+    angle from it (scale inferred from the published chart); vr_chance: 1 minus that distance over
+    what one random administration expects. NaN where nothing was scored.
     Errors: UserError for a missing column or an unknown value.
     """
     needed_columns(scores, "scores", ["value", "angle"])
-    target = _targets(scores["value"])
+    target = _targets(scores["value"], instrument)
     distance = (scores["angle"].astype(float) - target).abs()
     rated = scores.assign(
         target=target,
@@ -162,7 +164,8 @@ def cells(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.Data
     scored ones that share wording and goal draw), mean_self and mean_other (coins), mean_angle
     (of the cluster means), angle_sd, angle_low, angle_high (degrees; the interval of
     intervals.covering_interval, nominally 95%), bound_low and bound_high (degrees; the mean
-    angle's bounds over all administrations, whatever the missing items were), target (degrees),
+    angle's bounds over all administrations, whatever the missing items were), target (degrees;
+    the published point on svo-slider and its forms, else the angle of the value's ideal choices),
     vr with vr_low and vr_high (the image of the angle interval) and vr_random (expected of a
     uniform random respondent with as many scored administrations, or administrations when none is
     scored), all on the scale inferred from the published chart; vr_chance with vr_chance_low and
@@ -234,13 +237,13 @@ def published_angles(published: pd.DataFrame) -> pd.DataFrame:
     return published.assign(angle=np.select(ends, [target + distance, target - distance], np.nan))
 
 
-def _targets(names: pd.Series) -> pd.Series:
-    """Return the published point target of each named value in degrees, NaN where it has none."""
-    return names.map({name: _target(name) for name in names.unique()}).astype(float)
+def _targets(names: pd.Series, instrument: Instrument | None = None) -> pd.Series:
+    """Return the point target of each named value in degrees, NaN where it has none."""
+    return names.map({name: _target(name, instrument) for name in names.unique()}).astype(float)
 
 
-def _target(value: Value | str) -> float:
-    target = values.get(value).target
+def _target(value: Value | str, instrument: Instrument | None) -> float:
+    target = svo.value_on(value, instrument).target
     return np.nan if target is None else target
 
 
@@ -272,7 +275,7 @@ def _cell(key: tuple, group: pd.DataFrame, instrument: Instrument | None) -> dic
     scored = group[group["angle"].notna()]
     low, high = chance.reachable(instrument)
     interval = covering_interval(scored["angle"], factors.clusters(scored), low=low, high=high)
-    target = _target(key[1])
+    target = _target(key[1], instrument)
     notes = [interval.note]
     if len(scored) < len(group):
         notes.append(f"{len(group) - len(scored)} of {len(group)} administrations have no angle")

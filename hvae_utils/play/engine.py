@@ -1,14 +1,15 @@
 """The engine: many requests, bounded concurrency, each asked once and recorded when answered.
 
-It knows respondents, requests and records. What is asked and what a reply means is `play`'s, which
-hands over its work as jobs. A model's workers take the jobs in order, so no more requests are in
-flight than it has places, and no more conditions are begun than are needed to keep them busy.
+It knows respondents, requests and records. What is asked and what a reply means is `administer`'s,
+which hands over DIALOGUES: generators that yield a question, get its record back, and at last
+return a result. A model's workers take the dialogues in order, so no more requests are in flight
+than it has places, and no more conditions are begun than are needed to keep them busy.
 
 A server that keeps prompt prefixes (`Respondent.prefix_reuse`) is asked in the order of prefixes,
-and the first job with a prefix is done before the others with it begin: each is read once.
+and the first dialogue with a prefix is done before the others with it begin: each is read once.
 
-Public names: Asker, Recorder, NotSaid, Job, Budget, in_order, for_each, Progress, MAX_TOKENS,
-NOTHING_SAID.
+Public names: Question, Dialogue, request_for, record_of, converse, ask, Job, for_each, Budget,
+Progress, MAX_TOKENS, NOTHING_SAID.
 """
 
 import asyncio
@@ -16,19 +17,27 @@ import contextlib
 import gc
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
-import pandas as pd
-
-from hvae_utils.ask import models, prompts, replay
+from hvae_utils.ask import models, replay
+from hvae_utils.ask.prompts import Presentation
 from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
-from hvae_utils.play.records import Held, Record, Records
+from hvae_utils.play.records import Held, Record
 
 # Longest reply asked for, in tokens, by kind of request.
 MAX_TOKENS = {"describe": 96, "adopt": 48, "goal": 64, "item": 24, "readout": 1, "probe": 1}
@@ -39,16 +48,84 @@ NOTHING_SAID = "(no reply)"  # stands for an empty reply in a dialogue; endpoint
 # An endpoint counts as gone after so many failures without a success between them: ten, and every
 # request in flight twice. An outage that all requests in flight meet once is survived.
 FAILURES_IN_A_ROW, FAILURES_A_WORKER = 10, 2
-PROBE = "Answer with the letter C and nothing else."
 SECONDS_BETWEEN_LINES = 10.0
 LINE = "{desc}: {n_fmt}/{total_fmt}{unit}s, {rate_noinv_fmt}, {elapsed} so far, {remaining} left"
 
-Row = Mapping[str, Any]
+Row = Mapping[str, Any]  # of a table of conditions
 Message = dict[str, str]
 
 
-class NotSaid(RuntimeError):
-    """A reply that the prompt needs did not come; holds the error of its record."""
+class Question(NamedTuple):
+    """What is put to the respondent of a condition: chat messages, oldest first.
+
+    kind: as in `Request`; row: the condition; shown: how an item is presented, None for other
+    kinds; attempt: 1, and 2 after a reminder.
+    """
+
+    kind: str
+    messages: Sequence[Message]
+    row: Row
+    shown: Presentation | None = None
+    attempt: int = 1
+
+
+Dialogue = Generator[Question, Record, Any]
+
+
+def request_for(question: Question, identity: str) -> Request:
+    """Return the request that puts a question to the respondent of this identity."""
+    row, exact = question.row, question.kind in READ_EXACTLY
+    return Request(
+        kind=question.kind,
+        model=row["model"],
+        messages=tuple(question.messages),
+        condition=row,
+        max_tokens=MAX_TOKENS[question.kind],
+        temperature=0.0 if exact else row["temperature"],
+        seed=row["seed"] + row["repeat"],
+        repeat=row["repeat"],
+        attempt=question.attempt,
+        top_logprobs=TOP_LOGPROBS if question.kind in READ_TOKENS else 0,
+        presentation=question.shown,
+        identity=identity,
+    )
+
+
+def record_of(request: Request, answer: Answer, latency_s: float | None = None) -> Record:
+    """Return the record of a request and its answer; latency_s: None where nobody waited."""
+    shown = request.presentation
+    return {
+        "key": request.key,
+        "error": answer.error,
+        "condition_id": request.condition.get("condition_id"),
+        "kind": request.kind,
+        "model": request.model,
+        "value": request.condition["value"],
+        "wording": request.condition.get("wording"),
+        "item": None if shown is None else shown.item + 1,
+        "order": None if shown is None else shown.order,
+        "labels": None if shown is None else shown.labels,
+        "repeat": request.repeat,
+        "attempt": request.attempt,
+        "messages": request.messages,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+        **answer.as_record(),
+        "latency_s": latency_s,
+        "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+async def converse(dialogue: Dialogue, ask: Callable[[Question], Awaitable[Record]]) -> Any:
+    """Ask what a dialogue asks, one question after the other; return its result."""
+    record = None
+    while True:
+        try:
+            question = dialogue.send(record)
+        except StopIteration as end:
+            return end.value
+        record = await ask(question)
 
 
 class Budget(Protocol):
@@ -63,7 +140,7 @@ class Budget(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of a model's work, done by one worker without a pause.
+    """One dialogue of a model's work.
 
     place: where its result belongs, results are sorted by it; prefix: what its prompts begin with;
     steps: the units of progress it counts.
@@ -72,57 +149,110 @@ class Job:
     place: tuple[int, int]
     prefix: str
     steps: int
-    do: Callable[["Asker"], Awaitable[Any]]
+    dialogue: Dialogue
 
 
-# Rows of conditions with their numbers, whether to go by prefixes -> the jobs to do.
-Plan = Callable[[list[tuple[int, Row]], bool], Iterator[Job]]
+# Numbered rows of conditions, whether to go by prefixes -> the jobs to do.
+Plan = Callable[[Sequence[tuple[int, Row]], bool], Iterator[Job]]
+
+
+def ask(questions: Sequence[Question], records: Held, concurrency: int = 0) -> list[Record]:
+    """Put questions that need no reply to each other; return their records, in the same order.
+
+    Asked is what the records do not answer. concurrency and errors: as in `for_each`.
+
+    >>> row = {"model": "reference/faithful", "value": "none", "repeat": 1, "seed": 1}
+    >>> hello = Question("goal", [{"role": "user", "content": "Hello"}], {**row, "temperature": 0})
+    >>> [record["kind"] for record in ask([hello], Held())]  # doctest: +ELLIPSIS
+    ask reference/faithful: 1/1 conditions, ...
+    ['goal']
+    """
+
+    def put(question: Question) -> Dialogue:
+        return (yield question)
+
+    def jobs(rows: Sequence[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
+        for number, _ in rows:
+            yield Job((number, 0), "", 1, put(questions[number]))
+
+    return for_each("ask", jobs, [question.row for question in questions], records, concurrency)
+
+
+def for_each(
+    verb: str,
+    plan: Plan,
+    conditions: Sequence[Row],
+    records: Held,
+    concurrency: int = 0,
+    per_condition: int = 1,
+    budget: Budget | None = None,
+) -> list[Any]:
+    """Do the jobs of every condition; return their results in the conditions' order.
+
+    concurrency: requests in flight a model, 0 for the respondent's own number; per_condition:
+    units of progress. Conditions whose items are all answered come last, so that a run that
+    continues asks at once. Models are asked at the same time, those on this machine one after the
+    other. Raises EndpointError when a model cannot be reached and BudgetReached when the budget is
+    used up, saying how many records are safe.
+    """
+    if not isinstance(concurrency, int) or concurrency < 0:
+        raise UserError(f"concurrency is {concurrency!r}; it must be a whole number from 0")
+    done: dict[tuple[int, int], Any] = {}
+    stops: list[BudgetReached] = []
+    limits: dict[str, Any] = {}  # one an endpoint, shared by its models
+    rows_of: dict[str, list[tuple[int, Row]]] = {}
+    for number, row in enumerate(conditions):
+        rows_of.setdefault(str(row["model"]), []).append((number, row))
+    asked = {name: models.respondent(name, limits, concurrency) for name in rows_of}
+
+    async def one_model(name: str) -> None:
+        rows, respondent = rows_of[name], asked[name]
+        ready: list[tuple[int, Row]] = []
+        first: list[tuple[int, Row]] = []
+        for entry in rows:
+            count = records.answered_items(entry[1].get("condition_id", ""))
+            (ready if count >= per_condition else first).append(entry)
+        jobs = chain.from_iterable(plan(part, respondent.prefix_reuse) for part in (first, ready))
+        unit = "item" if per_condition > 1 else "condition"
+        with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
+            async with respondent:
+                workers = concurrency or respondent.concurrency
+                await _share(
+                    jobs, Asker(respondent, records, progress, workers, budget, stops), done
+                )
+
+    async def lane(names: list[str]) -> None:
+        for name in names:
+            if not stops:
+                await one_model(name)
+
+    stopped: EndpointError | BudgetReached | None = None
+    try:
+        _run(_together(lane(names) for names in _lanes(asked)))
+        stopped = stops[0] if stops else None
+    except EndpointError as fault:
+        stopped = fault
+    if stopped is not None:
+        raise type(stopped)(
+            f"{stopped}; {len(records)} records are safe, run the same study again to continue"
+        )
+    return [done[place] for place in sorted(done)]
+
+
+def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
+    """Return the models in groups that are asked at the same time; in a group one by one.
+
+    Models on this machine share its processors and its memory: they make one group.
+    """
+    groups: dict[str, list[str]] = {}
+    for name, respondent in respondents.items():
+        here = respondent.prefix_reuse or name.startswith("reference/")
+        groups.setdefault("" if here else name, []).append(name)
+    return list(groups.values())
 
 
 class Asker:
-    """Puts questions to one respondent; what becomes of a request is its subclass's `record`.
-
-    identity: the respondent's.
-    """
-
-    def __init__(self, identity: str) -> None:
-        self.identity = identity
-        self._listed: bool | None = None
-
-    async def say(self, kind: str, messages: list[Message], row: Row) -> str:
-        """Return the text of a reply that becomes part of the prompt. Raises NotSaid."""
-        record = await self.ask(kind, messages, row)
-        if record["error"]:
-            raise NotSaid(record["error"])
-        return record["text"] or NOTHING_SAID
-
-    async def gives_probabilities(self, row: Row) -> bool:
-        """Return whether the endpoint lists token probabilities; asked once, by a known answer."""
-        if self._listed is None:
-            record = await self.ask(
-                "probe", [{"role": "user", "content": PROBE}], {**row, "value": "none", "repeat": 1}
-            )
-            self._listed = bool(record["top_logprobs"])
-        return self._listed
-
-    async def ask(
-        self,
-        kind: str,
-        messages: list[Message],
-        row: Row,
-        shown: prompts.Presentation | None = None,
-        attempt: int = 1,
-    ) -> Record:
-        """Return the record of the request that puts `messages` in the condition `row`."""
-        return await self.record(request_for(kind, messages, row, self.identity, shown, attempt))
-
-    async def record(self, request: Request) -> Record:
-        """Return the record of a request."""
-        raise NotImplementedError
-
-
-class Recorder(Asker):
-    """Asks for a study: from the records where the answer is there, otherwise once.
+    """Asks one respondent: from the records where the answer is there, otherwise once.
 
     workers: how many ask at the same time; stops: shared by all models, holds the BudgetReached
     after which nothing more is sent.
@@ -131,13 +261,12 @@ class Recorder(Asker):
     def __init__(
         self,
         respondent: Respondent,
-        records: Records | Held,
+        records: Held,
         progress: "Progress",
         workers: int,
         budget: Budget | None,
         stops: list[BudgetReached],
     ) -> None:
-        super().__init__(respondent.identity)
         self.respondent, self.records, self.progress = respondent, records, progress
         self.workers, self._budget, self.stops = workers, budget, stops
         self._underway: dict[str, asyncio.Future[Record]] = {}
@@ -146,8 +275,9 @@ class Recorder(Asker):
         # a replay repeats a recorded error, too, which otherwise would be asked again
         self._settled = records.answered if replay.identities() is None else records.get
 
-    async def record(self, request: Request) -> Record:
-        """Return the record of one request, asked at most once however many wait for it."""
+    async def ask(self, question: Question) -> Record:
+        """Return the record of a question, asked at most once however many wait for it."""
+        request = request_for(question, self.respondent.identity)
         if record := self._settled(request.key):
             return record
         if underway := self._underway.get(request.key):
@@ -184,144 +314,7 @@ class Recorder(Asker):
         return record
 
 
-def request_for(
-    kind: str,
-    messages: Sequence[Message],
-    row: Row,
-    identity: str,
-    shown: prompts.Presentation | None = None,
-    attempt: int = 1,
-) -> Request:
-    """Return the request that puts `messages` in a condition to the respondent of `identity`."""
-    return Request(
-        kind=kind,
-        model=row["model"],
-        messages=tuple(messages),
-        condition=row,
-        max_tokens=MAX_TOKENS[kind],
-        temperature=row["temperature"] if kind not in READ_EXACTLY else 0.0,
-        seed=row["seed"] + row["repeat"],
-        repeat=row["repeat"],
-        attempt=attempt,
-        top_logprobs=TOP_LOGPROBS if kind in READ_TOKENS else 0,
-        presentation=shown,
-        identity=identity,
-    )
-
-
-def record_of(request: Request, answer: Answer, latency_s: float | None = None) -> Record:
-    """Return the record of a request and its answer; latency_s: None where nobody waited."""
-    shown = request.presentation
-    return {
-        "key": request.key,
-        "error": answer.error,
-        "condition_id": request.condition.get("condition_id"),
-        "kind": request.kind,
-        "model": request.model,
-        "value": request.condition["value"],
-        "wording": request.condition.get("wording"),
-        "item": None if shown is None else shown.item + 1,
-        "order": None if shown is None else shown.order,
-        "labels": None if shown is None else shown.labels,
-        "repeat": request.repeat,
-        "attempt": request.attempt,
-        "messages": request.messages,
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-        "seed": request.seed,
-        **answer.as_record(),
-        "latency_s": latency_s,
-        "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-    }
-
-
-def in_order(one: Callable[[Asker, Row], Awaitable[Any]]) -> Plan:
-    """Return the plan that does `one` for each condition, one job each, in their order."""
-
-    def plan(rows: list[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
-        for number, row in rows:
-            yield Job((number, 0), "", 1, lambda asker, row=row: one(asker, row))
-
-    return plan
-
-
-def for_each(
-    verb: str,
-    plan: Plan,
-    conditions: pd.DataFrame,
-    records: Records | Held,
-    concurrency: int,
-    per_condition: int,
-    budget: Budget | None = None,
-) -> list[Any]:
-    """Do the jobs of every condition; return their results in the conditions' order.
-
-    per_condition: units of progress. Conditions whose items are all answered come last, so that a
-    run that continues asks at once. Models are asked at the same time, those on this machine one
-    after the other. Raises EndpointError and BudgetReached, saying how many records are safe.
-    """
-    if not isinstance(concurrency, int) or concurrency < 0:
-        raise UserError(f"concurrency is {concurrency!r}; it must be a whole number from 0")
-    done: dict[tuple[int, int], Any] = {}
-    stops: list[BudgetReached] = []
-    limits: dict[str, Any] = {}  # one an endpoint, shared by its models
-    asked = {
-        name: models.respondent(name, limits, concurrency)
-        for name in map(str, conditions.model.unique())
-    }
-    unit = "item" if per_condition > 1 else "condition"
-
-    async def one_model(name: str, rows: list[tuple[int, Row]]) -> None:
-        workers = concurrency or asked[name].concurrency
-        by_prefix = asked[name].prefix_reuse
-        ready = [records.answered_items(row["condition_id"]) >= per_condition for _, row in rows]
-        parts = (
-            [row for row, last in zip(rows, ready, strict=True) if last == part]
-            for part in (False, True)
-        )
-        jobs = chain.from_iterable(plan(part, by_prefix) for part in parts)
-        with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
-            async with asked[name] as respondent:
-                asker = Recorder(respondent, records, progress, workers, budget, stops)
-                await _share(jobs, asker, done)
-
-    async def lane(names: list[str]) -> None:
-        for name in names:
-            if not stops:
-                await one_model(name, _rows(conditions, name))
-
-    stopped: EndpointError | BudgetReached | None = None
-    try:
-        _run(_together(lane(names) for names in _lanes(asked)))
-        stopped = stops[0] if stops else None
-    except EndpointError as fault:
-        stopped = fault
-    if stopped is not None:
-        raise type(stopped)(
-            f"{stopped}; {len(records)} records are safe, run the same study again to continue"
-        )
-    return [done[place] for place in sorted(done)]
-
-
-def _rows(conditions: pd.DataFrame, model: str) -> list[tuple[int, Row]]:
-    """Return the numbers and rows of one model's conditions."""
-    numbers = (conditions.model == model).to_numpy().nonzero()[0].tolist()
-    return list(zip(numbers, conditions.iloc[numbers].to_dict("records"), strict=True))
-
-
-def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
-    """Return the models in groups that are asked at the same time; in a group one by one.
-
-    Models on this machine share its processors and its memory: they make one group.
-    """
-    groups: dict[str, list[str]] = {}
-    for name, respondent in respondents.items():
-        here = respondent.prefix_reuse or name.startswith("reference/")
-        groups.setdefault("" if here else name, []).append(name)
-    return list(groups.values())
-
-
-async def _share(jobs: Iterable[Job], asker: Recorder, done: dict[tuple[int, int], Any]) -> None:
+async def _share(jobs: Iterable[Job], asker: Asker, done: dict[tuple[int, int], Any]) -> None:
     """Let the workers take the jobs in order until there are none, or no budget is left.
 
     Of workers that wait for the first job with a prefix there may be as many again.
@@ -338,7 +331,7 @@ async def _share(jobs: Iterable[Job], asker: Recorder, done: dict[tuple[int, int
     async def do(job: Job) -> None:
         await places.get()
         try:
-            done[job.place] = await job.do(asker)
+            done[job.place] = await converse(job.dialogue, asker.ask)
         finally:
             places.put_nowait(None)
 
@@ -348,11 +341,11 @@ async def _share(jobs: Iterable[Job], asker: Recorder, done: dict[tuple[int, int
             await warm.wait()
             await do(job)
         else:
-            prefix, warm = job.prefix, (mine := asyncio.Event())
+            prefix, warm = job.prefix, (first_done := asyncio.Event())
             try:
                 await do(job)
             finally:
-                mine.set()
+                first_done.set()
 
     async def work() -> None:
         for job in waiting:

@@ -1,42 +1,28 @@
 """Small studies beside the main one: the same respondents, another instrument.
 
 Secondary items tell why a prosocial respondent is prosocial; isomorphic instruments find one that
-recites the published items. What is asked is recorded like everything else and asked once.
+has memorised the published items. What is asked is recorded like everything else and asked once.
 
-Public names: Playing, administer, angles, motives, planned, check.
+Public names: administer, angles, motives, planned, check.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hvae_utils.ask import prompts
 from hvae_utils.errors import UserError
-from hvae_utils.extras import cluster
-from hvae_utils.measure import instruments, scoring, svo
-from hvae_utils.measure import secondary as motive_scores
-from hvae_utils.play import administer, study
+from hvae_utils.measure import instruments, scoring, secondary, svo
+from hvae_utils.play import study
+from hvae_utils.play.administer import assign_values, put_items
 from hvae_utils.play.budget import Budget
-from hvae_utils.play.records import Records
+from hvae_utils.play.records import Held, Records
 
 KEYS = ["model", "value", "instrument"]
 PRIMARY, SECONDARY = "svo-slider", "svo-slider-secondary"
-
-
-@dataclass(frozen=True)
-class Playing:
-    """How the probes are played: by `play` or on a cluster, and as in `play.administer`."""
-
-    player: Any = administer
-    concurrency: int = 0
-    reask: bool = True
-    budget: Budget | None = None
-
-
-HERE = Playing()
 
 
 def administer(
@@ -46,59 +32,52 @@ def administer(
     values: Sequence[str] | str,
     wording: str,
     *,
-    scheduler: str = "",
-    concurrency: int = 0,
     reask: bool = True,
+    concurrency: int = 0,
     budget: str = "",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Play both probes on the records of a run; return the tables of `angles` and of `motives`.
 
     isomorphs, values: lists, or texts as `study.listed` takes them; no values, no rows.
-    scheduler and the following: the parameters of the notebooks of these names.
+    reask and the following: the parameters of the notebooks of these names.
     """
     values = study.levels("probe_values", values, empty=True)
     names = study.levels("isomorphs", isomorphs, empty=True)
-    with cluster.player(scheduler if values else "") as player, Records(records) as opened:
-        how = Playing(player, concurrency, reask, Budget.of_run(budget, records))
-        return (
-            angles(opened, [PRIMARY, *names], models, values, wording, how),
-            motives(opened, models, values, wording, how),
-        )
+    asked = models, values, wording, reask, concurrency, Budget.of_run(budget, records)
+    with Records(records) as opened:
+        return angles(opened, [PRIMARY, *names], *asked), motives(opened, *asked)
 
 
 def angles(
-    records: Records,
+    records: Held,
     names: Iterable[str],
     models: Sequence[str],
     values: Sequence[str],
     wording: str,
-    how: Playing = HERE,
+    *playing: Any,
 ) -> pd.DataFrame:
     """Administer instruments once per model and value, without goal; return their angles.
 
-    names: of instruments with an angle; no values, no rows.
+    names: of instruments with an angle; no values, no rows; playing: as in `put_items`.
     Columns: model, value, instrument, answered (items), angle (degrees, NaN if items miss).
     """
-    found = []
+    scored = []
     for name in names if values else ():
-        conditions, chosen = _chosen(records, name, models, values, wording, how)
-        scored = svo.score(chosen, instruments.load(name))[["answered", "angle"]]
-        found.append(conditions.join(scored))
-    return pd.concat(found) if found else pd.DataFrame(columns=[*KEYS, "answered", "angle"])
+        conditions = _conditions(name, models, values, wording)
+        scores = svo.score(_choices(conditions, records, *playing), instruments.load(name))
+        scored.append(conditions[KEYS].join(scores[["answered", "angle"]]))
+    return pd.concat(scored) if scored else pd.DataFrame(columns=[*KEYS, "answered", "angle"])
 
 
 def motives(
-    records: Records,
-    models: Sequence[str],
-    values: Sequence[str],
-    wording: str,
-    how: Playing = HERE,
+    records: Held, models: Sequence[str], values: Sequence[str], wording: str, *playing: Any
 ) -> pd.DataFrame:
-    """Administer the secondary items; return model, value and the columns of motives.score."""
+    """Administer the secondary items; return model, value and the columns of secondary.score."""
     if not values:
         return pd.DataFrame(columns=["model", "value", "index"])
-    conditions, chosen = _chosen(records, SECONDARY, models, values, wording, how)
-    return conditions[["model", "value"]].join(motive_scores.score(chosen))
+    conditions = _conditions(SECONDARY, models, values, wording)
+    scores = secondary.score(_choices(conditions, records, *playing))
+    return conditions[["model", "value"]].join(scores)
 
 
 def check(names: Sequence[str], models: Sequence[str], values: Sequence[str], wording: str) -> None:
@@ -135,17 +114,15 @@ def _conditions(
     )
 
 
-def _chosen(
-    records: Records,
-    name: str,
-    models: Sequence[str],
-    values: Sequence[str],
-    wording: str,
-    how: Playing,
-):
-    """Return the factors of the conditions and the choices made in them."""
-    conditions = _conditions(name, models, values, wording)
-    conditions = how.player.assign(conditions, records, how.concurrency, how.budget)
-    responses = how.player.administer(conditions, records, how.reask, how.concurrency, how.budget)
-    chosen = scoring.choices(responses, conditions["condition_id"], instruments.load(name))
-    return conditions[KEYS].reset_index(drop=True), chosen
+def _choices(
+    conditions: pd.DataFrame,
+    records: Held,
+    reask: bool = True,
+    concurrency: int = 0,
+    budget: Budget | None = None,
+) -> np.ndarray:
+    """Play these conditions of one instrument; return the choices, (administrations, items)."""
+    assigned = assign_values(conditions, records, concurrency, budget)
+    responses = put_items(assigned, records, reask, concurrency, budget)
+    instrument = instruments.load(conditions["instrument"].iloc[0])
+    return scoring.choices(responses, conditions["condition_id"], instrument)

@@ -27,8 +27,8 @@ def scores(tmp_path_factory):
         wordings=("plain", "formal", "brief"),
     )
     with Records(tmp_path_factory.mktemp("run") / "records.jsonl") as records:
-        assigned = administer.assign(study.conditions(design), records)
-        return scoring.administrations(assigned, administer.administer(assigned, records))
+        assigned = administer.assign_values(study.conditions(design), records)
+        return scoring.administrations(assigned, administer.put_items(assigned, records))
 
 
 def of(scores, name):

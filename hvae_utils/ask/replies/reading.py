@@ -17,7 +17,7 @@ four rules are tried, strongest first. The first that finds anything decides, if
 punctuation, "because" ...). Cyrillic and Greek look-alikes and Roman numerals are not read: in
 their own alphabets they stand at other places. Of a long reply only the two ends are read.
 
-Public names: OUTCOMES, Reply, parse, read, option_probabilities.
+Public names: OUTCOMES, Reply, parse, read, option_probabilities, label_mass.
 """
 
 import math
@@ -172,20 +172,29 @@ def option_probabilities(
 ) -> tuple[np.ndarray, float]:
     """First-answer-token log-probabilities (nats) -> (probability per label, covered mass).
 
-    Sums every token form of a label ("A", " A", "a", "A.", "**A", "(A", full-width). The array,
-    (labels,) as shown, is normalised to sum 1, 0 for labels without a token; the mass is the sum
-    before that. Nothing covered: NaN array and 0.0. A token "I" may be the pronoun.
+    The array, (labels,) as shown, is `label_mass` normalised to sum 1; the covered mass is the sum
+    before that. Nothing covered: NaN array and 0.0.
+    """
+    mass = label_mass(top_logprobs, labels)
+    covered = math.fsum(mass)
+    if not covered > 0:
+        return np.full(len(labels), np.nan), 0.0
+    return mass / covered, min(covered, 1.0)
+
+
+def label_mass(top_logprobs: Sequence[tuple[str, float]], labels: Sequence[str]) -> np.ndarray:
+    """Return the probability that the first answer token is each label, (labels,) as shown.
+
+    Sums every token form of a label ("A", " A", "a", "A.", "**A", "(A", full-width); 0 for labels
+    without a token. A token "I" may be the pronoun.
+
+    >>> label_mass([("A", -0.5), (" a", -3.0), ("The", -2.0)], ["A", "B"]).round(3).tolist()
+    [0.656, 0.0]
     """
     index = labels_for(tuple(labels)).index
-    mass: dict[int, list[float]] = {}
+    parts: list[list[float]] = [[] for _ in labels]
     for token, logprob in top_logprobs:
         place = index.get(_bare(token))
         if place is not None and logprob <= 0.01:  # false for NaN
-            mass.setdefault(place, []).append(math.exp(logprob))
-    sums = [0.0] * len(labels)
-    for place, parts in mass.items():
-        sums[place] = math.fsum(parts)
-    covered = math.fsum(sums)
-    if not covered > 0:
-        return np.full(len(labels), np.nan), 0.0
-    return np.array(sums) / covered, min(covered, 1.0)
+            parts[place].append(math.exp(logprob))
+    return np.array([math.fsum(part) for part in parts])
