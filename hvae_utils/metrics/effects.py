@@ -6,7 +6,7 @@ unbalanced study gives fewer pairs and no biased comparison. Pairs are averaged 
 (wording x goal draw), then clusters. The goal prompt is a factor like any other; `goal_effects`
 tells its effect by value.
 
-Public names: factor_effects, goal_effects, REFERENCES, ALL.
+Public names: factor_effects, goal_effects, ALL.
 """
 
 import numpy as np
@@ -18,14 +18,6 @@ from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import chance, rationality
 from hvae_utils.metrics.intervals import covering_interval
 
-REFERENCES = {  # the level others are compared with; else the first one that appears
-    "induction": "self_description",
-    "placement": "dialogue",
-    "goal_prompt": False,
-    "protocol": "independent",
-    "order": "fixed",
-    "labels": "A-I",
-}
 ALL = "all values"
 _FIXED = ("model", "value", "repeat")  # factors that are no choice of how to ask
 _COLUMNS = (
@@ -43,9 +35,10 @@ def factor_effects(
         unscored). Values without a target (`none`) are left out. Per administration the value
         rationality is 60 - |angle - target|, scale inferred from the published chart.
     Columns: model; scope ("all values", or one value); factor; level and reference (text: the
-    level of REFERENCES, or the first that appears); pairs (administrations that agree in all but
-    the factor and are both scored); clusters (one for the factor wording, which has no cluster to
-    be tested on); difference (degrees of value rationality, level minus reference); low, high
+    level of `factors.REFERENCES`, or the first that appears); pairs (administrations that agree in
+    all but the factor and are both scored); clusters (one for the factor wording, which has no
+    cluster to be tested on); difference (degrees of value rationality, level minus reference);
+    low, high
     (`intervals.covering_interval` over clusters, within plus or minus `chance.greatest_distance`
     from the target, of several values the largest); dz (mean over SD of the paired differences);
     eta_squared (sum of squares of the factor's level means over total sum of squares, over the
@@ -95,7 +88,7 @@ def goal_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -> 
 
 def _levels(table: pd.DataFrame, factor: str) -> list[object]:
     """Return the factor's levels, the reference first, the others as they appear."""
-    return sorted(table[factor].unique(), key=lambda level: level != REFERENCES.get(factor))
+    return sorted(table[factor].unique(), key=lambda level: level != factors.REFERENCES.get(factor))
 
 
 def _of_factor(

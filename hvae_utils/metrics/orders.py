@@ -206,14 +206,14 @@ def _groups(conditions: pd.DataFrame, responses: pd.DataFrame) -> _Groups:
     shape = (len(groups), len(instrument.items), len(names))
     covered = answers["covered_mass"].to_numpy(float).reshape(shape)
     mass = np.nan_to_num(covered, nan=1.0)
-    listed = answers[options].to_numpy(float, copy=True)
-    listed[(listed == 0).all(axis=1)] = np.nan  # none of the options was listed
-    listed = debias.checked(listed.reshape(*shape, -1))
+    listed = answers[options].to_numpy(float).reshape(*shape, -1)
+    # Tables of the first version hold shares of the covered mass, later ones what was listed.
+    are_shares = np.isclose(listed.sum(axis=-1), 1)
     return _Groups(
         instrument=instrument,
         orders=np.array([factors.option_order(one, 0, count) for one in names]),
         factors=groups[GROUP].reset_index(drop=True),
-        table=listed / listed.sum(axis=-1, keepdims=True) * mass[..., None],
+        table=listed * np.where(are_shares, mass, 1.0)[..., None],
         floor=np.maximum(1 - mass, RESOLUTION),
         covered_mass=covered.min(axis=(1, 2)),
     )

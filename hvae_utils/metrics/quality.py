@@ -51,9 +51,8 @@ def with_readings(
             of_cell.get(cell, table[:0]) for of_cell, table in zip(grouped, tables, strict=True)
         )
         chosen = scoring.choices(items, scored["condition_id"], instrument)
-        row = _readings(
-            svo.value_on(cell[key.index("value")], instrument), scored["angle"], chosen, instrument
-        )
+        value = svo.value_on(cell[key.index("value")], instrument)
+        row = _readings(value, scored["angle"], chosen, instrument)
         row |= _quality(scored, items) | {"order_disagreement": groups["order_disagreement"].mean()}
         rows.append(row | {"flag": _flag(row)})
     return pd.concat([cells, pd.DataFrame(rows, index=cells.index)], axis=1)

@@ -127,7 +127,8 @@ class _Watcher:
     def settle(self, slider: Instrument, chosen: np.ndarray, response: Sequence[Any]) -> None:
         """Report a row of the responses table; chosen: the options so far, which this one joins."""
         row = pd.DataFrame([response], columns=administer.COLUMNS)
-        shares, cells = scoring.option_shares(row)[0].tolist(), row.to_dict("records")[0]
+        shares = scoring.option_shares(row, slider.options)[0].tolist()
+        cells = row.to_dict("records")[0]
         item, option = slider.items.index(cells["item"]), cells["option"]
         chosen[item] = -1 if option is None else option - 1
         scored = svo.score(chosen[None], slider).iloc[0]

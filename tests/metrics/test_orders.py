@@ -256,6 +256,7 @@ def test_a_run_of_shuffled_orders_has_nothing_to_compare_and_says_so(function):
     [
         ([-0.1, *[1.1 / 8] * 8], "holds a negative number"),
         ([np.nan, *[1 / 8] * 8], "is NaN in some options but not in all"),
+        ([0.0] * 9, "is all zeros"),
         ([0.2] * 9, "sums to more than 1"),
     ],
 )
