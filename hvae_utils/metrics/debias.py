@@ -23,7 +23,7 @@ unknown, at most the last one listed. `floor`, one number or an array (..., orde
 (or the mass not listed, if less); 0 says that the zeros are true ones.
 
 Public names: average_logits, average_range, average_probabilities, cancels, position_bias,
-order_disagreement, checked.
+order_disagreement.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ def average_logits(probabilities: ArrayLike, floor: ArrayLike | None = None) -> 
     may have changed. NaN where an order has no answer, or where every option is a true zero in
     some order. Errors: UserError for a bad table, or a 0 without a floor.
     """
-    return _normalised(_logs(checked(probabilities), floor).mean(axis=-2))
+    return _normalised(_logs(_checked(probabilities), floor).mean(axis=-2))
 
 
 def average_range(probabilities: ArrayLike, floor: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +51,7 @@ def average_range(probabilities: ArrayLike, floor: ArrayLike) -> tuple[np.ndarra
     least has its own at 0 and the others' at the floor, its greatest the reverse. Hence the least
     is 0 for every option that is missing from any order's list. NaN and errors as there.
     """
-    table = checked(probabilities)
+    table = _checked(probabilities)
     least, most = (_logs(table, bound).mean(axis=-2) for bound in (0.0, floor))
     one = np.eye(table.shape[-1], dtype=bool)
     ends = [
@@ -100,7 +100,7 @@ def position_bias(
     has no answer or a true zero, and for one order alone. Errors: UserError for a bad table, or a
     0 without a floor.
     """
-    logs, orders = _logs(checked(probabilities), floor), np.asarray(orders)
+    logs, orders = _logs(_checked(probabilities), floor), np.asarray(orders)
     centred = _centred(np.where(np.isfinite(logs), logs, np.nan))
     if cancels(orders) == "any":
         return centred[..., np.arange(len(orders))[:, None], orders].mean(axis=-2)
@@ -134,7 +134,7 @@ def _centred(table: np.ndarray) -> np.ndarray:
     return table - table.mean(axis=-2, keepdims=True)
 
 
-def checked(probabilities: ArrayLike) -> np.ndarray:
+def _checked(probabilities: ArrayLike) -> np.ndarray:
     """Return the table (..., orders, options) as floats; rows are proper or all NaN."""
     try:
         table = np.asarray(probabilities, float)
@@ -155,7 +155,7 @@ def checked(probabilities: ArrayLike) -> np.ndarray:
 
 
 def _scaled(probabilities: ArrayLike) -> np.ndarray:
-    table = checked(probabilities)
+    table = _checked(probabilities)
     return table / table.sum(axis=-1, keepdims=True)
 
 
