@@ -28,16 +28,8 @@ import pandas as pd
 from hvae_utils.ask import prompts, replies
 from hvae_utils.measure import instruments, isomorphs, presentations, values
 from hvae_utils.play import players
-from hvae_utils.play.engine import (
-    NOTHING_SAID,
-    Budget,
-    Dialogue,
-    Job,
-    Message,
-    Question,
-    Row,
-    for_each,
-)
+from hvae_utils.play.budget import Budget
+from hvae_utils.play.engine import NOTHING_SAID, Dialogue, Job, Message, Question, Row, for_each
 from hvae_utils.play.records import Held, Record
 
 MIN_MASS = 0.95  # of the first token's probability that must fall on options to be read exactly
