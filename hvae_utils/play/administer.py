@@ -15,11 +15,9 @@ REASK_ATTEMPTS.
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -63,14 +61,11 @@ def assign_values(
         return player.assign_values(conditions, records, concurrency, budget)
     sources = Sources()
 
-    def jobs(rows: Sequence[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
-        for number, row in (
-            sorted(rows, key=lambda entry: _opening(entry[1])) if by_prefix else rows
-        ):
-            yield Job((number, 0), _opening(row), 1, assignment(row, sources))
+    def plan(_: int, row: Row) -> Iterator[Job]:
+        yield Job(_opening(row), "", 1, assignment(row, sources))
 
     rows = conditions.to_dict("records")
-    assigned = for_each("assign", jobs, rows, records, concurrency, 1, budget)
+    assigned = for_each("assign", plan, rows, records, concurrency, 1, budget)
     return conditions.reset_index(drop=True).join(pd.DataFrame(assigned))
 
 
@@ -103,22 +98,13 @@ def put_items(
         return player.put_items(conditions, records, reask, concurrency, budget)
     sources = Sources()
 
-    def jobs(rows: Sequence[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
-        prefixed = [(_prefix_of(row), number, row) for number, row in rows]
-        if not by_prefix:
-            yield from map(itemgetter(1), texts_and_jobs(prefixed))
-            return
-        for _, group in groupby(sorted(prefixed, key=itemgetter(0)), key=itemgetter(0)):
-            yield from map(itemgetter(1), sorted(texts_and_jobs(group), key=itemgetter(0)))
-
-    def texts_and_jobs(rows: Iterable[tuple[str, int, Row]]) -> Iterator[tuple[str, Job]]:
-        for prefix, number, row in rows:
-            for place, (text, count, dialogue) in enumerate(item_dialogues(row, sources, reask)):
-                yield text, Job((number, place), prefix, count, dialogue)
+    def plan(_: int, row: Row) -> Iterator[Job]:
+        for text, count, dialogue in item_dialogues(row, sources, reask):
+            yield Job(_prefix_of(row), text, count, dialogue)
 
     items = max(len(sources.instrument(name).items) for name in conditions["instrument"].unique())
     rows = conditions.to_dict("records")
-    played = for_each("play", jobs, rows, records, concurrency, items, budget)
+    played = for_each("play", plan, rows, records, concurrency, items, budget)
     frame = pd.DataFrame([row for rows in played for row in rows], columns=COLUMNS)
     return frame.astype({"option": "Int64", "self": float, "other": float})
 

@@ -17,7 +17,7 @@ import contextlib
 import gc
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,6 +45,7 @@ LINE = "{desc}: {n_fmt}/{total_fmt}{unit}s, {rate_noinv_fmt}, {elapsed} so far, 
 
 Row = Mapping[str, Any]  # of a table of conditions
 Message = dict[str, str]
+Place = tuple[int, int]  # of a result: its condition, its dialogue
 
 
 class Question(NamedTuple):
@@ -55,7 +56,7 @@ class Question(NamedTuple):
     """
 
     kind: str
-    messages: Sequence[Message]
+    messages: list[Message]
     row: Row
     shown: Presentation | None = None
     attempt: int = 1
@@ -124,21 +125,20 @@ async def converse(dialogue: Dialogue, ask: Callable[[Question], Awaitable[Recor
 class Job:
     """One dialogue of a model's work.
 
-    place: where its result belongs, results are sorted by it; prefix: what its prompts begin with;
-    steps: the units of progress it counts.
+    prefix: what its prompts begin with; text: the first question after that; steps: the units of
+    progress it counts.
     """
 
-    place: tuple[int, int]
     prefix: str
+    text: str
     steps: int
     dialogue: Dialogue
 
 
-# Numbered rows of conditions, whether to go by prefixes -> the jobs to do.
-Plan = Callable[[Sequence[tuple[int, Row]], bool], Iterator[Job]]
+Plan = Callable[[int, Row], Iterable[Job]]  # number and row of a condition -> its jobs
 
 
-def ask(questions: Sequence[Question], records: Held, concurrency: int = 0) -> list[Record]:
+def ask(questions: list[Question], records: Held, concurrency: int = 0) -> list[Record]:
     """Put questions that need no reply to each other; return their records, in the same order.
 
     Asked is what the records do not answer. concurrency and errors: as in `for_each`.
@@ -153,23 +153,22 @@ def ask(questions: Sequence[Question], records: Held, concurrency: int = 0) -> l
     def put(question: Question) -> Dialogue:
         return (yield question)
 
-    def jobs(rows: Sequence[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
-        for number, _ in rows:
-            yield Job((number, 0), "", 1, put(questions[number]))
+    def plan(number: int, row: Row) -> Iterator[Job]:
+        yield Job("", "", 1, put(questions[number]))
 
-    return for_each("ask", jobs, [question.row for question in questions], records, concurrency)
+    return for_each("ask", plan, [question.row for question in questions], records, concurrency)
 
 
 def for_each(
     verb: str,
     plan: Plan,
-    conditions: Sequence[Row],
+    conditions: Iterable[Row],
     records: Held,
     concurrency: int = 0,
     per_condition: int = 1,
     budget: Budget | None = None,
 ) -> list[Any]:
-    """Do the jobs of every condition; return their results in the conditions' order.
+    """Do the jobs of every condition; return their results, in the conditions' order.
 
     concurrency: requests in flight a model, 0 for the respondent's own number; per_condition:
     units of progress. Conditions whose items are all answered come last, so that a run that
@@ -179,7 +178,7 @@ def for_each(
     """
     if not isinstance(concurrency, int) or concurrency < 0:
         raise UserError(f"concurrency is {concurrency!r}; it must be a whole number from 0")
-    done: dict[tuple[int, int], Any] = {}
+    done: dict[Place, Any] = {}
     stops: list[BudgetReached] = []
     limits: dict[str, Any] = {}  # one an endpoint, shared by its models
     rows_of: dict[str, list[tuple[int, Row]]] = {}
@@ -193,7 +192,8 @@ def for_each(
         for number, row in rows:
             count = records.answered_items(row.get("condition_id", ""))
             parts[count >= per_condition].append((number, row))
-        jobs = chain.from_iterable(plan(part, respondent.prefix_reuse) for part in parts)
+        by_prefix = respondent.prefix_reuse
+        jobs = chain.from_iterable(_placed(part, plan, by_prefix) for part in parts)
         unit = "item" if per_condition > 1 else "condition"
         with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
             async with respondent:
@@ -218,6 +218,18 @@ def for_each(
             f"{stopped}; {len(records)} records are safe, run the same study again to continue"
         )
     return [done[place] for place in sorted(done)]
+
+
+def _placed(
+    rows: list[tuple[int, Row]], plan: Plan, by_prefix: bool
+) -> Iterable[tuple[Place, Job]]:
+    """Return the jobs of conditions, each with its place, in the order of work."""
+    jobs = (
+        ((number, place), job)
+        for number, row in rows
+        for place, job in enumerate(plan(number, row))
+    )
+    return sorted(jobs, key=lambda entry: (entry[1].prefix, entry[1].text)) if by_prefix else jobs
 
 
 def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
@@ -293,7 +305,7 @@ class Asker:
         return record
 
 
-async def _share(jobs: Iterator[Job], asker: Asker, done: dict[tuple[int, int], Any]) -> None:
+async def _share(jobs: Iterator[tuple[Place, Job]], asker: Asker, done: dict[Place, Any]) -> None:
     """Let the workers take the jobs in order until there are none, or no budget is left.
 
     Of workers that wait for the first job with a prefix there may be as many again.
@@ -306,28 +318,28 @@ async def _share(jobs: Iterator[Job], asker: Asker, done: dict[tuple[int, int], 
         places.put_nowait(None)
     workers = 2 * asker.workers if by_prefix and asker.workers > 1 else asker.workers
 
-    async def do(job: Job) -> None:
+    async def do(place: Place, job: Job) -> None:
         await places.get()
         try:
-            done[job.place] = await converse(job.dialogue, asker.ask)
+            done[place] = await converse(job.dialogue, asker.ask)
         finally:
             places.put_nowait(None)
 
-    async def do_in_turn(job: Job) -> None:
+    async def do_in_turn(place: Place, job: Job) -> None:
         nonlocal prefix, warm
         if job.prefix == prefix:
             await warm.wait()
-            return await do(job)
+            return await do(place, job)
         prefix, warm = job.prefix, (first_done := asyncio.Event())
         try:
-            await do(job)
+            await do(place, job)
         finally:
             first_done.set()
 
     async def work() -> None:
-        for job in jobs:
+        for place, job in jobs:
             try:
-                await (do_in_turn(job) if by_prefix else do(job))
+                await (do_in_turn if by_prefix else do)(place, job)
             except BudgetReached as fault:
                 asker.stops.append(fault)
                 return
