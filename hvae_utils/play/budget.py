@@ -61,6 +61,8 @@ class Price:
         return (self.input * prompt_tokens + self.output * completion_tokens) / MILLION
 
 
+NUMBERS = dict.fromkeys(("input", "output"), "a number from 0, per million tokens")
+NUMBERS |= {"batch": "a share"}
 FREE = Price(0.0, 0.0, source="runs on this machine")
 
 
@@ -81,10 +83,9 @@ def _price(entry: Any, name: str, where: str) -> Price:
     for key in entry:
         if key not in columns:
             raise unknown(f"key of {name} in {where}:", key, columns)
-    for key in ("input", "output", "batch"):
+    for key, wanted in NUMBERS.items():
         number = entry.get(key, 0 if key == "batch" else None)
         if not files.finite(number) or number < 0:
-            wanted = "a number from 0, per million tokens" if key != "batch" else "a share"
             raise UserError(f"{where}: {key} of {name} is {number!r}; it must be {wanted}")
     return Price(**{**entry, "date": str(entry.get("date", ""))})
 
@@ -107,16 +108,6 @@ def price_of(model: str) -> Price | None:
     if on_loopback(url):
         return FREE
     return _table()[1].get(f"{urlsplit(url).hostname}/{name}")
-
-
-def _price_in_a_budget(model: str) -> Price:
-    price = price_of(model)
-    if price is None:
-        raise UserError(
-            f"{model} has no price in data/prices.toml; add one, or set the budget in requests "
-            "or tokens"
-        )
-    return price
 
 
 def tokens_of(messages: Sequence[Mapping[str, str]]) -> float:
@@ -168,6 +159,13 @@ def require(text: str, models: Iterable[str]) -> None:
     if text and parse(text).unit == currency():
         for model in models:
             _price_in_a_budget(model)
+
+
+def _price_in_a_budget(model: str) -> Price:
+    if (price := price_of(model)) is None:
+        choices = "add one, or set the budget in requests or tokens"
+        raise UserError(f"{model} has no price in data/prices.toml; {choices}")
+    return price
 
 
 class Budget:
