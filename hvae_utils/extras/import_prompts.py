@@ -68,7 +68,8 @@ def import_prompts(path: Path, instrument: Instrument, out: Path, base: str = "p
         table = {
             "title": f"Imported from {path.name}",
             "source": f"{path.name} (SHA-256 {hashlib.sha256(data).hexdigest()}): items and goal "
-            f"turn, payoffs checked against {instrument.name}. Every other sentence: pack '{base}'.",
+            f"turn, payoffs checked against {instrument.name}. Every other sentence: "
+            f"pack '{base}'.",
             "licence": "That of the imported file; ask its owner before passing it on.",
             **{key: getattr(pack, key) for key in prompts.TEMPLATES},
             "instrument": instrument.name,
@@ -120,7 +121,10 @@ def _texts(tree: ast.Module, instrument: Instrument) -> dict[str, Any]:
     )
     outer_names = ["task_prompt", "goal_prompt", *answer_names]
     outside = _assigned(tree.body, outer_names)
-    function = _function(tree)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    function, *others = [node for node in functions if node.name == "gene_task_goal"] or [None]
+    if others:
+        raise _Wrong("gene_task_goal is defined twice", others[0].lineno)
     inside = _assigned(function.body, prompt_names) if function else {}
     missing = [name for name in outer_names if name not in outside]
     missing += [] if function else ["the function gene_task_goal(task_goal=…)"]
@@ -175,14 +179,6 @@ def _same_scope(body: list[ast.stmt]) -> list[ast.AST]:
     return nodes
 
 
-def _function(tree: ast.Module) -> ast.FunctionDef | None:
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    named = [node for node in functions if node.name == "gene_task_goal"]
-    if len(named) > 1:
-        raise _Wrong("gene_task_goal is defined twice", named[1].lineno)
-    return named[0] if named else None
-
-
 def _default(function: ast.FunctionDef) -> str | None:
     """Return the default of the parameter task_goal if it is a text that is not blank."""
     args = function.args
@@ -233,6 +229,12 @@ def _text(node: ast.expr, goal: str | None = None) -> str:
     return "".join(parts)
 
 
+def _is_goal(node: ast.expr, goal: str) -> bool:
+    if isinstance(node, ast.FormattedValue) and node.conversion == -1 and not node.format_spec:
+        node = node.value
+    return isinstance(node, ast.Name) and node.id == goal
+
+
 def _shown(node: ast.expr) -> str:
     """Return an expression for a message, cut after 60 characters."""
     inner = node.value if isinstance(node, ast.FormattedValue) else node
@@ -241,12 +243,6 @@ def _shown(node: ast.expr) -> str:
     except RecursionError:
         code = "a deeply nested expression"
     return f"'{code}'" if inner is node else f"{{{code}}} in an f-string"
-
-
-def _is_goal(node: ast.expr, goal: str) -> bool:
-    if isinstance(node, ast.FormattedValue) and node.conversion == -1 and not node.format_spec:
-        node = node.value
-    return isinstance(node, ast.Name) and node.id == goal
 
 
 def _check_answers(name: str, node: ast.expr, instrument: Instrument, row: int) -> None:
@@ -291,35 +287,24 @@ def _check_payoffs(
     same = [other for other, item in enumerate(instrument.payoffs) if (pairs == item).all()]
     hint = f" (these are the payoffs of item {instrument.items[same[0]]})" if same else ""
     first = wrong[0]
-    raise _Wrong(
-        f"{name}: item {instrument.items[row]}, letter {prompts.LABELS[first]}: found "
-        f"{_pair(pairs[first])}, expected {_pair(wanted[first])} of {instrument.name}{hint}",
-        line,
-    )
-
-
-def _pair(payoff: np.ndarray) -> str:
-    return ", ".join(prompts.coins(amount) for amount in payoff)
+    at = f"item {instrument.items[row]}, letter {prompts.LABELS[first]}"
+    found, expected = (", ".join(map(prompts.coins, table[first])) for table in (pairs, wanted))
+    reason = f"found {found}, expected {expected} of {instrument.name}{hint}"
+    raise _Wrong(f"{name}: {at}: {reason}", line)
 
 
 def _toml(table: dict[str, Any]) -> str:
-    """Return the table as TOML; read back, it is the same."""
-    lines = [
-        f"{key} = {_basic(entry)}"
-        if isinstance(entry, str)
-        else "\n".join((f"{key} = [", *(f"    {_basic(text)}," for text in entry), "]"))
-        for key, entry in table.items()
-    ]
-    text = _HEADER + "\n".join(lines) + "\n"
+    """Return the table as TOML; read back, it is the same.
+
+    JSON's texts and lists are TOML's, but TOML also escapes DEL.
+    """
+    entries = {key: json.dumps(entry, ensure_ascii=False, indent=4) for key, entry in table.items()}
+    lines = [f"{key} = {entry}".replace('"\n]', '",\n]') for key, entry in entries.items()]
+    text = _HEADER + "\n".join(lines).replace("\x7f", "\\u007f") + "\n"
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise _Wrong("a text holds half a character (a lone surrogate)")
     assert tomllib.loads(text) == table
     return text
-
-
-def _basic(text: str) -> str:
-    """Return a TOML basic string: JSON's escapes are TOML's, but TOML also escapes DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _write(out: Path, data: bytes) -> None:
