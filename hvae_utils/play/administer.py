@@ -5,12 +5,9 @@ carries out with its concurrency and records; what a reply means is left to `rep
 scored here.
 
 Items in separate contexts are dialogues of their own, so they are asked at the same time where the
-respondent allows it; a conversation is one dialogue. Where the respondent's server keeps prefixes,
-they come in the order of their texts: what begins alike stands together, each item before its
-reminder.
+respondent allows it; a conversation is one dialogue.
 
-Public names: assign_values, put_items, Sources, assignment, item_dialogues, COLUMNS, MIN_MASS,
-REASK_ATTEMPTS.
+Public names: assign_values, put_items, Sources, assignment, item_dialogues, COLUMNS, MIN_MASS.
 """
 
 import json

@@ -8,8 +8,7 @@ than it has places, and no more conditions are begun than are needed to keep the
 A server that keeps prompt prefixes (`Respondent.prefix_reuse`) is asked in the order of prefixes,
 and the first dialogue with a prefix is done before the others with it begin: each is read once.
 
-Public names: Question, Dialogue, request_for, record_of, converse, ask, Job, for_each, Progress,
-MAX_TOKENS, NOTHING_SAID.
+Public names: Question, Dialogue, request_for, record_of, converse, ask, Job, for_each, Progress.
 """
 
 import asyncio
@@ -153,8 +152,8 @@ def ask(questions: list[Question], records: Held, concurrency: int = 0) -> list[
     def put(question: Question) -> Dialogue:
         return (yield question)
 
-    def plan(number: int, row: Row) -> Iterator[Job]:
-        yield Job("", "", 1, put(questions[number]))
+    def plan(number: int, _: Row) -> list[Job]:
+        return [Job("", "", 1, put(questions[number]))]
 
     return for_each("ask", plan, [question.row for question in questions], records, concurrency)
 
@@ -192,15 +191,13 @@ def for_each(
         for number, row in rows:
             count = records.answered_items(row.get("condition_id", ""))
             parts[count >= per_condition].append((number, row))
-        by_prefix = respondent.prefix_reuse
-        jobs = chain.from_iterable(_placed(part, plan, by_prefix) for part in parts)
+        jobs = chain(*(_placed(part, plan, respondent.prefix_reuse) for part in parts))
         unit = "item" if per_condition > 1 else "condition"
         with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
+            workers = concurrency or respondent.concurrency
+            asker = Asker(respondent, records, progress, workers, budget, stops)
             async with respondent:
-                workers = concurrency or respondent.concurrency
-                await _share(
-                    jobs, Asker(respondent, records, progress, workers, budget, stops), done
-                )
+                await _share(jobs, asker, done)
 
     async def lane(names: list[str]) -> None:
         for name in names:
