@@ -231,12 +231,11 @@ def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Bat
         shape = (len(factors), len(instrument.items), len(names))
         covered = keyed["covered_mass"].to_numpy(float).reshape(shape)
         mass = np.nan_to_num(covered, nan=1.0)
-        shares = scoring.option_shares(keyed, len(options)).reshape(*shape, -1)
         yield _Batch(
             names=names,
             instrument=instrument,
             factors=factors[GROUP].reset_index(drop=True),
-            table=shares * mass[..., None],
+            table=scoring.option_probabilities(keyed, len(options)).reshape(*shape, -1),
             floor=np.maximum(1 - mass, RESOLUTION),
             covered_mass=covered.min(axis=(1, 2)),
         )

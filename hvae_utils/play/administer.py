@@ -78,9 +78,10 @@ def put_items(
     conditions: as from `assign_values`; reask: allow one reminder after a reply without a choice.
     Columns: condition_id, item, order, labels, method (text or probabilities), outcome, option
     (1-based, in the instrument's order), label, self and other (coins), p1 … p9 (probability that
-    the first token of the reply names the option, in the instrument's order), covered_mass (their
-    sum), attempts, first_outcome, reply, evidence, prompt_tokens, cached_tokens, completion_tokens,
-    latency_s, dropped (request parameters that the endpoint refused), key.
+    the first token of the reply names the option, in the instrument's order, NaN where none is
+    listed), covered_mass (their sum), attempts, first_outcome, reply, evidence, prompt_tokens,
+    cached_tokens, completion_tokens, latency_s, dropped (request parameters that the endpoint
+    refused), key.
     concurrency and errors: as in `engine.for_each`; what was answered is in the records.
 
     >>> from hvae_utils.play import study
@@ -328,7 +329,7 @@ def _response(
     if records and (listed := _listed(records[0])):
         as_shown = replies.label_mass(listed, shown.labels).tolist()
         mass = min(math.fsum(as_shown), 1.0)
-        for place, chance in zip(shown.order, as_shown, strict=True):
+        for place, chance in zip(shown.order, as_shown, strict=True) if mass else ():
             chances[place] = chance
     return (
         *(row["condition_id"], instrument.items[shown.item], row["order"], row["labels"]),
