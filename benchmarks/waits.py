@@ -32,7 +32,7 @@ from hvae_utils.show.panels import sliders
 from hvae_utils.teach import course
 from tests.ask.test_replies import FILLERS, FLAT, LETTERS
 from tests.metrics.test_coherence import STRANGE
-from tests.show.test_live import DRAWN
+from tests.show.test_svg import DRAWN
 from tests.show.test_widgets import CELLS, answer
 
 TRIES = 3

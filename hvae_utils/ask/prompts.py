@@ -39,12 +39,11 @@ from typing import Any
 
 from hvae_utils import files, paths
 from hvae_utils.errors import UserError, unknown
-from hvae_utils.measure import isomorphs
+from hvae_utils.measure.factors import INDUCTIONS
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 
 LABELS = tuple("ABCDEFGHI")
-INDUCTIONS = ("self_description", "definition", "label")
 GOAL_LIMIT = 400  # characters of a model's goal that are quoted
 DESCRIPTION_LIMIT = 1200  # characters of a model's description that are quoted
 
@@ -284,7 +283,7 @@ def item_text(
     framing = _framing(pack, value, instrument)
     if goal is not None:
         framing.append(pack.quote_goal.format(goal=quotable(goal, GOAL_LIMIT)))
-    payoffs = isomorphs.printed(instrument)[presentation.item, list(presentation.order)]
+    payoffs = instrument.printed[presentation.item, list(presentation.order)]
     options = [
         f"{label}: {coins(first)}, {coins(second)}"
         for label, (first, second) in zip(presentation.labels, payoffs, strict=True)
@@ -323,12 +322,12 @@ def coins(amount: float) -> str:
 def _framing(pack: Pack, value: Value, instrument: Instrument) -> list[str]:
     """Return the sentences that open every turn about the task; a value is named if assigned.
 
-    An isomorph says another word for coins, or shows the other person's number first.
+    An isomorphic form says another word for coins, or shows the other person's number first.
     """
     both = ("your coins", "the other person's coins")
-    first, second = both[::-1] if getattr(instrument, "other_first", False) else both
+    first, second = both[::-1] if instrument.other_first else both
     task = pack.task.format(first=first, second=second)
-    goods = getattr(instrument, "goods", "coins")
+    goods = instrument.goods
     for said, instead in (("coins", goods), ("coin", goods.removesuffix("s"))):
         task = re.sub(rf"\b{said}\b", instead, task)
         task = re.sub(rf"\b{said.capitalize()}\b", instead.capitalize(), task)

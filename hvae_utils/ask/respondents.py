@@ -20,7 +20,7 @@ import orjson
 
 from hvae_utils.ask.prompts import Presentation
 from hvae_utils.errors import unknown
-from hvae_utils.measure import instruments, isomorphs, svo, values
+from hvae_utils.measure import instruments, svo, values
 
 LAPSE_RATE = 0.2  # share of random answers of the lapsing respondent
 
@@ -217,7 +217,7 @@ class Reference:
         instrument = instruments.load(request.condition["instrument"])
         chances = self._policy(request.condition["value"], instrument, shown)
         place = int(rng.choice(len(chances), p=chances))
-        first, second = isomorphs.printed(instrument)[shown.item, shown.order[place]]
+        first, second = instrument.printed[shown.item, shown.order[place]]
         phrase = PHRASES[int(rng.integers(len(PHRASES)))]
         text = phrase.format(label=shown.labels[place], first=f"{first:g}", second=f"{second:g}")
         listed = [

@@ -1,9 +1,6 @@
 """Published results, for scale: people, models, and the ideals of the secondary items.
 
 Summary figures only, read from `data/published`; the data dictionary says where each comes from.
-This module must never compute a result of its own: a share is a count over the sample's size.
-
-Public names: people, people_histogram, radar, full_score, secondary_ideals.
 """
 
 from functools import lru_cache
@@ -56,7 +53,7 @@ def full_score() -> float:
     """
     path = paths.DATA / "published" / "scale.toml"
     full = files.read_toml(path).get("full")
-    if isinstance(full, bool) or not isinstance(full, int | float) or not full > 0:
+    if not files.finite(full) or full <= 0:
         raise UserError(f"{paths.shown(path)}: 'full' must be a number above 0")
     return float(full)
 

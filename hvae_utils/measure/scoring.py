@@ -1,10 +1,7 @@
-"""Responses -> scores: one row an administration. Pure; the rules of the measure are in `svo`.
+"""Responses -> scores: one row an administration; the rules of the measure are in `svo`.
 
 Nothing is imputed: an item without a choice is missing, and an administration with a missing item
 has bounds instead of an angle.
-
-Public names: OUTCOMES, choices, option_probabilities, option_shares, administrations,
-worked_example.
 """
 
 import numpy as np
@@ -63,10 +60,10 @@ def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Dat
     conditions and responses: tables of the run; angle in degrees, means in coins.
     Raises UserError when the two do not belong to the same conditions.
     """
-    strange = set(responses.condition_id) ^ set(conditions.condition_id)
-    if strange:
+    unmatched = set(responses.condition_id) ^ set(conditions.condition_id)
+    if unmatched:
         raise UserError(
-            f"conditions and responses differ in {len(strange)} conditions: they belong to "
+            f"conditions and responses differ in {len(unmatched)} conditions: they belong to "
             "different studies; run 02_game_play again"
         )
     scored = []
@@ -82,7 +79,7 @@ def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Dat
 
 
 def worked_example(responses: pd.DataFrame, instrument: instruments.Instrument) -> pd.DataFrame:
-    """Return six choices to compute with by hand: item, option (1-based), self and other (coins).
+    """Return one administration to compute by hand: item, option (1-based), self, other (coins).
 
     The first administration in which every item was answered; where there is none, the choices of
     an ideal altruist.

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.files import needed_columns
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import rationality
 from hvae_utils.metrics.chance import p_value
 from hvae_utils.metrics.intervals import check_level
@@ -118,7 +119,10 @@ def compare_models(table: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 
 
 def against_nulls(
-    table: pd.DataFrame, nulls: Iterable[str] = ("random",), level: float = 0.95
+    table: pd.DataFrame,
+    nulls: Iterable[str] = ("random",),
+    level: float = 0.95,
+    instrument: Instrument | None = None,
 ) -> pd.DataFrame:
     """Return one row a model x null respondent: is the model any better than who holds no value?
 
@@ -131,7 +135,7 @@ def against_nulls(
     as in `compare_models`, the null being model_b; UserError for an unknown null.
     """
     scores = _by_model(table, ("model", "cell", "score", "value"))
-    expected = _null_scores()
+    expected = _null_scores(instrument)
     known = expected["respondent"].unique()
     value_of = table.drop_duplicates("cell").set_index("cell")["value"]
     pairs = []
@@ -145,8 +149,8 @@ def against_nulls(
 
 
 @lru_cache
-def _null_scores() -> pd.DataFrame:
-    return rationality.null_respondents(1)
+def _null_scores(instrument: Instrument | None) -> pd.DataFrame:
+    return rationality.null_respondents(1, instrument=instrument)
 
 
 def _by_model(table: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, pd.Series]:

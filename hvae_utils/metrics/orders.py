@@ -17,7 +17,7 @@ import pandas as pd
 
 from hvae_utils.errors import UserError
 from hvae_utils.files import needed_columns
-from hvae_utils.measure import factors, instruments, presentations, scoring, svo
+from hvae_utils.measure import factors, instruments, scoring, svo
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import debias
 
@@ -129,7 +129,7 @@ def _chosen_positions(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.S
     asked = conditions.set_index("condition_id")
     sizes = made["condition_id"].map(asked["instrument"]).map(_options).astype(int)
     slot = [
-        presentations.option_order(name, 0, size).index(option - 1) + 1
+        factors.option_order(name, 0, size).index(option - 1) + 1
         for name, option, size in zip(made["order"], made["option"].astype(int), sizes, strict=True)
     ]
     models = made["condition_id"].map(asked["model"])
@@ -200,7 +200,7 @@ class _Batch:
     def orders(self) -> np.ndarray:
         """Return (orders, slots): the option shown at each position."""
         options = self.table.shape[-1]
-        return np.array([presentations.option_order(name, 0, options) for name in self.names])
+        return np.array([factors.option_order(name, 0, options) for name in self.names])
 
 
 def _batches(conditions: pd.DataFrame, responses: pd.DataFrame) -> Iterator[_Batch]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from hvae_utils.measure import factors, instruments, scoring, values
+from hvae_utils.measure import factors, instruments, scoring, svo, values
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import lapse, orders, rationality, regret
 
@@ -43,8 +43,8 @@ def with_readings(
     for key in cells[CELL].itertuples(index=False):
         scored, items, groups = (_of(table, key) for table in (scores, told, by_order))
         chosen = scoring.choices(items, scored["condition_id"], instrument)
-        value = values.get(key.value)
-        row = {"vr_chance_set": _to_the_set(scored["angle"], value)}
+        value = svo.value_on(key.value, instrument)
+        row = {"vr_chance_set": _to_the_set(scored["angle"], value, instrument)}
         row |= _utility_readings(value, chosen, instrument)
         row |= _quality(scored, items, groups)
         rows.append(row | {"flag": _flag(row)})
@@ -57,10 +57,12 @@ def _of(table: pd.DataFrame, key: tuple) -> pd.DataFrame:
     return table[(table[CELL] == list(key)).all(axis=1)]
 
 
-def _to_the_set(angles: pd.Series, value: values.Value) -> float:
+def _to_the_set(angles: pd.Series, value: values.Value, instrument: Instrument) -> float:
     if value.target_set is None or not angles.notna().any():
         return np.nan
-    return rationality.value_rationality(angles, value, scale="chance", target="set")
+    return rationality.value_rationality(
+        angles, value, scale="chance", target="set", instrument=instrument
+    )
 
 
 def _utility_readings(

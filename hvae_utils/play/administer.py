@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils.ask import prompts, replies
-from hvae_utils.measure import instruments, isomorphs, presentations, values
+from hvae_utils.measure import factors, instruments, values
 from hvae_utils.play import players
 from hvae_utils.play.budget import Budget
 from hvae_utils.play.engine import NOTHING_SAID, Dialogue, Job, Message, Question, Row, for_each
@@ -37,7 +37,7 @@ SUMMED = ("prompt_tokens", "cached_tokens", "completion_tokens", "latency_s")  #
 COLUMNS = (
     *("condition_id", "item", "order", "labels", "method"),
     *("outcome", "option", "label", "self", "other"),
-    *(f"p{number}" for number in range(1, presentations.OPTIONS + 1)),
+    *(f"p{number}" for number in range(1, factors.MOST_OPTIONS + 1)),
     *("covered_mass", "attempts", "first_outcome", "reply", "evidence"),
     *SUMMED,
     *("dropped", "key"),
@@ -136,8 +136,8 @@ class Sources:
         count, options, _ = instrument.payoffs.shape
         items = []
         for item in range(count):
-            places = presentations.option_order(order, item, options, seed)
-            shown = prompts.present(instrument, item, places, presentations.labels_of(labels))
+            places = factors.option_order(order, item, options, seed)
+            shown = prompts.present(instrument, item, places, factors.labels_of(labels))
             text = prompts.item_text(pack, assigned, instrument, shown, goal)
             items.append((shown, text))
         return items
@@ -151,14 +151,14 @@ class Sources:
         shown: prompts.Presentation,
     ) -> replies.Reply:
         """Return the reading of a reply to an item of the instrument of this name."""
-        payoffs = isomorphs.printed(self.instrument(name))[shown.item, list(shown.order)]
+        payoffs = self.instrument(name).printed[shown.item, list(shown.order)]
         return replies.read(text, finish_reason, error, shown.labels, payoffs)
 
 
 def _opening(row: Row) -> str:
     """Return what decides how the dialogue that assigns a condition its value begins."""
-    factors = ("wording", "placement", "induction", "value", "repeat", "goal_prompt")
-    return " ".join(str(row[factor]) for factor in factors)
+    deciding = ("wording", "placement", "induction", "value", "repeat", "goal_prompt")
+    return " ".join(str(row[factor]) for factor in deciding)
 
 
 def _prefix_of(row: Row) -> str:
@@ -325,7 +325,7 @@ def _response(
     records, last = put.records, put.readings[-1]
     option = None if last.index is None else shown.order[last.index]
     payoffs = (np.nan, np.nan) if option is None else instrument.payoffs[shown.item, option]
-    chances, mass = [np.nan] * presentations.OPTIONS, np.nan
+    chances, mass = [np.nan] * factors.MOST_OPTIONS, np.nan
     if records and (listed := _listed(records[0])):
         as_shown = replies.label_mass(listed, shown.labels).tolist()
         mass = min(math.fsum(as_shown), 1.0)

@@ -4,7 +4,7 @@ A condition fixes every factor, the repeat included, so one condition is adminis
 Factors that make no difference are folded together: without a value there is no induction to
 vary, and a chat model that decodes greedily says the same in every repeat.
 
-Public names: Study, conditions, listed, levels, check_number, PROTOCOLS, PLACEMENTS, READOUTS.
+Public names: Study, conditions, listed, levels, check_number.
 """
 
 import hashlib
@@ -18,12 +18,7 @@ import pandas as pd
 
 from hvae_utils.ask import models, prompts
 from hvae_utils.errors import UserError, brief, unknown
-from hvae_utils.measure import instruments, presentations, values
-from hvae_utils.measure.factors import FACTORS
-
-PLACEMENTS = ("dialogue", "system")
-PROTOCOLS = ("independent", "conversation")
-READOUTS = ("text", "probabilities")
+from hvae_utils.measure import factors, instruments, values
 
 
 @dataclass(frozen=True)
@@ -31,11 +26,10 @@ class Study:
     """The factors of a study, every list crossed with every other; checked when it is made.
 
     models: respondent names; values: assigned values; goal_prompts: arms without and with the
-    model's own goal; inductions, placements, protocols: see the constants of this module;
-    wordings: prompt packs; orders, labels: see `presentations`; repeats: administrations of each
-    condition; readout: whether an answer is the text or, where the endpoint gives them, the
-    probabilities of all options; temperature: of every request, 0 is greedy; seed: from which
-    every request's seed is drawn.
+    model's own goal; inductions, placements, protocols, orders, labels: see `factors`; wordings:
+    prompt packs; repeats: administrations of each condition; readout: whether an answer is the text
+    or, where the endpoint gives them, the probabilities of all options; temperature: of every
+    request, 0 is greedy; seed: from which every request's seed is drawn.
     Raises UserError naming the choices when a name is unknown or a number out of range.
     """
 
@@ -61,13 +55,13 @@ class Study:
         checks = (
             ("value", self.values, values.names()),
             ("goal_prompt", self.goal_prompts, (False, True)),
-            ("induction", self.inductions, prompts.INDUCTIONS),
-            ("placement", self.placements, PLACEMENTS),
-            ("protocol", self.protocols, PROTOCOLS),
+            ("induction", self.inductions, factors.INDUCTIONS),
+            ("placement", self.placements, factors.PLACEMENTS),
+            ("protocol", self.protocols, factors.PROTOCOLS),
             ("wording", self.wordings, prompts.names()),
-            ("order", self.orders, presentations.ORDERS),
-            ("label set", self.labels, presentations.LABEL_SETS),
-            ("readout", (self.readout,), READOUTS),
+            ("order", self.orders, factors.ORDERS),
+            ("label set", self.labels, factors.LABEL_SETS),
+            ("readout", (self.readout,), factors.READOUTS),
         )
         for what, levels_given, choices in checks:
             for level in levels_given:
@@ -84,7 +78,12 @@ class Study:
 
     def _check_together(self) -> None:
         """Raise UserError for factors that are right one by one and wrong together."""
-        instruments.load(self.instrument)
+        instrument = instruments.load(self.instrument)
+        if not 2 <= instrument.options <= factors.MOST_OPTIONS:
+            raise UserError(
+                f"instrument '{self.instrument}' has {instrument.options} options an item; "
+                f"there are labels for 2 to {factors.MOST_OPTIONS}"
+            )
         assigned = [values.get(name) for name in self.values]
         for value in assigned:
             if "definition" in self.inductions and value.word and not value.definition:
@@ -94,10 +93,9 @@ class Study:
                 "readout 'probabilities' needs items in separate contexts; "
                 "take protocol 'independent'"
             )
-        names = [name for order in self.orders for name in presentations.order_names(order)]
-        moved = [name for name in names if name not in ("fixed", "cyclic-1")]
+        as_published = self.orders == ("fixed",) and self.labels == ("A-I",)
         for wording in self.wordings:
-            if prompts.load(wording).items and (moved or self.labels != ("A-I",)):
+            if prompts.load(wording).items and not as_published:
                 raise UserError(
                     f"wording '{wording}' is imported and can only be shown in its own order "
                     "with its own letters; take orders fixed and labels A-I"
@@ -118,6 +116,8 @@ def conditions(study: Study) -> pd.DataFrame:
     2        none        False
     3        none         True
     """
+    options = instruments.load(study.instrument).options
+    orders = [name for order in study.orders for name in factors.order_names(order, options)]
     crossed = {
         "model": study.models,
         "protocol": study.protocols,
@@ -128,7 +128,7 @@ def conditions(study: Study) -> pd.DataFrame:
         "repeat": range(1, study.repeats + 1),
         "goal_prompt": study.goal_prompts,
         "labels": study.labels,
-        "order": [name for order in study.orders for name in presentations.order_names(order)],
+        "order": orders,
     }
     fixed = {
         "instrument": study.instrument,
@@ -145,7 +145,7 @@ def conditions(study: Study) -> pd.DataFrame:
         if study.temperature or row["repeat"] == 1 or simulated:
             text = json.dumps(row, sort_keys=True)
             rows[hashlib.sha256(text.encode()).hexdigest()[:12]] = row
-    frame = pd.DataFrame(rows.values(), columns=[*FACTORS, *fixed])
+    frame = pd.DataFrame(rows.values(), columns=[*factors.FACTORS, *fixed])
     frame.insert(0, "condition_id", list(rows))
     return frame
 

@@ -107,7 +107,7 @@ def of_respondents(cells: pd.DataFrame) -> list[tuple[str, str]]:
 def of_goal_prompts(effects: pd.DataFrame) -> list[str]:
     """Return what a goal of their own changed.
 
-    effects: one row model x value, as from `rationality.goal_effects`; differences in degrees.
+    effects: one row model x value, as from `effects.goal_effects`; differences in degrees.
     """
     if effects.empty or not effects["pairs"].sum():
         return ["The study holds no pair with and without the goal prompt."]

@@ -121,7 +121,7 @@ def nulls(axes: Axes, rows: pd.DataFrame, scale: str, of_letters: float, of_laps
 
 def letters_legend() -> Line2D:
     """Return what `letters` means."""
-    return key("always one letter, A to I", **_LETTERS)
+    return key("always one letter", **_LETTERS)
 
 
 def lapses_legend(label: str) -> Line2D:

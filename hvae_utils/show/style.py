@@ -116,6 +116,7 @@ def _page() -> dict[str, Any]:
         "axes.titleweight": "bold",
         "axes.titlelocation": "left",
         "axes.labelsize": 8,
+        "figure.labelsize": 8,
         "xtick.labelsize": 7.5,
         "ytick.labelsize": 7.5,
         "legend.fontsize": 7.5,
@@ -222,8 +223,10 @@ def rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def legend(figure: Figure, handles: Sequence[Artist], columns: int = 1) -> None:
-    """Write the legend above the panels."""
+def legend(figure: Figure, handles: Sequence[Artist], columns: int = 1, below: str = "") -> None:
+    """Write the legend above the panels, and below them what their horizontal axes share."""
+    if below:
+        figure.supxlabel(below)
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 

@@ -3,7 +3,7 @@
 A table that holds several kinds of rows names the kind in the column `part`. No plotting library.
 
 Public names: PUBLISHED_TESTS, RAW_AND_CHANCE, need, part, stack, point, boundaries, always_letters,
-random_vr, null_respondents, goal_arm.
+ideal_angles, random_vr, null_respondents, goal_arm.
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ import pandas as pd
 from hvae_utils.errors import UserError
 from hvae_utils.measure import svo
 from hvae_utils.measure.instruments import Instrument
+from hvae_utils.measure.values import Value
 from hvae_utils.metrics import rationality
 
 PUBLISHED_TESTS = 10  # administrations behind each point of the published chart
@@ -76,18 +77,32 @@ def always_letters(instrument: Instrument) -> pd.DataFrame:
     return pd.DataFrame({"part": "baseline", "respondent": names, "angle": angles})
 
 
+def ideal_angles(values: Iterable[Value], low: str = "low", high: str = "high") -> pd.DataFrame:
+    """Return value, angle (target) and, under these names, the ends of the angles of its ideals.
+
+    In degrees; values without a target set are left out.
+    """
+    rows = [
+        {"value": value.name, "angle": value.target}
+        | dict(zip((low, high), value.target_set, strict=True))
+        for value in values
+        if value.target_set is not None
+    ]
+    return pd.DataFrame(rows, columns=["value", "angle", low, high])
+
+
 def random_vr(values: pd.Series) -> pd.Series:
     """Return what random respondents score (degrees) against each value, tested as published."""
     expected = {name: rationality.random_baseline(name, PUBLISHED_TESTS) for name in set(values)}
     return values.map(expected)
 
 
-def null_respondents() -> pd.DataFrame:
+def null_respondents(instrument: Instrument | None = None) -> pd.DataFrame:
     """Return part "baseline": what constant letters and lapsing ideals score, tested as published.
 
     Columns: as `rationality.null_respondents`.
     """
-    nulls = rationality.null_respondents(PUBLISHED_TESTS)
+    nulls = rationality.null_respondents(PUBLISHED_TESTS, instrument=instrument)
     nulls = nulls[nulls["respondent"] != "random"]  # it has a line of its own
     return nulls.assign(part="baseline")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hvae_utils import paths
-from hvae_utils.run.runner import WorkbookError
+from hvae_utils.errors import WorkbookError
 
 COPIES = paths.NOTEBOOKS / "course"
 SOLUTIONS = COPIES / "solutions"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hvae_utils.errors import UserError
-from hvae_utils.measure import instruments, presentations, svo, values
+from hvae_utils.measure import factors, instruments, svo, values
 from hvae_utils.metrics import orders
 
 SLIDER = instruments.load("svo-slider")
@@ -23,7 +23,7 @@ def run(options, bias, names, model="m", mass=1.0):
         identity = f"{model}-{name}"
         conditions.append({**FACTORS, "model": model, "condition_id": identity, "order": name})
         for row, item in enumerate(SLIDER.items):
-            order = np.array(presentations.option_order(name, row))
+            order = np.array(factors.option_order(name, row, 9))
             logits = np.array(options[row], float)
             logits[order] += bias
             chances = np.exp(logits - np.logaddexp.reduce(logits))

@@ -361,7 +361,7 @@ def test_probabilities_are_read_with_one_token_where_the_endpoint_gives_them(run
     assert {request.temperature for request in model.asked} == {0.0}
     assert set(responses.method) == {"probabilities"}
     assert responses.p2.to_numpy() == pytest.approx(0.6)
-    assert scoring.option_shares(responses)[:, 1] == pytest.approx(0.6 / 0.98)
+    assert scoring.option_shares(responses, 9)[:, 1] == pytest.approx(0.6 / 0.98)
     assert responses.covered_mass.to_numpy() == pytest.approx(0.98)
     assert set(responses.option) == {2}
 

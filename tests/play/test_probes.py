@@ -5,13 +5,16 @@ import time
 
 import pytest
 
-from hvae_utils.measure import instruments, isomorphs
 from hvae_utils.play import probes
 from hvae_utils.play.records import read
 from tests.support.fake_endpoint import completion, serve
 
-SLIDER = instruments.load("svo-slider")
-NAMES = [one.name for one in isomorphs.everyone(SLIDER).values()]
+CHANGES = (
+    *("scaled-0.5", "scaled-10", "shifted-20", "swapped", "renamed-points", "renamed-tokens"),
+    "permuted-4-3-6-5-1-2",
+    "scaled-0.5+shifted-20+swapped+renamed-points+permuted-4-3-6-5-1-2",
+)
+NAMES = [f"svo-slider+{change}" for change in CHANGES]
 IDEAL = {"altruistic": 61.390, "prosocial": 45.0, "individualistic": 0.0, "competitive": -16.260}
 
 

@@ -12,7 +12,7 @@ from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import flag_note, flagged, named
-from hvae_utils.show.tables import always_letters, need, part, stack
+from hvae_utils.show.tables import always_letters, ideal_angles, need, part, stack
 
 _EDGES = (-40.0, 85.0)  # degrees: answers reach -16.3 to 61.4; a wider interval runs off the panel
 _LANE = {True: 0.21, False: -0.21}  # rows: with the goal prompt above, without below
@@ -21,10 +21,7 @@ _INTERVALS = ["angle_low", "angle_high", "bound_low", "bound_high"]
 
 
 def table(
-    scores: pd.DataFrame,
-    cells: pd.DataFrame,
-    instrument: Instrument,
-    values: dict[str, Value],
+    scores: pd.DataFrame, cells: pd.DataFrame, instrument: Instrument, values: dict[str, Value]
 ) -> pd.DataFrame:
     """Return the angle of every scored administration and of every cell, in degrees.
 
@@ -37,31 +34,21 @@ def table(
     keys, counts = ["model", "value", "goal_prompt"], ["administrations", "scored", "note"]
     need(scores, "scores", [*keys, "angle"])
     need(cells, "cells", [*keys, "mean_angle", *_INTERVALS, *counts])
-    mean = svo.angle_distribution(chance.uniform(), instrument).mean
-    assigned = set(cells["value"])
-    targets = [
-        {"part": "target", "value": value.name, "angle": value.target}
-        | {"angle_low": value.target_set[0], "angle_high": value.target_set[1]}
-        for value in values.values()
-        if value.name in assigned and value.target_set is not None
-    ]
+    mean = svo.angle_distribution(chance.uniform(instrument), instrument).mean
+    assigned = [values[name] for name in values if name in set(cells["value"])]
+    targets = ideal_angles(assigned, "angle_low", "angle_high").assign(part="target")
     single = scores.loc[scores["angle"].notna(), [*keys, "angle"]].assign(part="administration")
     cell = cells.rename(columns={"mean_angle": "angle"}).assign(part="cell")
     cell = cell[[*keys, "angle", *_INTERVALS, *counts, "part"]]
     random = pd.DataFrame([{"part": "random", "angle": mean}])
     measured = flagged(named(stack(cell, single)), cells)
     columns = ["part", "model", "respondent", "value", "goal_prompt", "angle", *_INTERVALS]
-    every = stack(random, always_letters(instrument), pd.DataFrame(targets), measured)
-    return every[[*columns, *counts]]
+    return stack(random, always_letters(instrument), targets, measured)[[*columns, *counts]]
 
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw dots for administrations and large marks for means, with 95% intervals.
-
-    Thin bars are the bounds of the mean angle where answers are missing; shaded are the angles of
-    ideal respondents. The lowest row is for those who always take one letter.
-    """
+    """Draw a dot an administration and a large mark a mean; the lowest row is for one letter."""
     cells = part(table, "cell", "the angles by value")
     singles = part(table, "administration")
     values = list(cells["value"].unique())
@@ -78,8 +65,7 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_xticks(range(-20, 61, 20), style.numbers(range(-20, 61, 20)))
         places = [*-np.arange(len(values)), _letters_row(values)]
         style.rows(axes, places, [*values, "(one letter)"])
-    figure.supxlabel("SVO angle, degrees" + flag_note(cells["respondent"]), fontsize=8)
-    style.legend(figure, _keys(), 3)
+    style.legend(figure, _keys(), 3, "SVO angle, degrees" + flag_note(cells["respondent"]))
     return figure
 
 

@@ -1,5 +1,7 @@
 """Figure 12, exact distributions of the angle: a panel a respondent, a row a value."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,9 +15,8 @@ from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import named
-from hvae_utils.show.tables import need, part, stack
+from hvae_utils.show.tables import ideal_angles, need, part, stack
 
-_PROBABILITIES = [f"p{option}" for option in range(1, 10)]
 _OUTLINE = {"color": style.INK, "lw": 0.8, "zorder": 4}
 
 
@@ -27,55 +28,55 @@ def table(
 ) -> pd.DataFrame:
     """Return the exact distribution of the angle, by respondent and assigned value, 1-degree bins.
 
-    responses: condition_id, item and p1 to p9 in the instrument's order. Each administration whose
-    items all have probabilities gives one distribution, and these are averaged (a mixture). A
-    conversation has none: its items depend on each other.
+    responses: condition_id, item and p1, p2 … in the instrument's order. The distributions of all
+    administrations with probabilities for every item are averaged; a conversation has none, since
+    its items depend on each other.
     part "measured": model, respondent, value, low, high (degrees; low <= angle < high), share,
-    administrations (how many are mixed); bins left out have share 0; without any administration
-    one row with NaN. "random": the same of uniform random choices. "target": low and high are the
-    angles of ideal respondents.
+    administrations (how many are averaged); bins left out have share 0; NaN without any.
+    "random": the same of uniform random choices. "target": the angles of ideal respondents.
     """
     need(conditions, "conditions", ["condition_id", "model", "value"])
-    need(responses, "responses", ["condition_id", "item", *_PROBABILITIES])
-    asked = conditions[conditions["condition_id"].isin(set(responses["condition_id"]))]
+    need(responses, "responses", ["condition_id", "item", *_columns(instrument)])
+    asked = conditions[conditions["condition_id"].isin(responses["condition_id"])]
     if asked.empty:
         raise UserError("responses: none of them belongs to a condition of the table of conditions")
     assigned = [name for name in values if name in set(asked["value"])]
     complete = _complete(responses, instrument)
     rows = []
-    for model in asked["model"].unique():
-        for value in assigned:
-            cell = asked[(asked["model"] == model) & (asked["value"] == value)]
-            if "protocol" in cell:
-                cell = cell[cell["protocol"] != "conversation"]
-            mixed = [complete[key] for key in cell["condition_id"] if key in complete]
-            key = {"model": model, "value": value, "administrations": len(mixed)}
-            rows += [key | one for one in _binned(mixed, instrument)]
+    for model, value in product(asked["model"].unique(), assigned):
+        cell = asked[(asked["model"] == model) & (asked["value"] == value)]
+        if "protocol" in cell:
+            cell = cell[cell["protocol"] != "conversation"]
+        mixed = [complete[key] for key in cell["condition_id"] if key in complete]
+        key = {"model": model, "value": value, "administrations": len(mixed)}
+        rows += [key | one for one in _binned(mixed, instrument)]
+    random = pd.DataFrame(_binned([chance.uniform(instrument)], instrument)).assign(part="random")
+    targets = ideal_angles(values[name] for name in assigned).assign(part="target")
     measured = named(pd.DataFrame(rows)).assign(part="measured")
-    context = [{"part": "random"} | one for one in _binned([chance.uniform()], instrument)]
-    for value in values.values():
-        if value.target_set is not None and value.name in assigned:
-            low, high = value.target_set
-            context.append({"part": "target", "value": value.name, "low": low, "high": high})
     columns = ["part", "model", "respondent", "value", "low", "high", "share", "administrations"]
-    return stack(pd.DataFrame(context), measured)[columns].astype({"administrations": "Int64"})
+    return stack(random, targets, measured)[columns].astype({"administrations": "Int64"})
+
+
+def _columns(instrument: Instrument) -> list[str]:
+    return [f"p{option}" for option in range(1, instrument.options + 1)]
 
 
 def _complete(responses: pd.DataFrame, instrument: Instrument) -> dict[str, np.ndarray]:
     """Return the probabilities (items, options) of each condition that has them for all items."""
+    columns = _columns(instrument)
     rows = responses[["condition_id", "item"]].copy()
-    rows[_PROBABILITIES] = scoring.option_shares(responses)
-    rows = rows.dropna(subset=_PROBABILITIES)
+    rows[columns] = scoring.option_shares(responses, instrument.options)
+    rows = rows.dropna(subset=columns)
     rows = rows[rows["item"].isin(instrument.items)]
     return {
-        key: group.sort_values("item")[_PROBABILITIES].to_numpy(float)
+        key: group.set_index("item").loc[[*instrument.items], columns].to_numpy(float)
         for key, group in rows.groupby("condition_id", sort=False)
         if len(group) == len(instrument.items) and group["item"].is_unique
     }
 
 
 def _binned(tables: list[np.ndarray], instrument: Instrument) -> list[dict[str, float]]:
-    """Return the mixture of the tables' exact distributions in 1-degree bins, those above 0."""
+    """Return the mean of the tables' exact distributions in 1-degree bins, those above 0."""
     if not tables:
         return [{"low": np.nan, "high": np.nan, "share": np.nan}]
     shares: dict[int, float] = {}
@@ -93,11 +94,7 @@ def _binned(tables: list[np.ndarray], instrument: Instrument) -> list[dict[str, 
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the distributions; shaded are the angles of ideal respondents.
-
-    Heights are square roots of shares, so that a distribution as wide as the random respondent's
-    and one on a single angle are both seen; a full row is all of the distribution in one degree.
-    """
+    """Draw the distributions, heights as square roots of shares: wide and narrow ones are seen."""
     measured = part(table, "measured", "the distributions of the angle")
     values = list(measured["value"].unique())
     shown = table[["low", "high"]].to_numpy(float)
@@ -109,9 +106,13 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_xticks(range(-20, 61, 20), style.numbers(range(-20, 61, 20)))
         axes.set_xlim(np.nanmin(shown) - 2, np.nanmax(shown) + 2)
         style.rows(axes, -np.arange(len(values)) - 0.6, values)
+    keys = [
+        Patch(fc=style.MUTED, alpha=0.55, label="exact distribution of the angle"),
+        marks.key("random respondent", **_OUTLINE),
+        Patch(fc=style.MUTED, alpha=0.2, label="angles of ideal respondents"),
+    ]
     label = "SVO angle of one administration, degrees\n(height: root of the share per degree, "
-    figure.supxlabel(label + "a full row is 100%)", fontsize=8)
-    style.legend(figure, _keys(), 3)
+    style.legend(figure, keys, 3, label + "a full row is 100%)")
     return figure
 
 
@@ -142,11 +143,3 @@ def _outline(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     heights = np.zeros(len(edges) - 1)
     heights[np.searchsorted(edges, low)] = height
     return np.repeat(edges, 2)[1:-1], np.repeat(heights, 2)
-
-
-def _keys() -> list:
-    return [
-        Patch(fc=style.MUTED, alpha=0.55, label="exact distribution of the angle"),
-        marks.key("random respondent", **_OUTLINE),
-        Patch(fc=style.MUTED, alpha=0.2, label="angles of ideal respondents"),
-    ]

@@ -22,11 +22,10 @@ _FRAME = {"fc": "none", "ec": style.INK, "lw": 1.4}
 
 
 def table(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
-    """Return, per respondent and assigned value, the share of administrations in each category.
+    """Return the share (0 to 1) of administrations in each category by respondent and value.
 
-    Columns: part ("measured", or "random" for the exact shares of uniform random respondents),
-    model, respondent, value, category (the four, then "no angle" where an item is missing),
-    count, administrations, share (0 to 1). Both goal arms are taken together.
+    Both goal arms are taken together; the fifth category is "no angle", where an item is missing.
+    part "random": the exact shares of uniform random respondents.
     """
     need(scores, "scores", ["model", "value", "category", "angle"])
     order = [*svo.CATEGORIES, NO_ANGLE]
@@ -40,7 +39,7 @@ def table(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     ]
     measured = named(pd.DataFrame(rows)).assign(part="measured")
     measured["share"] = measured["count"] / measured["administrations"]
-    expected = svo.angle_distribution(chance.uniform(), instrument).categories
+    expected = svo.angle_distribution(chance.uniform(instrument), instrument).categories
     shares = [expected.get(name, 0.0) for name in order]
     random = pd.DataFrame({"part": "random", "category": order, "share": shares})
     columns = ["part", "model", "respondent", "value", "category", "count", "administrations"]
@@ -50,10 +49,7 @@ def table(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the shares; framed is the category an ideal respondent of the value is in.
-
-    The lowest row is what uniform random respondents show.
-    """
+    """Draw the shares, a frame around the ideal respondent's, random respondents lowest."""
     measured = part(table, "measured", "the category shares")
     random = part(table, "random").set_index("category")["share"]
     values = list(measured["value"].unique())
@@ -63,9 +59,9 @@ def draw(table: pd.DataFrame) -> Figure:
         grid = grid.reindex(index=values, columns=list(table["category"].unique()))
         grid.loc["(random)"] = random
         _heatmap(axes, grid)
-    figure.supxlabel("measured category, per cent of administrations", fontsize=8)
-    style.legend(figure, [Patch(label="category of the ideal respondent", **_FRAME)])
-    figure.supylabel("assigned value", fontsize=8)
+    frame = Patch(label="category of the ideal respondent", **_FRAME)
+    style.legend(figure, [frame], below="measured category, per cent of administrations")
+    figure.supylabel("assigned value")
     return figure
 
 

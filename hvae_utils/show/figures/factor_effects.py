@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hvae_utils.show import marks, style
@@ -18,9 +17,8 @@ _WIDEST = 80.0  # degrees: differences reach 77.7
 def table(effects: pd.DataFrame, measure: str = "raw value rationality") -> pd.DataFrame:
     """Return the main effect of each factor level against its reference, per respondent.
 
-    effects: model, factor, level, reference, scope, pairs, clusters, difference, low, high (95%
-    interval), dz, eta_squared, note; NaN where not estimable. measure: what the difference is of,
-    in degrees. Columns: the same with the respondent's display name and measure.
+    effects: as `effects.factor_effects`; NaN where not estimable. measure: what the difference is
+    of, in degrees. Columns: the same with the respondent's display name and measure.
     """
     columns = ["model", "factor", "level", "reference", "scope", "pairs", "clusters"]
     columns += ["difference", "low", "high", "dz", "eta_squared", "note"]
@@ -30,10 +28,7 @@ def table(effects: pd.DataFrame, measure: str = "raw value rationality") -> pd.D
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the effects over all values with interval, and below them the single values.
-
-    Those are points only, a line each: where they agree, one would hide the other.
-    """
+    """Draw the effects over all values with interval, and below them a line for each value."""
     need(table, "the factor effects")
     overall = table["scope"] == ALL
     scopes = list(table.loc[~overall, "scope"].unique())
@@ -47,7 +42,12 @@ def draw(table: pd.DataFrame) -> Figure:
     for axes, rows in every:
         axes.axvline(0, color=style.INK, lw=0.8, zorder=1)
         for row in rows.itertuples():
-            _effect(axes, row, places[_level(row)] - _SINGLE * lines[row.scope])
+            y = places[_level(row)] - _SINGLE * lines[row.scope]
+            gid = f"effect {row.respondent} {row.level} {row.scope}"
+            if row.scope == ALL:
+                marks.effect(axes, row, y, _OVERALL, gid)
+            else:
+                axes.plot(row.difference, y, gid=gid, **_point(row.scope))
         axes.set_xlim(-widest, widest)
         axes.set_ylim(bottom, 0.7)
         style.rows(axes, list(labels), list(labels.values()))
@@ -56,8 +56,9 @@ def draw(table: pd.DataFrame) -> Figure:
         for y in places.values():
             axes.axhline(y, color=style.FAINT, lw=0.6, zorder=0)
     measure = table["measure"].iloc[0]
-    figure.supxlabel(f"{measure}: level minus reference, degrees", fontsize=8)
-    style.legend(figure, _keys(scopes), 4)
+    keys = [*marks.effect_legend(_OVERALL), marks.key("no effect", color=style.INK, lw=0.8)]
+    keys += [marks.key(f"{scope} only", lw=0, **_point(scope)) for scope in scopes]
+    style.legend(figure, keys, 4, f"{measure}: level minus reference, degrees")
     return figure
 
 
@@ -91,21 +92,5 @@ def _words(factor: str, level: str) -> str:
     return goal.get(level, level) if factor == "goal_prompt" else level
 
 
-def _effect(axes: Axes, row, y: float) -> None:
-    gid = f"effect {row.respondent} {row.level} {row.scope}"
-    if row.scope == ALL:
-        marks.effect(axes, row, y, _OVERALL, gid)
-    else:
-        axes.plot(row.difference, y, gid=gid, **_point(row.scope))
-
-
 def _point(value: str) -> dict:
     return {"ms": 3.6, "mew": 0} | marks.of_value(value)
-
-
-def _keys(scopes: list[str]) -> list:
-    return [
-        *marks.effect_legend(_OVERALL),
-        marks.key("no effect", color=style.INK, lw=0.8),
-        *(marks.key(f"{scope} only", lw=0, **_point(scope)) for scope in scopes),
-    ]

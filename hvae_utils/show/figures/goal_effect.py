@@ -42,7 +42,6 @@ def draw(table: pd.DataFrame) -> Figure:
         style.rows(axes, -np.arange(len(respondents)), respondents)
         axes.grid(axis="y")
     label = "value rationality with minus without goal prompt, degrees (right of 0: it helps)"
-    figure.supxlabel(label, fontsize=8)
     zero = marks.key("no effect (random expects 0)", color=style.INK, lw=0.8)
-    style.legend(figure, [*marks.effect_legend(style.Look(style.MUTED)), zero], 4)
+    style.legend(figure, [*marks.effect_legend(style.Look(style.MUTED)), zero], 4, label)
     return figure

@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import recovery
 from hvae_utils.show import marks, style
@@ -20,22 +21,26 @@ _BOUNDARY = {"color": style.MUTED, "lw": 0.6, "ls": (0, (4, 3)), "zorder": 1}
 _ANGLE = (-19.0, 65.0)  # degrees: what answers can reach, with room
 
 
-def table(values: dict[str, Value], rates: Iterable[float] = _RATES) -> pd.DataFrame:
+def table(
+    values: dict[str, Value],
+    rates: Iterable[float] = _RATES,
+    instrument: Instrument | None = None,
+) -> pd.DataFrame:
     """Return what lapses do to the ideal respondent of each value that has a utility and a target.
 
     rates: shares of uniformly random answers, 0 to 1.
     part "curve": value, rate, angle (mean, degrees), angle_low and angle_high (exact 10% and 90%
     quantiles of one administration), own (probability that the measured category is the value),
-    vr (raw value rationality of the mean angle, degrees). "boundary": the angles between the
-    categories, value the one above.
+    vr (raw value rationality of the mean angle, degrees). "boundary": as `tables.boundaries`.
     """
     rates = np.asarray([*rates], float)
     ideals = [v for v in values.values() if v.utility is not None and v.target is not None]
     if not ideals or not len(rates):
         raise UserError("lapse curves: no value with a utility and a target, or no rate to draw")
-    parts = [boundaries(instruments.load("svo-slider"))]
+    instrument = instrument or instruments.load("svo-slider")
+    parts = [boundaries(instrument)]
     for value in ideals:
-        curve = recovery.lapse_curve(value, rates)
+        curve = recovery.lapse_curve(value, rates, instrument=instrument)
         own = curve.get(value.name, np.nan)
         curve = curve.rename(columns={"mean_angle": "angle"})
         parts.append(curve.assign(part="curve", value=value.name, own=own))
@@ -64,10 +69,9 @@ def draw(table: pd.DataFrame) -> Figure:
     every[2].set_ylim(min(0.0, float(np.nanmin(curves["vr"]))), 61.5)
     for axes in every[1:]:
         axes.grid(axis="y")
-    figure.supxlabel("lapse rate: share of answers given at random", fontsize=8)
-    handles = [marks.key(value, **_cue(value)) for value in values]
-    handles.append(Patch(fc=style.MUTED, alpha=0.25, label="80% of administrations"))
-    style.legend(figure, handles, 5)
+    keys = [marks.key(value, **_cue(value)) for value in values]
+    keys.append(Patch(fc=style.MUTED, alpha=0.25, label="80% of administrations"))
+    style.legend(figure, keys, 5, "lapse rate: share of answers given at random")
     return figure
 
 

@@ -14,10 +14,9 @@ from hvae_utils.show.tables import need
 
 
 def table(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
-    """Return how many items ended in each outcome, per respondent.
+    """Return how many of the items asked ended in each outcome, per respondent, and their share.
 
-    responses: condition_id, outcome. conditions: any table with condition_id and model. Columns:
-    model, respondent, outcome, items, asked, share (0 to 1).
+    responses: condition_id, outcome. conditions: any table with condition_id and model.
     """
     need(responses, "responses", ["condition_id", "outcome"])
     need(conditions, "conditions", ["condition_id", "model"])

@@ -15,7 +15,7 @@ from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import flag_note, flagged, named
-from hvae_utils.show.tables import always_letters, boundaries, need, part, stack
+from hvae_utils.show.tables import always_letters, boundaries, ideal_angles, need, part, stack
 
 _ANGLES = (-22.0, 66.0)  # degrees: what answers can reach, with room for the outer names
 _INNER = 15.0  # radii in coins, as in figure 01: the innermost arc,
@@ -27,43 +27,32 @@ _SAMPLES = ({"fc": "#7FA8C2", "alpha": 0.6, "lw": 0}, {"color": style.INK, "lw":
 
 
 def table(
-    cells: pd.DataFrame,
-    histogram: pd.DataFrame,
-    instrument: Instrument,
-    values: dict[str, Value],
+    cells: pd.DataFrame, histogram: pd.DataFrame, instrument: Instrument, values: dict[str, Value]
 ) -> pd.DataFrame:
     """Return on one ring, degrees: people, random and ideal respondents, and a run's models.
 
     histogram: as `published.people_histogram`; samples may differ in their bins. cells: as
     `rationality.cells`.
-    part "people": sample, low, high (bin), count, share. "random": the first sample's bins for
-    uniform random choices. "random mean": angle. "boundary": angle between categories, value the
-    one above. "ideal": value, angle (target), low and high (angles of ideal respondents).
-    "baseline": as `tables.always_letters`. "measured": model, respondent (marked where flagged),
-    value, goal_prompt, angle (mean), low and high (95% interval).
+    part "people": low and high (bin), count, share. "random": the first sample's bins for uniform
+    random choices. "random mean": angle. "boundary", "baseline", "ideal": as in `tables`.
+    "measured": respondent (marked where flagged), angle (mean), low and high (95% interval).
     """
     keys = ["model", "value", "goal_prompt"]
     renamed = {"mean_angle": "angle", "angle_low": "low", "angle_high": "high"}
     need(histogram, "people's histogram", ["sample", "low", "high", "count", "share"])
     need(cells, "cells", [*keys, *renamed])
-    uniform = svo.angle_distribution(chance.uniform(), instrument)
+    uniform = svo.angle_distribution(chance.uniform(instrument), instrument)
     first = histogram[histogram["sample"] == histogram["sample"].iloc[0]]
     bins = first[["low", "high"]].sort_values("low")
     edges = np.append(bins["low"], bins["high"].iloc[-1])
     share = np.histogram(np.round(uniform.angles, 9), edges, weights=uniform.weights)[0]
-    targets = [value for value in values.values() if value.target_set is not None]
-    ideals = [
-        {"part": "ideal", "value": value.name, "angle": value.target}
-        | dict(zip(("low", "high"), value.target_set, strict=True))
-        for value in targets
-    ]
     measured = flagged(named(cells[[*keys, *renamed]]), cells)
     table = stack(
         histogram.assign(part="people"),
         bins.assign(part="random", share=share),
         pd.DataFrame([{"part": "random mean", "angle": uniform.mean}]),
         boundaries(instrument),
-        pd.DataFrame(ideals),
+        ideal_angles(values.values()).assign(part="ideal"),
         always_letters(instrument),
         measured.rename(columns=renamed).assign(part="measured"),
     )
@@ -73,10 +62,7 @@ def table(
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw people outside, respondents inside.
-
-    An arc each, from the rim inwards: ideals, constant letters, then the run's respondents.
-    """
+    """Draw people outside; inside an arc each: ideals, constant letters, the run's respondents."""
     measured = part(table, "measured", "people and models")
     respondents = list(measured["respondent"].unique())
     names = ["ideal respondents", "always one letter"]
@@ -95,10 +81,9 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.plot(_ARC, np.full(60, radius - lane / 2), color=style.FAINT, lw=0.6, zorder=0)
         place = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 7.2}
         axes.annotate(name, (np.radians(_ANGLES[1]), radius), (-3, 0), **place)
-    style.legend(figure, _keys(part(table, "people"), measured), 4)
     gaps = "(1/10): no angle in one of ten cells" if measured["angle"].isna().any() else ""
-    if notes := (gaps + flag_note(respondents)).strip():
-        figure.supxlabel(notes, fontsize=8)
+    notes = (gaps + flag_note(respondents)).strip()
+    style.legend(figure, _keys(part(table, "people"), measured), 4, notes)
     return figure
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hvae_utils.errors import UserError
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import rationality
 from hvae_utils.show import marks, style, tables
 from hvae_utils.show.names import flag_note, flagged, named
@@ -30,12 +31,15 @@ _NUMBER = {"ha": "center", "va": "center_baseline", "fontsize": 6.8}
 
 
 def table(
-    published: pd.DataFrame, cells: pd.DataFrame | None = None, goal_prompt: bool = True
+    published: pd.DataFrame,
+    cells: pd.DataFrame | None = None,
+    goal_prompt: bool = True,
+    instrument: Instrument | None = None,
 ) -> pd.DataFrame:
     """Return value rationality on the raw and on the chance scale: published models, then a run's.
 
     published: as `published.radar`. cells: as `rationality.cells`; of the arm with (or without)
-    the goal prompt, or of the other arm where the run has only that one.
+    the goal prompt, or of the other arm where the run has only that one. instrument: the run's.
     part "model": source ("published" or "run"), number (from 1 in each source), model, respondent,
     value, goal_prompt, raw with raw_low and raw_high (degrees, 60 is ideal), raw_random (what
     random respondents can expect), chance with chance_low and chance_high (0 is random, 1 ideal);
@@ -50,7 +54,7 @@ def table(
     chart = chart.assign(vr_random=tables.random_vr(chart["value"]))
     means = chart.groupby("value", sort=False)[["vr", "vr_random", "vr_chance"]].mean()
     means = means.reset_index().assign(goal_prompt=goal_prompt, part="mean", source="published")
-    parts = [_numbered(chart, "published"), means, tables.null_respondents()]
+    parts = [_numbered(chart, "published"), means, tables.null_respondents(instrument)]
     if cells is not None:
         arm = tables.goal_arm(cells, goal_prompt, tables.RAW_AND_CHANCE)
         parts.append(flagged(_numbered(arm, "run"), cells))

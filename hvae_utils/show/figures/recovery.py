@@ -1,5 +1,7 @@
 """Figure 13, recovery of a known utility angle: rows by lapse rate, columns by bias."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -73,34 +75,28 @@ def table(
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw measured against true angle, degrees on both axes.
-
-    The staircase is what ideal respondents measure; closer than a step nothing is told apart.
-    """
+    """Draw measured against true angle; the stairs of ideal respondents show the resolution."""
     rows = part(table, "respondent", "the recovery study")
     lapses = sorted(set(rows["lapse"]))
     biases = [bias for bias in _BIASES if bias in set(rows["bias"])]
     stages = {stage: look for stage, look in _STAGES.items() if stage in set(rows["stage"])}
     figure = style.new_figure(0.95 + 1.95 * len(lapses))
-    every = iter(style.panels(figure, len(lapses) * len(biases), len(biases)))
-    for lapse in lapses:
-        for bias in biases:
-            axes = next(every)
-            panel = rows[(rows["lapse"] == lapse) & (rows["bias"] == bias)]
-            _stages(axes, part(table, "step").sort_values("low"), panel, f"{bias} {lapse:g}")
-            nats = panel["nats"].max() if len(panel) else 0
-            title = "no bias" if bias == "none" else f"{bias} bias, {nats:g} nats"
-            axes.set_title(f"{title}\n{100 * lapse:.0f}% lapses", fontweight="normal", fontsize=8)
-            axes.set_xlim(rows["utility_angle"].min() - 4, rows["utility_angle"].max() + 4)
-            axes.set_ylim(-19, 65)
-            axes.set_xticks(range(-45, 91, 45), style.numbers(range(-45, 91, 45)))
-            axes.set_yticks(range(0, 61, 15))
-            axes.grid(axis="y")
-    figure.supxlabel("true utility angle of the simulated respondent, degrees", fontsize=8)
-    figure.supylabel("measured mean SVO angle, degrees", fontsize=8)
-    handles = [marks.key("ideal respondents", **_STAIRS)]
-    handles += [marks.key(label, **look) for label, look in stages.values()]
-    style.legend(figure, handles, 3)
+    every = style.panels(figure, len(lapses) * len(biases), len(biases))
+    for axes, (lapse, bias) in zip(every, product(lapses, biases), strict=True):
+        panel = rows[(rows["lapse"] == lapse) & (rows["bias"] == bias)]
+        _stages(axes, part(table, "step").sort_values("low"), panel, f"{bias} {lapse:g}")
+        nats = panel["nats"].max() if len(panel) else 0
+        title = "no bias" if bias == "none" else f"{bias} bias, {nats:g} nats"
+        axes.set_title(f"{title}\n{100 * lapse:.0f}% lapses", fontweight="normal", fontsize=8)
+        axes.set_xlim(rows["utility_angle"].min() - 4, rows["utility_angle"].max() + 4)
+        axes.set_ylim(-19, 65)
+        axes.set_xticks(range(-45, 91, 45), style.numbers(range(-45, 91, 45)))
+        axes.set_yticks(range(0, 61, 15))
+        axes.grid(axis="y")
+    keys = [marks.key("ideal respondents", **_STAIRS)]
+    keys += [marks.key(label, **look) for label, look in stages.values()]
+    style.legend(figure, keys, 3, "true utility angle of the simulated respondent, degrees")
+    figure.supylabel("measured mean SVO angle, degrees")
     return figure
 
 

@@ -100,9 +100,8 @@ def draw(table: pd.DataFrame) -> Figure:
     _name_regions(key, table)
     for axes, respondent in zip(others, respondents, strict=True):
         _measured(axes, measured[measured["respondent"] == respondent])
-    figure.supxlabel("mean coins for oneself" + flag_note(respondents), fontsize=8)
-    figure.supylabel("mean coins for the other", fontsize=8)
-    style.legend(figure, _keys(measured), 4)
+    style.legend(figure, _keys(measured), 4, "mean coins for oneself" + flag_note(respondents))
+    figure.supylabel("mean coins for the other")
     return figure
 
 

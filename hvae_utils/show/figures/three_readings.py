@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hvae_utils.measure import instruments
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import lapse
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import FLAG, flag_note, named
@@ -26,11 +27,13 @@ _COLUMNS = {
     "regret": ("1 − mean regret", 1.0, (0.0, 1.05), (0, 0.5, 1)),
     "lapse": ("lapse rate", 0.0, (-0.05, 1.05), (0, 0.5, 1)),
 }
-_LETTERS, _LAPSES = "(one letter, A to I)", "(ideal with lapses)"
+_LETTERS, _LAPSES = "(one letter)", "(ideal with lapses)"
 _WORDS = {"ha": "center", "va": "center_baseline", "fontsize": 6.8, "color": style.MUTED}
 
 
-def table(cells: pd.DataFrame, goal_prompt: bool = True) -> pd.DataFrame:
+def table(
+    cells: pd.DataFrame, goal_prompt: bool = True, instrument: Instrument | None = None
+) -> pd.DataFrame:
     """Return the raw, chance and regret reading and the lapse rate of each cell, and of nobody.
 
     cells: as `readings.with_readings`; the goal arm is taken as in `raw_and_chance`.
@@ -43,21 +46,24 @@ def table(cells: pd.DataFrame, goal_prompt: bool = True) -> pd.DataFrame:
     measured["flag"] = measured["flag"].fillna("")
     marked = measured["respondent"] + FLAG
     measured["respondent"] = measured["respondent"].where(measured["flag"] == "", marked)
-    nulls = null_respondents()
-    nulls["lapse_rate"] = list(map(_lapse_rate, nulls["respondent"], nulls["value"]))
+    instrument = instrument or instruments.load("svo-slider")
+    nulls = null_respondents(instrument)
+    nulls["lapse_rate"] = [
+        _lapse_rate(null, value, instrument)
+        for null, value in zip(nulls["respondent"], nulls["value"], strict=True)
+    ]
     nulls = nulls[nulls["value"].isin(set(measured["value"]))]
     columns = ["part", "model", "respondent", "value", "goal_prompt", *_RENAMED.values(), "flag"]
     return stack(measured, nulls).rename(columns=_RENAMED)[columns]
 
 
-def _lapse_rate(null: str, value: str) -> float:
+def _lapse_rate(null: str, value: str, instrument: Instrument) -> float:
     """Return the lapse rate of a null respondent: its own, or a constant letter's likeliest one."""
     kind, which = null.split()
     if kind == "lapse":
         return float(which)
-    slider = instruments.load("svo-slider")
-    choices = np.full((1, len(slider.items)), ord(which) - ord("A"))
-    return lapse.lapse_rate(choices, value, slider).rate
+    choices = np.full((1, len(instrument.items)), ord(which) - ord("A"))
+    return lapse.lapse_rate(choices, value, instrument).rate
 
 
 @style.drawing
@@ -84,8 +90,12 @@ def draw(table: pd.DataFrame) -> Figure:
         label.set_fontweight("bold" if y in headings else "normal")
     goal = style.GOAL[bool(measured["goal_prompt"].iloc[0])]
     note = flag_note(measured["respondent"])
-    figure.supxlabel(f"{goal}; dotted: random respondents; thin: ideal{note}", fontsize=8)
-    style.legend(figure, _keys(), 3)
+    keys = [
+        marks.key("respondent, 95% interval", marker="o", ms=4.6, lw=1.6, color=style.MUTED),
+        marks.letters_legend(),
+        marks.lapses_legend("ideal with 10%, 20%, 50% lapses"),
+    ]
+    style.legend(figure, keys, 3, f"{goal}; dotted: random respondents; thin: ideal{note}")
     return figure
 
 
@@ -127,12 +137,3 @@ def _cell(axes: Axes, row, reading: str, y: float) -> None:
         axes.plot(ends, [y, y], color=look["color"], lw=1.6, zorder=2)
     gid = f"{reading} {row.respondent} {row.value}"
     axes.plot(point, y, ms=4.6, zorder=4, gid=gid, **look)
-
-
-def _keys() -> list:
-    grey = {"marker": "o", "ms": 4.6, "color": style.MUTED}
-    return [
-        marks.key("respondent, 95% interval", lw=1.6, **grey),
-        marks.letters_legend(),
-        marks.lapses_legend("ideal with 10%, 20%, 50% lapses"),
-    ]

@@ -70,8 +70,13 @@ def draw(table: pd.DataFrame) -> Figure:
         _web(axes, rows, values, centre)
         _arms(axes, rows, values)
     label = f"value rationality in degrees: rim {FULL:g} = ideal, dark circle 0, centre {centre:g}"
-    figure.supxlabel(label.replace("-", "−") + flag_note(respondents), fontsize=8)
-    style.legend(figure, _keys(), 3)
+    dot = {"marker": "o", "mec": style.INK}
+    keys = [
+        marks.key(style.GOAL[True], ms=4.2, mfc=style.INK, **dot, **_LINES[True]),
+        marks.key(style.GOAL[False], ms=6, mfc="none", **dot, **_LINES[False]),
+        marks.key("random respondent, expected", **marks.RANDOM_LINE),
+    ]
+    style.legend(figure, keys, 3, label.replace("-", "−") + flag_note(respondents))
     return figure
 
 
@@ -120,12 +125,3 @@ def _name_spoke(axes: PolarAxes, spoke: float, value: str) -> None:
     words["va"] = "bottom" if up > 0.5 else "top" if up < -0.5 else "center"
     turn = 0 if abs(up) > 0.5 else -90 * np.sign(across)
     axes.annotate(value, (spoke, FULL), (10 * across, 4 * up), rotation=turn, **words)
-
-
-def _keys() -> list:
-    dot = {"marker": "o", "mec": style.INK}
-    return [
-        marks.key(style.GOAL[True], ms=4.2, mfc=style.INK, **dot, **_LINES[True]),
-        marks.key(style.GOAL[False], ms=6, mfc="none", **dot, **_LINES[False]),
-        marks.key("random respondent, expected", **marks.RANDOM_LINE),
-    ]
