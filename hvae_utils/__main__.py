@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (default: the process's); return the exit code."""
     try:
         chosen = _parser().parse_args(arguments)
-        return chosen.run(chosen)
+        return chosen.run(chosen) or cli.OK
     except tuple(CODES) as fault:
         code = next(code for kind, code in CODES.items() if isinstance(fault, kind))
         return _say(fault, code)
@@ -79,7 +79,7 @@ def _parser() -> ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"hvae {__version__}")
-    parser.set_defaults(run=lambda chosen: parser.print_help() or cli.OK)
+    parser.set_defaults(run=lambda chosen: parser.print_help())
     commands = parser.add_subparsers(metavar="command", dest="command")
     actions = {}
     for verb in (*cli.VERBS, *OF_COURSE, *OF_EXTRAS):

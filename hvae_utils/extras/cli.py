@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hvae_utils import paths
 from hvae_utils.errors import UserError
-from hvae_utils.run.cli import NEW_RUN, OK, RUNS, STUDY, Verb, argument, planned, show, verb
+from hvae_utils.run.cli import NEW_RUN, RUNS, STUDY, Verb, argument, planned, show, verb
 
 BATCH = """Put a study through the OpenAI Batch API, stage by stage.
 
@@ -26,7 +26,7 @@ VERBS = [Verb("batch", (), BATCH)]
     argument("out", metavar="OUT_DIR", type=Path, help="a new folder for this stage"),
     *STUDY, NEW_RUN, RUNS, verbs=VERBS,
 )  # fmt: skip
-def export(chosen: Namespace) -> int:
+def export(chosen: Namespace) -> None:
     """Write what can be asked by now as input files."""
     from hvae_utils.extras import batch
     from hvae_utils.play.records import Records
@@ -38,14 +38,13 @@ def export(chosen: Namespace) -> int:
         files = ", ".join(paths.shown(file) for file in done.files)
         written = f"{stage} in {files}" if files else "nothing left to ask"
         show(f"{done.model}: {written}; about {done.later:,} requests later")
-    return OK
 
 
 @verb(
     "batch import",
     argument("files", metavar="FILE", type=Path, nargs="+"), *STUDY, NEW_RUN, RUNS, verbs=VERBS,
 )  # fmt: skip
-def take(chosen: Namespace) -> int:
+def take(chosen: Namespace) -> None:
     """Make records of output and error files."""
     from hvae_utils.extras import batch
     from hvae_utils.play.records import Records
@@ -58,7 +57,6 @@ def take(chosen: Namespace) -> int:
             show(f"{paths.shown(done.file)}: {counts or 'no lines'}")
             if done.error:
                 show(f"  first failure: {done.error}")
-    return OK
 
 
 @verb(
@@ -67,7 +65,7 @@ def take(chosen: Namespace) -> int:
     argument("--name", help="what follows 'imported-' (default: the file's name)"),
     verbs=VERBS,
 )  # fmt: skip
-def import_prompts(chosen: Namespace) -> int:
+def import_prompts(chosen: Namespace) -> None:
     """Make a wording of an owner's Python file of prompts, without running it.
 
     The file must hold the texts task_prompt and goal_prompt, the dicts q1_answer to q6_answer from
@@ -87,4 +85,3 @@ def import_prompts(chosen: Namespace) -> int:
     out = paths.DATA / "prompts" / f"{name}.toml"
     import_prompts(chosen.path, instruments.load("svo-slider"), out)
     show(f"wrote {paths.shown(out)}; use it with --set wordings={name} --set probe_values=")
-    return OK

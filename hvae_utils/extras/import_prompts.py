@@ -17,7 +17,6 @@ Public names: import_prompts, MAX_BYTES.
 import ast
 import hashlib
 import json
-import os
 import re
 import tomllib
 import warnings
@@ -27,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from hvae_utils import paths
+from hvae_utils import files, paths
 from hvae_utils.ask import prompts
 from hvae_utils.errors import UserError
 from hvae_utils.measure.instruments import Instrument
@@ -314,8 +313,6 @@ def _write(out: Path, data: bytes) -> None:
         if out.exists() and out.read_bytes() != data:
             raise UserError(f"{where}: is there with other content; remove or rename it first")
         out.parent.mkdir(parents=True, exist_ok=True)
-        part = out.with_name(f"{out.name}.part")
-        part.write_bytes(data)
-        os.replace(part, out)
-    except OSError as error:
-        raise UserError(f"{where}: cannot be written ({error.strerror})") from None
+    except OSError as fault:
+        raise files.unwritable(out, fault) from None
+    files.write_atomically(out, data)

@@ -12,6 +12,7 @@ group is to be gathered once, when it is complete.
 """
 
 import json
+import re
 import secrets
 import stat
 from collections.abc import Sequence
@@ -42,8 +43,8 @@ _SHOWN = 60  # characters of a file's name that are shown
 class Answers:
     """One person's answers: 0-based options in the instrument's order, -1 where missing.
 
-    id: 32 hexadecimal digits, the same only in copies of one export; choices: items 1 to 6;
-    secondary: items 7 to 15, None where they were not asked.
+    id: 32 hexadecimal digits, the same only in copies of one export; choices: the primary items;
+    secondary: the secondary ones, None where they were not asked.
     """
 
     id: str
@@ -53,12 +54,11 @@ class Answers:
 
 @dataclass(frozen=True)
 class Group:
-    """What may be said about a group.
+    """What may be said about a group: nothing but counts and a note below MINIMUM complete ones.
 
-    people: files that count; complete: those with all six primary items. From MINIMUM complete
-    ones on: cells (low, high: degrees, low <= angle < high; count, share of the complete), mean
-    (of their angles, to whole degrees) and, where as many people have one, index (the mean of
-    `motives`, to a tenth). Otherwise cells has no row, the numbers are NaN, and note says why.
+    people: files that count; complete: those with all primary items. cells: low, high (degrees,
+    low <= angle < high), count, share (of the complete); mean: of their angles, to whole degrees;
+    index: the mean of `secondary.score` to a tenth, where MINIMUM people have one, else NaN.
     """
 
     people: int
@@ -75,10 +75,9 @@ def file_name() -> str:
 
 
 def export(choices: Sequence[int | None], secondary: Sequence[int | None] | None = None) -> bytes:
-    """Return a new answers file, JSON in UTF-8.
+    """Return a new answers file, JSON in UTF-8, with a random identifier.
 
-    choices, secondary: of items 1 to 6 and 7 to 15, 0-based options, None where unanswered.
-    The identifier is random, so two exports of the same answers cannot be linked by it.
+    choices, secondary: of the primary and secondary items, 0-based options, None where unanswered.
     Errors: UserError for anything that `parse` would refuse.
     """
     content = {
@@ -108,12 +107,10 @@ def parse(content: bytes) -> Answers:
 def gather(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the people of a folder, and what is wrong with the files that do not count.
 
-    The first table is for `group` alone and not for showing: one row a person, in the order of
-    the angle, so that no row leads back to a file, with the columns of `svo.score` and the index
-    of `secondary.score` (NaN where the secondary items were not asked). The second has one row a
-    problem: file, problem (a sentence). A copy of a file that counts is a problem; equal answers
-    under another identifier are not, because many people give the same six.
-    Errors: UserError where the folder cannot be read.
+    People, one row each, are for `group` alone: the columns of `svo.score` and the index of
+    `secondary.score` (NaN where not asked), in the order of the angle, so that no row leads back to
+    a file. Problems: file, problem (a sentence). Equal answers under another identifier are none,
+    because many people give the same six. Errors: UserError where the folder cannot be read.
     """
     try:
         entries = sorted(Path(folder).iterdir())
@@ -156,8 +153,8 @@ def group(people: pd.DataFrame) -> Group:
 def histogram(described: Group, name: str) -> pd.DataFrame:
     """Return a group's cells as a sample beside those of `published.people_histogram`.
 
-    Columns: sample (`name`), low, high, count, share: here the share per 2.5 degrees, the bins of
-    the published samples, so that the heights of narrow and of joined cells compare.
+    Columns: sample (`name`), low, high, count, share per 2.5 degrees, the published bins, so that
+    the heights of narrow and of joined cells compare.
     """
     cells = described.cells
     per_bin = cells["share"] * _BIN / (cells["high"] - cells["low"])
@@ -192,20 +189,18 @@ def _checked(content: Any) -> Answers:
     """Return the answers in the parsed content; UserError where anything is not as exported."""
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UserError(f"is no answers file: its schema is not '{SCHEMA}'")
-    if set(content) != set(_KEYS):
-        odd = min(set(content) ^ set(_KEYS))
-        what = "lacks" if odd in _KEYS else "holds more than answers, namely"
-        raise UserError(f"{what} '{_printable(odd)}'; export it anew")
+    if odd := set(content) ^ set(_KEYS):
+        what = "lacks" if min(odd) in _KEYS else "holds more than answers, namely"
+        raise UserError(f"{what} '{_printable(min(odd))}'; export it anew")
     if content["instrument"] != INSTRUMENT:
         raise UserError(f"belongs to another instrument; here is '{INSTRUMENT}' measured")
-    name = content["id"]
-    if not isinstance(name, str) or len(name) != 32 or not set(name) <= set("0123456789abcdef"):
+    if not isinstance(content["id"], str) or not re.fullmatch("[0-9a-f]{32}", content["id"]):
         raise UserError("has an identifier that was not made by an export; export it anew")
     if not isinstance(content["version"], str):
         raise UserError("has a version that is no text; export it anew")
     asked = content["secondary"] is not None
     further = _options("secondary", content["secondary"]) if asked else None
-    return Answers(name, _options("choices", content["choices"]), further)
+    return Answers(content["id"], _options("choices", content["choices"]), further)
 
 
 def _options(key: str, choices: Any) -> tuple[int, ...]:

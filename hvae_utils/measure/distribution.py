@@ -105,13 +105,7 @@ def sums(instrument: Instrument) -> Sums:
     Errors: UserError for items with so many different sums that memory would not hold them.
     """
     payoffs = np.ascontiguousarray(instrument.payoffs, float)
-    try:
-        return _sums(payoffs.tobytes(), payoffs.shape)
-    except OverflowError:
-        raise UserError(
-            f"instrument '{instrument.name}': its items add up to more than {_MOST:,} different "
-            "sums; use fewer items or rounder coins"
-        ) from None
+    return _sums(payoffs.tobytes(), payoffs.shape)
 
 
 @lru_cache(maxsize=8)
@@ -119,7 +113,10 @@ def _sums(payoffs: bytes, shape: tuple[int, int, int]) -> Sums:
     points, steps = np.zeros((1, 2)), []
     for item in np.frombuffer(payoffs).reshape(shape):
         if len(points) * len(item) > _MOST:
-            raise OverflowError
+            raise UserError(
+                f"an instrument's items add up to more than {_MOST:,} different sums; use fewer "
+                "items or rounder coins"
+            )
         reached = (points[:, None] + item).reshape(-1, 2)
         # As complex numbers, because sorting those is much faster than sorting rows.
         keys = np.round(reached, _SAME) @ np.array([1, 1j])

@@ -31,6 +31,14 @@ LABEL_SETS = {  # an item takes as many as it has options, from the first on
     "1-9": tuple("123456789"),
     "P-X": tuple("PQRSTUVWX"),
 }
+REFERENCES = {  # the level others are compared with; else the first one that appears
+    "induction": "self_description",
+    "placement": "dialogue",
+    "goal_prompt": False,
+    "protocol": "independent",
+    "order": "fixed",
+    "labels": "A-I",
+}
 MOST_OPTIONS = 9  # of an item: as many as every set has labels
 
 CELL = ("model", "value", "goal_prompt")
@@ -93,12 +101,6 @@ def goal_draws(conditions: pd.DataFrame) -> pd.Series:
     goals = conditions["goal"].where(conditions["goal"].notna(), "").astype(str)
     draws = goals.map(lambda text: crc32(text.encode()) or 1).astype("int64")
     return draws.where(conditions["goal_prompt"].astype(bool), 0).rename("goal_draw")
-
-
-def cells(frame: pd.DataFrame) -> pd.Series:
-    """Return the cell of each row, an integer from 0 in order of appearance."""
-    needed_columns(frame, "scores", CELL)
-    return frame.groupby([*CELL], sort=False).ngroup()
 
 
 def clusters(frame: pd.DataFrame) -> pd.Series:

@@ -9,16 +9,15 @@ the other's number first (`swapped`), another word for coins (`renamed`), anothe
 changed amounts memorised numbers, swapped columns whoever takes the first number for its own.
 """
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from hvae_utils import files, paths
 from hvae_utils.errors import UserError, unknown
@@ -252,66 +251,48 @@ def _read_payoffs(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
     """Return the item numbers in the file's order and the payoffs (items, options, 2)."""
     where = paths.shown(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            header, *rows = [*csv.reader(handle)] or [[]]
+        rows = pd.read_csv(path, encoding="utf-8-sig", dtype=str, skipinitialspace=True)
     except OSError as error:
         raise UserError(f"{where}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{where}: is not a CSV file in UTF-8 ({error})") from None
-    header = [name.strip() for name in header]
-    if sorted(header) != sorted(COLUMNS):
+    except pd.errors.EmptyDataError:
+        rows = pd.DataFrame()
+    except ValueError as error:  # ragged, or no text
+        raise UserError(f"{where}: is not a CSV file in UTF-8 ({str(error).strip()})") from None
+    header = [str(name).strip() for name in rows]
+    if sorted(header) != sorted(COLUMNS) or list(rows.index) != list(range(len(rows))):
         raise UserError(
             f"{where}: the columns must be {', '.join(COLUMNS)}; "
             f"found {', '.join(header) or 'an empty file'}"
         )
-    payoffs: dict[tuple[int, int], tuple[float, float]] = {}
-    for line, row in enumerate(rows, start=2):
-        if row:
-            item, option, payoff = _cell(f"{where}, line {line}", header, row)
-            if (item, option) in payoffs:
-                raise UserError(
-                    f"{where}, line {line}: item {item}, option {option} stands there twice"
-                )
-            payoffs[item, option] = payoff
-    return _grid(where, payoffs)
-
-
-def _cell(
-    place: str, header: Sequence[str], fields: Sequence[str]
-) -> tuple[int, int, tuple[float, float]]:
-    """Return item, option and (self, other) of one row."""
-    if len(fields) != len(header):
-        raise UserError(f"{place}: must have {len(header)} fields")
-    row = dict(zip(header, fields, strict=True))
-    try:
-        item, option = int(row["item"]), int(row["option"])
-    except ValueError:
-        raise UserError(f"{place}: item and option must be whole numbers") from None
-    try:
-        payoff = (float(row["self"]), float(row["other"]))
-    except ValueError:
-        payoff = (math.nan, math.nan)
-    if not all(map(files.finite, payoff)):
-        raise UserError(f"{place}: self and other must be finite numbers of coins")
-    return item, option, payoff
-
-
-def _grid(
-    where: str, payoffs: Mapping[tuple[int, int], tuple[float, float]]
-) -> tuple[tuple[int, ...], np.ndarray]:
-    """Arrange the rows as items x options; every item must have options 1 to the same number."""
-    if not payoffs:
+    if rows.empty:
         raise UserError(f"{where}: holds no item")
-    if stray := [key for key in payoffs if key[1] < 1]:
-        raise UserError(f"{where}: item {stray[0][0]}, option {stray[0][1]}: options count from 1")
-    items = tuple(dict.fromkeys(item for item, _ in payoffs))
-    options = range(1, 1 + max(2, max(option for _, option in payoffs)))
-    for item, option in product(sorted(items), options):
-        if (item, option) not in payoffs:
-            raise UserError(
-                f"{where}: item {item} lacks option {option}; every item needs "
-                f"options 1 to {options[-1]}"
-            )
-    grid = np.array([[payoffs[item, option] for option in options] for item in items])
+    table = rows.set_axis(header, axis=1).apply(pd.to_numeric, errors="coerce")
+    whole = table[["item", "option"]] % 1 == 0
+    finite = table[["self", "other"]].abs() <= files.LARGEST
+    twice = table.duplicated(["item", "option"])
+    for wrong, what in (
+        (~whole.all(axis=1), "item and option must be whole numbers"),
+        (~finite.all(axis=1), "self and other must be finite numbers of coins"),
+        (table["option"] < 1, "options count from 1"),
+        (twice, "the item and option of an earlier line"),
+    ):
+        if wrong.any():
+            raise UserError(f"{where}, line {int(wrong.idxmax()) + 2}: {what}")
+    return _grid(where, table)
+
+
+def _grid(where: str, table: pd.DataFrame) -> tuple[tuple[int, ...], np.ndarray]:
+    """Arrange the rows as items x options; every item must have options 1 to the same number."""
+    items = table["item"].astype(int).unique()
+    options = np.arange(1, max(2, int(table["option"].max())) + 1)
+    cells = pd.MultiIndex.from_product([items, options], names=["item", "option"])
+    payoffs = table.set_index(["item", "option"]).reindex(cells)[["self", "other"]]
+    if (lacking := payoffs["self"].isna()).any():
+        item, option = lacking.idxmax()
+        raise UserError(
+            f"{where}: item {item} lacks option {option}; every item needs options 1 to "
+            f"{options[-1]}"
+        )
+    grid = payoffs.to_numpy(float).reshape(len(items), len(options), 2)
     grid.flags.writeable = False
-    return items, grid
+    return tuple(items.tolist()), grid

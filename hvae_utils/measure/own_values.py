@@ -7,7 +7,6 @@ every point.
 """
 
 import math
-import unicodedata
 from dataclasses import replace
 
 from hvae_utils.errors import UserError
@@ -78,5 +77,4 @@ def _text(what: str, text: str, limit: int) -> str:
 
 def _one_line(text: str) -> str:
     """Return the text on one line, without control characters."""
-    kept = (c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
-    return " ".join("".join(kept).split())
+    return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())

@@ -26,22 +26,7 @@ def choices(
     return (wide.astype("Int64").fillna(0) - 1).to_numpy(dtype=np.int64)
 
 
-def option_probabilities(responses: pd.DataFrame, options: int = 9) -> np.ndarray:
-    """Return the probability that the first token names each option, (rows, options).
-
-    responses: columns covered_mass and p1, p2 …; rows of the first version hold shares of the
-    covered mass, which sum to 1. NaN where an endpoint listed no option.
-
-    >>> option_probabilities(pd.DataFrame({"p1": [0.6], "p2": [0.4], "covered_mass": [0.5]}), 2)
-    array([[0.3, 0.2]])
-    """
-    listed = responses[[f"p{option}" for option in range(1, options + 1)]].to_numpy(float)
-    covered = np.nan_to_num(responses["covered_mass"].to_numpy(float), nan=1.0)
-    shares = np.isclose(listed.sum(axis=1), 1, rtol=0, atol=1e-9)
-    return listed * np.where(shares, covered, 1)[:, None]
-
-
-def option_shares(responses: pd.DataFrame, options: int = 9) -> np.ndarray:
+def option_shares(responses: pd.DataFrame, options: int) -> np.ndarray:
     """Return each option's share of the probability that fell on options, (rows, options).
 
     responses: columns p1, p2 …, of either version. NaN where an endpoint listed none.

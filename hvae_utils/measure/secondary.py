@@ -53,12 +53,7 @@ def _distance(chosen: np.ndarray, ideal: np.ndarray) -> np.ndarray:
 
 def _notes(chosen: np.ndarray, complete: np.ndarray, prosocial: np.ndarray) -> list[str]:
     missing = (chosen < 0).sum(axis=1)
-    notes = []
-    for gone, some, indexed in zip(missing, complete, prosocial, strict=True):
-        if not some:
-            notes.append("no index: no item that tells joint gain apart was answered")
-        elif not indexed:
-            notes.append("no index: nearer to the individualist or the altruist")
-        else:
-            notes.append(f"{gone} of {chosen.shape[1]} items missing" if gone else "")
-    return notes
+    some = [f"{count} of {chosen.shape[1]} items missing" if count else "" for count in missing]
+    nearer = np.where(prosocial, some, "no index: nearer to the individualist or the altruist")
+    lacking = "no index: no item that tells joint gain apart was answered"
+    return np.where(complete, nearer, lacking).tolist()

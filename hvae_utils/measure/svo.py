@@ -25,7 +25,6 @@ CATEGORIES = ("altruistic", "prosocial", "individualistic", "competitive")
 _CHUNK = 1 << 15  # rows of incomplete answers bounded at once, to keep memory flat
 _WEIGHTS = 1 << 20  # weights of sums held at once when many tables are averaged, likewise
 _PUBLISHED = "svo-slider"  # the instrument of the angles in data/values.toml
-_ARROWS = tuple((a, b) for a in IDEALS for b in IDEALS if a != b)
 
 
 def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
@@ -34,10 +33,9 @@ def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     choices: int array (administrations, items), 0-based option in the instrument's order, -1
         where the item has no choice.
     Columns: angle (degrees), category, vector_length (coins: the mean point's distance from the
-    origin), transitive (nullable boolean), angle_low and angle_high (degrees: the exact extremes
-    over everything the missing items could have been, both the angle where none is missing),
-    mean_self and mean_other (coins), answered (items with a choice). With an item missing the
-    angle, the length and the means are NaN, category and transitive NA.
+    origin), transitive, angle_low and angle_high (degrees: the exact extremes over everything the
+    missing items could have been), mean_self and mean_other (coins), answered (items with a
+    choice). With an item missing, angle, length and means are NaN, category and transitive NA.
     Errors: UserError for anything that is not such an array, or an instrument without an angle.
 
     >>> slider = instruments.load("svo-slider")
@@ -56,7 +54,7 @@ def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "angle": angles,
-            "category": _categorised(angles, boundaries),
+            "category": pd.Categorical.from_codes(_codes(angles, boundaries), CATEGORIES),
             "vector_length": np.hypot(means[0] - origin[0], means[1] - origin[1]),
             "transitive": _transitive(chosen, incomplete, instrument),
             "angle_low": low,
@@ -83,19 +81,16 @@ def angle(
     return np.where((x == 0) & (y == 0), np.nan, np.degrees(np.arctan2(y, x)))[()]
 
 
-def category(angle: ArrayLike) -> str | pd.Categorical | None:
-    """Return the official category of an angle in degrees; of an array, a Categorical.
+def category(angle: float) -> str | None:
+    """Return the official category of an angle in degrees, None of NaN.
 
-    A boundary belongs to the category above it (Murphy et al. 2011). NaN has no category: None.
+    A boundary belongs to the category above it (Murphy et al. 2011).
 
     >>> category(22.45)
     'prosocial'
     """
-    boundaries = instruments.load(_PUBLISHED).boundaries
-    categories = _categorised(np.atleast_1d(np.asarray(angle, float)), boundaries)
-    if np.ndim(angle):
-        return categories
-    return None if categories.codes[0] < 0 else CATEGORIES[categories.codes[0]]
+    (code,) = _codes(np.array([angle], float), instruments.load(_PUBLISHED).boundaries)
+    return None if code < 0 else CATEGORIES[code]
 
 
 def ideal_choices(value: Value | str, instrument: Instrument) -> np.ndarray:
@@ -301,10 +296,6 @@ def _total(chosen: np.ndarray, table: np.ndarray, missing: float) -> np.ndarray:
     return total
 
 
-def _categorised(angles: np.ndarray, boundaries: tuple[float, ...]) -> pd.Categorical:
-    return pd.Categorical.from_codes(_codes(angles, boundaries), categories=CATEGORIES)
-
-
 def _codes(angles: np.ndarray, boundaries: tuple[float, ...]) -> np.ndarray:
     """Return the place of each angle's category in CATEGORIES, -1 for NaN."""
     codes = sum((angles < bound).astype(np.int8) for bound in boundaries)
@@ -347,36 +338,28 @@ def _transitive(
     """Return whether the preferences shown are free of cycles, NA where an item is missing."""
     if instrument.ends is None:
         return pd.arrays.BooleanArray(np.zeros(len(chosen), bool), np.ones(len(chosen), bool))
-    arrows = np.zeros(len(chosen), np.int16)
-    for item, row in enumerate(_arrows(instrument)):
-        arrows |= np.append(row, 0)[chosen[:, item]]
-    return pd.arrays.BooleanArray(_acyclic()[arrows], incomplete.copy())
+    prefers = np.zeros((len(chosen), len(IDEALS), len(IDEALS)), bool)
+    for item, shown in enumerate(_preferences(instrument)):
+        prefers |= shown[chosen[:, item]]
+    for _ in range(2):  # paths of up to four steps, the longest cycle
+        prefers |= prefers @ prefers
+    cyclic = prefers.diagonal(axis1=1, axis2=2).any(axis=1)
+    return pd.arrays.BooleanArray(~cyclic, incomplete.copy())
 
 
-def _arrows(instrument: Instrument) -> np.ndarray:
-    """Return int16 (items, options): the bit of the arrow that an option draws, 0 for none.
+def _preferences(instrument: Instrument) -> np.ndarray:
+    """Return bool (items, options + 1, 4, 4): whether an option prefers one ideal to another.
 
     Per item the ideal end point nearer to the option, by Euclidean distance, is preferred to the
-    other one; the exact middle prefers neither (Ackermann 2011).
+    other one; the exact middle prefers neither (Ackermann 2011), nor does the last entry, which
+    stands for no choice.
     """
-    payoffs = instrument.payoffs
+    payoffs, options = instrument.payoffs, instrument.options
     first, last = (np.linalg.norm(payoffs - payoffs[:, [k]], axis=2) for k in (0, -1))
-    middle = np.isclose(first, last, rtol=1e-9)
-    arrows = np.zeros(payoffs.shape[:2], np.int16)
-    for item, (a, b) in enumerate(instrument.ends):
-        nearer = np.where(first[item] < last[item], 1 << _ARROWS.index((a, b)), 0)
-        nearer = np.where(first[item] > last[item], 1 << _ARROWS.index((b, a)), nearer)
-        arrows[item] = np.where(middle[item], 0, nearer)
-    return arrows
-
-
-@lru_cache
-def _acyclic() -> np.ndarray:
-    """Return bool (4096,): for every set of arrows among the four ideals, whether no cycle."""
-    sets = np.arange(1 << len(_ARROWS))
-    reach = np.zeros((len(sets), len(IDEALS), len(IDEALS)), bool)
-    for bit, (a, b) in enumerate(_ARROWS):
-        reach[:, IDEALS.index(a), IDEALS.index(b)] = sets >> bit & 1
-    for _ in range(2):  # paths of up to four arrows, the longest cycle
-        reach |= reach @ reach
-    return ~reach.diagonal(axis1=1, axis2=2).any(axis=1)
+    apart = ~np.isclose(first, last, rtol=1e-9)
+    prefers = np.zeros((len(payoffs), options + 1, len(IDEALS), len(IDEALS)), bool)
+    for item, ends in enumerate(instrument.ends):
+        a, b = map(IDEALS.index, ends)
+        prefers[item, :options, a, b] = apart[item] & (first[item] < last[item])
+        prefers[item, :options, b, a] = apart[item] & (first[item] > last[item])
+    return prefers

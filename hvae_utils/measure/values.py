@@ -96,7 +96,7 @@ def names() -> tuple[str, ...]:
 
 def load() -> dict[str, Value]:
     """Return the values of `data/values.toml` by name; UserError when the file is malformed."""
-    return dict(_load(paths.DATA / "values.toml"))
+    return dict(_read_once(paths.DATA / "values.toml"))
 
 
 def get(name: str | Value) -> Value:
@@ -126,9 +126,7 @@ def read(path: Path) -> dict[str, Value]:
     return {name: _value(f"{where}, [{name}]", name, table) for name, table in tables.items()}
 
 
-@lru_cache
-def _load(path: Path) -> dict[str, Value]:
-    return read(path)
+_read_once = lru_cache(read)
 
 
 def _value(where: str, name: str, table: Any) -> Value:

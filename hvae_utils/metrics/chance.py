@@ -8,10 +8,10 @@ degrees from the prosocial target on average, and within 10 degrees of it once i
 
 The distribution of the mean angle of several administrations is exact, not simulated: that of one
 (`svo.angle_distribution`), then convolution. Distances are in degrees, to a point or to the nearest
-point of a set. The instrument is `svo-slider` unless passed.
+point of an interval. The instrument is `svo-slider` unless passed.
 
 Public names: random_distance, random_share, expected_distance, uniform, p_value, reachable,
-greatest_distance, distance, intervals, checked_target, ROUNDED.
+greatest_distance, distance, interval, checked_target, ROUNDED.
 """
 
 from functools import lru_cache
@@ -25,9 +25,6 @@ from hvae_utils.measure.instruments import Instrument
 
 ROUNDED = 0.005  # degrees: published targets are rounded to two decimals
 _STEP = 0.01  # degrees, the grid of mean angles up to ten administrations
-_STEEPEST = 3.0  # nats a degree: weights tilted by more lie on the last angle alone
-
-Intervals = tuple[tuple[float, float], ...]
 
 
 def random_distance(
@@ -72,24 +69,23 @@ def random_share(
     """Return P(a uniform random respondent's mean angle is at most `distance` from the target).
 
     The chance that a respondent without a value comes at least as close with as many
-    administrations. Degrees; NaN if either is NaN. Exact up to the grid of `random_distance`, also
-    far out in a tail. Errors: as there.
+    administrations. Degrees; NaN if either is NaN. Exact up to the grid of `random_distance` and
+    the transform's 1e-15. Errors: as there.
     """
     if _is_nan(target) or np.isnan(distance):
         return np.nan
     aim, administrations = checked_target(target, instrument), _counted(administrations)
     angle = _angles(uniform(instrument), instrument)
-    tilt = _tilt(angle, aim, distance)
-    distances, chances, step = _distances(angle, aim, administrations, tilt)
-    return float(min(chances[distances <= distance + step / 2].sum(), 1))
+    distances, chances, step = _distances(angle, aim, administrations)
+    return float(np.clip(chances[distances <= distance + step / 2].sum(), 0, 1))
 
 
 def p_value(share: float) -> float:
-    """Return a share as it is written: at least 1e-12, six significant digits, NaN as it is.
+    """Return a share as it is written: at least 1e-9, six significant digits, NaN as it is.
 
     Below that the last bits of a processor's arithmetic would show.
     """
-    return float(f"{max(share, 1e-12):.6g}")
+    return float(f"{max(share, 1e-9):.6g}")
 
 
 def uniform(instrument: Instrument | None = None) -> np.ndarray:
@@ -122,42 +118,38 @@ def distance(angles: ArrayLike, target: ArrayLike) -> np.ndarray:
     >>> distance([40, 50], (20, 45)).tolist()
     [0.0, 5.0]
 
-    NaN where the angle is NaN. Errors: as `intervals`.
+    NaN where the angle is NaN. Errors: as `interval`.
     """
-    ends = np.array(intervals(target))
-    angles = np.asarray(angles, float)[..., None]
-    return np.maximum(np.maximum(ends[:, 0] - angles, angles - ends[:, 1]), 0).min(axis=-1)
+    (low, high), angles = interval(target), np.asarray(angles, float)
+    return np.maximum(np.maximum(low - angles, angles - high), 0)
 
 
-def intervals(target: ArrayLike) -> Intervals:
-    """Return a target as closed intervals (low, high), degrees, sorted.
+def interval(target: ArrayLike) -> tuple[float, float]:
+    """Return a target, an angle or an interval (low, high), as (low, high) in degrees.
 
-    target: an angle, an interval (low, high), or several of them, (n, 2). UserError for another
-    shape, for an end that is no finite number and for an interval that does not run upwards.
+    UserError for another shape, an end that is no finite number, and one that runs downwards.
     """
     try:
-        ends = np.asarray(target, float)
+        low, high = np.broadcast_to(np.asarray(target, float), 2).tolist()
     except (TypeError, ValueError):
-        ends = np.empty(0)
-    ends = np.repeat(ends, 2).reshape(1, 2) if ends.ndim == 0 else np.atleast_2d(ends)
-    if ends.ndim != 2 or ends.shape[1] != 2 or not len(ends) or not np.isfinite(ends).all():
-        raise UserError(f"a target must be degrees, an interval or intervals, not {target!r}")
-    if (ends[:, 0] > ends[:, 1]).any():
+        low = high = np.nan
+    if not np.isfinite([low, high]).all():
+        raise UserError(f"a target must be degrees or an interval of degrees, not {target!r}")
+    if low > high:
         raise UserError(f"a target interval must run from low to high, not {target!r}")
-    return tuple(sorted((float(low), float(high)) for low, high in ends))
+    return low, high
 
 
-def checked_target(target: ArrayLike, instrument: Instrument | None = None) -> Intervals:
-    """Return `intervals(target)`; UserError as there, and where nobody can reach an angle of it."""
-    aim, (least, greatest) = intervals(target), reachable(instrument)
-    for low, high in aim:
-        if low < least - ROUNDED or high > greatest + ROUNDED:
-            shown = f"{low:g}" if low == high else f"[{low:g}, {high:g}]"
-            raise UserError(
-                f"target {shown}: no respondent can get there; the reachable angles are "
-                f"{least:.2f} to {greatest:.2f} degrees"
-            )
-    return aim
+def checked_target(target: ArrayLike, instrument: Instrument | None = None) -> tuple[float, float]:
+    """Return `interval(target)`; UserError as there, and where nobody can reach an end of it."""
+    (low, high), (least, greatest) = interval(target), reachable(instrument)
+    if low < least - ROUNDED or high > greatest + ROUNDED:
+        shown = f"{low:g}" if low == high else f"[{low:g}, {high:g}]"
+        raise UserError(
+            f"target {shown}: no respondent can get there; the reachable angles are "
+            f"{least:.2f} to {greatest:.2f} degrees"
+        )
+    return low, high
 
 
 def _is_nan(target: ArrayLike) -> bool:
@@ -182,39 +174,15 @@ def _counted(administrations: int) -> int:
     return int(administrations)
 
 
-def _tilt(angle: svo.AngleDistribution, target: Intervals, distance: float) -> float:
-    """Return the rate t (nats a degree) at which weights x exp(t angle) have their mean near by.
-
-    Near by: on the nearest angle that is `distance` from the target; 0 where the mean is closer.
-    Found on whole degrees, to 0.05, so that few rates are ever in use.
-    """
-    ends = np.add(target, (-distance, distance))
-    if ((ends[:, 0] <= angle.mean) & (angle.mean <= ends[:, 1])).any():
-        return 0.0
-    near = ends.flat[np.abs(ends - angle.mean).argmin()]
-    degrees, which = np.unique(np.round(angle.angles), return_inverse=True)
-    rates = np.arange(-_STEEPEST, _STEEPEST, 0.05)[:, None]
-    powers = rates * degrees
-    tilted = np.bincount(which, angle.weights) * np.exp(powers - powers.max(axis=1, keepdims=True))
-    means = tilted @ degrees / tilted.sum(axis=1)
-    return float(rates[np.abs(means - near).argmin(), 0])
-
-
 @lru_cache(maxsize=64)
 def _distances(
-    angle: svo.AngleDistribution,
-    target: Intervals,
-    administrations: int,
-    tilt: float = 0.0,
+    angle: svo.AngleDistribution, target: tuple[float, float], administrations: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the distances of the grid of mean angles from the target, their P, and its step.
 
-    angle: the distribution of the angle of one administration. The transform leaves an error of
-    1e-16 of the greatest chance everywhere; where a tail is wanted it is therefore made of weights
-    x exp(tilt angle), which have their greatest chance there, and the tilt is taken out of its
-    result (the sum of tilted draws is the tilted sum).
+    angle: the distribution of the angle of one administration.
     """
-    low, high = target[0]
+    low, high = target
     step = _STEP * max(1.0, np.sqrt(administrations / 10))
     if high > low:  # both ends on the grid
         step = (high - low) / np.ceil((high - low) / step)
@@ -223,10 +191,6 @@ def _distances(
     upper_share = position - lower
     points = np.concatenate([lower, lower + 1])
     weights = np.concatenate([angle.weights * (1 - upper_share), angle.weights * upper_share])
-    powers = tilt * step * points
-    weights = weights * np.exp(powers - powers.max())
-    total = weights.sum()
-    weights = weights / total
     mean = weights @ points
     spread = np.sqrt(max(weights @ points**2 - mean**2, 0) + 1)
     # The sum is kept modulo `size`: 12 standard deviations to either side, or all there is.
@@ -235,8 +199,5 @@ def _distances(
     chances = np.fft.irfft(np.fft.rfft(grid) ** administrations, size)
     centre = round(administrations * mean)
     sums = centre + (np.arange(size) - centre + size // 2) % size - size // 2
-    if tilt:
-        back = administrations * (np.log(total) + powers.max()) - tilt * step * sums
-        chances = np.clip(chances, 0, None) * np.exp(np.minimum(back, 700))
     step = step / administrations
     return distance(low + sums * step, target), chances, step

@@ -214,9 +214,6 @@ def _row(value: str, known: bool, counts: list[str], group: pd.DataFrame) -> dic
     }
 
 
-# ---- reading a goal -----------------------------------------------------------------------------
-
-
 def stated(goal: str, rubric: Rubric | None = None) -> Stated:
     """Return what a goal says; rubric: that of `data/goal_rubric.toml` unless passed."""
     rubric = rubric or _published_rubric(paths.DATA / "goal_rubric.toml")
@@ -234,15 +231,14 @@ def stated(goal: str, rubric: Rubric | None = None) -> Stated:
             if rule.value or rule.against:
                 kind = "doubt, " if rule.against else "denied, " if is_denied else ""
                 evidence.append(f"{kind}{rule.name}: {words}")
-    if _by_weights(1, -1) in readings:  # who wants the lead wants own coins too
-        readings.pop(_by_weights(1, 0), None)
+    weights = {name: values.get(name).utility for name in readings}
+    if (1, -1, 0) in weights.values():  # who wants the lead wants own coins too
+        readings = {name: word for name, word in readings.items() if weights[name] != (1, 0, 0)}
     if len(readings) != 1 or readings.keys() & (denied | doubted):
         return Stated(MIXED if readings else UNCLEAR, np.nan, np.nan, False, tuple(evidence))
     ((name, named),) = readings.items()
-    value = values.get(name)
-    angle = np.nan if value.target is None else value.target
-    own, other, _ = value.utility
-    weight = math.degrees(math.atan2(other, own))
+    target, (own, other, _) = values.get(name).target, weights[name]
+    angle, weight = np.nan if target is None else target, math.degrees(math.atan2(other, own))
     return Stated(name, angle, weight, named, tuple(evidence))
 
 
@@ -271,18 +267,14 @@ def _take(text: str, rule: Rule, rubric: Rubric) -> tuple[str, list[tuple[str, b
     return text, matches
 
 
-# ---- the rubric ---------------------------------------------------------------------------------
-
-
 def read_rubric(path: Path) -> Rubric:
     """Return the rubric of a file in the form of `data/goal_rubric.toml`, checked."""
-    tables = files.read_toml(path)
+    where, tables = paths.shown(path), files.read_toml(path)
     try:
         return _rubric(tables)
     except UserError as error:
-        raise UserError(f"{paths.shown(path)}: {error}") from None
+        raise UserError(f"{where}: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
-        where = paths.shown(path)
         raise UserError(f"{where}: a part is missing or of the wrong kind ({error})") from None
 
 
@@ -316,8 +308,8 @@ def _rule(table: dict[str, Any], words: dict[str, str]) -> Rule:
         if [bool(table.get("neutral")), "against" in table, weights].count(True) != 1:
             raise UserError("give one of 'neutral', 'against', 'self' with 'other'")
         patterns = tuple(_pattern(pattern, words) for pattern in table["patterns"])
-        value = _valued(table["self"], table["other"]) if weights else None
-        against = frozenset(_valued(*pair) for pair in table.get("against", ()))
+        value = _by_weights(table["self"], table["other"]) if weights else None
+        against = frozenset(_by_weights(*pair) for pair in table.get("against", ()))
     except UserError as error:
         raise UserError(f"rule '{name}': {error}") from None
     return Rule(name, patterns, value, against)
@@ -330,23 +322,18 @@ def _named(patterns: list[str], words: dict[str, str]) -> list[Rule]:
     for value in worded:
         filled = words | {"value": re.escape(value.word.lower())}
         holds = tuple(_pattern(pattern, filled) for pattern in patterns)
-        held.append(Rule("word of the value", holds, value=value.name, named=True))
         others = frozenset(other.name for other in worded if other is not value)
-        bare = (_word(value.word.lower()),)
-        mentioned.append(Rule("word of another value", bare, against=others))
+        held.append(Rule("word of the value", holds, value.name, named=True))
+        mentioned.append(Rule("word of another value", (_word(value.word),), against=others))
     return held + mentioned
 
 
-def _valued(own: float, other: float) -> str:
-    if (name := _by_weights(own, other)) is None:
-        raise UserError(f"no value has the weights {own:g}, {other:g}")
-    return name
-
-
-def _by_weights(own: float, other: float) -> str | None:
+def _by_weights(own: float, other: float) -> str:
     """Return the name of the value with these weights on (self, other) and no other."""
-    weights = (own, other, 0)
-    return next((one.name for one in values.load().values() if one.utility == weights), None)
+    for value in values.load().values():
+        if value.utility == (own, other, 0):
+            return value.name
+    raise UserError(f"no value has the weights {own:g}, {other:g}")
 
 
 def _filled(pattern: str, words: dict[str, str]) -> str:

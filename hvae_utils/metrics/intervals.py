@@ -7,18 +7,15 @@
 Ten wordings in which a model chose as an ideal altruist would: the mean angle may still be as low
 as 41 degrees, since a behaviour that was not seen in ten can make up a quarter of the rest.
 
-A cluster is what varies at random at the highest level: one wording with one goal draw
-(`factors.clusters`). The items are the instrument; they are fixed and never resampled. The t
-interval is far too short near the ends of the range of angles and when clusters agree: for an
-altruist with 5% lapses and five clusters it covers 62%, not 95%. The covering interval is the t
-interval held between two bounds that need nothing but the range. `docs/intervals.md` has the
-simulation behind it and what it costs.
+A cluster is what varies at random: one wording with one goal draw (`factors.clusters`); the items
+are fixed. The t interval is far too short near the ends of the range of angles and when clusters
+agree. The covering interval is the t interval held between two bounds that need nothing but the
+range; `docs/intervals.md` has the simulation behind it and what it costs.
 
 Public names: Interval, covering_interval, recommend_administrations, cluster_means; of many samples
 at once: covering_limits, t_limits, bounded_mean_limits; check_level.
 """
 
-from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +27,7 @@ from hvae_utils.measure import svo
 from hvae_utils.metrics import chance
 
 FEW = 5  # clusters; with fewer the covering interval covers, but says little
+_MOST = 100_000  # clusters that are ever recommended
 _HALVINGS = 32  # of a bracket at most as wide as the range: an error below 1e-9 of it
 
 
@@ -69,7 +67,10 @@ def covering_interval(
     do not match the angles.
     """
     check_level(level)
-    low, high = _range(low, high)
+    least, greatest = chance.reachable()
+    low, high = least if low is None else low, greatest if high is None else high
+    if not -np.inf < low < high < np.inf:
+        raise UserError(f"the range must be finite and run upwards, not {low} to {high}")
     means = cluster_means(angles, clusters)
     angles = np.asarray(angles, float)
     if (outside := angles[(angles < low - chance.ROUNDED) | (angles > high + chance.ROUNDED)]).size:
@@ -88,11 +89,7 @@ def covering_interval(
 
 
 def recommend_administrations(
-    half_width: float,
-    spread: float | None = None,
-    level: float = 0.95,
-    low: float | None = None,
-    high: float | None = None,
+    half_width: float, spread: float | None = None, level: float = 0.95
 ) -> int:
     """Return how many clusters make the covering interval about +-half_width degrees, or less.
 
@@ -105,27 +102,25 @@ def recommend_administrations(
     sampling, and what K clusters that agree leave open. In the simulation of `docs/intervals.md`
     it is near the mean half width and mostly above it. With exact response probabilities an
     administration has no sampling error of its own, so clusters are all that counts.
-    Errors: UserError for a half width not above 0, a spread below 0; as `covering_interval`.
+    Errors: UserError for a half width not above 0 or out of reach, a spread below 0, and a level
+    outside 0.5 to 1.
     """
     from scipy.special import stdtrit  # slow to import
 
-    low, high = _range(low, high)
     check_level(level)
+    low, high = chance.reachable()
     spread = svo.angle_distribution(chance.uniform()).sd if spread is None else spread
     if not 0 < half_width < np.inf or not 0 <= spread < np.inf:
         raise UserError(
             f"half_width must be above 0 and spread not below 0 degrees, not {half_width}, {spread}"
         )
 
-    def half(size: int) -> float:
-        sampling = stdtrit(size - 1, (1 + level) / 2) * spread / np.sqrt(size)
-        return float(np.hypot(sampling, (1 - (1 - level) ** (1 / size)) * (high - low) / 2))
-
-    enough = 2
-    while half(enough) > half_width:
-        enough *= 2
-    sizes = range(enough // 2 + 1, enough + 1)
-    return sizes[bisect_left(sizes, True, key=lambda size: half(size) <= half_width)]
+    sizes = np.arange(2, _MOST)
+    sampling = stdtrit(sizes - 1, (1 + level) / 2) * spread / np.sqrt(sizes)
+    halves = np.hypot(sampling, (1 - (1 - level) ** (1 / sizes)) * (high - low) / 2)
+    if halves[-1] > half_width:
+        raise UserError(f"half_width: {half_width} degrees need more than {_MOST} clusters")
+    return int(sizes[halves <= half_width][0])
 
 
 def cluster_means(angles: ArrayLike, clusters: ArrayLike | None = None) -> np.ndarray:
@@ -159,8 +154,8 @@ def covering_limits(
     mean - (1 - (1 - level)^(1/K)) * (mean - low).
     """
     lower, upper = t_limits(samples, level)
-    outer, inner = (bounded_mean_limits(samples, q, low, high) for q in (level, 2 * level - 1))
-    return np.clip(lower, outer[0], inner[0]), np.clip(upper, inner[1], outer[1])
+    least, greatest = _bounded_means(samples, (level, 2 * level - 1), low, high)
+    return np.clip(lower, *least), np.clip(upper, *greatest[::-1])
 
 
 def t_limits(samples: ArrayLike, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -185,9 +180,20 @@ def bounded_mean_limits(
     distribution within the range; for a mixture of the two ends it is Clopper-Pearson). Nothing
     is drawn: the quantile is exact to 1e-9 of the range.
     """
-    samples, tail = np.asarray(samples, float), (1 - level) / 2
+    (lower,), (upper,) = _bounded_means(samples, (level,), low, high)
+    return lower, upper
+
+
+def _bounded_means(
+    samples: ArrayLike, levels: tuple[float, ...], low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `bounded_mean_limits` of every level, (levels, samples) each, by one bisection."""
+    samples, tails = np.asarray(samples, float), (1 - np.array(levels)) / 2
     with_low, with_high = (np.insert(samples, 0, end, axis=1) for end in (low, high))
-    return _quantiles(with_low, tail), _quantiles(with_high, 1 - tail)
+    values = np.vstack([*[with_low] * len(tails), *[with_high] * len(tails)])
+    quantiles = _quantiles(values, np.repeat([*tails, *(1 - tails)], len(samples)))
+    lower, upper = quantiles.reshape(2, len(tails), len(samples))
+    return lower, upper
 
 
 def check_level(level: float) -> None:
@@ -196,16 +202,8 @@ def check_level(level: float) -> None:
         raise UserError(f"the level of an interval must lie between 0.5 and 1, not {level}")
 
 
-def _range(low: float | None, high: float | None) -> tuple[float, float]:
-    least, greatest = chance.reachable()
-    low, high = least if low is None else low, greatest if high is None else high
-    if not -np.inf < low < high < np.inf:
-        raise UserError(f"the range must be finite and run upwards, not {low} to {high}")
-    return low, high
-
-
-def _quantiles(values: np.ndarray, q: float) -> np.ndarray:
-    """Return quantile q of sum w_i values_i for each row, w even on the simplex, by bisection."""
+def _quantiles(values: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return quantile q (rows,) of sum w_i values_i, w even on the simplex, by bisection."""
     values = np.sort(values, axis=1)
     below, above = values[:, 0], values[:, -1]
     for _ in range(_HALVINGS):

@@ -36,7 +36,7 @@ class Lapse:
     log_likelihood_ratio: nats, of the data at `rate` against e = 1, a respondent without a value;
         0 or more. As e = 1 is the end of the range, a random respondent exceeds 1.35 in about 5%
         of cases (half a chi-squared with one degree of freedom).
-    note: why something is NaN, or what the model cannot account for.
+    note: why something is NaN.
     """
 
     rate: float
@@ -59,8 +59,8 @@ def lapse_rate(
     exact. It covers at least `level` at every rate (`docs/intervals.md` has the enumeration) where
     answers are independent, so not where whole administrations are answered at random. Misses more
     frequent than any lapse rate makes likely count as the most that e = 1 does: then low is near
-    1, and note says so. A value without a utility, and choices without an informative item, give
-    NaN and a note.
+    1, and the model does not fit. A value without a utility, and choices without an informative
+    item, give NaN and a note.
     Errors: UserError for choices that are no such array, an unknown value, and a level outside
     0 to 1.
     """
@@ -78,8 +78,7 @@ def lapse_rate(
         return _not_estimable("on the items that were answered the value ties all options")
     rate = _most_likely(counts)
     ratio = _log_likelihood(rate, counts) - _log_likelihood(1.0, counts)
-    items, note = int(counts[:, 1].sum()), _rarer_than_chance(counts)
-    return Lapse(rate, *_interval(counts, level), items, max(ratio, 0.0), note)
+    return Lapse(rate, *_interval(counts, level), int(counts[:, 1].sum()), max(ratio, 0.0))
 
 
 def expected_rate(table: np.ndarray, ideal: np.ndarray) -> float:
@@ -145,23 +144,6 @@ def _most_likely(counts: np.ndarray) -> float:
     if slope(1.0) >= 0:
         return 1.0
     return float(brentq(slope, _TINY, 1.0, xtol=1e-14))
-
-
-def _rarer_than_chance(counts: np.ndarray) -> str:
-    """Return the note on a respondent who misses the ideal options more often than at random.
-
-    At most one in a hundred random respondents gets it; the binomial of the mean share bounds
-    the tail where shares differ (Hoeffding 1956).
-    """
-    from scipy.special import bdtr
-
-    hits, items, expected = counts[:, 0].sum(), counts[:, 1].sum(), counts[:, 1] @ counts[:, 2]
-    if hits >= expected or bdtr(hits, int(items), expected / items) >= 0.01:
-        return ""
-    return (
-        f"{hits:.0f} of {items:.0f} answers are ideal, fewer than by chance: "
-        "something else than lapses guides them"
-    )
 
 
 def _interval(counts: np.ndarray, level: float) -> tuple[float, float]:

@@ -56,8 +56,8 @@ def value_rationality(
     scale: "raw", 60 - D; inferred from the published chart; 60 is perfect, below 0 is possible.
         "chance", 1 - D / expected D of as many random administrations; 1 is perfect, 0 random.
         "regret", 1 - mean regret per item, 0 to 1; random is near 0.5.
-    target: a name of `Value.targets()` ("published", "set", ...), or degrees: an angle, an
-        interval or several. D is the distance of the mean angle from its nearest point; a named
+    target: a name of `Value.targets()` ("published", "set", ...), or degrees: an angle or
+        an interval. D is the distance of the mean angle from its nearest point; a named
         target also says which utility is regretted.
     choices: for "regret", int array (administrations, items), 0-based, -1 missing; the angles are
         then only counted. instrument: `svo-slider` unless passed.
@@ -68,27 +68,27 @@ def value_rationality(
     """
     if scale not in SCALES:
         raise unknown("scale of value rationality", scale, SCALES)
-    value = svo.value_on(value, instrument)
-    aim, value = _aim(value, target, instrument), _with_utility_of(value, target)
+    value, angles = svo.value_on(value, instrument), np.asarray(angles, float)
+    if isinstance(target, str) and (named := value.targets()):
+        if target not in named:
+            raise unknown(f"target of '{value.name}'", target, named)
+        value = replace(value, utility=named[target].utility)
+        target = (named[target].low, named[target].high)
+    if value.target is not None:
+        target = chance.checked_target(target, instrument)
     if scale == "regret":
-        if choices is None:
-            raise UserError("the scale 'regret' needs the choices (administrations, items)")
-        return _without_regret(np.size(angles), value, choices, instrument)
-    angles = np.asarray(angles, float)
+        return _without_regret(len(angles), value, choices, instrument)
     angles = angles[~np.isnan(angles)]
-    if not len(angles) or aim is None:
+    if not len(angles) or value.target is None:
         return np.nan
-    distance = float(chance.distance(angles.mean(), aim))
+    distance = float(chance.distance(angles.mean(), target))
     if scale == "raw":
         return full_score() - distance
-    return 1 - distance / random_distance(aim, len(angles), instrument)
+    return 1 - distance / random_distance(target, len(angles), instrument)
 
 
 def random_baseline(
-    value: Value | str,
-    administrations: int,
-    target: str | ArrayLike = "published",
-    instrument: Instrument | None = None,
+    value: Value | str, administrations: int, instrument: Instrument | None = None
 ) -> float:
     """Return the value rationality a uniform random respondent can expect, raw scale.
 
@@ -97,38 +97,29 @@ def random_baseline(
 
     60 - `chance.random_distance`; NaN when the value has no target.
     """
-    aim = _aim(svo.value_on(value, instrument), target, instrument)
-    if aim is None:
-        return np.nan
-    return full_score() - random_distance(aim, administrations, instrument)
+    return full_score() - random_distance(_target(value, instrument), administrations, instrument)
 
 
-def null_respondents(
-    administrations: int, target: str = "published", instrument: Instrument | None = None
-) -> pd.DataFrame:
+def null_respondents(administrations: int, instrument: Instrument | None = None) -> pd.DataFrame:
     """Return what respondents without the value, or with slips, can expect to score.
 
     Columns: respondent ("random", "always A" and so on for each option, "lapse 0.1", "lapse 0.2"
     and "lapse 0.5", who follow the value of the row and answer that share of items at random),
     value, vr, vr_chance, vr_regret: exact expectations for so many administrations, none
-    simulated. Values without the target are left out.
-    Errors: UserError for an unknown target, and unless administrations is a whole number above 0.
+    simulated. Values without a target are left out.
+    Errors: UserError unless administrations is a whole number above 0.
     """
     instrument = instrument or instruments.load("svo-slider")
     constant = {"random": chance.uniform(instrument)}
     for option, always in enumerate(np.eye(instrument.payoffs.shape[1])):
         constant[f"always {chr(65 + option)}"] = np.tile(always, (len(instrument.items), 1))
-    assigned = [svo.value_on(name, instrument) for name in values.names()]
-    targets = {name for value in assigned for name in value.targets()}
-    if target not in targets:
-        raise unknown("target", target, sorted(targets))
     rows = []
-    for value in (one for one in assigned if target in one.targets()):
-        aim, value = _aim(value, target, instrument), _with_utility_of(value, target)
-        expected = random_distance(aim, administrations, instrument)
+    assigned = [svo.value_on(name, instrument) for name in values.names()]
+    for value in (one for one in assigned if one.target is not None):
+        expected = random_distance(value.target, administrations, instrument)
         slips = {f"lapse {e}": lapse.probabilities(value, e, instrument) for e in _LAPSES}
         for name, table in (constant | slips).items():
-            distance = chance.expected_distance(table, aim, administrations, instrument)
+            distance = chance.expected_distance(table, value.target, administrations, instrument)
             not_regretted = 1 - float(regret.expected(table, value, instrument))
             scores = (full_score() - distance, 1 - distance / expected, not_regretted)
             rows.append((name, value.name, *scores))
@@ -239,8 +230,12 @@ def published_angles(published: pd.DataFrame) -> pd.DataFrame:
 
 def _targets(names: pd.Series, instrument: Instrument | None = None) -> pd.Series:
     """Return the point target of each named value in degrees, NaN where it has none."""
-    targets = {name: svo.value_on(name, instrument).target for name in names.unique()}
-    return names.map(targets).astype(float)
+    return names.map({name: _target(name, instrument) for name in names.unique()}).astype(float)
+
+
+def _target(value: Value | str, instrument: Instrument | None) -> float:
+    target = svo.value_on(value, instrument).target
+    return np.nan if target is None else target
 
 
 def _random_distances(
@@ -251,31 +246,12 @@ def _random_distances(
     return {target: random_distance(target, administrations, instrument) for target in known}
 
 
-def _aim(
-    value: Value, target: str | ArrayLike, instrument: Instrument | None
-) -> chance.Intervals | None:
-    """Return the target as intervals in degrees, all within reach; None when the value has none."""
-    named = value.targets()
-    if not named:
-        return None
-    if isinstance(target, str):
-        if target not in named:
-            raise unknown(f"target of '{value.name}'", target, named)
-        target = (named[target].low, named[target].high)
-    return chance.checked_target(target, instrument)
-
-
-def _with_utility_of(value: Value, target: str | ArrayLike) -> Value:
-    """Return the value with the utility that a named target goes with."""
-    named = value.targets()
-    has_utility = isinstance(target, str) and target in named
-    return replace(value, utility=named[target].utility) if has_utility else value
-
-
 def _without_regret(
-    angles: int, value: Value, choices: ArrayLike, instrument: Instrument | None
+    angles: int, value: Value, choices: ArrayLike | None, instrument: Instrument | None
 ) -> float:
     """Return 1 - the mean regret of the administrations that have one, NaN for none."""
+    if choices is None:
+        raise UserError("the scale 'regret' needs the choices (administrations, items)")
     if value.utility is None:
         return np.nan
     instrument = instrument or instruments.load("svo-slider")
@@ -290,8 +266,7 @@ def _cell(key: tuple, group: pd.DataFrame, instrument: Instrument | None) -> dic
     scored = group[group["angle"].notna()]
     low, high = chance.reachable(instrument)
     interval = covering_interval(scored["angle"], factors.clusters(scored), low=low, high=high)
-    target = svo.value_on(key[1], instrument).target
-    target = np.nan if target is None else target
+    target = _target(key[1], instrument)
     notes = [interval.note]
     if len(scored) < len(group):
         notes.append(f"{len(group) - len(scored)} of {len(group)} administrations have no angle")

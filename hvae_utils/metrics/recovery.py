@@ -31,7 +31,6 @@ from hvae_utils.measure.published import full_score
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance, debias, lapse, rationality, regret
 
-_BAND = (0.1, 0.9)  # quantiles: the middle 80% of administrations
 _TIE = 1e-9  # coins of utility; nearer than this, two options are equally good
 
 
@@ -161,7 +160,7 @@ def study(
     instrument = instrument or instruments.load("svo-slider")
     fixed_order = np.arange(instrument.payoffs.shape[1])
     cyclic = [np.roll(fixed_order, -start) for start in fixed_order]
-    rows, tables = [], []
+    rows = []
     for truth in truths(options=len(cyclic)) if respondents is None else respondents:
         angle, sharpness, lapsing, position, label = astuple(truth)
         best = probabilities(Truth(angle), instrument)
@@ -169,19 +168,14 @@ def study(
         fixed = probabilities(truth, instrument)
         two = averages(truth, instrument, [fixed_order, fixed_order[::-1]])
         all_cyclic = averages(truth, instrument, cyclic)
-        tables.append([best, unbiased, fixed, *two, *all_cyclic])
+        angles = svo.mean_angles([best, unbiased, fixed, *two, *all_cyclic], instrument)
         rates = [lapse.expected_rate(table, best > 0) for table in (fixed, all_cyclic[1])]
         spread = max(label, default=0.0) - min(label, default=0.0)
-        rows.append((angle, sharpness, lapsing, position, spread, *rates))
-    truth_columns = ["utility_angle", "sharpness", "lapse", "position_bias", "label_bias"]
-    recovered = pd.DataFrame(rows, columns=[*truth_columns, "lapse_fixed", "lapse_cyclic"])
-    measured = ["ideal", "unbiased", "fixed"]
-    measured += ["two_probability", "two_logit", "cyclic_probability", "cyclic_logit"]
-    shape = (len(rows), len(measured), *instrument.payoffs.shape[:2])
-    angles = svo.mean_angles(np.array(tables).reshape(shape), instrument)
-    for at, name in enumerate(measured, start=len(truth_columns)):
-        recovered.insert(at, name, angles[:, at - len(truth_columns)])
-    return recovered
+        rows.append((angle, sharpness, lapsing, position, spread, *angles, *rates))
+    columns = ["utility_angle", "sharpness", "lapse", "position_bias", "label_bias"]
+    columns += ["ideal", "unbiased", "fixed", "two_probability", "two_logit"]
+    columns += ["cyclic_probability", "cyclic_logit", "lapse_fixed", "lapse_cyclic"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def averages(
@@ -217,7 +211,7 @@ def lapse_curve(
     for rate in np.atleast_1d(np.asarray(rates, float)):
         angle = svo.angle_distribution(lapse.mixed(ideal, rate), instrument)
         vr = rationality.value_rationality([angle.mean], value, instrument=instrument)
-        band = angle.quantile(_BAND)
+        band = angle.quantile([0.1, 0.9])
         rows.append((rate, angle.mean, *band, angle.sd, *angle.categories.values(), vr))
     angles = ["mean_angle", "angle_low", "angle_high", "sd"]
     return pd.DataFrame(rows, columns=["rate", *angles, *svo.CATEGORIES, "vr"])

@@ -131,6 +131,7 @@ class _Watcher:
         """Report a row of the responses table, and what the answers so far say of the angle."""
         item, option = self._slider.items.index(response["item"]), response["option"]
         self._chosen[0, item] = -1 if option is None else option - 1
+        shares = scoring.option_shares(pd.DataFrame([response]), self._slider.options)
         scored = svo.score(self._chosen, self._slider).iloc[0]
         self._report(
             Event(
@@ -139,7 +140,7 @@ class _Watcher:
                 item=item + 1,
                 outcome=response["outcome"],
                 option=option,
-                chances=tuple(scoring.option_shares(pd.DataFrame([response]))[0].tolist()),
+                chances=tuple(shares[0].tolist()),
                 order=self._orders.get(item, ()),
                 low=float(scored["angle_low"]),
                 high=float(scored["angle_high"]),

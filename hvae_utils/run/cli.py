@@ -20,6 +20,7 @@ INTERRUPTED = 130
 MAX_ERRORS = 0.5  # of a run's items; where most of them failed, nothing was measured
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
+Action = Callable[[Namespace], int | None]  # returns the exit code, unless all is well
 
 
 class Verb(NamedTuple):
@@ -28,11 +29,10 @@ class Verb(NamedTuple):
     name: str
     arguments: tuple[Argument, ...]
     about: str  # a sentence, and after an empty line what else its --help says
-    run: Callable[[Namespace], int] | None = None  # returns the exit code
+    run: Action | None = None
 
 
 VERBS: list[Verb] = []
-Action = Callable[[Namespace], int]
 
 
 def verb(name: str, *arguments: Argument, verbs: list[Verb] = VERBS) -> Callable[[Action], Action]:
@@ -101,7 +101,7 @@ def planned(chosen: Namespace):
     argument("--scheduler", metavar="ADDRESS", help="play on a Dask cluster: tcp://host:port, or "
              "local for one process a core"),
 )  # fmt: skip
-def reproduce(chosen: Namespace) -> int:
+def reproduce(chosen: Namespace) -> None:
     """Run all notebooks and make every table and figure."""
     from hvae_utils.play import budget, players
     from hvae_utils.run import workbook
@@ -114,7 +114,7 @@ def reproduce(chosen: Namespace) -> int:
         if chosen.overrides or chosen.profile != "default":
             raise UserError("--replay takes all from the bundle: leave out --profile and --set")
         show(_figures(workbook.replay(chosen.replay, **where)))
-        return OK
+        return
     overrides = list(chosen.overrides)
     if chosen.budget is not None:
         overrides.append(f"budget={budget.parse(chosen.budget)}")
@@ -127,7 +127,6 @@ def reproduce(chosen: Namespace) -> int:
             "run again to ask them once more"
         )
     show(_figures(run))
-    return OK
 
 
 class TooManyErrors(RuntimeError):
@@ -152,26 +151,21 @@ def _figures(run) -> str:
     "bundle", RUN, RUNS,
     argument("out", metavar="OUT", nargs="?", type=Path, help="(default: RUN_ID.zip)"),
 )  # fmt: skip
-def bundle(chosen: Namespace) -> int:
+def bundle(chosen: Namespace) -> None:
     """Write a finished run into one file that can be replayed."""
     made = _run(chosen).bundle(chosen.out)
     size = made.path.stat().st_size
     show(f"wrote {paths.shown(made.path)} ({size:,} bytes, SHA-256 {made.sha256})")
-    return OK
 
 
-@verb(
-    "publish",
-    RUN, RUNS,
-)  # fmt: skip
-def publish(chosen: Namespace) -> int:
+@verb("publish", RUN, RUNS)
+def publish(chosen: Namespace) -> None:
     """Put a finished run's figures into figures/, its answers into data/recorded/."""
     from hvae_utils.run import publish
 
     run = _run(chosen)
     recorded, figures = publish.record(run), publish.publish(run)
     show(f"published {paths.shown(figures)} and {paths.shown(recorded)}")
-    return OK
 
 
 @verb(
@@ -189,16 +183,12 @@ def check(chosen: Namespace) -> int:
     return OK if same else DIFFERENT
 
 
-@verb(
-    "replicate",
-    SCRATCH, KEEP,
-)  # fmt: skip
-def replicate(chosen: Namespace) -> int:
+@verb("replicate", SCRATCH, KEEP)
+def replicate(chosen: Namespace) -> None:
     """Ask the models of the published figures anew and show what differs."""
     from hvae_utils.run import publish
 
     publish.replicate(runs=chosen.runs, keep=chosen.keep, report=show)
-    return OK
 
 
 @verb(
@@ -208,7 +198,7 @@ def replicate(chosen: Namespace) -> int:
              "kind of endpoint)"),
     argument("--json", action="store_true", help="print JSON, with more columns"),
 )  # fmt: skip
-def estimate(chosen: Namespace) -> int:
+def estimate(chosen: Namespace) -> None:
     """Say what a study will take: requests, tokens, cost, time."""
     from hvae_utils.play import estimate
     from hvae_utils.play.records import Held, Records
@@ -219,26 +209,22 @@ def estimate(chosen: Namespace) -> int:
         raise UserError(f"run '{chosen.run_id}' has no records; leave --run-id out")
     records = Records(run.path(RECORDS)) if chosen.run_id else Held()
     table = estimate.estimate(designs, records, chosen.rate)
-    if chosen.json:
-        show(table.to_json(orient="records", double_precision=6))
-        return OK
-    for line in estimate.shown(table):
+    as_json = table.to_json(orient="records", double_precision=6)
+    for line in [as_json] if chosen.json else estimate.shown(table):
         show(line)
-    return OK
 
 
 @verb(
     "report", RUN, RUNS,
     argument("--out", metavar="FILE", type=Path, help="(default: report.html in the run)"),
 )  # fmt: skip
-def report(chosen: Namespace) -> int:
+def report(chosen: Namespace) -> None:
     """Write a finished run as one HTML file."""
     show(f"wrote {paths.shown(_run(chosen).report(chosen.out))}")
-    return OK
 
 
 @verb("models")
-def models(chosen: Namespace) -> int:
+def models(chosen: Namespace) -> None:
     """List models and what each still needs."""
     from hvae_utils.ask import models
 
@@ -247,20 +233,18 @@ def models(chosen: Namespace) -> int:
     widths = max(map(len, table.name)), max(map(len, states))
     for name, state, about in zip(table.name, states, table.about, strict=True):
         show(f"{name:<{widths[0]}}  {state:<{widths[1]}}  {about}".rstrip())
-    return OK
 
 
 @verb("models fetch", argument("name", metavar="NAME"))
-def fetch(chosen: Namespace) -> int:
+def fetch(chosen: Namespace) -> None:
     """Fetch the weights of a local model, once."""
     from hvae_utils.ask import local
 
     local.fetch(chosen.name.removeprefix("local/"), report=show)
-    return OK
 
 
 @verb("prompts")
-def prompts(chosen: Namespace) -> int:
+def prompts(chosen: Namespace) -> None:
     """List the wordings."""
     from hvae_utils.ask import prompts
 
@@ -268,4 +252,3 @@ def prompts(chosen: Namespace) -> int:
     width = max(map(len, names))
     for name in names:
         show(f"{name:<{width}}  {prompts.load(name).title}")
-    return OK

@@ -78,6 +78,9 @@ def resolve(
 
     overrides: texts KEY=VALUE, read as the type of the notebooks' default, so `007` stays text
     where text is wanted; a list is `a,b` or `[a, b]`. Raises UserError for what does not fit.
+
+    >>> resolve(Profile("p", "P", False, {"repeats": 4}), ["repeats=007"], {"repeats": 1})
+    {'repeats': 7}
     """
     settable = {key: value for key, value in defaults.items() if key not in RUN}
     chosen = dict(settable)

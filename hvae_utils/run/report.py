@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +37,10 @@ READINGS = {
     **{"vr_random": "random", "vr_chance": "chance-corrected", "p_random": "random as close"},
     **{"vr_regret": "1 − regret", "lapse_rate": "lapse rate", "remarks": "remarks"},
 }
+FACTS = (  # of the manifest, in the section on provenance
+    *("profile", "overrides", "revision", "dirty", "lock_sha256"),
+    *("platform", "seeds", "started", "finished", "seconds"),
+)
 QUALITY = {
     **{"covered_mass": "mass on options", "long_enough": "long vectors"},
     **{"transitive": "transitive", "order_disagreement": "orders disagree"},
@@ -59,6 +63,7 @@ def page(
     """
     words = cells[["flag", "note"]].astype(object).fillna("")
     cells = cells.assign(**words, respondent=cells["model"].map(display_names(cells["model"])))
+    parameters = {name: of for name, of in made_of["parameters"].items() if name != "models"}
     return environment().get_template("report.html.j2").render(
         title=TITLE,
         lead=f"Report of the run “{name}”, finished {made_of['finished'][:10]}.",
@@ -75,9 +80,10 @@ def page(
         quality=_quality(cells),
         cells=_cells(cells),
         heads=len(CELL),
-        facts=_facts(made_of, changed),
+        run={name: made_of[name] for name in FACTS},
+        changed=changed,
         models=_pairs(made_of["models"], "model", "identity"),
-        parameters=_pairs(_parameters(made_of), "parameter", "value"),
+        parameters=_pairs(parameters, "parameter", "value"),
         versions=_pairs(made_of["versions"], "package", "version"),
     )  # fmt: skip
 
@@ -209,47 +215,21 @@ def _cells(cells: pd.DataFrame) -> pd.DataFrame:
     rows = cells.to_dict("records")
     shown = cells.assign(
         scored=[f"{row['scored']} of {row['administrations']}" for row in rows],
-        interval=[_interval(row["angle_low"], row["angle_high"]) for row in rows],
-        p_random=cells["p_random"].map(_share),
+        interval=[
+            f"{row['angle_low']:.1f} to {row['angle_high']:.1f}".replace("-", "−")
+            if pd.notna(row["angle_low"])
+            else ""
+            for row in rows
+        ],
+        p_random=["< 0.001" if share < 0.001 else _number(share, 3) for share in cells["p_random"]],
         remarks=(cells["flag"] + "; " + cells["note"]).str.strip("; "),
     )
     return shown[[*CELL, "scored", *READINGS]].rename(columns=READINGS)
 
 
-def _interval(low: float, high: float) -> str:
-    return "" if pd.isna(low) else f"{low:.1f} to {high:.1f}".replace("-", "−")
-
-
-def _share(share: float) -> str:
-    """Return a share of random respondents; a small one is not shown as none."""
-    if pd.isna(share):
-        return ""
-    return "< 0.001" if share < 0.001 else f"{share:.3f}"
-
-
-def _facts(made_of: Mapping[str, Any], changed: Sequence[str]) -> dict[str, str]:
-    revision = made_of["revision"] or "not under version control"
-    return {
-        "Profile": made_of["profile"],
-        "Changed by hand": ", ".join(made_of["overrides"]) or "nothing",
-        "Revision": revision + (", with uncommitted changes" if made_of["dirty"] else ""),
-        "Lock (SHA-256 of requirements.lock)": made_of["lock_sha256"] or "none",
-        "Platform": " ".join(map(str, made_of["platform"].values())),
-        "Seeds": ", ".join(f"{name} {value}" for name, value in made_of["seeds"].items()),
-        "Started and finished": f"{made_of['started']}, {made_of['finished']}",
-        "Seconds spent in the notebooks": f"{sum(made_of['seconds'].values()):.0f}",
-        "Files changed since the run finished": ", ".join(changed) or "none",
-    }
-
-
-def _parameters(made_of: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in made_of["parameters"].items()
-        if name != "models"
-    }
-
-
-def _pairs(content: Mapping[str, object], name: str, what: str) -> pd.DataFrame:
-    texts: Iterable[str] = ["" if value is None else str(value) for value in content.values()]
-    return pd.DataFrame({name: list(content), what: texts})
+def _pairs(content: Mapping[str, Any], name: str, what: str) -> pd.DataFrame:
+    texts = [
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for value in content.values()
+    ]
+    return pd.DataFrame({name: list(content), what: texts}).replace("null", "")

@@ -75,8 +75,8 @@ def contract(step: Step, notebook: Path) -> dict[str, Any]:
         )
     defaults = _literals(tagged[0].source, notebook.name) if tagged else {}
     seen = set(papermill.inspect_notebook(_unformatted(notebook)))
-    for where, found in (("the parameters cell", set(defaults)), ("what papermill reads", seen)):
-        if wrong := sorted(found ^ set(step.parameters)):
+    for where, names in (("the parameters cell", set(defaults)), ("what papermill reads", seen)):
+        if wrong := sorted(names ^ set(step.parameters)):
             raise WorkbookError(
                 f"{notebook.name}: {where} and the declared parameters differ in {', '.join(wrong)}"
             )
@@ -144,21 +144,21 @@ def _papermill() -> Any:
 
 def _literals(source: str, name: str) -> dict[str, Any]:
     """Return the assignments of a parameters cell: literals, one per line, nothing else."""
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     line, ended = 0, 0
     try:
         for entry in ast.parse(source).body:
             line = entry.lineno
             target = entry.targets[0] if isinstance(entry, ast.Assign) else entry.target
-            if target.id in found or line <= ended:
+            if target.id in defaults or line <= ended:
                 raise ValueError("one new name a line")
-            found[target.id] = ast.literal_eval(entry.value)
+            defaults[target.id] = ast.literal_eval(entry.value)
             ended = entry.end_lineno
     except (AttributeError, SyntaxError, TypeError, ValueError):
         raise WorkbookError(
             f"{name}, parameters cell, line {line or 1}: wanted literals only, one a line"
         ) from None
-    return found
+    return defaults
 
 
 def _unformatted(path: Path) -> str:
@@ -258,9 +258,9 @@ def _errors(cell: Any) -> list[Any]:
 
 def _raise_known(name: str, sentence: str) -> None:
     """Raise the error again that a cell raised for its reader, with its sentence alone."""
-    known = getattr(errors, name, None)
-    if isinstance(known, type) and issubclass(known, Exception):
-        raise known(sentence)
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, errors.Sentence):
+        raise kind(sentence)
 
 
 def _snapshot(folder: Path) -> dict[str, Stamp]:

@@ -9,7 +9,7 @@ Public names: STEPS, ASKED, Step, begin, OpenStep, reproduce, replay, parameters
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,14 @@ from typing import Any
 from hvae_utils import paths
 from hvae_utils.ask import replay as recorded
 from hvae_utils.errors import UserError, WorkbookError, unknown
+from hvae_utils.play.study import Study
 from hvae_utils.run import bundle, manifest, profiles, runner
 from hvae_utils.run import run as names
 from hvae_utils.run.profiles import HOW, RUN, Profile, load_profile
 from hvae_utils.run.run import CELLS, CONDITIONS, FIGURES, RECORDS, RESPONSES, SCORES, Run
 from hvae_utils.run.runner import Report, Step
 
-STUDY = (
-    *("models", "values", "goal_prompts", "inductions", "placements", "protocols", "wordings"),
-    *("orders", "labels", "repeats", "instrument", "readout", "temperature", "seed"),
-)
+STUDY = tuple(field.name for field in fields(Study))
 PLAYING = ("concurrency", "reask", "budget")
 TABLES = (CONDITIONS, RESPONSES, SCORES, CELLS)
 STEPS = (

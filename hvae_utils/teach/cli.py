@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from hvae_utils import paths
-from hvae_utils.run.cli import DIFFERENT, OK, Verb, argument, show, verb
+from hvae_utils.run.cli import DIFFERENT, Verb, argument, show, verb
 
 VERBS: list[Verb] = []
 
@@ -13,15 +13,15 @@ VERBS: list[Verb] = []
     argument("--check", action="store_true", help="write nothing; say which are out of date"),
     verbs=VERBS,
 )  # fmt: skip
-def course(chosen: Namespace) -> int:
+def course(chosen: Namespace) -> int | None:
     """Make the student copies of the course's lessons."""
     from hvae_utils.teach import course
 
     if not chosen.check:
         for path in course.write():
             show(f"wrote {paths.shown(path)}")
-        return OK
+        return None
     stale = course.stale()
     for path in stale:
         show(f"out of date: {paths.shown(path)}; run: hvae course")
-    return DIFFERENT if stale else OK
+    return DIFFERENT if stale else None

@@ -67,6 +67,3 @@ def test_shares_of_options_are_read_from_raw_probabilities_and_from_older_tables
         shares = scoring.option_shares(table, options=3)
         assert shares[0] == pytest.approx([0.75, 0.25, 0])
         assert np.isnan(shares[1:]).all()
-        table["covered_mass"] = [0.4, 0, np.nan]
-        probabilities = scoring.option_probabilities(table, options=3)
-        assert probabilities[0] == pytest.approx([0.3, 0.1, 0])

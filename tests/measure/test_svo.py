@@ -175,9 +175,8 @@ def test_the_middle_option_counts_as_the_nearer_ideal(item, counts_as):
 def test_a_boundary_belongs_to_the_category_above_it():
     assert [svo.category(a) for a in (57.15, 22.45, -12.04)] == list(FOUR[:3])
     below = np.nextafter([57.15, 22.45, -12.04], -90)
-    assert list(svo.category(below)) == list(FOUR[1:])
+    assert [svo.category(a) for a in below] == list(FOUR[1:])
     assert svo.category(np.nan) is None
-    assert svo.category([np.nan, 45.0]).isna().tolist() == [True, False]
 
 
 def test_the_boundaries_lie_midway_between_the_ideal_ranges():

@@ -303,6 +303,12 @@ def test_the_command_writes_the_file_and_says_where(runs, tmp_path, monkeypatch,
     assert (tmp_path / "r.html").stat().st_size > 10_000
 
 
+def without_seeds(run):
+    made_of = json.loads((run / "manifest.json").read_text())
+    del made_of["seeds"]
+    (run / "manifest.json").write_text(json.dumps(made_of))
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
@@ -311,6 +317,7 @@ def test_the_command_writes_the_file_and_says_where(runs, tmp_path, monkeypatch,
         (lambda run: (run / "manifest.json").unlink(), "run 'known' is no finished run; continue"),
         (lambda run: (run / "manifest.json").write_text("{"), r"manifest\.json is not JSON"),
         (lambda run: (run / "manifest.json").write_text("{}"), "is no manifest of a run"),
+        (without_seeds, r"damaged file \(KeyError\('seeds'\)\)"),
         (lambda run: (run / "goal_effects.csv").unlink(), "lacks goal_effects.csv; run it again"),
         (lambda run: (run / "goal_effects.csv").write_text("x"), "damaged file"),
         (lambda run: (run / "value_rationality.csv").write_text("a\n1\n"), "damaged file"),
@@ -345,7 +352,10 @@ def test_the_goal_effects_of_the_run_are_told_and_none_is_estimated_anew(copy):
 
 def test_a_small_share_of_random_respondents_is_not_shown_as_none(copy):
     table = copy / "known" / "value_rationality.csv"
-    pd.read_csv(table).assign(p_random=1e-12).to_csv(table, index=False)
+    cells = pd.read_csv(table).assign(p_random=1e-12)
+    cells.loc[0, ["angle_low", "angle_high"]] = np.nan
+    cells.to_csv(table, index=False)
     page = Page(Run("known", copy).report().read_text(encoding="utf-8"))
     assert "< 0.001" in page.text
     assert "0.000" not in page.text
+    assert not re.search(r"\bnan\b", page.text)

@@ -110,3 +110,16 @@ def test_a_bundle_of_the_first_version_is_replayed(tmp_path, monkeypatch):
     run = workbook.replay(path, runs=tmp_path, report=lines.append)
     assert run.manifest["replayed"] == packed.sha256
     assert lines[0].startswith("58 of 58 tables and figures equal the recorded")
+
+
+# --- the face
+
+
+def test_every_public_name_is_there_and_values_is_a_module_that_gives_the_values():
+    for name in hvae._FACE:
+        assert getattr(hvae, name) is not None
+    assert hvae.values() == hvae.values.load()
+    assert hvae.instrument("svo-slider").payoffs.shape == (6, 9, 2)
+    assert hvae.svo.score is hvae.score
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        hvae.nothing  # noqa: B018

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -93,7 +93,6 @@ def test_the_shipped_profiles_load_and_only_the_default_publishes():
 def test_the_shipped_profiles_are_studies():
     from hvae_utils.play import study
 
-    assert set(workbook.STUDY) == {field.name for field in fields(study.Study)}
     for name in ("smoke", "default", "paper"):
         given = load_profile(name).parameters
         study.Study(**{key: given[key] for key in workbook.STUDY if key in given})
@@ -568,6 +567,12 @@ def test_a_users_mistake_in_a_cell_keeps_its_own_sentence(book, reproduce):
             reproduce()
 
 
+@pytest.mark.usefixtures("no_kernel")
+def test_a_mistake_of_the_workbook_in_a_cell_names_the_cell(book, reproduce):
+    cell = "from hvae_utils import errors\nraise errors.WorkbookError('a did not write b')"
+    fails(book, reproduce, [cell], r"a\.ipynb, cell 'c0': WorkbookError: a did not write b")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -630,8 +635,7 @@ def defaults():
         ("concurrency=-1", "concurrency is -1; it must be a whole number from 0"),
         ("concurrency=1000000000", "concurrency is 1000000000"),
         ("budget=3 apples", "'apples' is no unit"),
-        ("instrument=svo-slider-secondary", "the notebooks are made for the items of 'svo-slider'"),
-        ("instrument=svo-slider+swapped", "show no other yet"),
+        ("instrument=svo-slider-secondary", "has no SVO angle"),
         ("readout=probability", "Did you mean 'probabilities'"),
         ("seed=-1", "seed is -1"),
     ],
@@ -646,17 +650,16 @@ def test_every_parameter_is_checked_before_the_first_notebook(
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_instrument_with_another_payoff_is_refused_and_a_copy_is_not(tmp_path, monkeypatch):
+def test_an_instrument_with_an_angle_is_taken_whatever_its_payoffs(tmp_path, monkeypatch):
     shutil.copytree(paths.DATA, tmp_path / "data")
     folder = tmp_path / "data" / "instruments"
     text = (folder / "svo-slider.csv").read_text()
-    for name, rows in (("copy", text), ("other", text.replace("85,85", "84,85", 1))):
-        (folder / f"{name}.csv").write_text(rows)
-        shutil.copy(folder / "svo-slider.toml", folder / f"{name}.toml")
+    (folder / "other.csv").write_text(text.replace("85,85", "84,85", 1))
+    shutil.copy(folder / "svo-slider.toml", folder / "other.toml")
     monkeypatch.setattr(paths, "DATA", tmp_path / "data")
-    profiles.check({"models": ["reference/random"], "instrument": "copy"})
-    with pytest.raises(UserError, match="instrument 'other'"):
-        profiles.check({"models": ["reference/random"], "instrument": "other"})
+    profiles.check({"models": ["reference/random"], "instrument": "other"})
+    with pytest.raises(UserError, match="has no SVO angle"):
+        profiles.check({"models": ["reference/random"], "instrument": "svo-slider-secondary"})
 
 
 def test_an_imported_wording_needs_no_probes_or_another_wording_first(monkeypatch):

@@ -26,10 +26,8 @@ def table(
     """Return the angle of every scored administration and of every cell, in degrees.
 
     part "administration": angle. "cell": angle (mean), angle_low and angle_high (95% interval),
-    bound_low and bound_high (of the mean angle, whatever the missing items were), administrations,
-    scored, note. "target": a value's target as angle and its target set as angle_low, angle_high.
-    "random": angle is the mean of uniform random respondents. "baseline": as
-    `tables.always_letters`.
+    bound_low and bound_high (whatever the missing items were), administrations, scored, note.
+    "target", "baseline": as `tables.ideal_angles` and `always_letters`. "random": mean angle.
     """
     keys, counts = ["model", "value", "goal_prompt"], ["administrations", "scored", "note"]
     need(scores, "scores", [*keys, "angle"])
@@ -54,18 +52,27 @@ def draw(table: pd.DataFrame) -> Figure:
     values = list(cells["value"].unique())
     shown = table[["angle", *_INTERVALS]].to_numpy(float)
     limits = max(np.nanmin(shown) - 6, _EDGES[0]), min(np.nanmax(shown) + 6, _EDGES[1])
-    figure, every = style.by_respondent(cells, 0.52 + 0.34 * len(values), 0.95)
-    for axes, rows in every:
+    figure, panels = style.by_respondent(cells, 0.52 + 0.34 * len(values), 0.95)
+    for axes, rows in panels:
         _comparisons(axes, table, values)
         for cell in rows.itertuples():
             angles = singles[singles["respondent"] == cell.respondent]
             _cell(axes, cell, angles, -values.index(cell.value))
-        axes.set_xlim(limits)
-        axes.set_ylim(-len(values) - 0.1, 0.55)
+        axes.set(xlim=limits, ylim=(-len(values) - 0.1, 0.55))
         axes.set_xticks(range(-20, 61, 20), style.numbers(range(-20, 61, 20)))
-        places = [*-np.arange(len(values)), _letters_row(values)]
+        places = [*-np.arange(len(values)), 0.2 - len(values)]
         style.rows(axes, places, [*values, "(one letter)"])
-    style.legend(figure, _keys(), 3, "SVO angle, degrees" + flag_note(cells["respondent"]))
+    grey = {"marker": "o", "mec": style.MUTED, "color": style.MUTED, "ms": 5, "lw": 1.8}
+    keys = [
+        marks.key("mean and 95% interval, goal prompt", mfc=style.MUTED, **grey),
+        marks.key("the same without goal prompt", mfc="white", **grey),
+        marks.key("one administration", ls="none", marker=".", ms=4, color=style.MUTED),
+        Patch(fc=style.MUTED, alpha=0.25, label="angles of ideal respondents"),
+        marks.key("bounds if answers are missing", **_BOUNDS),
+        marks.key("mean of random respondents", **marks.RANDOM_LINE),
+        marks.letters_legend(),
+    ]
+    style.legend(figure, keys, 3, "SVO angle, degrees" + flag_note(cells["respondent"]))
     return figure
 
 
@@ -80,12 +87,8 @@ def _comparisons(axes: Axes, table: pd.DataFrame, values: list[str]) -> None:
     for row in range(1, len(values)):
         axes.axhline(0.5 - row, color=style.FAINT, lw=0.6, zorder=0)
     axes.axhspan(-len(values) - 0.1, 0.5 - len(values), **marks.NULL_BAND)
-    marks.letters(axes, part(table, "baseline")["angle"], _letters_row(values))
+    marks.letters(axes, part(table, "baseline")["angle"], 0.2 - len(values))
     axes.axvline(float(part(table, "random")["angle"].iloc[0]), **marks.RANDOM_LINE)
-
-
-def _letters_row(values: list[str]) -> float:
-    return 0.2 - len(values)
 
 
 def _cell(axes: Axes, cell, singles: pd.DataFrame, row: int) -> None:
@@ -102,16 +105,3 @@ def _cell(axes: Axes, cell, singles: pd.DataFrame, row: int) -> None:
     axes.plot([cell.angle_low, cell.angle_high], [y, y], color=colour, lw=1.8, zorder=3)
     look = marks.of_goal(cell.value, goal, (4.6, 4.6), hollow="white")
     axes.plot(cell.angle, y, zorder=4, gid=f"mean {cell.value} {goal}", **look)
-
-
-def _keys() -> list:
-    grey = {"marker": "o", "mec": style.MUTED, "color": style.MUTED, "ms": 5, "lw": 1.8}
-    return [
-        marks.key("mean and 95% interval, goal prompt", mfc=style.MUTED, **grey),
-        marks.key("the same without goal prompt", mfc="white", **grey),
-        marks.key("one administration", ls="none", marker=".", ms=4, color=style.MUTED),
-        Patch(fc=style.MUTED, alpha=0.25, label="angles of ideal respondents"),
-        marks.key("bounds if answers are missing", **_BOUNDS),
-        marks.key("mean of random respondents", **marks.RANDOM_LINE),
-        marks.letters_legend(),
-    ]

@@ -1,5 +1,6 @@
 """Figure 12, exact distributions of the angle: a panel a respondent, a row a value."""
 
+from collections import Counter
 from itertools import product
 
 import numpy as np
@@ -31,9 +32,8 @@ def table(
     responses: condition_id, item and p1, p2 … in the instrument's order. The distributions of all
     administrations with probabilities for every item are averaged; a conversation has none, since
     its items depend on each other.
-    part "measured": model, respondent, value, low, high (degrees; low <= angle < high), share,
-    administrations (how many are averaged); bins left out have share 0; NaN without any.
-    "random": the same of uniform random choices. "target": the angles of ideal respondents.
+    part "measured": low, high (degrees; low <= angle < high), share (bins left out: 0; NaN without
+    administrations). "random": of uniform random choices. "target": angles of ideal respondents.
     """
     need(conditions, "conditions", ["condition_id", "model", "value"])
     need(responses, "responses", ["condition_id", "item", *_columns(instrument)])
@@ -79,17 +79,13 @@ def _binned(tables: list[np.ndarray], instrument: Instrument) -> list[dict[str, 
     """Return the mean of the tables' exact distributions in 1-degree bins, those above 0."""
     if not tables:
         return [{"low": np.nan, "high": np.nan, "share": np.nan}]
-    shares: dict[int, float] = {}
+    shares: Counter[int] = Counter()
     for table, times in zip(*np.unique(np.stack(tables), axis=0, return_counts=True), strict=True):
         exact = svo.angle_distribution(table, instrument)
         bins = np.floor(np.round(exact.angles, 9)).astype(int)
         weights = np.bincount(bins - bins[0], exact.weights) * (times / len(tables))
-        for low in np.unique(bins):
-            shares[int(low)] = shares.get(int(low), 0.0) + float(weights[low - bins[0]])
-    return [
-        {"low": float(low), "high": low + 1.0, "share": share}
-        for low, share in sorted(shares.items())
-    ]
+        shares.update({int(low): float(weights[low - bins[0]]) for low in np.unique(bins)})
+    return [{"low": float(low), "high": low + 1.0, "share": shares[low]} for low in sorted(shares)]
 
 
 @style.drawing
@@ -98,8 +94,8 @@ def draw(table: pd.DataFrame) -> Figure:
     measured = part(table, "measured", "the distributions of the angle")
     values = list(measured["value"].unique())
     shown = table[["low", "high"]].to_numpy(float)
-    figure, every = style.by_respondent(measured, 0.32 + 0.36 * len(values), 1.1)
-    for axes, rows in every:
+    figure, panels = style.by_respondent(measured, 0.32 + 0.36 * len(values), 1.1)
+    for axes, rows in panels:
         for place, value in enumerate(values, start=1):
             _row(axes, table, rows[rows["value"] == value], value, -place)
         axes.set_ylim(-len(values), 0.04)

@@ -18,13 +18,11 @@ _DEBIASED = {"color": "#A63603", "marker": "D", "ms": 3.8, "lw": 1.2, "zorder": 
 def table(letters: pd.DataFrame) -> pd.DataFrame:
     """Return the share of each position as shown, and of each option after debiasing.
 
-    letters: model, stage ("as shown" or "debiased"), position (from 1), share (0 to 1; NaN where
-    not estimable).
+    letters: model, stage ("as shown" or "debiased"), position (from 1), share (0 to 1, or NaN).
     """
     columns = ["model", "stage", "position", "share"]
     need(letters, "letters", columns)
-    strange = set(letters["stage"]) - {"as shown", "debiased"}
-    if strange:
+    if strange := set(letters["stage"]) - {"as shown", "debiased"}:
         raise UserError(f"letters: the stage '{min(strange)}' is neither 'as shown' nor 'debiased'")
     return named(letters[columns])
 
@@ -33,14 +31,13 @@ def table(letters: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """Draw the shares as shown as bars and the debiased ones as a line."""
     need(table, "the letter choice")
-    figure, every = style.by_respondent(table, 1.25, 1.0)
+    figure, panels = style.by_respondent(table, 1.25, 1.0)
     options = int(table["position"].max())
     highest = np.nanmax(table["share"].to_numpy(float), initial=0.25)
     ticks = np.arange(0, highest + 1e-9, 0.25 if highest > 0.5 else 0.1)
-    for axes, rows in every:
+    for axes, rows in panels:
         _shares(axes, rows, options)
-        axes.set_xlim(0.4, options + 0.6)
-        axes.set_ylim(0, 1.06 * highest)
+        axes.set(xlim=(0.4, options + 0.6), ylim=(0, 1.06 * highest))
         axes.set_xticks(range(1, options + 1))
         axes.set_yticks(ticks, [f"{100 * tick:.0f}%" for tick in ticks])
     label = "position as shown, 1 = first (debiased: option in the instrument's own order)"
