@@ -21,7 +21,7 @@ import xllamacpp
 
 from benchmarks import page
 from hvae_utils.ask import chat, local, prompts
-from hvae_utils.ask.http.limits import Limit
+from hvae_utils.ask.chat import Limit
 from hvae_utils.ask.respondents import Request
 from hvae_utils.measure import factors, instruments, values
 

@@ -134,6 +134,14 @@ def test_what_draws_reaches_nothing_that_asks_a_model():
 
 
 @in_folders
+def test_the_http_layer_is_opened_by_the_chat_model_alone():
+    layer = "hvae_utils.ask.http"
+    edges = graph(PACKAGE).items()
+    openers = {module for module, targets in edges if any(t.startswith(layer) for t in targets)}
+    assert {module for module in openers if not module.startswith(layer)} == {"hvae_utils.ask.chat"}
+
+
+@in_folders
 def test_a_folder_can_be_taken_in_at_a_glance():
     folders = [PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir())]
     entries = {

@@ -139,6 +139,7 @@ def _code() -> str:
         *(paths.DATA / "instruments").glob("*"),
         *(paths.DATA / "prompts").glob("*.toml"),
         paths.DATA / "values.toml",
+        *Path(local.__file__).parent.rglob("*.toml"),  # the cues by which replies are read
     ]
     digest = hashlib.sha256()
     for path in sorted(files, key=lambda path: path.name):

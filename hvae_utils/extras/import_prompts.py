@@ -70,7 +70,7 @@ def import_prompts(path: Path, instrument: Instrument, out: Path, base: str = "p
             f"turn, payoffs checked against {instrument.name}. Every other sentence: "
             f"pack '{base}'.",
             "licence": "That of the imported file; ask its owner before passing it on.",
-            **{key: getattr(pack, key) for key in prompts.TEMPLATES},
+            **pack.sentences,
             "instrument": instrument.name,
             **_texts(_tree(data), instrument),
         }

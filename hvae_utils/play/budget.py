@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 from hvae_utils import files, paths
 from hvae_utils.ask import models
-from hvae_utils.ask.chat import on_loopback
 from hvae_utils.ask.respondents import Request
+from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import BudgetReached, UserError, unknown
 from hvae_utils.play.records import Record, read
 

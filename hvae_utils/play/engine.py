@@ -103,7 +103,7 @@ def record_of(request: Request, answer: Answer, latency_s: float | None = None) 
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "seed": request.seed,
-        **answer.as_record(),
+        **vars(answer),
         "latency_s": latency_s,
         "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from hvae_utils.ask import models
-from hvae_utils.ask.chat import on_loopback
 from hvae_utils.ask.respondents import Answer, Request
+from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import UserError
 from hvae_utils.play import administer, budget, probes, study
 from hvae_utils.play.engine import Dialogue, Message, Question, record_of, request_for

@@ -15,7 +15,7 @@ from hvae_utils.show.names import display_names, joined
 
 LEVEL = 0.05  # the share of random respondents below which chance no longer explains a cell
 
-# What the simulated respondents do, by construction (`respondents.REFERENCE`).
+# What the simulated respondents do, by construction (`reference.POLICIES`).
 SIMULATED = {
     "faithful": "follows its value without a slip",
     "lapsing": "follows its value, and answers one item of five at random",

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from hvae_utils import paths
-from hvae_utils.ask import respondents
+from hvae_utils.ask import reference
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, svo, values
 from hvae_utils.metrics import coherence
@@ -402,7 +402,7 @@ def test_what_was_denied_is_in_the_evidence():
 
 @pytest.mark.parametrize("value", values.load().values(), ids=lambda value: value.name)
 def test_the_goals_of_the_reference_respondents_are_read_by_their_word(value):
-    read = stated(respondents._prose("goal", value))
+    read = stated(reference.prose("goal", value))
     assert read.value == (value.name if value.word else UNCLEAR)
     assert read.named == bool(value.word)
 

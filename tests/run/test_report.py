@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils.ask import respondents
+from hvae_utils.ask import reference
 from hvae_utils.errors import UserError
 from hvae_utils.run import report
 from hvae_utils.run.run import Run
@@ -217,7 +217,7 @@ def test_the_answer_in_short_never_says_more_than_the_cells():
 
 
 def test_every_simulated_respondent_is_introduced_and_a_model_is_never_one():
-    assert set(findings.SIMULATED) == set(respondents.REFERENCE)
+    assert set(findings.SIMULATED) == set(reference.POLICIES)
     said = dict(findings.who([f"reference/{name}" for name in findings.SIMULATED]))
     assert all(words.startswith("Simulated: ") for words in said.values())
     assert dict(findings.who(["ollama/faithful"])) == {

@@ -1,4 +1,8 @@
-"""What a reply says: plain_text makes it plain, rules name the cues, reading decides."""
+"""What a reply says: `parse` a text, `read` an endpoint's answer, with its `option_probabilities`.
+
+plain_text makes a reply plain, `cues.toml` lists the words that matter, rules apply them, reading
+decides.
+"""
 
 from hvae_utils.ask.replies.reading import (
     OUTCOMES,
