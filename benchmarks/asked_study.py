@@ -37,7 +37,7 @@ def assigned(requests: int) -> pd.DataFrame:
         "orders": ("fixed", "reversed"),
         "temperature": 1.0,
     }
-    once = administer.assign(study.conditions(study.Study(**factors)), records.Held())
+    once = administer.assign_values(study.conditions(study.Study(**factors)), records.Held())
     repeats = -(-requests // (len(once) * ITEMS))
     every = study.conditions(study.Study(**factors, repeats=repeats))
     shared = ["value", "wording", "order", "goal_prompt"]
@@ -54,7 +54,7 @@ def prepare(folder: Path, requests: int) -> int:
     """Write conditions.parquet and bodies.jsonl of at least so many requests; return how many."""
     conditions = assigned(requests)
     store = records.Held()
-    administer.administer(conditions, store)
+    administer.put_items(conditions, store)
     conditions.assign(model=MODEL).to_parquet(folder / "conditions.parquet")
     with (folder / "bodies.jsonl").open("w", encoding="utf-8") as lines:
         lines.writelines(json.dumps(_body(record)) + "\n" for record in store.new)
@@ -75,7 +75,7 @@ def engine(url: str, folder: Path, in_flight: int, requests: int) -> float:
             path = Path(run) / f"{name}.jsonl"
             started = time.perf_counter()
             with records.Records(path) as store:
-                played = administer.administer(part, store, concurrency=in_flight)
+                played = administer.put_items(part, store, concurrency=in_flight)
             seconds = time.perf_counter() - started
         kept = sum(1 for record in records.read(path) if not record["error"])
     if not kept == len(played) == requests:

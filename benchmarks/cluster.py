@@ -36,8 +36,8 @@ def measured(player: Any, conditions: pd.DataFrame, path: Path) -> tuple[float, 
     """Return seconds, and what has to be the same: both tables, and the records' texts by key."""
     started = time.perf_counter()
     with Records(path) as records:
-        assigned = player.assign(conditions, records)
-        responses = player.administer(assigned, records)
+        assigned = player.assign_values(conditions, records)
+        responses = player.put_items(assigned, records)
     seconds = time.perf_counter() - started
     texts = [(record["key"], record["text"]) for record in read(path)]
     return seconds, [assigned, responses.drop(columns="latency_s"), sorted(texts)]

@@ -21,9 +21,9 @@ import xllamacpp
 
 from benchmarks import page
 from hvae_utils.ask import chat, local, prompts
-from hvae_utils.ask.http.limits import Limit
+from hvae_utils.ask.chat import Limit
 from hvae_utils.ask.respondents import Request
-from hvae_utils.measure import instruments, presentations, values
+from hvae_utils.measure import factors, instruments, values
 
 NAME = "smollm2-135m-instruct"
 ROUNDS, READOUTS, TEXTS = 2, 30, 5
@@ -46,15 +46,14 @@ def questions():
     """Return the messages of the six items in the nine cyclic orders and the reversed one."""
     pack, value = prompts.load("plain"), values.get("prosocial")
     slider = instruments.load("svo-slider")
-    orders = [*presentations.order_names("cyclic"), "reversed"]
+    orders = [*factors.order_names("cyclic", slider.options), "reversed"]
     opening = {"role": "user", "content": prompts.adopt_text(pack, value, "definition")}
     said = {"role": "assistant", "content": "I will."}
-    texts = [
-        prompts.item_text(
-            pack, value, slider, prompts.present(slider, k, presentations.option_order(name, k))
-        )
-        for name, k in itertools.product(orders, range(len(slider.items)))
-    ]
+    texts = []
+    for name, item in itertools.product(orders, range(len(slider.items))):
+        order = factors.option_order(name, item, slider.options)
+        shown = prompts.present(slider, item, order)
+        texts.append(prompts.item_text(pack, value, slider, shown))
     return [(opening, said, {"role": "user", "content": text}) for text in texts]
 
 

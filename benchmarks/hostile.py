@@ -200,8 +200,8 @@ def played(repeats):
         )
         path = Path(folder) / "records.jsonl"
         with records.Records(path) as held:
-            assigned = administer.assign(planned, held)
-            responses = administer.administer(assigned, held)
+            assigned = administer.assign_values(planned, held)
+            responses = administer.put_items(assigned, held)
         return planned, server.done, list(records.read(path)), responses
 
 

@@ -102,8 +102,8 @@ def serve() -> Iterator[Endpoint]:
 def live(folder: Path) -> None:
     """Play the study in `folder`, from wherever it is, and leave the table there."""
     with Records(folder / "records.jsonl") as records:
-        assigned = administer.assign(study.conditions(STUDY), records, IN_FLIGHT)
-        played = administer.administer(assigned, records, concurrency=IN_FLIGHT)
+        assigned = administer.assign_values(study.conditions(STUDY), records, IN_FLIGHT)
+        played = administer.put_items(assigned, records, concurrency=IN_FLIGHT)
     played.to_parquet(folder / "responses.parquet")
 
 

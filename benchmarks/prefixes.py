@@ -93,7 +93,7 @@ def played(values: tuple[str, ...], model: str, **factors: Any) -> list[records.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "records.jsonl"
         with records.Records(path) as store:
-            administer.administer(administer.assign(study.conditions(asked), store), store)
+            administer.put_items(administer.assign_values(study.conditions(asked), store), store)
         return list(records.read(path))
 
 

@@ -53,7 +53,7 @@ def grow(path: Path, requests: int) -> dict[str, float]:
     conditions = asked_study.assigned(requests).assign(model=asked_study.MODEL)
     started = time.perf_counter()
     with _Timed(path) as store:
-        played = administer.administer(conditions, store, concurrency=IN_FLIGHT)
+        played = administer.put_items(conditions, store, concurrency=IN_FLIGHT)
     done = time.perf_counter()
     if not played.outcome.eq("choice").all():
         raise SystemExit("not every request was answered with a choice")

@@ -35,6 +35,7 @@ __version__ = "0.1.0"
 
 # name of the face -> module, or module:attribute
 _FACE = {
+    "Run": "run.run:Run",
     "Study": "play.study:Study",
     "begin": "run.workbook:begin",
     "chance": "metrics.chance",

@@ -2,8 +2,8 @@
 
 Never used for our own mistakes: those keep their traceback.
 
-Public names: Sentence, UserError, NotReady, NotRecorded, EndpointError, BudgetReached, unknown,
-brief.
+Public names: Sentence, UserError, NotReady, NotRecorded, EndpointError, BudgetReached,
+WorkbookError, unknown, brief.
 """
 
 from collections.abc import Iterable
@@ -61,3 +61,7 @@ class EndpointError(Sentence, RuntimeError):
 
 class BudgetReached(Sentence, RuntimeError):
     """The budget a user set is used up: which one, how much of it, and what was saved."""
+
+
+class WorkbookError(RuntimeError):
+    """A notebook failed, or is not what the workbook declares: our mistake, not the user's."""

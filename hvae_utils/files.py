@@ -1,9 +1,11 @@
-"""Files and tables: TOML, text, SHA-256 (a large file is read for it once), needed columns.
+"""What is done with files everywhere: read TOML and text, write at once, hash, name what lacks.
 
-Public names: read_toml, read_text, parse_toml, finite, sha256, needed_columns.
+Public names: read_toml, read_text, parse_toml, write_atomically, unwritable, sha256, one_line,
+finite, needed_columns.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 LARGEST = 1e100  # no payoff, weight or angle is larger, and sums and products stay finite
 LARGE = 2**23  # bytes; a smaller file is hashed sooner than looked up
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -47,6 +50,39 @@ def parse_toml(content: str, where: str) -> dict[str, Any]:
         raise UserError(f"{where}: is not valid TOML ({error})") from None
     except RecursionError:
         raise UserError(f"{where}: lists or tables are nested too deeply") from None
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that its name has the old content or all of the new; text is UTF-8.
+
+    UserError where it cannot be written; nothing is left then.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        new.write_bytes(data)
+        os.replace(new, path)
+    except OSError as fault:
+        raise unwritable(path, fault) from None
+    finally:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, fault: OSError) -> UserError:
+    """Return the error for a file or folder that could not be written."""
+    remedy = "; make room, then run again to continue" if fault.errno in FULL else ""
+    return UserError(f"cannot write {paths.shown(path)}: {fault.strerror or fault}{remedy}")
+
+
+def one_line(text: object, longest: int | None = None) -> str:
+    """Return a text with single spaces between its words, cut to `longest` characters with `…`.
+
+    >>> one_line("two\\n  lines"), one_line("a long sentence", 7)
+    ('two lines', 'a long…')
+    """
+    line = " ".join(str(text).split())
+    return line if longest is None or len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def finite(value: Any) -> bool:
@@ -80,11 +116,9 @@ def _of_large(path: Path, *state: int) -> str:
             return digest
     digest = _digest(path)
     present = {name: entry for name, entry in _remembered(store).items() if Path(name).is_file()}
-    new = store.with_suffix(f".{os.getpid()}.new")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, UserError):
         store.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(json.dumps({**present, str(path): [*state, digest]}), encoding="utf-8")
-        os.replace(new, store)
+        write_atomically(store, json.dumps({**present, str(path): [*state, digest]}))
     return digest
 
 

@@ -1,12 +1,13 @@
 """The only module that knows folders. It reads the environment and creates nothing.
 
-Public names: ROOT, DATA, NOTEBOOKS, PROFILES, FIGURES, RUNS, cache, shown.
+Public names: PACKAGE, ROOT, DATA, NOTEBOOKS, PROFILES, FIGURES, RUNS, cache, shown.
 """
 
 import os
 from pathlib import Path
 
-ROOT = Path(os.environ.get("HVAE_ROOT") or Path(__file__).resolve().parents[1])
+PACKAGE = Path(__file__).resolve().parent
+ROOT = Path(os.environ.get("HVAE_ROOT") or PACKAGE.parent)
 DATA = ROOT / "data"
 NOTEBOOKS = ROOT / "notebooks"
 PROFILES = NOTEBOOKS / "profiles"

@@ -1,5 +1,6 @@
-"""A large file is hashed once in all processes of a user, and again as soon as it may differ."""
+"""Files are written whole or not at all; a large one is hashed once, and again if it may differ."""
 
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import pytest
 
 from hvae_utils import files
 from hvae_utils.ask import local, models
+from hvae_utils.errors import UserError
 
 
 @pytest.fixture
@@ -103,3 +105,27 @@ def test_weights_are_hashed_once_by_all_that_ask_for_them(hashed, monkeypatch, t
     assert models.identity(name) == models.respondent(name).identity == digest
     assert models.identities([name]) == {name: digest}
     assert hashed == [weights.cached.name]
+
+
+@pytest.mark.parametrize("content", ["more α\n", b"\xff\0\r\n"])
+def test_a_file_is_written_as_it_is_on_every_system(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_text("old")
+    files.write_atomically(path, content)
+    assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path, monkeypatch):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "file"
+    path.write_text("old")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match=r"cannot write .*file: No space left on device; make room"):
+        files.write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(UserError, match=r"cannot write .*x: No such file or directory$"):
+        files.write_atomically(tmp_path / "nowhere" / "x", "new")

@@ -127,6 +127,13 @@ def test_what_draws_reaches_nothing_that_asks_a_model():
     assert asking(PACKAGE) == []
 
 
+def test_the_http_layer_is_opened_by_the_chat_model_alone():
+    layer = "hvae_utils.ask.http"
+    edges = graph(PACKAGE).items()
+    openers = {module for module, targets in edges if any(t.startswith(layer) for t in targets)}
+    assert {module for module in openers if not module.startswith(layer)} == {"hvae_utils.ask.chat"}
+
+
 def test_a_folder_can_be_taken_in_at_a_glance():
     entries = {}
     for folder in (PACKAGE, *PACKAGE.rglob("*/")):

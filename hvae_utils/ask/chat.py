@@ -1,10 +1,8 @@
 """A chat model behind any OpenAI-compatible endpoint: one request, exactly one answer.
 
-Tries again what passes (see `transport`), under the endpoint's own `limits`. What fails after that
+Faults that pass (see `http`) are tried again, within the endpoint's `Limit`. What fails after that
 is either this one request (an Answer with `error`) or the endpoint as a whole (EndpointError).
-Never logs or stores a key, and trusts no shape of a reply.
-
-Public names: ChatModel, body, read, RETRIES, TIMEOUT_S, QUOTA_WAIT_S, KEPT_CHARACTERS.
+Keys are neither logged nor stored, and no shape of a reply is taken for granted.
 """
 
 import asyncio
@@ -12,11 +10,14 @@ import hashlib
 import math
 import random
 import time
+from dataclasses import replace
 from typing import Any, Self
 
 from hvae_utils.ask.http.limits import Limit
-from hvae_utils.ask.http.transport import Failure, Transport, on_loopback, public
-from hvae_utils.ask.respondents import Answer, Request
+from hvae_utils.ask.http.transport import NO_KEY as NO_KEY
+from hvae_utils.ask.http.transport import Failure, Transport
+from hvae_utils.ask.respondents import Answer, Request, Respondent
+from hvae_utils.ask.urls import on_loopback, public
 from hvae_utils.errors import EndpointError
 
 RETRIES = 3  # after a broken connection, a time-out or a server's error; a 429 is none of these
@@ -33,7 +34,7 @@ OPTIONAL = ("top_logprobs", "logprobs", "seed", "temperature")
 RENAMED = {"max_tokens": "max_completion_tokens"}
 
 
-class ChatModel:
+class ChatModel(Respondent):
     """One model of one endpoint.
 
     name: as in the study (`openai/gpt-4o`); model: as the endpoint calls it; base_url: None for
@@ -49,12 +50,10 @@ class ChatModel:
         self.prefix_reuse = on_loopback(base_url)  # servers of one's own keep prompts' beginnings
         self._where = public(base_url)
         # an organisation or project set for one host must not be sent to another
-        own = {} if name.startswith("openai/") else {"organization": "", "project": ""}
-        self._transport = Transport(base_url, api_key, TIMEOUT_S, **own)
-        self._dropped: set[str] = set()
-        self._renamed: set[str] = set()
-        # a hash, because manifests and bundles carry it and a URL may be a private matter
-        self.identity = hashlib.sha256(f"{self._where} {model}".encode()).hexdigest()
+        account = {} if name.startswith("openai/") else {"organization": "", "project": ""}
+        self._transport = Transport(base_url, api_key, TIMEOUT_S, **account)
+        self._spelling: dict[str, str | None] = {}  # of parameters it refused; None: left out
+        self.identity = identity(base_url, model)
 
     async def __aenter__(self) -> Self:
         """Open one session; it belongs to the running event loop."""
@@ -71,19 +70,15 @@ class ChatModel:
         Raises EndpointError when no further request can succeed: unreachable, key refused,
         model unknown, no credit left.
         """
-        tokens = request.max_tokens + _characters(request) // CHARACTERS_A_TOKEN
+        characters = sum(len(message["content"]) for message in request.messages)
+        tokens = request.max_tokens + characters // CHARACTERS_A_TOKEN
         tries = faults = refused = 0
         waited_s = 0.0
         while True:
             sent = self._body(request)
             tries += 1
             try:
-                async with self.limit.permit(tokens):
-                    started = time.perf_counter()
-                    reply = await self._transport.post(sent)
-                    latency_s = time.perf_counter() - started
-                    self.limit.ok(latency_s)
-                return _answer(reply, tuple(sorted(self._dropped)), latency_s, tries)
+                return replace(await self._try(sent, tokens), tries=tries)
             except Failure as fault:
                 if fault.status == 400 and self._do_without(str(fault), sent):
                     continue
@@ -101,14 +96,24 @@ class ChatModel:
                     return self._given_up(fault, tries)
             await asyncio.sleep(delay_s)
 
+    async def _try(self, sent: dict[str, Any], tokens: int) -> Answer:
+        """Send one body when the limit lets it pass. Raises Failure."""
+        await self.limit.enter(tokens)
+        try:
+            started = time.perf_counter()
+            completion = await self._transport.post(sent)
+            latency_s = time.perf_counter() - started
+            self.limit.ok(latency_s)
+        finally:
+            self.limit.leave()
+        dropped = tuple(sorted(name for name, other in self._spelling.items() if other is None))
+        return replace(read(completion), dropped=dropped, latency_s=round(latency_s, 4))
+
     def _body(self, request: Request) -> dict[str, Any]:
         """Return the request's parameters, less what this endpoint has refused before."""
-        sent = body(self.model, request)
-        for name in self._renamed:
-            sent[RENAMED[name]] = sent.pop(name)
-        for name in self._dropped:
-            sent.pop(name, None)
-        return sent
+        parameters = body(self.model, request).items()
+        spelled = {self._spelling.get(name, name): content for name, content in parameters}
+        return {name: content for name, content in spelled.items() if name is not None}
 
     def _do_without(self, complaint: str, sent: dict[str, Any]) -> bool:
         """Drop or rename a parameter that was sent and that a 400 complains about.
@@ -117,43 +122,44 @@ class ChatModel:
         """
         for name, other in RENAMED.items():
             if name in sent and other in complaint:
-                self._renamed.add(name)
+                self._spelling[name] = other
                 return True
         for name in OPTIONAL:
             if name in sent and name in complaint:
-                self._dropped |= {"logprobs", "top_logprobs"} if "logprobs" in name else {name}
+                pair = ("logprobs", "top_logprobs") if "logprobs" in name else (name,)
+                self._spelling |= dict.fromkeys(pair)
                 return True
         return False
 
     def _given_up(self, fault: Failure, tries: int) -> Answer:
         """Return the answer of a request that failed for good, or raise the endpoint's error."""
-        if fault.kind == "unreachable":
-            raise EndpointError(
-                f"{self.name}: cannot reach {self._where} ({fault}, {tries} tries)"
-            ) from None
-        if fault.status in (401, 403):
-            raise EndpointError(
-                f"{self.name}: {self._where} refuses the key ({fault.status})"
-            ) from None
-        if fault.status == 404:
-            raise EndpointError(
-                f"{self.name}: {self._where} has no model '{self.model}' (404)"
-            ) from None
-        if fault.code == NO_CREDIT:
-            raise EndpointError(
-                f"{self.name}: {self._where} says that the account has no credit left (429)"
-            ) from None
-        said = f"{fault} ({tries} tries)" if tries > 1 else str(fault)
-        return Answer(error=self._plain(said), tries=tries)
+        if not fault.reached:
+            reason = f"cannot reach {self._where} ({fault}, {tries} tries)"
+        elif fault.status in (401, 403):
+            reason = f"{self._where} refuses the key ({fault.status})"
+        elif fault.status == 404:
+            reason = f"{self._where} has no model '{self.model}' (404)"
+        elif fault.code == NO_CREDIT:
+            reason = f"{self._where} says that the account has no credit left (429)"
+        else:
+            complaint = f"{fault} ({tries} tries)" if tries > 1 else str(fault)
+            masked = self._transport.masked(complaint.encode("utf-8", "replace")).decode()
+            line = " ".join(masked.split())
+            return Answer(error=line[:300], tries=tries)
+        raise EndpointError(f"{self.name}: {reason}") from None
 
-    def _plain(self, said: str) -> str:
-        """Return what was said as one bounded line in which no secret stands."""
-        return " ".join(self._transport.masked(said).split())[:300]
+
+def identity(base_url: str | None, model: str) -> str:
+    """Return what the records of a model depend on: a hash of its endpoint and its name there.
+
+    A hash, because manifests and bundles carry it and a URL may be a private matter.
+    """
+    return hashlib.sha256(f"{public(base_url)} {model}".encode()).hexdigest()
 
 
 def body(model: str, request: Request) -> dict[str, Any]:
     """Return the JSON body of a chat completion: a request to `model`, as the endpoint calls it."""
-    asked: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "model": model,
         "messages": request.messages,
         "max_tokens": request.max_tokens,
@@ -161,17 +167,8 @@ def body(model: str, request: Request) -> dict[str, Any]:
         "seed": request.seed,
     }
     if request.top_logprobs:
-        asked |= {"logprobs": True, "top_logprobs": request.top_logprobs}
-    return asked
-
-
-def read(completion: Any) -> Answer:
-    """Return the answer that the JSON of a chat completion holds; one without is an error."""
-    return _answer(completion, (), None, 1)
-
-
-def _characters(request: Request) -> int:
-    return sum(len(message["content"]) for message in request.messages)
+        parameters |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+    return parameters
 
 
 def _backoff(before: int) -> float:
@@ -179,42 +176,45 @@ def _backoff(before: int) -> float:
     return min(BACKOFF_S * 2**before, LONGEST_BACKOFF_S) * (1 - random.random() / 4)
 
 
-def _answer(reply: Any, dropped: tuple[str, ...], latency_s: float | None, tries: int) -> Answer:
-    """Return the first choice of a completion as an Answer; missing parts stay None."""
-    took = None if latency_s is None else round(latency_s, 4)
-    sent = {"dropped": dropped, "latency_s": took, "tries": tries}
-    choice = _at(reply, "choices", 0)
+def read(completion: Any) -> Answer:
+    """Return the first choice of a chat completion's JSON as an Answer; missing parts are None.
+
+    Without a choice or with a content that is no text it is an Answer with `error`.
+
+    >>> read({"choices": [{"message": {"content": "B"}, "finish_reason": "stop"}]}).text
+    'B'
+    """
+    choice = _at(completion, "choices", 0)
     if not isinstance(choice, dict):
-        return Answer(error="the endpoint sent no choices", **sent)
+        return Answer(error="the endpoint sent no choices")
     content, refusal = _at(choice, "message", "content"), _at(choice, "message", "refusal")
-    said = content or refusal or ""
-    if not isinstance(said, str):
-        return Answer(error="the reply's content is no text", **sent)
+    text = content or refusal or ""
+    if not isinstance(text, str):
+        return Answer(error="the reply's content is no text")
     finish = _at(choice, "finish_reason") if content or not refusal else "content_filter"
     return Answer(
-        text=said[:KEPT_CHARACTERS],
-        finish_reason=_text(finish) if len(said) <= KEPT_CHARACTERS else "cut",
+        text=text[:KEPT_CHARACTERS],
+        finish_reason=_text(finish) if len(text) <= KEPT_CHARACTERS else "cut",
         top_logprobs=_first_token(choice),
-        prompt_tokens=_count(reply, "usage", "prompt_tokens"),
-        cached_tokens=_count(reply, "usage", "prompt_tokens_details", "cached_tokens"),
-        completion_tokens=_count(reply, "usage", "completion_tokens"),
-        served_model=_text(_at(reply, "model")),
-        **sent,
+        prompt_tokens=_count(completion, "usage", "prompt_tokens"),
+        cached_tokens=_count(completion, "usage", "prompt_tokens_details", "cached_tokens"),
+        completion_tokens=_count(completion, "usage", "completion_tokens"),
+        served_model=_text(_at(completion, "model")),
     )
 
 
 def _first_token(choice: Any) -> tuple[tuple[str, float], ...] | None:
     """Return (token, log-probability in nats) of the first answer token's alternatives."""
-    listed = _at(choice, "logprobs", "content", 0, "top_logprobs") or ()
+    alternatives = _at(choice, "logprobs", "content", 0, "top_logprobs") or ()
     try:
-        kept = [
+        finite = [
             (str(entry["token"]), entry["logprob"] + 0.0)
-            for entry in listed
+            for entry in alternatives
             if entry["logprob"] is not None and math.isfinite(entry["logprob"])
         ]
     except (KeyError, TypeError, OverflowError, RecursionError):
         return None
-    return tuple(kept) or None
+    return tuple(finite) or None
 
 
 def _at(tree: Any, *path: str | int) -> Any:
@@ -233,6 +233,6 @@ def _count(tree: Any, *path: str) -> int | None:
     return count if type(count) is int and 0 <= count <= MOST_TOKENS else None
 
 
-def _text(found: Any) -> str | None:
+def _text(part: Any) -> str | None:
     """Return a short text, None for anything else."""
-    return found[:200] if isinstance(found, str) else None
+    return part[:200] if isinstance(part, str) else None

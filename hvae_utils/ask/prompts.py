@@ -1,8 +1,7 @@
 """Prompts: wording packs -> the texts of system and user turns; presentations of items.
 
-A pack (`data/prompts/NAME.toml`) holds ten sentences; this module alone decides which of them a
-turn is made of and in which order. So wordings can differ in words only, and two arms of a study
-differ in exactly the sentence that is the arm:
+A pack (`data/prompts/NAME.toml`) holds ten sentences; here stands which of them make a turn, and in
+which order. So wordings differ in words only, and two arms of a study in exactly one sentence:
 
 induction    one adopting sentence for all; `label` is that sentence alone, `definition` puts our
              definition before it, `self_description` the model's own description
@@ -10,28 +9,19 @@ placement    the same sentences, in the system turn or in the dialogue
 goal prompt  with a goal, an item says what it says without one, plus the sentence quoting the goal
 value        `none` leaves out every sentence that names a value; nothing else changes
 
-Where we deviate from the released code (Zhang et al., arXiv 2305.17147): there the quoted goal
-replaces a fixed sentence that reminds of the value and limits the length of the answer, so its
-arms differ in three things. We keep its one-sentence reminder of the value, give it in both arms,
-and ask for the answer in the same words in both. What remains in the goal arm is the treatment:
-the turn in which the goal is stated, and its quotation. A pack imported from a file in the form of
-the release (`prompt_import`) keeps the text of that file, this defect included.
+Deviation from the released code (Zhang et al., arXiv 2305.17147): there the quoted goal replaces a
+sentence that reminds of the value and limits the length of the answer, so its arms differ in three
+things. We keep the reminder and ask for the answer in the same words in both arms. A pack imported
+from a file in the form of the release (`import_prompts`) keeps the text of that file.
 
-The sentences that are the same for all items of a condition come first, options and question last:
-a server that keeps prefixes reads only the end anew. An option is a label and two numbers.
-
-This module must never ask a model, and never fill a template twice: what a model wrote is quoted
-on one line, shortened, and its braces stay braces.
-
-Public names: LABELS, INDUCTIONS, TEMPLATES, GOAL_LIMIT, DESCRIPTION_LIMIT, Pack, names, load,
-parse, Presentation, present, describe_text, adopt_text, system_text, goal_text, item_text,
-reminder_text, quotable, coins.
+Sentences that are the same for all items of a condition come first, options and question last: a
+server that keeps prefixes reads only the end anew.
 """
 
 import re
 import string
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -39,36 +29,32 @@ from typing import Any
 
 from hvae_utils import files, paths
 from hvae_utils.errors import UserError, unknown
-from hvae_utils.measure import isomorphs
+from hvae_utils.measure.factors import INDUCTIONS
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 
 LABELS = tuple("ABCDEFGHI")
-INDUCTIONS = ("self_description", "definition", "label")
 GOAL_LIMIT = 400  # characters of a model's goal that are quoted
 DESCRIPTION_LIMIT = 1200  # characters of a model's description that are quoted
-
-# The sentences of a pack and the placeholders that each must hold.
-TEMPLATES: Mapping[str, frozenset[str]] = {
-    "describe": frozenset({"value"}),
-    "quote_description": frozenset({"value", "description"}),
-    "give_definition": frozenset({"value", "definition"}),
-    "adopt": frozenset({"value"}),
-    "task": frozenset({"first", "second"}),
-    "keep_value": frozenset({"value"}),
-    "ask_goal": frozenset({"items", "options"}),
-    "quote_goal": frozenset({"goal"}),
-    "question": frozenset({"kind"}),
-    "ask_again": frozenset({"kind", "labels"}),
+TEMPLATES = {  # the sentences of a pack and the placeholders that each must hold
+    "describe": {"value"},
+    "quote_description": {"value", "description"},
+    "give_definition": {"value", "definition"},
+    "adopt": {"value"},
+    "task": {"first", "second"},
+    "keep_value": {"value"},
+    "ask_goal": {"items", "options"},
+    "quote_goal": {"goal"},
+    "question": {"kind"},
+    "ask_again": {"kind", "labels"},
 }
 _NOTES = ("title", "source", "licence")
 _DOUBLE_QUOTES = '"“”„‟«»\uff02'
-_IMPORTED = ("instrument", "goal_turn", "items", "fixed_goal")
 
 
 @dataclass(frozen=True)
 class Pack:
-    """One wording: ten sentences with placeholders (see TEMPLATES) and where they come from.
+    """One wording: its sentences (see TEMPLATES) and where they come from.
 
     An imported pack also has the name of the instrument that its payoffs were checked against, the
     text of the turn that asks for the goal, one text an item holding {goal}, and, if the file had
@@ -79,20 +65,15 @@ class Pack:
     title: str
     source: str
     licence: str
-    describe: str
-    quote_description: str
-    give_definition: str
-    adopt: str
-    task: str
-    keep_value: str
-    ask_goal: str
-    quote_goal: str
-    question: str
-    ask_again: str
+    sentences: dict[str, str]
     instrument: str | None = None
     goal_turn: str | None = None
     items: tuple[str, ...] | None = None
     fixed_goal: str | None = None
+
+    def say(self, sentence: str, **placeholders: Any) -> str:
+        """Return one sentence with its placeholders filled in."""
+        return self.sentences[sentence].format(**placeholders)
 
 
 def names() -> list[str]:
@@ -101,7 +82,11 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Pack:
-    """Return the pack called `name`; UserError when it is unknown or its file is malformed."""
+    """Return the pack called `name`; UserError when it is unknown or its file is malformed.
+
+    >>> load("plain").say("question", kind="letter")
+    'Which option do you choose? Answer with one letter only.'
+    """
     if name not in names():
         raise unknown("wording", name, names())
     path = paths.DATA / "prompts" / f"{name}.toml"
@@ -117,61 +102,52 @@ def _load(path: Path, changed: int) -> Pack:
 def parse(name: str, text: str, where: str) -> Pack:
     """Return the pack that the TOML `text` holds; `where` names its file in a UserError."""
     table = files.parse_toml(text, where)
-    known = (*_NOTES, *TEMPLATES, *_IMPORTED)
-    for key in table:
-        if key not in known:
-            raise UserError(f"{where}: {unknown('key', key, known)}")
-    for key in (*_NOTES, *TEMPLATES):
+    required, imported = (*_NOTES, *TEMPLATES), ("instrument", "goal_turn", "items")
+    keys = (*required, *imported, "fixed_goal")
+    for key, content in table.items():
+        if key not in keys:
+            raise UserError(f"{where}: {unknown('key', key, keys)}")
+        if key != "items" and not (isinstance(content, str) and content.strip()):
+            raise UserError(f"{where}: '{key}' must be a text that is not empty")
+    for key in required:
         if key not in table:
             raise UserError(f"{where}: '{key}' is missing; every pack has {', '.join(TEMPLATES)}")
-    for key, given in table.items():
-        if key != "items" and not (isinstance(given, str) and given.strip()):
-            raise UserError(f"{where}: '{key}' must be a text that is not empty")
-    for key in TEMPLATES:
-        _check_template(f"{where}: '{key}'", table[key], TEMPLATES[key])
-    return Pack(name=name, **_with_items(where, table))
+    for key, placeholders in TEMPLATES.items():
+        _check_template(f"{where}: '{key}'", table[key], placeholders)
+    sentences = {key: table.pop(key) for key in TEMPLATES}
+    if more := [key for key in table if key not in _NOTES]:
+        for key in imported:
+            if key not in table:
+                raise UserError(f"{where}: '{key}' is missing; a pack with '{more[0]}' has it")
+        table["items"] = _items(where, table["items"])
+    return Pack(name=name, sentences=sentences, **table)
 
 
-def _check_template(what: str, template: str, wanted: frozenset[str]) -> None:
+def _check_template(what: str, template: str, wanted: set[str]) -> None:
     """Raise UserError unless the placeholders of `template` are exactly `wanted`."""
     try:
-        fields = [
-            (field, spec, conversion)
-            for _, field, spec, conversion in string.Formatter().parse(template)
-            if field is not None
-        ]
+        parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
         raise UserError(
             f"{what}: unbalanced braces ({error}); a brace that is no placeholder is doubled"
         ) from None
-    for field, spec, conversion in fields:
+    placeholders = [f"{{{name}}}" for name in sorted(wanted)]
+    for field, spec, conversion in parts:
         if field not in wanted or spec or conversion:
             shown = field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            raise UserError(f"{what}: {unknown('placeholder', f'{{{shown}}}', _braced(wanted))}")
-    missing = wanted - {field for field, _, _ in fields}
-    if missing:
-        raise UserError(f"{what}: must hold {', '.join(_braced(missing))}")
+            raise UserError(f"{what}: {unknown('placeholder', f'{{{shown}}}', placeholders)}")
+    if missing := [f"{{{name}}}" for name in sorted(wanted - {field for field, _, _ in parts})]:
+        raise UserError(f"{what}: must hold {', '.join(missing)}")
 
 
-def _braced(placeholders: frozenset[str]) -> list[str]:
-    return [f"{{{name}}}" for name in sorted(placeholders)]
-
-
-def _with_items(where: str, table: dict[str, Any]) -> dict[str, Any]:
-    """Return the table with its item texts checked and as a tuple."""
-    present_keys = [key for key in _IMPORTED if key in table]
-    if not present_keys:
-        return table
-    for key in ("instrument", "goal_turn", "items"):
-        if key not in table:
-            raise UserError(f"{where}: '{key}' is missing; a pack with '{present_keys[0]}' has it")
-    items = table["items"]
+def _items(where: str, items: Any) -> tuple[str, ...]:
+    """Return the item texts of an imported pack; UserError unless each holds {goal}."""
     if not isinstance(items, list) or not all(isinstance(text, str) for text in items):
         raise UserError(f"{where}: 'items' must be a list of texts, one an item")
     for number, text in enumerate(items, start=1):
         if "{goal}" not in text:
             raise UserError(f"{where}: text {number} of 'items' must hold {{goal}}")
-    return {**table, "items": tuple(items)}
+    return tuple(items)
 
 
 @dataclass(frozen=True)
@@ -198,11 +174,9 @@ def present(
     UserError for an item that does not exist, an order that is no permutation of the options, and
     labels that are too few, empty, spaced, or alike when case and width are ignored.
     """
-    count = instrument.payoffs.shape[1]
-    if not 0 <= item < len(instrument.items):
-        raise UserError(
-            f"{instrument.name} has no row {item}; rows are 0 to {len(instrument.items) - 1}"
-        )
+    count, last = instrument.payoffs.shape[1], len(instrument.items) - 1
+    if not 0 <= item <= last:
+        raise UserError(f"{instrument.name} has no row {item}; rows are 0 to {last}")
     order = range(count) if order is None else order
     if sorted(order) != list(range(count)):
         raise UserError(f"order {list(order)} must name each option from 0 to {count - 1} once")
@@ -218,7 +192,7 @@ def present(
 
 def describe_text(pack: Pack, value: Value) -> str:
     """Return the turn that asks what a person who holds the value is like; it defines nothing."""
-    return pack.describe.format(value=_word(value))
+    return pack.say("describe", value=_word(value))
 
 
 def adopt_text(pack: Pack, value: Value, induction: str) -> str:
@@ -229,13 +203,13 @@ def adopt_text(pack: Pack, value: Value, induction: str) -> str:
     """
     if induction not in INDUCTIONS:
         raise unknown("induction", induction, INDUCTIONS)
-    adopt = pack.adopt.format(value=_word(value))
+    adopt = pack.say("adopt", value=_word(value))
     if induction != "definition":
         return adopt
     if not value.definition:
         raise UserError(f"value '{value.name}' has no definition")
-    given = pack.give_definition.format(value=value.word, definition=value.definition)
-    return f"{given}\n{adopt}"
+    definition = pack.say("give_definition", value=value.word, definition=value.definition)
+    return f"{definition}\n{adopt}"
 
 
 def system_text(pack: Pack, value: Value, induction: str, description: str | None = None) -> str:
@@ -249,8 +223,7 @@ def system_text(pack: Pack, value: Value, induction: str, description: str | Non
     if description is None:
         raise UserError("self_description in the system turn needs the model's description")
     quoted = quotable(description, DESCRIPTION_LIMIT)
-    given = pack.quote_description.format(value=value.word, description=quoted)
-    return f"{given}\n{adopt}"
+    return f"{pack.say('quote_description', value=value.word, description=quoted)}\n{adopt}"
 
 
 def goal_text(pack: Pack, value: Value, instrument: Instrument) -> str:
@@ -262,7 +235,7 @@ def goal_text(pack: Pack, value: Value, instrument: Instrument) -> str:
         _check_instrument(pack, instrument)
         return pack.goal_turn
     items, options = instrument.payoffs.shape[:2]
-    ask = pack.ask_goal.format(items=items, options=options)
+    ask = pack.say("ask_goal", items=items, options=options)
     return "\n".join((*_framing(pack, value, instrument), ask))
 
 
@@ -283,20 +256,20 @@ def item_text(
         return _imported_item(pack, value, instrument, presentation, goal)
     framing = _framing(pack, value, instrument)
     if goal is not None:
-        framing.append(pack.quote_goal.format(goal=quotable(goal, GOAL_LIMIT)))
-    payoffs = isomorphs.printed(instrument)[presentation.item, list(presentation.order)]
+        framing.append(pack.say("quote_goal", goal=quotable(goal, GOAL_LIMIT)))
+    payoffs = instrument.printed[presentation.item, list(presentation.order)]
     options = [
         f"{label}: {coins(first)}, {coins(second)}"
         for label, (first, second) in zip(presentation.labels, payoffs, strict=True)
     ]
-    question = pack.question.format(kind=_kind(presentation.labels))
+    question = pack.say("question", kind=_kind(presentation.labels))
     return "\n".join((*framing, "", *options, "", question))
 
 
 def reminder_text(pack: Pack, presentation: Presentation) -> str:
     """Return the turn that asks once more for a label; it names all of them, in their order."""
     labels = presentation.labels
-    return pack.ask_again.format(kind=_kind(labels), labels=", ".join(labels))
+    return pack.say("ask_again", kind=_kind(labels), labels=", ".join(labels))
 
 
 def quotable(text: str, limit: int) -> str:
@@ -304,15 +277,16 @@ def quotable(text: str, limit: int) -> str:
 
     Spaces and line breaks become one space, enclosing quotation marks go, double ones inside
     become single, control characters go; what is cut ends in an ellipsis.
+
+    >>> quotable('"To get\\nmore than \u201cthey\u201d do."', 40)
+    "To get more than 'they' do."
     """
     kept = (c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
     line = " ".join("".join(kept).split())
     while len(line) > 1 and line[0] in _DOUBLE_QUOTES and line[-1] in _DOUBLE_QUOTES:
         line = line[1:-1].strip()
     line = line.translate(dict.fromkeys(map(ord, _DOUBLE_QUOTES), "'"))
-    if len(line) <= limit:
-        return line
-    return line[: limit - 1].rsplit(" ", 1)[0] + "…"
+    return line if len(line) <= limit else line[: limit - 1].rsplit(" ", 1)[0] + "…"
 
 
 def coins(amount: float) -> str:
@@ -323,16 +297,16 @@ def coins(amount: float) -> str:
 def _framing(pack: Pack, value: Value, instrument: Instrument) -> list[str]:
     """Return the sentences that open every turn about the task; a value is named if assigned.
 
-    An isomorph says another word for coins, or shows the other person's number first.
+    An isomorphic form may name other goods than coins, or show the other's number first.
     """
     both = ("your coins", "the other person's coins")
-    first, second = both[::-1] if getattr(instrument, "other_first", False) else both
-    task = pack.task.format(first=first, second=second)
-    goods = getattr(instrument, "goods", "coins")
-    for said, instead in (("coins", goods), ("coin", goods.removesuffix("s"))):
-        task = re.sub(rf"\b{said}\b", instead, task)
-        task = re.sub(rf"\b{said.capitalize()}\b", instead.capitalize(), task)
-    return [task, *([pack.keep_value.format(value=value.word)] if value.word else [])]
+    first, second = both[::-1] if instrument.other_first else both
+    task = pack.say("task", first=first, second=second)
+    goods = instrument.goods
+    for word, other in (("coins", goods), ("coin", goods.removesuffix("s"))):
+        task = re.sub(rf"\b{word}\b", other, task)
+        task = re.sub(rf"\b{word.capitalize()}\b", other.capitalize(), task)
+    return [task, *([pack.say("keep_value", value=value.word)] if value.word else [])]
 
 
 def _word(value: Value) -> str:
@@ -365,12 +339,9 @@ def _imported_item(
             f"wording '{pack.name}' is imported: its options keep the order and letters of its file"
         )
     if goal is not None:
-        said = quotable(goal, GOAL_LIMIT)
-    elif not value.word and "{value}" in (pack.fixed_goal or "{value}"):
-        said = ""
-    elif pack.fixed_goal is not None:
-        said = pack.fixed_goal.replace("{value}", value.word)
+        in_place = quotable(goal, GOAL_LIMIT)
+    elif pack.fixed_goal is not None and (value.word or "{value}" not in pack.fixed_goal):
+        in_place = pack.fixed_goal.replace("{value}", value.word)
     else:
-        said = pack.keep_value.format(value=value.word)
-    assert pack.items is not None
-    return pack.items[shown.item].replace("{goal}", said)
+        in_place = pack.say("keep_value", value=value.word) if value.word else ""
+    return (pack.items or ())[shown.item].replace("{goal}", in_place)

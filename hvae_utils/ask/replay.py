@@ -1,20 +1,17 @@
-"""Respondents that only repeat what was recorded: a study without models, keys and weights.
+"""Replays: models answer from their records alone, without endpoints, keys and weights.
 
-While `replaying` is in force, in this process and in the kernels it starts, `models` gives one of
-these for every model, under the identity it was recorded with, so that each request finds its
-record. Nothing is ever sent: a request without a record is an error that says which.
-Reference respondents are simulations, not models, and answer as always.
-
-Public names: replaying, identities, Recorded.
+While `replaying` is in force, in this process and in the kernels it starts, `models` gives a
+`Recorded` for every model, under the identity it was recorded with, so that each request finds its
+record. A request without a record is an error that says which. Reference respondents are
+simulations and answer as always.
 """
 
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Self
 
-from hvae_utils.ask.respondents import Answer, Request
+from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.errors import NotRecorded
 
 VARIABLE = "HVAE_REPLAY"  # kernels inherit it; holds the identities as JSON
@@ -40,21 +37,11 @@ def identities() -> dict[str, str] | None:
     return None if recorded is None else json.loads(recorded)
 
 
-class Recorded:
+class Recorded(Respondent):
     """A model of a replay: it has an identity and nothing to say beyond its records."""
-
-    concurrency = 1
-    prefix_reuse = False
 
     def __init__(self, name: str, identity: str) -> None:
         self.name, self.identity = name, identity
-
-    async def __aenter__(self) -> Self:
-        """Nothing to open."""
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        """Nothing to release."""
 
     async def answer(self, request: Request) -> Answer:
         """Raise NotRecorded: whatever reaches a respondent was not in the records."""

@@ -3,15 +3,17 @@
 A prompt can quote earlier replies, so a study goes out in stages: each export holds what can be
 asked by now, and after its import the next one holds what follows. Records are those of a run that
 asks directly, with the same keys, so `hvae reproduce` then finds everything answered.
-It never sends anything, and a line it cannot use is counted, never fatal.
+It sends nothing, and a line it cannot use is counted.
 
-Public names: LINES, BYTES, Exported, export, Imported, take.
+Public names: export, Exported, take, Imported, LINES, BYTES.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,9 @@ from hvae_utils import paths
 from hvae_utils.ask import chat, models
 from hvae_utils.ask.respondents import Answer, Request
 from hvae_utils.errors import UserError
-from hvae_utils.play import rehearsal
 from hvae_utils.play.engine import record_of
-from hvae_utils.play.records import Records
-from hvae_utils.play.rehearsal import Design, Known
+from hvae_utils.play.estimate import Design, typical, unanswered
+from hvae_utils.play.records import Held, Records
 
 # A batch's input file may hold this much (OpenAI API documentation, "Create batch").
 LINES, BYTES = 50_000, 200 * 1_000_000
@@ -44,7 +45,7 @@ class Exported:
     later: int = 0
 
 
-def export(planned: Sequence[Design], records: Known, out: Path) -> list[Exported]:
+def export(planned: Sequence[Design], records: Held, out: Path) -> list[Exported]:
     """Write the requests that can be asked by now as input files into `out`, model by model.
 
     Respondents inside this process are left out: nobody sells them by batch. Raises UserError for
@@ -60,44 +61,42 @@ def export(planned: Sequence[Design], records: Known, out: Path) -> list[Exporte
         raise UserError(f"cannot write into {out}: {fault.strerror}") from None
 
 
-def _export(name: str, planned: Sequence[Design], records: Known, out: Path) -> Exported:
-    done = Exported(name)
-    _, served = models.served_at(name)
+def _export(name: str, planned: Sequence[Design], records: Held, out: Path) -> Exported:
+    exported = Exported(name)
     stem = "".join(sign if sign.isalnum() or sign in ".-" else "-" for sign in name)
-    lines = length = 0
-    file = None
-    try:
-        for request in rehearsal.unanswered(name, planned, records, None):
-            line = _line(served, request)
-            if file is None or lines == LINES or length + len(line) > BYTES:
-                if file is not None:
-                    file.close()
-                done.files.append(out / f"{stem}-{len(done.files) + 1:03}.jsonl")
-                file, lines, length = done.files[-1].open("wb"), 0, 0
-            file.write(line)
-            lines, length = lines + 1, length + len(line)
-            done.stage[request.kind] += 1
-    finally:
-        if file is not None:
-            file.close()
-    whole = sum(1 for _ in rehearsal.unanswered(name, planned, records, rehearsal.typical))
-    done.later = whole - done.stage.total()
-    return done
+    requests = unanswered(name, planned, records, None)
+    for number, entries in groupby(_numbered(name, requests), key=itemgetter(0)):
+        exported.files.append(out / f"{stem}-{number:03}.jsonl")
+        with exported.files[-1].open("wb") as file:
+            for _, kind, line in entries:
+                exported.stage[kind] += 1
+                file.write(line)
+    whole = sum(1 for _ in unanswered(name, planned, records, typical))
+    exported.later = whole - exported.stage.total()
+    return exported
+
+
+def _numbered(name: str, requests: Iterable[Request]) -> Iterator[tuple[int, str, bytes]]:
+    """Yield for each request the number of its input file, from 1, its kind and its line."""
+    _, served = models.served_at(name)
+    number, lines, length = 1, 0, 0
+    for request in requests:
+        line = _line(served, request)
+        if lines == LINES or length + len(line) > BYTES:
+            number, lines, length = number + 1, 0, 0
+        lines, length = lines + 1, length + len(line)
+        yield number, request.kind, line
 
 
 def _asked_by_batch(planned: Sequence[Design]) -> list[str]:
-    names = dict.fromkeys(name for one in planned for name in one.conditions["model"])
+    names = dict.fromkeys(name for design in planned for name in design.conditions["model"])
     return [name for name in names if not name.startswith(("reference/", "local/"))]
 
 
 def _line(served: str, request: Request) -> bytes:
-    content = {
-        "custom_id": request.key,
-        "method": "POST",
-        "url": URL,
-        "body": chat.body(served, request),
-    }
-    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
+    body = chat.body(served, request)
+    line = {"custom_id": request.key, "method": "POST", "url": URL, "body": body}
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 
 @dataclass
@@ -122,19 +121,21 @@ def take(planned: Sequence[Design], records: Records, files: Iterable[Path]) -> 
     wanted = {
         request.key: request
         for name in _asked_by_batch(planned)
-        for request in rehearsal.unanswered(name, planned, records, None)
+        for request in unanswered(name, planned, records, None)
     }
     return [_take_file(path, wanted, records) for path in files]
 
 
 def _take_file(path: Path, wanted: Mapping[str, Request], records: Records) -> Imported:
-    done = Imported(path)
+    imported = Imported(path)
     try:
         for line in _lines(path):
-            done.lines[_take_line(line, wanted, records, done)] += 1
+            what, error = _take_line(line, wanted, records)
+            imported.lines[what] += 1
+            imported.error = imported.error or error
     except OSError as fault:
         raise UserError(f"cannot read {paths.shown(path)}: {fault.strerror}") from None
-    return done
+    return imported
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -148,36 +149,33 @@ def _lines(path: Path) -> Iterator[bytes]:
                 yield line
 
 
-def _take_line(line: bytes, wanted: Mapping[str, Request], records: Records, done: Imported) -> str:
-    """Make a record of a line if it answers a request; return what became of it."""
+def _take_line(line: bytes, wanted: Mapping[str, Request], records: Records) -> tuple[str, str]:
+    """Make a record of a line if it answers a request; return what became of it, and its error."""
     try:
         content = json.loads(line)
         key = content["custom_id"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return "malformed"
+        return "malformed", ""
     if not isinstance(key, str) or not {"response", "error"} & content.keys():
-        return "malformed"
+        return "malformed", ""
     if records.answered(key):
-        return "duplicated"
+        return "duplicated", ""
     if key not in wanted:
-        return "unmatched"
+        return "unmatched", ""
     answer = _answer(content)
     records.append(record_of(wanted[key], answer))
-    if answer.error:
-        done.error = done.error or answer.error
-        return "failed"
-    return "recorded"
+    return "failed" if answer.error else "recorded", answer.error or ""
 
 
 def _answer(content: Mapping[str, Any]) -> Answer:
     """Return the answer of an output line, or its error in one line."""
     response = content.get("response")
-    body = response.get("body") if isinstance(response, dict) else None
-    if isinstance(body, dict) and response.get("status_code") == 200 and not content.get("error"):
+    response = response if isinstance(response, dict) else {}
+    status, body = response.get("status_code"), response.get("body")
+    if isinstance(body, dict) and status == 200 and not content.get("error"):
         return chat.read(body)
     fault = content.get("error") or (body.get("error") if isinstance(body, dict) else None) or {}
     fault = fault if isinstance(fault, dict) else {"message": fault}
-    status = response.get("status_code") if isinstance(response, dict) else None
-    said = [status, fault.get("code"), fault.get("message")]
-    reason = " ".join(" ".join(str(part) for part in said if part is not None).split())
+    parts = (part for part in (status, fault.get("code"), fault.get("message")) if part is not None)
+    reason = " ".join(" ".join(map(str, parts)).split())
     return Answer(error=f"batch: {reason or 'no reply'}"[:SHOWN_CHARACTERS])

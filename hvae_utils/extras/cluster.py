@@ -1,14 +1,12 @@
 """Plays a study on a Dask cluster: shards go out to workers, records come back to one store.
 
 For whoever outgrows one machine; docs/scaling.md says when that pays. A worker plays a shard with
-`play`, on records held in memory; only the process that asked for it writes to the run. Requests
-that share a record stay in one shard, so nothing is asked twice, and a shard whose worker is lost
-is played again by another one. An embedded model stays loaded on a worker until it loads another.
-Keys are never sent: a worker reads its own environment. Where no cluster is asked for,
-`distributed` is not imported.
+`administer`, on records held in memory; only the process that asked for it writes to the run.
+Requests that share a record stay in one shard, so nothing is asked twice, and a shard whose worker
+is lost is played again by another one. An embedded model stays loaded on a worker until it loads
+another. Keys stay where they are: a worker reads its own environment.
 
-Public names: player, connect, require, local_cluster, OnCluster, shards_of, place_of, CONNECT_S,
-NO_WORKER_S, SHARD_CONDITIONS, SHARDS_PER_WORKER.
+Public names: player, OnCluster, require, local_cluster, shards_of, place_of.
 """
 
 import contextlib
@@ -16,26 +14,25 @@ import hashlib
 import importlib.util
 import io
 import logging
+import os
 import re
 import threading
 import time
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-import hvae_utils
 from hvae_utils import paths
 from hvae_utils.ask import local
 from hvae_utils.errors import EndpointError, UserError, brief
-from hvae_utils.play import administer
+from hvae_utils.play import administer, players
 from hvae_utils.play.engine import Progress
 from hvae_utils.play.records import Held, Record, Records, read
 
@@ -52,27 +49,12 @@ SHARDS_PER_WORKER = 4  # at least where the study has so many: none waits long f
 AHEAD = 2  # shards handed out for each worker, so that none waits for its next
 SAME_RECORDS = ["model", "value", "repeat"]  # of every request's key: others share no record
 SAME_PREFIX = [*SAME_RECORDS, "prefix"]  # likewise once the prefix is known
-
-SAID = ("describe", "adopt", "goal")  # kinds of requests that assign a value
-
-
-@contextlib.contextmanager
-def player(scheduler: str = "") -> Iterator["ModuleType | OnCluster"]:
-    """Give what plays a study: the module `play` for "", otherwise the same on a cluster.
-
-    scheduler and errors: as in `connect`. On a cluster, concurrency is that of each worker, and a
-    budget is refused with a UserError.
-    """
-    if not scheduler:
-        yield administer
-        return
-    with connect(scheduler) as client:
-        yield OnCluster(client)
+ASSIGNING = ("describe", "adopt", "goal")  # kinds of requests that assign a value
 
 
 @contextlib.contextmanager
-def connect(scheduler: str) -> Iterator["Client"]:
-    """Give the client of a Dask cluster whose workers run the code of this process.
+def player(scheduler: str) -> Iterator["OnCluster"]:
+    """Give what plays on a Dask cluster whose workers run the code of this process.
 
     scheduler: the address of a running one (tcp://host:port), or `local` for one process a core
     on this machine, reachable from it alone and ended with the context.
@@ -83,9 +65,7 @@ def connect(scheduler: str) -> Iterator["Client"]:
     import distributed
 
     with contextlib.ExitStack() as stack:
-        where: Any = scheduler
-        if scheduler == "local":
-            where = stack.enter_context(local_cluster())
+        where = stack.enter_context(local_cluster()) if scheduler == "local" else scheduler
         try:
             client = stack.enter_context(distributed.Client(where, timeout=CONNECT_S))
         except OSError:
@@ -93,13 +73,11 @@ def connect(scheduler: str) -> Iterator["Client"]:
         except ValueError as fault:
             raise UserError(f"scheduler '{scheduler}': {fault}") from None
         _check_workers(client, scheduler)
-        yield client
+        yield OnCluster(client)
 
 
 def require(scheduler: str, budget: str = "") -> None:
-    """Raise UserError unless a study with this budget can be put on this cluster, if on any."""
-    if not scheduler:
-        return
+    """Raise UserError unless a study with this budget can be put on this cluster."""
     if importlib.util.find_spec("distributed") is None:
         raise UserError(
             "a scheduler needs the package distributed: pip install 'hvae-workbook[dask]'"
@@ -110,6 +88,11 @@ def require(scheduler: str, budget: str = "") -> None:
             f"scheduler {brief(scheduler)} is no address; write tcp://host:port, local, or nothing"
         )
     _refuse(budget or None)
+
+
+def _refuse(budget: Any) -> None:
+    if budget is not None:  # it counts what is in flight, and only one process can know that
+        raise UserError("a budget is kept by one process; leave budget or scheduler empty")
 
 
 def local_cluster(workers: int | None = None) -> "LocalCluster":
@@ -137,41 +120,45 @@ def _check_workers(client: "Client", scheduler: str) -> None:
         raise EndpointError(
             f"the Dask scheduler at {scheduler} has no worker; start one: dask worker {scheduler}"
         ) from None
-    found = client.run(_code, on_error="return")
-    strange = [worker for worker, theirs in found.items() if theirs != _code()]
+    codes = client.run(_code, on_error="return")
+    strange = [worker for worker, code in codes.items() if code != _code()]
     if strange:
-        theirs = found[strange[0]]
-        reason = f"has no hvae_utils ({theirs})" if isinstance(theirs, Exception) else "differs"
+        code = codes[strange[0]]
+        reason = f"has no hvae_utils ({code})" if isinstance(code, Exception) else "differs"
         raise UserError(
-            f"{len(strange)} of {len(found)} workers do not run the code and data of this process "
+            f"{len(strange)} of {len(codes)} workers do not run the code and data of this process "
             f"({_code()}): {strange[0]} {reason}; install the same everywhere"
         )
 
 
 @lru_cache
 def _code() -> str:
-    """Return version and digest of all that decides what is asked and how it is read."""
+    """Return a digest of all that decides what is asked and how it is read."""
     files = [
-        *Path(hvae_utils.__file__).parent.rglob("*.py"),
+        *Path(paths.__file__).parent.rglob("*.py"),
         *(paths.DATA / "instruments").glob("*"),
         *(paths.DATA / "prompts").glob("*.toml"),
         paths.DATA / "values.toml",
+        *Path(local.__file__).parent.rglob("*.toml"),  # the cues by which replies are read
     ]
     digest = hashlib.sha256()
     for path in sorted(files, key=lambda path: path.name):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return f"{hvae_utils.__version__}-{digest.hexdigest()[:12]}"
+    return digest.hexdigest()[:12]
 
 
+# ---- on a worker --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
 class _Place:
     """What a worker keeps between shards: the embedded model of the last shard that had one.
 
     lock: a worker with several threads has one engine and one embedded model.
     """
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.loaded: dict[Path, Any] = {}
+    lock: Any = field(default_factory=threading.Lock)
+    loaded: dict[Path, Any] = field(default_factory=dict)
 
 
 def place_of(worker: "Worker") -> _Place:
@@ -179,34 +166,25 @@ def place_of(worker: "Worker") -> _Place:
     return vars(worker).setdefault("_hvae_place", _Place())
 
 
-@dataclass(frozen=True)
-class _Shard:
-    """What a worker is sent: the code expected, what to play, the answers that are there."""
-
-    code: str
-    verb: str
-    conditions: pd.DataFrame
-    seed: list[Record]
-    how: tuple[Any, ...]
+# What came of a shard: its table or None, every new record, the fault that ended it or None.
+Played = tuple[pd.DataFrame | None, list[Record], Exception | None]
 
 
-@dataclass(frozen=True)
-class _Played:
-    """What came of a shard: its table or the fault that ended it, and every new record."""
+def _play_shard(
+    code: str, verb: str, shard: pd.DataFrame, seed: list[Record], how: tuple[Any, ...]
+) -> Played:
+    """Play one shard, on a worker. What was answered before a fault comes back with it.
 
-    table: pd.DataFrame | None
-    new: list[Record]
-    fault: Exception | None = None
-
-
-def _play_shard(shard: _Shard) -> _Played:
-    """Play one shard, on a worker. What was answered before a fault comes back with it."""
+    code: as it is in the process that asks; verb: the function of `administer`; seed: the answers
+    that are there; how: the function's further arguments.
+    """
     from distributed import get_worker
 
-    if shard.code != _code():  # a worker that joined after the others were checked
-        raise UserError(f"a worker runs other code than {shard.code}; install the same everywhere")
-    records = Held(shard.seed)
-    silence = io.StringIO()  # the driver shows how far the study is
+    if code != _code():  # a worker that joined after the others were checked
+        raise UserError(f"a worker runs other code than {code}; install the same everywhere")
+    os.environ.pop(players.VARIABLE, None)  # a worker plays itself
+    records = Held(seed)
+    silence = io.StringIO()  # the process that asks shows how far the study is
     place = place_of(get_worker())
     with (
         place.lock,
@@ -215,32 +193,33 @@ def _play_shard(shard: _Shard) -> _Played:
         contextlib.redirect_stderr(silence),
     ):
         try:
-            table = getattr(administer, shard.verb)(shard.conditions, records, *shard.how)
-            return _Played(table, records.new)
+            return getattr(administer, verb)(shard, records, *how), records.new, None
         except Exception as fault:
             if not isinstance(fault, UserError | EndpointError):
                 fault.add_note(f"On a worker:\n{traceback.format_exc()}")
-            return _Played(None, records.new, fault.with_traceback(None))
+            return None, records.new, fault.with_traceback(None)
+
+
+# ---- in the process that asks -------------------------------------------------------------------
 
 
 class OnCluster:
-    """Plays on the workers of one cluster, with the interface of `play`."""
+    """Plays on the workers of one cluster, with the functions of `administer`.
+
+    concurrency is that of each worker; a budget is refused.
+    """
 
     def __init__(self, client: "Client") -> None:
         self._client = client
 
-    def assign(
-        self,
-        conditions: pd.DataFrame,
-        records: Records,
-        concurrency: int = 0,
-        budget: Any = None,
+    def assign_values(
+        self, conditions: pd.DataFrame, records: Records, concurrency: int = 0, budget: Any = None
     ) -> pd.DataFrame:
-        """As play.assign."""
+        """As administer.assign_values."""
         _refuse(budget)
-        return self._play("assign", SAME_RECORDS, conditions, records, concurrency)
+        return self._play("assign_values", SAME_RECORDS, conditions, records, concurrency)
 
-    def administer(
+    def put_items(
         self,
         conditions: pd.DataFrame,
         records: Records,
@@ -248,9 +227,9 @@ class OnCluster:
         concurrency: int = 0,
         budget: Any = None,
     ) -> pd.DataFrame:
-        """As play.administer."""
+        """As administer.put_items."""
         _refuse(budget)
-        return self._play("administer", SAME_PREFIX, conditions, records, reask, concurrency)
+        return self._play("put_items", SAME_PREFIX, conditions, records, reask, concurrency)
 
     def _play(
         self, verb: str, together: list[str], conditions: pd.DataFrame, records: Records, *how: Any
@@ -262,38 +241,32 @@ class OnCluster:
         workers = self._workers()
         shards = shards_of(conditions, together, workers)
         keys = _answered_keys(records, shards, verb)
-        waiting = iter(range(len(shards)))
+        waiting = list(reversed(range(len(shards))))
         underway: dict[Future, int] = {}
         tables: dict[int, pd.DataFrame] = {}
         fault: Exception | None = None
-
-        def hand_out() -> None:
-            while fault is None and len(underway) < AHEAD * self._workers():
-                number = next(waiting, None)
-                if number is None:
-                    return
-                seed = [records.get(key) for key in keys[number]]
-                shard = _Shard(_code(), verb, shards[number], seed, how)
-                underway[self._client.submit(_play_shard, shard, pure=False)] = number
-
-        with Progress(f"{verb} on {workers} workers", len(conditions), "condition") as progress:
+        title = f"{verb.partition('_')[0]} on {workers} workers"
+        with Progress(title, len(conditions), "condition") as progress:
             progress.asking()
-            hand_out()
-            while underway:
-                for future, played in self._arrived(underway, shards):
+            while underway or (waiting and fault is None):
+                while waiting and fault is None and len(underway) < AHEAD * self._workers():
+                    number = waiting.pop()
+                    seed = [records.get(key) for key in keys[number]]
+                    task = _play_shard, _code(), verb, shards[number], seed, how
+                    underway[self._client.submit(*task, pure=False)] = number
+                for future, (table, new, failure) in self._arrived(underway, shards):
                     number = underway.pop(future)
-                    for record in played.new:
+                    for record in new:
                         if records.answered(record["key"]) is None:
                             records.append(record)
-                    fault = fault or played.fault
-                    if played.table is not None:
-                        tables[number] = played.table
+                    fault = fault or failure
+                    if table is not None:
+                        tables[number] = table
                         progress.step(len(shards[number]))
-                hand_out()
         if isinstance(fault, EndpointError):
-            gone = re.sub(r"; \d+ records are safe.*", "", str(fault))  # counted by a worker
+            reason = re.sub(r"; \d+ records are safe.*", "", str(fault))  # counted by a worker
             raise EndpointError(
-                f"{gone}; {len(records)} records are safe, run the same study again to continue"
+                f"{reason}; {len(records)} records are safe, run the same study again to continue"
             )
         if fault is not None:
             raise fault
@@ -305,7 +278,7 @@ class OnCluster:
 
     def _arrived(
         self, underway: dict["Future", int], shards: list[pd.DataFrame]
-    ) -> list[tuple["Future", _Played]]:
+    ) -> list[tuple["Future", Played]]:
         """Return what came of shards, once one is back; of all of them when no worker is left."""
         from distributed import CancelledError, wait
 
@@ -321,25 +294,28 @@ class OnCluster:
         except (CancelledError, OSError):
             why = "is gone"
         fault = EndpointError(f"the Dask scheduler at {self._client.scheduler.address} {why}")
-        return [(future, _Played(None, [], fault)) for future in underway]
+        return [(future, (None, [], fault)) for future in underway]
 
 
-def _result(future: "Future", shard: pd.DataFrame) -> _Played:
+def _result(future: "Future", shard: pd.DataFrame) -> Played:
     """Return what came of a finished shard. Raises TimeoutError where it was lost on its way."""
     from distributed import KilledWorker
 
     try:
         return future.result(timeout=NO_WORKER_S)
     except KilledWorker:
-        why = (
-            f"{shard['model'].iloc[0]}: workers died again and again over the same "
-            f"{len(shard)} conditions, for want of memory perhaps"
-        )
-        return _Played(None, [], EndpointError(why))
+        model, count = shard["model"].iloc[0], len(shard)
+        why = f"died again and again over the same {count} conditions, for want of memory perhaps"
+        return None, [], EndpointError(f"{model}: workers {why}")
 
 
 def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> list[pd.DataFrame]:
-    """Cut conditions into shards of one model; rows that agree in `together` stay in one shard."""
+    """Cut conditions into shards of one model; rows that agree in `together` stay in one shard.
+
+    >>> rows = pd.DataFrame({"model": list("aaabb"), "value": list("xxyxy"), "repeat": 1})
+    >>> [len(shard) for shard in shards_of(rows, SAME_RECORDS, workers=1)]
+    [2, 1, 2]
+    """
     size = min(SHARD_CONDITIONS, -(-len(conditions) // (workers * SHARDS_PER_WORKER)))
     shards = []
     for _, group in conditions.groupby("model", sort=False):
@@ -353,27 +329,23 @@ def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> li
 def _answered_keys(records: Records, shards: list[pd.DataFrame], verb: str) -> list[list[str]]:
     """Return for each shard the keys of the answered records that it can use.
 
-    What was said while values were assigned is in the prefixes of those who administer.
+    A probe is asked once a model. What was said while values were assigned is in the prefixes of
+    the conditions in which items are put.
     """
-    of_condition, alike, of_model = {}, defaultdict(list), defaultdict(list)
+    users: dict[Any, list[int]] = defaultdict(list)
     for number, shard in enumerate(shards):
-        of_condition |= dict.fromkeys(shard["condition_id"], number)
-        of_model[shard["model"].iloc[0]].append(number)
+        users[shard["model"].iloc[0]].append(number)
         for group in shard[SAME_RECORDS].drop_duplicates().itertuples(index=False, name=None):
-            alike[group].append(number)
+            users[group].append(number)
     keys: list[dict[str, None]] = [{} for _ in shards]
     for record in read(records.path) if records.path.exists() else ():
-        if record["error"] or (record["kind"] in SAID) != (verb == "assign"):
+        assigning = record["kind"] in ASSIGNING
+        if record["error"] or assigning != (verb == "assign_values"):
             continue
-        if record["kind"] == "probe":  # asked once a model
-            numbers = of_model[record["model"]]
-        elif (asked_for := record.get("condition_id")) in of_condition:
-            numbers = [of_condition[asked_for]]
-        else:
-            numbers = alike[tuple(record[name] for name in SAME_RECORDS)]
-        for number in numbers:
+        group = tuple(record[name] for name in SAME_RECORDS)
+        for number in users[record["model"] if record["kind"] == "probe" else group]:
             keys[number][record["key"]] = None
-    return [list(found) for found in keys]
+    return [list(of_shard) for of_shard in keys]
 
 
 def _one_table(tables: list[pd.DataFrame], conditions: pd.DataFrame) -> pd.DataFrame:
@@ -386,8 +358,3 @@ def _one_table(tables: list[pd.DataFrame], conditions: pd.DataFrame) -> pd.DataF
         if pd.api.types.is_object_dtype(kind):  # text beside a shard that had none
             stacked[name] = pd.Series(stacked[name].tolist())
     return stacked
-
-
-def _refuse(budget: Any) -> None:
-    if budget is not None:  # it counts what is in flight, and only one process can know that
-        raise UserError("a budget is kept by one process; leave budget or scheduler empty")

@@ -2,40 +2,38 @@
 
 A class measures itself: everybody exports one small file, the instructor gathers the files. A file
 holds choices and a random identifier made anew for every export; no name, no time and nothing
-about the machine. About a group only what nobody can be picked out of is told: nothing below
-MINIMUM complete measures, and no cell of the histogram with fewer people than that. Cells of
-10 degrees are joined with their neighbours until they hold enough people, and there is one
-partition only, because the difference of two (by angle and by category, say) would single people
-out. For the same reason a group is to be gathered once, when it is complete.
+about the machine.
 
-This module must never write a file, never repair one, and never tell one person's answers.
-
-Public names: SCHEMA, INSTRUMENT, MINIMUM, LIMIT, file_name, export, parse, gather, group, Answers,
-Group, histogram.
+A group is described so that no single person can be picked out: only from MINIMUM complete
+measures on, and with as many people in every cell of its histogram. Cells of 10 degrees are joined
+with their neighbours until they hold enough people. There is one partition only, because the
+difference of two (by angle and by category, say) would single people out; for the same reason a
+group is to be gathered once, when it is complete.
 """
 
 import json
+import re
 import secrets
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hvae_utils import __version__, paths
+from hvae_utils import paths
 from hvae_utils.errors import UserError
-from hvae_utils.measure import instruments, svo
+from hvae_utils.measure import instruments, secondary, svo
 
 SCHEMA = "hvae-answers/1"
 INSTRUMENT = "svo-slider"
-MINIMUM = 5  # people; with fewer, who knows the others' answers soon knows the last one's
+MINIMUM = 5  # people; with fewer, whoever knows the others' answers soon knows the last one's
 LIMIT = 4096  # bytes of an answers file; a true one has about 200
-_ITEMS = {"choices": 6, "secondary": 9}
-_OPTIONS = 9
-_KEYS = ("schema", "instrument", "version", "id", "choices", "secondary")
+_PARTS = {"choices": INSTRUMENT, "secondary": "svo-slider-secondary"}
+_KEYS = ("schema", "instrument", "version", "id", *_PARTS)
 _EDGES = np.arange(-17.5, 63, 10)  # degrees; edges of the published histograms of people, too
 _BIN = 2.5  # degrees of a bin of the published histograms
 _SHOWN = 60  # characters of a file's name that are shown
@@ -45,8 +43,8 @@ _SHOWN = 60  # characters of a file's name that are shown
 class Answers:
     """One person's answers: 0-based options in the instrument's order, -1 where missing.
 
-    id: 32 hexadecimal digits, the same only in copies of one export; choices: items 1 to 6;
-    secondary: items 7 to 15, None where they were not asked.
+    id: 32 hexadecimal digits, the same only in copies of one export; choices: the primary items;
+    secondary: the secondary ones, None where they were not asked.
     """
 
     id: str
@@ -56,12 +54,11 @@ class Answers:
 
 @dataclass(frozen=True)
 class Group:
-    """What may be told of a group.
+    """What may be said about a group: nothing but counts and a note below MINIMUM complete ones.
 
-    people: files that count; complete: those with all six primary items. From MINIMUM complete
-    ones on: cells (low, high: degrees, low <= angle < high; count, share of the complete), mean
-    (of their angles, to whole degrees) and, where as many people have one, index (the mean of
-    `motives`, to a tenth). Otherwise cells has no row, the numbers are NaN, and note says why.
+    people: files that count; complete: those with all primary items. cells: low, high (degrees,
+    low <= angle < high), count, share (of the complete); mean: of their angles, to whole degrees;
+    index: the mean of `secondary.score` to a tenth, where MINIMUM people have one, else NaN.
     """
 
     people: int
@@ -78,16 +75,15 @@ def file_name() -> str:
 
 
 def export(choices: Sequence[int | None], secondary: Sequence[int | None] | None = None) -> bytes:
-    """Return a new answers file, JSON in UTF-8.
+    """Return a new answers file, JSON in UTF-8, with a random identifier.
 
-    choices, secondary: of items 1 to 6 and 7 to 15, 0-based options, None where unanswered.
-    The identifier is random, so two exports of the same answers cannot be linked by it.
+    choices, secondary: of the primary and secondary items, 0-based options, None where unanswered.
     Errors: UserError for anything that `parse` would refuse.
     """
     content = {
         "schema": SCHEMA,
         "instrument": INSTRUMENT,
-        "version": __version__,
+        "version": version("hvae-workbook"),
         "id": secrets.token_hex(16),
         "choices": list(choices),
         "secondary": None if secondary is None else list(secondary),
@@ -101,72 +97,68 @@ def parse(content: bytes) -> Answers:
     if len(content) > LIMIT:
         raise UserError(f"is too large: an answers file has at most {LIMIT} bytes")
     try:
-        found = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once)
+        return _checked(json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once))
     except UserError:
         raise
     except (ValueError, RecursionError):
         raise UserError("is not JSON in UTF-8; export it anew") from None
-    return _checked(found)
 
 
 def gather(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the people of a folder, and what is wrong with the files that do not count.
 
-    The first table is for `group` alone and not for showing: one row a person, in the order of
-    the angle, so that no row leads back to a file, with the columns of `svo.score` and the index
-    of `motives.score` (NaN where the secondary items were not asked). The second has one row a
-    problem: file, problem (a sentence). A copy of a file that counts is a problem; equal answers
-    under another identifier are not, because many people give the same six.
-    Errors: UserError where the folder cannot be read.
+    People, one row each, are for `group` alone: the columns of `svo.score` and the index of
+    `secondary.score` (NaN where not asked), in the order of the angle, so that no row leads back to
+    a file. Problems: file, problem (a sentence). Equal answers under another identifier are none,
+    because many people give the same six. Errors: UserError where the folder cannot be read.
     """
     try:
-        found = sorted(Path(folder).iterdir())
+        entries = sorted(Path(folder).iterdir())
     except OSError as fault:
         raise UserError(
             f"the folder {paths.shown(Path(folder))} cannot be read ({fault.strerror}); "
             "give the folder that holds the answers files"
         ) from None
-    known: dict[str, Answers] = {}
+    people: dict[str, Answers] = {}
     problems = []
-    for path in found:
+    for path in entries:
         try:
             answers = _read(path)
-            if answers.id in known:
+            if answers.id in people:
                 raise UserError("is a copy of another file here, which counts once")
-            known[answers.id] = answers
+            people[answers.id] = answers
         except UserError as fault:
             problems.append({"file": _printable(path.name), "problem": str(fault)})
-    return _scored(list(known.values())), pd.DataFrame(problems, columns=["file", "problem"])
+    return _scored(list(people.values())), pd.DataFrame(problems, columns=["file", "problem"])
 
 
 def group(people: pd.DataFrame) -> Group:
-    """Return what may be told of the people that `gather` found."""
+    """Return what may be said about the people that `gather` read."""
     angles = people["angle"].dropna().to_numpy(float)
-    few = len(angles) < MINIMUM
-    cells = _cells(angles[:0] if few else angles)
-    if few:
+    if len(angles) < MINIMUM:
         note = f"{len(angles)} complete measures: nothing is shown of fewer than {MINIMUM} people"
-        return Group(len(people), len(angles), cells, note=note)
+        return Group(len(people), len(angles), _cells(angles[:0]), note=note)
     index = people["index"].dropna()
     enough = len(index) >= MINIMUM
     return Group(
         people=len(people),
         complete=len(angles),
-        cells=cells,
+        cells=_cells(angles),
         mean=float(np.round(angles.mean())),
         index=float(np.round(index.mean(), 1)) if enough else np.nan,
         note="" if enough else f"no index: fewer than {MINIMUM} people have one",
     )
 
 
-def histogram(found: Group, name: str) -> pd.DataFrame:
+def histogram(described: Group, name: str) -> pd.DataFrame:
     """Return a group's cells as a sample beside those of `published.people_histogram`.
 
-    Columns: sample (`name`), low, high, count, share: here the share per 2.5 degrees, the bins of
-    the published samples, so that the heights of narrow and of joined cells compare.
+    Columns: sample (`name`), low, high, count, share per 2.5 degrees, the published bins, so that
+    the heights of narrow and of joined cells compare.
     """
-    per_bin = found.cells["share"] * _BIN / (found.cells["high"] - found.cells["low"])
-    return found.cells.assign(sample=name, share=per_bin)
+    cells = described.cells
+    per_bin = cells["share"] * _BIN / (cells["high"] - cells["low"])
+    return cells.assign(sample=name, share=per_bin)
 
 
 def _read(path: Path) -> Answers:
@@ -187,57 +179,51 @@ def _read(path: Path) -> Answers:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object; UserError where a key stands in it twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    content = dict(pairs)
+    if len(content) < len(pairs):
         raise UserError("names a key twice; export it anew")
-    return found
+    return content
 
 
-def _checked(found: Any) -> Answers:
+def _checked(content: Any) -> Answers:
     """Return the answers in the parsed content; UserError where anything is not as exported."""
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UserError(f"is no answers file: its schema is not '{SCHEMA}'")
-    if set(found) != set(_KEYS):
-        odd = min(set(found) ^ set(_KEYS))
-        what = "lacks" if odd in _KEYS else "holds more than answers, namely"
-        raise UserError(f"{what} '{_printable(odd)}'; export it anew")
-    if found["instrument"] != INSTRUMENT:
+    if odd := set(content) ^ set(_KEYS):
+        what = "lacks" if min(odd) in _KEYS else "holds more than answers, namely"
+        raise UserError(f"{what} '{_printable(min(odd))}'; export it anew")
+    if content["instrument"] != INSTRUMENT:
         raise UserError(f"belongs to another instrument; here is '{INSTRUMENT}' measured")
-    name = found["id"]
-    if not isinstance(name, str) or len(name) != 32 or not set(name) <= set("0123456789abcdef"):
+    if not isinstance(content["id"], str) or not re.fullmatch("[0-9a-f]{32}", content["id"]):
         raise UserError("has an identifier that was not made by an export; export it anew")
-    if not isinstance(found["version"], str):
+    if not isinstance(content["version"], str):
         raise UserError("has a version that is no text; export it anew")
-    secondary = found["secondary"]
-    return Answers(
-        id=name,
-        choices=_options("choices", found["choices"]),
-        secondary=None if secondary is None else _options("secondary", secondary),
-    )
+    asked = content["secondary"] is not None
+    further = _options("secondary", content["secondary"]) if asked else None
+    return Answers(content["id"], _options("choices", content["choices"]), further)
 
 
-def _options(key: str, given: Any) -> tuple[int, ...]:
+def _options(key: str, choices: Any) -> tuple[int, ...]:
     """Return the options of one part of the questionnaire, -1 for null."""
-    if not isinstance(given, list) or len(given) != _ITEMS[key]:
-        raise UserError(f"'{key}' must be a list of {_ITEMS[key]} choices")
-    for place, option in enumerate(given, start=1):
-        if option is None:
-            continue
-        if type(option) is not int or not 0 <= option < _OPTIONS:
+    items, options, _ = instruments.load(_PARTS[key]).payoffs.shape
+    if not isinstance(choices, list) or len(choices) != items:
+        raise UserError(f"'{key}' must be a list of {items} choices")
+    for place, option in enumerate(choices, start=1):
+        if option is not None and (type(option) is not int or not 0 <= option < options):
             raise UserError(
-                f"'{key}': choice {place} must be a whole number from 0 to {_OPTIONS - 1}, or null"
+                f"'{key}': choice {place} must be a whole number from 0 to {options - 1}, or null"
             )
-    return tuple(-1 if option is None else option for option in given)
+    return tuple(-1 if option is None else option for option in choices)
 
 
-def _scored(everybody: list[Answers]) -> pd.DataFrame:
+def _scored(people: list[Answers]) -> pd.DataFrame:
     """Return one row a person, in the order of the angle."""
-    skipped = (-1,) * _ITEMS["secondary"]
-    choices = np.array([one.choices for one in everybody], int).reshape(-1, _ITEMS["choices"])
-    secondary = np.array([one.secondary or skipped for one in everybody], int)
-    people = svo.score(choices, instruments.load(INSTRUMENT))
-    index = secondary.score(secondary.reshape(-1, _ITEMS["secondary"]))["index"]
-    return people.assign(index=index).sort_values(["angle", "index"], ignore_index=True)
+    primary, further = (instruments.load(name) for name in _PARTS.values())
+    skipped = (-1,) * len(further.items)
+    choices = np.array([one.choices for one in people], int).reshape(-1, len(primary.items))
+    more = np.array([one.secondary or skipped for one in people], int).reshape(-1, len(skipped))
+    scores = svo.score(choices, primary).assign(index=secondary.score(more)["index"])
+    return scores.sort_values(["angle", "index"], ignore_index=True)
 
 
 def _cells(angles: np.ndarray) -> pd.DataFrame:

@@ -1,14 +1,10 @@
 """Sums of independent items: every pair of coins a table of probabilities can add up to.
 
 From the probabilities of each option of each item the distribution of the payoffs' sums follows
-exactly, and with it that of the SVO angle: no sampling. Item by item, each pair of sums so far is
-carried to the pair it becomes under each option; pairs that coincide are one, so the 531,441
-profiles of the six primary items end in 19,742 pairs. Valid where items are answered
-independently, each in a context of its own: in one running conversation they are not, and the
-items' probabilities alone say nothing certain. This module must never know what an angle means;
-`svo.angle_distribution` does.
-
-Public names: AngleDistribution, checked_tables, Sums, sums, weights, expectations.
+exactly, without sampling, and with it that of the SVO angle (`svo.angle_distribution`). Item by
+item, each pair of sums so far is carried to the pair it becomes under each option; equal pairs are
+merged, so the 531,441 profiles of the six primary items end in 19,742 pairs. Valid where items are
+answered independently, each in a context of its own; in one running conversation they are not.
 """
 
 from dataclasses import dataclass
@@ -22,6 +18,7 @@ from hvae_utils.measure.instruments import Instrument
 
 _OFF = 1e-6  # how far from 1 the probabilities of an item may sum: printed and rounded tables
 _SAME = 9  # decimals of a coin to which two sums are one pair
+_MOST = 4_000_000  # pairs of sums; more would not fit into the memory of a small machine
 _ROUNDING = 1e-12  # probability: what adding up some ten thousand weights may be off by
 
 
@@ -40,11 +37,6 @@ class AngleDistribution:
     mean: float
     sd: float
     categories: dict[str, float]
-
-    def cdf(self, angle: ArrayLike) -> np.ndarray | float:
-        """Return P(angle of the respondent <= `angle`), degrees, to within 1e-9 degrees."""
-        up_to = np.concatenate([[0.0], np.cumsum(self.weights)])
-        return up_to[np.searchsorted(self.angles, np.asarray(angle, float) + 1e-9, side="right")]
 
     def quantile(self, q: ArrayLike) -> np.ndarray | float:
         """Return the least angle (degrees) with P(angle <= it) >= q: the left-continuous inverse.
@@ -108,7 +100,10 @@ class Sums:
 
 
 def sums(instrument: Instrument) -> Sums:
-    """Return the instrument's sums; worked out once for the same payoffs."""
+    """Return the instrument's sums; worked out once for the same payoffs.
+
+    Errors: UserError for items with so many different sums that memory would not hold them.
+    """
     payoffs = np.ascontiguousarray(instrument.payoffs, float)
     return _sums(payoffs.tobytes(), payoffs.shape)
 
@@ -117,6 +112,11 @@ def sums(instrument: Instrument) -> Sums:
 def _sums(payoffs: bytes, shape: tuple[int, int, int]) -> Sums:
     points, steps = np.zeros((1, 2)), []
     for item in np.frombuffer(payoffs).reshape(shape):
+        if len(points) * len(item) > _MOST:
+            raise UserError(
+                f"an instrument's items add up to more than {_MOST:,} different sums; use fewer "
+                "items or rounder coins"
+            )
         reached = (points[:, None] + item).reshape(-1, 2)
         # As complex numbers, because sorting those is much faster than sorting rows.
         keys = np.round(reached, _SAME) @ np.array([1, 1j])

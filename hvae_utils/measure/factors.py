@@ -1,28 +1,94 @@
-"""The factors of a study, and what they make of its administrations: cells, clusters and pairs.
+"""The factors of a study: their names, their levels, and what they make of administrations.
 
 A cell is what a score is reported for: model x value x goal prompt. A cluster is what was drawn at
 random: one wording with one goal draw, the goal that a model wrote there. Repeats, inductions,
 placements, protocols, orders and label sets are levels that the study chose: they give no cluster
 of their own, unless the model wrote another goal under them.
 
-Public names: FACTORS, CELL, CLUSTER, SIDES, goal_draws, cells, clusters, pairs, once.
+Order and labels of the options are factors, so that what belongs to a position or a letter can be
+told from what belongs to a value; `option_order` and `labels_of` say how an item is shown.
 """
 
 from zlib import crc32
 
+import numpy as np
 import pandas as pd
 
-from hvae_utils.errors import UserError
+from hvae_utils.errors import UserError, unknown
 from hvae_utils.files import needed_columns
 
 FACTORS = (
     *("model", "value", "goal_prompt", "induction", "placement", "protocol", "wording"),
     *("order", "labels", "repeat"),
 )
+INDUCTIONS = ("self_description", "definition", "label")
+PLACEMENTS = ("dialogue", "system")
+PROTOCOLS = ("independent", "conversation")
+READOUTS = ("text", "probabilities")
+ORDERS = ("fixed", "reversed", "cyclic", "shuffled")
+LABEL_SETS = {  # an item takes as many as it has options, from the first on
+    "A-I": tuple("ABCDEFGHI"),
+    "1-9": tuple("123456789"),
+    "P-X": tuple("PQRSTUVWX"),
+}
+REFERENCES = {  # the level others are compared with; else the first one that appears
+    "induction": "self_description",
+    "placement": "dialogue",
+    "goal_prompt": False,
+    "protocol": "independent",
+    "order": "fixed",
+    "labels": "A-I",
+}
+MOST_OPTIONS = 9  # of an item: as many as every set has labels
+
 CELL = ("model", "value", "goal_prompt")
 CLUSTER = ("wording", "goal_draw")
 SIDES = ("_level", "_reference")  # of a pair
 _DRAWS = tuple(f"goal_draw{side}" for side in SIDES)
+
+
+def order_names(order: str, options: int) -> tuple[str, ...]:
+    """Return the conditions of an order: one an option for `cyclic`, else itself.
+
+    In cyclic-j the instrument's option j comes first; every option meets every position once, so
+    any bias that belongs to positions alone cancels. cyclic-1 is the instrument's own order.
+
+    >>> order_names("cyclic", 3)
+    ('cyclic-1', 'cyclic-2', 'cyclic-3')
+    """
+    if order not in ORDERS:
+        raise unknown("order", order, ORDERS)
+    if order == "cyclic":
+        return tuple(f"cyclic-{start}" for start in range(1, options + 1))
+    return (order,)
+
+
+def option_order(name: str, item: int, options: int, seed: int = 0) -> tuple[int, ...]:
+    """Return order[k], the option (from 0) shown at position k, of a named order.
+
+    item: row of the instrument; seed: of the condition; both matter to `shuffled` alone.
+
+    >>> option_order("reversed", 0, 4)
+    (3, 2, 1, 0)
+    """
+    fixed = tuple(range(options))
+    if name == "fixed":
+        return fixed
+    if name == "reversed":
+        return fixed[::-1]
+    if name == "shuffled":
+        return tuple(int(k) for k in np.random.default_rng([seed, item]).permutation(options))
+    family, _, start = name.partition("-")
+    if family != "cyclic" or not start.isdecimal() or not 1 <= int(start) <= options:
+        raise unknown("order", name, [*ORDERS[:2], "cyclic-1", f"cyclic-{options}", "shuffled"])
+    return fixed[int(start) - 1 :] + fixed[: int(start) - 1]
+
+
+def labels_of(name: str) -> tuple[str, ...]:
+    """Return the labels of a named set, first position first."""
+    if name not in LABEL_SETS:
+        raise unknown("label set", name, LABEL_SETS)
+    return LABEL_SETS[name]
 
 
 def goal_draws(conditions: pd.DataFrame) -> pd.Series:
@@ -35,12 +101,6 @@ def goal_draws(conditions: pd.DataFrame) -> pd.Series:
     goals = conditions["goal"].where(conditions["goal"].notna(), "").astype(str)
     draws = goals.map(lambda text: crc32(text.encode()) or 1).astype("int64")
     return draws.where(conditions["goal_prompt"].astype(bool), 0).rename("goal_draw")
-
-
-def cells(frame: pd.DataFrame) -> pd.Series:
-    """Return the cell of each row, an integer from 0 in order of appearance."""
-    needed_columns(frame, "scores", CELL)
-    return frame.groupby([*CELL], sort=False).ngroup()
 
 
 def clusters(frame: pd.DataFrame) -> pd.Series:

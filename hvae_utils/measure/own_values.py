@@ -1,16 +1,13 @@
-"""A value of one's own: from what somebody types into a form to a `Value` that can be tried.
+"""A reader's own value: from the texts of a form to a `Value` that can be tried.
 
-A form gives texts. Each is checked here, and what is wrong with it is said in one sentence. A
-weight w on the other's coins, beside a weight of 1 on one's own, is the point arctan(w) of the
-ring, and the other way round: both ways of saying it lead to the same utility. The target is what
-an ideal holder of the value reaches on the six items, not the point that was named, because nine
-options do not reach every point. This module must never word a prompt.
-
-Public names: WORD_LIMIT, DEFINITION_LIMIT, number, from_weight, from_point.
+A weight w on the other's coins, beside a weight of 1 on one's own, is the point arctan(w) of the
+ring, so both ways of stating it lead to the same utility. The target is what an ideal holder of the
+value reaches on the slider, which need not be the point that was named: nine options do not reach
+every point.
 """
 
 import math
-import unicodedata
+from dataclasses import replace
 
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, svo, values
@@ -22,27 +19,31 @@ SAME = 0.05  # degrees; targets that are nearer are shown as the same number
 
 
 def number(text: str, what: str, low: float, high: float) -> float:
-    """Return the number that a text says, with a decimal point or comma.
+    """Return the number that a text holds, with a decimal point or comma.
 
     UserError, naming `what`, unless it is a number from `low` to `high`.
+
+    >>> number("0,5", "the weight", -10, 10)
+    0.5
     """
     try:
-        found = float(str(text).strip().replace(",", ".").replace("−", "-"))
+        value = float(str(text).strip().replace(",", ".").replace("−", "-"))
     except ValueError:
-        found = math.nan
-    if not low <= found <= high:
-        shown = _one_line(str(text))[:30]
-        raise UserError(f"{what} must be a number from {low:g} to {high:g}, not '{shown}'")
-    return found
+        value = math.nan
+    if not low <= value <= high:
+        raise UserError(
+            f"{what} must be a number from {low:g} to {high:g}, not '{_one_line(str(text))[:30]}'"
+        )
+    return value
 
 
 def from_weight(word: str, definition: str, weight: float) -> Value:
-    """Return the value of who wants own coins + weight x the other's; weight: -10 to 10."""
+    """Return the value of whoever wants own coins + weight x the other's; weight: -10 to 10."""
     return _value(word, definition, (1.0, float(weight), 0.0))
 
 
 def from_point(word: str, definition: str, point: float) -> Value:
-    """Return the value of who pulls towards a point of the ring; degrees, -90 to 90."""
+    """Return the value of whoever pulls towards a point of the ring; degrees, -90 to 90."""
     x, y = math.cos(math.radians(point)), math.sin(math.radians(point))
     return _value(word, definition, (x, y, 0.0))
 
@@ -51,25 +52,24 @@ def _value(word: str, definition: str, utility: tuple[float, float, float]) -> V
     """Return the checked value; UserError where a text is empty, too long or only marks, or
     where the word is that of a value with another target.
     """
-    name = _text("the word for the value", word, WORD_LIMIT)
-    said = _text("the definition", definition, DEFINITION_LIMIT)
-    value = Value(name, name, said, utility, target=None, target_set=None)
-    slider = instruments.load("svo-slider")
-    reached = float(svo.score([svo.ideal_choices(value, slider)], slider)["angle"][0])
-    namesake = values.load().get(name.lower())
-    if namesake and (namesake.target is None or abs(namesake.target - reached) > SAME):
+    word = _text("the word for the value", word, WORD_LIMIT)
+    definition = _text("the definition", definition, DEFINITION_LIMIT)
+    value = Value(word, word, definition, utility, target=None, target_set=None)
+    target, *_ = svo.ideal_angles(value, instruments.load("svo-slider"))
+    namesake = values.load().get(word.lower())
+    if namesake and (namesake.target is None or abs(namesake.target - target) > SAME):
         aim = "no target" if namesake.target is None else f"the target {namesake.target:.1f}°"
         raise UserError(
-            f"'{name}' is a value of this workbook with {aim}; yours has the target "
-            f"{reached:.1f}°, so give it another word"
+            f"'{word}' is a value of this workbook with {aim}; yours has the target "
+            f"{target:.1f}°, so give it another word"
         )
-    return Value(name, name, said, utility, reached, (reached, reached))
+    return replace(value, target=target, target_set=(target, target))
 
 
-def _text(what: str, given: str, limit: int) -> str:
-    if len(given) > limit:
-        raise UserError(f"{what} has {len(given):,} characters; at most {limit} can be put")
-    line = _one_line(given)
+def _text(what: str, text: str, limit: int) -> str:
+    if len(text) > limit:
+        raise UserError(f"{what} has {len(text):,} characters; at most {limit} are allowed")
+    line = _one_line(text)
     if not any(letter.isalpha() for letter in line):
         raise UserError(f"{what} is missing; write it in words")
     return line
@@ -77,5 +77,4 @@ def _text(what: str, given: str, limit: int) -> str:
 
 def _one_line(text: str) -> str:
     """Return the text on one line, without control characters."""
-    kept = (c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
-    return " ".join("".join(kept).split())
+    return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())

@@ -1,9 +1,6 @@
 """Published results, for scale: people, models, and the ideals of the secondary items.
 
 Summary figures only, read from `data/published`; the data dictionary says where each comes from.
-This module must never compute a result of its own: a share is a count over the sample's size.
-
-Public names: people, people_histogram, radar, full_score, secondary_ideals.
 """
 
 from functools import lru_cache
@@ -15,8 +12,6 @@ from hvae_utils import files, paths
 from hvae_utils.errors import UserError
 from hvae_utils.files import needed_columns
 
-_SHARES = ("altruistic", "prosocial", "individualistic", "competitive", "transitive")
-
 
 def people() -> pd.DataFrame:
     """Return one row a sample of people who answered the primary items.
@@ -24,8 +19,9 @@ def people() -> pd.DataFrame:
     Columns: sample, description, n, mean, sd, median (degrees), altruistic, prosocial,
     individualistic, competitive, transitive (shares of the sample, rounded as published), source.
     """
-    numbers = ("n", "mean", "sd", "median", *_SHARES)
-    return _table("people", ("sample", "description"), numbers)
+    shares = ("altruistic", "prosocial", "individualistic", "competitive", "transitive")
+    numbers = ("n", "mean", "sd", "median", *shares)
+    return _table("people", ("sample", "description", "source"), numbers)
 
 
 def people_histogram() -> pd.DataFrame:
@@ -33,7 +29,7 @@ def people_histogram() -> pd.DataFrame:
 
     Columns: sample, low, high (degrees; low <= angle < high), count, share (of the sample).
     """
-    bins = _table("people_histograms", ("sample",), ("low", "high", "count"))
+    bins = _table("people_histograms", ("sample", "source"), ("low", "high", "count"))
     share = bins["count"] / bins.groupby("sample")["count"].transform("sum")
     return bins.drop(columns="source").assign(share=share)
 
@@ -44,7 +40,7 @@ def radar() -> pd.DataFrame:
     Columns: model, value, goal_prompt (bool), vr and reading_error (degrees on the axis from 0 to
     60), read_from (Zhang et al., arXiv 2305.17147, version 1).
     """
-    return _table("hvae_radar", ("model", "value", "goal_prompt"), ("vr", "reading_error"), "")
+    return _table("hvae_radar", ("model", "value", "goal_prompt"), ("vr", "reading_error"))
 
 
 @lru_cache
@@ -56,7 +52,7 @@ def full_score() -> float:
     """
     path = paths.DATA / "published" / "scale.toml"
     full = files.read_toml(path).get("full")
-    if isinstance(full, bool) or not isinstance(full, int | float) or not full > 0:
+    if not files.finite(full) or full <= 0:
         raise UserError(f"{paths.shown(path)}: 'full' must be a number above 0")
     return float(full)
 
@@ -68,16 +64,15 @@ def secondary_ideals() -> pd.DataFrame:
     the same in every option), individualist, altruist. (Ackermann & Murphy 2012)
     """
     options = ("inequality", "joint_gain", "individualist", "altruist")
-    return _table("secondary_ideals", (), ("item", *options)).set_index("item")[list(options)]
+    table = _table("secondary_ideals", ("source",), ("item", *options))
+    return table.set_index("item")[list(options)]
 
 
-def _table(
-    name: str, texts: tuple[str, ...], numbers: tuple[str, ...], source: str = "source"
-) -> pd.DataFrame:
+def _table(name: str, texts: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
     """Return `data/published/NAME.csv`, checked for its columns; a copy, so it may be changed."""
     path = paths.DATA / "published" / f"{name}.csv"
     table = _read(path).copy()
-    needed_columns(table, paths.shown(path), filter(None, (*texts, *numbers, source)))
+    needed_columns(table, paths.shown(path), (*texts, *numbers))
     for column in numbers:
         if not pd.api.types.is_numeric_dtype(table[column]):
             raise UserError(f"{paths.shown(path)}: '{column}' must hold numbers only")

@@ -1,9 +1,7 @@
-"""Responses -> scores: one row an administration. Pure; the rules of the measure are in `svo`.
+"""Responses -> scores: one row an administration; the rules of the measure are in `svo`.
 
 Nothing is imputed: an item without a choice is missing, and an administration with a missing item
 has bounds instead of an angle.
-
-Public names: OUTCOMES, choices, administrations, worked_example.
 """
 
 import numpy as np
@@ -28,16 +26,29 @@ def choices(
     return (wide.astype("Int64").fillna(0) - 1).to_numpy(dtype=np.int64)
 
 
+def option_shares(responses: pd.DataFrame, options: int) -> np.ndarray:
+    """Return each option's share of the probability that fell on options, (rows, options).
+
+    responses: columns p1, p2 …, of either version. NaN where an endpoint listed none.
+
+    >>> option_shares(pd.DataFrame({"p1": [0.6, None], "p2": [0.2, None]}), 2).round(2).tolist()
+    [[0.75, 0.25], [nan, nan]]
+    """
+    listed = responses[[f"p{option}" for option in range(1, options + 1)]].to_numpy(float)
+    covered = listed.sum(axis=1, keepdims=True)
+    return listed / np.where(covered > 0, covered, np.nan)
+
+
 def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     """Return the scores table: factors, goal_draw (`factors.goal_draws`), items asked, `svo.score`.
 
     conditions and responses: tables of the run; angle in degrees, means in coins.
     Raises UserError when the two do not belong to the same conditions.
     """
-    strange = set(responses.condition_id) ^ set(conditions.condition_id)
-    if strange:
+    unmatched = set(responses.condition_id) ^ set(conditions.condition_id)
+    if unmatched:
         raise UserError(
-            f"conditions and responses differ in {len(strange)} conditions: they belong to "
+            f"conditions and responses differ in {len(unmatched)} conditions: they belong to "
             "different studies; run 02_game_play again"
         )
     scored = []
@@ -53,7 +64,7 @@ def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Dat
 
 
 def worked_example(responses: pd.DataFrame, instrument: instruments.Instrument) -> pd.DataFrame:
-    """Return six choices to compute with by hand: item, option (1-based), self and other (coins).
+    """Return one administration to compute by hand: item, option (1-based), self, other (coins).
 
     The first administration in which every item was answered; where there is none, the choices of
     an ideal altruist.

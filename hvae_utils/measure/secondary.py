@@ -2,22 +2,20 @@
 
 The published scoring (Murphy, Ackermann & Handgraaf 2011; Ackermann & Murphy 2012, tutorial on
 the secondary items; ties as in the scoring script of the measure, Ackermann 2011) compares the
-choices with four ideal respondents. It says nothing about whether the choices carry any signal:
-of uniform random respondents 29.0% get an index, and 88% of these look averse to inequality,
-because the ideal options of inequality aversion lie nearer the middle. So this module must never
-be read alone: the primary items say first whether somebody is prosocial at all.
-
-Public names: IDEALS, score.
+choices with four ideal respondents. It does not say whether the choices carry any signal: of
+uniform random respondents 29.0% get an index, and 88% of these look averse to inequality, because
+the ideal options of inequality aversion lie nearer the middle. The primary items have to say first
+whether somebody is prosocial at all.
 """
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hvae_utils.measure import published, svo
+from hvae_utils.measure import instruments, published, svo
 
 IDEALS = ("inequality", "joint_gain", "individualist", "altruist")
-_STEPS = 8  # from option 1 to option 9
+_STEPS = 8  # from the first option to the last
 
 
 def score(choices: ArrayLike) -> pd.DataFrame:
@@ -32,16 +30,16 @@ def score(choices: ArrayLike) -> pd.DataFrame:
     items an index does without. Errors: UserError for anything that is not such an array.
     """
     ideals = published.secondary_ideals()
-    chosen = svo.checked_options(choices, range(7, 16), _STEPS + 1, "the secondary items")
+    chosen = svo.checked_choices(choices, instruments.load("svo-slider-secondary"))
     distances = np.stack([_distance(chosen, ideals[name].to_numpy(float)) for name in IDEALS], 1)
     inequality, joint_gain, individualist, altruist = distances.T
-    known = ~np.isnan(distances).any(axis=1)
-    prosocial = known & (
+    complete = ~np.isnan(distances).any(axis=1)
+    prosocial = complete & (
         np.maximum(inequality, joint_gain) <= np.minimum(individualist, altruist) + 1e-12
     )
     total = np.where(prosocial, inequality + joint_gain, np.nan)  # never 0: the ideals differ
     table = pd.DataFrame(distances, columns=[f"d_{name}" for name in IDEALS])
-    return table.assign(index=inequality / total, note=_notes(chosen, known, prosocial))
+    return table.assign(index=inequality / total, note=_notes(chosen, complete, prosocial))
 
 
 def _distance(chosen: np.ndarray, ideal: np.ndarray) -> np.ndarray:
@@ -53,14 +51,9 @@ def _distance(chosen: np.ndarray, ideal: np.ndarray) -> np.ndarray:
     return total / np.where(count, count, np.nan)
 
 
-def _notes(chosen: np.ndarray, known: np.ndarray, prosocial: np.ndarray) -> list[str]:
+def _notes(chosen: np.ndarray, complete: np.ndarray, prosocial: np.ndarray) -> list[str]:
     missing = (chosen < 0).sum(axis=1)
-    notes = []
-    for gone, some, indexed in zip(missing, known, prosocial, strict=True):
-        if not some:
-            notes.append("no index: no item that tells joint gain apart was answered")
-        elif not indexed:
-            notes.append("no index: nearer to the individualist or the altruist")
-        else:
-            notes.append(f"{gone} of {chosen.shape[1]} items missing" if gone else "")
-    return notes
+    some = [f"{count} of {chosen.shape[1]} items missing" if count else "" for count in missing]
+    nearer = np.where(prosocial, some, "no index: nearer to the individualist or the altruist")
+    lacking = "no index: no item that tells joint gain apart was answered"
+    return np.where(complete, nearer, lacking).tolist()

@@ -1,14 +1,14 @@
 """Social Value Orientation: from the options chosen to angle, category and quality.
 
 The SVO angle is atan2(mean other - origin, mean self - origin) over all items of the measure
-(Murphy, Ackermann & Handgraaf 2011). A missing item leaves no angle, only bounds: this module
-must never score a partial mean and never fill in an answer.
+(Murphy, Ackermann & Handgraaf 2011). With a missing item there is no angle, only exact bounds for
+it. Everything works for any instrument that has an angle: any number of items and options.
 
-Public names: CATEGORIES, score, angle, category, ideal_choices, angle_distribution, mean_angles,
-options_by_angle, checked_choices, checked_options, AngleDistribution.
+`score` scores choices, `angle_distribution` probabilities; `ideal_choices` and `value_on` say what
+a value asks for on an instrument.
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -19,11 +19,12 @@ from hvae_utils.errors import UserError
 from hvae_utils.measure import distribution, instruments, values
 from hvae_utils.measure.distribution import AngleDistribution
 from hvae_utils.measure.instruments import IDEALS, Instrument
+from hvae_utils.measure.values import Value
 
 CATEGORIES = ("altruistic", "prosocial", "individualistic", "competitive")
 _CHUNK = 1 << 15  # rows of incomplete answers bounded at once, to keep memory flat
 _WEIGHTS = 1 << 20  # weights of sums held at once when many tables are averaged, likewise
-_ARROWS = tuple((a, b) for a in IDEALS for b in IDEALS if a != b)
+_PUBLISHED = "svo-slider"  # the instrument of the angles in data/values.toml
 
 
 def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
@@ -32,11 +33,14 @@ def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     choices: int array (administrations, items), 0-based option in the instrument's order, -1
         where the item has no choice.
     Columns: angle (degrees), category, vector_length (coins: the mean point's distance from the
-    origin), transitive (nullable boolean), angle_low and angle_high (degrees: the exact extremes
-    over everything the missing items could have been, both the angle where none is missing),
-    mean_self and mean_other (coins), answered (items with a choice). With an item missing the
-    angle, the length and the means are NaN, category and transitive NA.
+    origin), transitive, angle_low and angle_high (degrees: the exact extremes over everything the
+    missing items could have been), mean_self and mean_other (coins), answered (items with a
+    choice). With an item missing, angle, length and means are NaN, category and transitive NA.
     Errors: UserError for anything that is not such an array, or an instrument without an angle.
+
+    >>> slider = instruments.load("svo-slider")
+    >>> score([[0, 8, 8, 0, 4, 8]], slider)[["angle", "category"]].values.tolist()
+    [[45.0, 'prosocial']]
     """
     boundaries = _boundaries(instrument)
     chosen = checked_choices(choices, instrument)
@@ -50,7 +54,7 @@ def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "angle": angles,
-            "category": _categorised(angles, boundaries),
+            "category": pd.Categorical.from_codes(_codes(angles, boundaries), CATEGORIES),
             "vector_length": np.hypot(means[0] - origin[0], means[1] - origin[1]),
             "transitive": _transitive(chosen, incomplete, instrument),
             "angle_low": low,
@@ -68,36 +72,78 @@ def angle(
     """Return the SVO angle in degrees of mean payoffs in coins (Murphy et al. 2011, eq. 1).
 
     NaN where a mean is NaN, and at the origin itself, which lies in no direction.
+
+    >>> float(angle(85, 85))
+    45.0
     """
     x = np.asarray(mean_self, float) - origin[0]
     y = np.asarray(mean_other, float) - origin[1]
-    found = np.degrees(np.arctan2(y, x))
-    return np.where((x == 0) & (y == 0), np.nan, found)[()]
+    return np.where((x == 0) & (y == 0), np.nan, np.degrees(np.arctan2(y, x)))[()]
 
 
-def category(angle: ArrayLike) -> str | pd.Categorical | None:
-    """Return the official category of an angle in degrees; of an array, a Categorical.
+def category(angle: float) -> str | None:
+    """Return the official category of an angle in degrees, None of NaN.
 
-    A boundary belongs to the category above it (Murphy et al. 2011). NaN has no category: None.
+    A boundary belongs to the category above it (Murphy et al. 2011).
+
+    >>> category(22.45)
+    'prosocial'
     """
-    boundaries = instruments.load("svo-slider").boundaries
-    found = _categorised(np.atleast_1d(np.asarray(angle, float)), boundaries)
-    if np.ndim(angle):
-        return found
-    return None if found.codes[0] < 0 else CATEGORIES[found.codes[0]]
+    (code,) = _codes(np.array([angle], float), instruments.load(_PUBLISHED).boundaries)
+    return None if code < 0 else CATEGORIES[code]
 
 
-def ideal_choices(value: values.Value | str, instrument: Instrument) -> np.ndarray:
+def ideal_choices(value: Value | str, instrument: Instrument) -> np.ndarray:
     """Return the 0-based options (items,) that maximise the value's utility on each item.
 
-    An item is indifferent where all its utilities agree within the instrument's rounding: the
-    slider is straight, so it is level there and only the printed coins are not. Of tied options
-    the middle one is taken, so the ideal angles are 61.390, 45.000, 0.000 and -16.260 degrees.
-    Errors: UserError for an unknown value and for one without a utility.
+    Options are tied as in `Value.ideal_options`, within the instrument's rounding; of tied ones the
+    middle is taken. Errors: UserError for an unknown value and for one without a utility.
+
+    >>> ideal_choices("prosocial", instruments.load("svo-slider")).tolist()
+    [0, 8, 8, 0, 4, 8]
     """
-    value = values.get(value) if isinstance(value, str) else value
-    tied = value.ideal_options(instrument.payoffs, instrument.rounding)
+    tied = values.get(value).ideal_options(instrument.payoffs, instrument.rounding)
     return np.array([np.flatnonzero(item)[(item.sum() - 1) // 2] for item in tied])
+
+
+def ideal_angles(value: Value | str, instrument: Instrument) -> tuple[float, float, float] | None:
+    """Return the angle of `ideal_choices`, and the least and greatest of all ideal respondents.
+
+    Degrees; they differ where options tie. None for a value without a utility, and where it
+    prefers no option of any item. Errors: as `angle_distribution`.
+    """
+    value = values.get(value)
+    if value.utility is None:
+        return None
+    tied = value.ideal_options(instrument.payoffs, instrument.rounding)
+    if tied.all():
+        return None
+    angles = angle_distribution(tied / tied.sum(axis=1, keepdims=True), instrument).angles
+    point = score([ideal_choices(value, instrument)], instrument)["angle"][0]
+    return float(point), float(angles[0]), float(angles[-1])
+
+
+def value_on(value: Value | str, instrument: Instrument | None) -> Value:
+    """Return the value with the targets it has on an instrument, degrees.
+
+    On svo-slider and its isomorphic forms these are the ones of `data/values.toml`. The published
+    points mean nothing on other items; there they are `ideal_angles`, and there is none where the
+    file has none. No instrument stands for svo-slider. Errors: UserError for an unknown value and
+    an instrument without an angle.
+    """
+    value = values.get(value)
+    published = instrument is None or instrument.name.partition("+")[0] == _PUBLISHED
+    if published or value.target is None:
+        return value
+    others = []
+    for other in value.others:
+        if reached := ideal_angles(replace(value, utility=other.utility), instrument):
+            others.append(replace(other, low=reached[1], high=reached[2]))
+    source = f"computed from the ideal choices on '{instrument.name}'"
+    moved = replace(value, target=None, target_set=None, others=tuple(others), source=source)
+    if reached := ideal_angles(value, instrument):
+        return replace(moved, target=reached[0], target_set=reached[1:])
+    return moved
 
 
 def angle_distribution(
@@ -110,6 +156,9 @@ def angle_distribution(
     Degrees. Every profile counts, nothing is sampled; about a millisecond once the instrument's
     sums are known. In one running conversation items depend on each other, and this does not hold.
     Errors: UserError naming the item of a bad table; an instrument without an angle.
+
+    >>> round(angle_distribution(np.full((6, 9), 1 / 9)).mean, 3)
+    22.703
     """
     instrument = instrument or instruments.load("svo-slider")
     boundaries = _boundaries(instrument)
@@ -160,10 +209,10 @@ def options_by_angle(instrument: Instrument) -> np.ndarray | None:
     """Return int (items, options): each item's options, the one of the least angle first.
 
     Whatever is chosen on the other items, the angle rises in this order, up to the rounding of the
-    coins (on item 3 of the slider one step can lower it, by less than 0.1 degrees). For a step d
-    turns a sum of payoffs v upwards where v x d > 0, and what holds at both ends of the reachable
-    angles holds, within half a turn, between them. None for an instrument with an item that has
-    no such order. Errors: as `angle_distribution`.
+    coins (on item 3 of the slider one step can lower it, by less than 0.1 degrees). Options are
+    ordered by their cross product with the direction of the least and of the greatest angle; where
+    both agree, so does every angle in between. None for an instrument with an item that has no
+    such order. Errors: as `angle_distribution`.
     """
     uniform = np.full(instrument.payoffs.shape[:2], 1 / instrument.payoffs.shape[1])
     ends = np.radians(angle_distribution(uniform, instrument).angles[[0, -1]])
@@ -178,7 +227,7 @@ def options_by_angle(instrument: Instrument) -> np.ndarray | None:
 def _angles(
     sums: distribution.Sums, origin: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the distinct angles of the sums, rising, which of them each sum has, and each's own.
+    """Return the distinct angles of the sums, rising, the index of each sum's, and each sum's.
 
     Angles within 1e-9 degrees are one: rounding alone tells them apart.
     """
@@ -198,28 +247,33 @@ def _boundaries(instrument: Instrument) -> tuple[float, float, float]:
     return instrument.boundaries
 
 
+def check_angle(instrument: Instrument) -> None:
+    """Raise UserError unless everything that can be chosen has an angle, and bounds of it.
+
+    It needs boundaries in the instrument's file, and mean payoffs to oneself above the origin.
+    """
+    _boundaries(instrument)
+    if (instrument.payoffs[..., 0].min(axis=1) - instrument.origin[0]).sum() <= 0:
+        raise UserError(
+            f"instrument '{instrument.name}': bounds of the angle need mean payoffs to oneself "
+            "above the origin"
+        )
+
+
 def checked_choices(choices: ArrayLike, instrument: Instrument) -> np.ndarray:
-    """Return the choices as an int array (administrations, items) of known options or -1."""
-    return checked_options(
-        choices, instrument.items, instrument.payoffs.shape[1], f"'{instrument.name}'"
-    )
-
-
-def checked_options(
-    choices: ArrayLike, items: Sequence[int], options: int, what: str
-) -> np.ndarray:
     """Return the choices as an int array (administrations, items) of options from 0, or -1.
 
-    items: their published numbers; what: the questionnaire, for the UserError of anything else.
+    Errors: UserError, naming the place, for anything else.
     """
+    items, options = instrument.items, instrument.options
     try:
         chosen = np.asarray(choices)
     except ValueError:
         raise UserError(f"choices: every administration needs {len(items)} items") from None
     if chosen.ndim != 2 or chosen.shape[1] != len(items):
         raise UserError(
-            f"choices: expected the shape (administrations, {len(items)}) for {what}, "
-            f"found {chosen.shape}"
+            f"choices: expected the shape (administrations, {len(items)}) for "
+            f"'{instrument.name}', found {chosen.shape}"
         )
     if chosen.dtype.kind not in "iu":
         raise UserError(
@@ -242,10 +296,6 @@ def _total(chosen: np.ndarray, table: np.ndarray, missing: float) -> np.ndarray:
     return total
 
 
-def _categorised(angles: np.ndarray, boundaries: tuple[float, ...]) -> pd.Categorical:
-    return pd.Categorical.from_codes(_codes(angles, boundaries), categories=CATEGORIES)
-
-
 def _codes(angles: np.ndarray, boundaries: tuple[float, ...]) -> np.ndarray:
     """Return the place of each angle's category in CATEGORIES, -1 for NaN."""
     codes = sum((angles < bound).astype(np.int8) for bound in boundaries)
@@ -256,47 +306,30 @@ def _codes(angles: np.ndarray, boundaries: tuple[float, ...]) -> np.ndarray:
 def _bounds(chosen: np.ndarray, instrument: Instrument) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the greatest angle, in degrees, over all completions of each row.
 
-    Exact, not approximate. Every completion lies to the right of the origin (x > 0, checked), so
-    the angle rises with the slope y/x. Where a completion has the greatest slope s of all, it
-    also maximises y - s x, a sum over items, so each missing item is at an option that maximises
-    its own y - s x. These options change only where s passes the slope between two options of an
-    item; `_extremes` takes the maximisers between all such slopes, hence one with slope s is
-    among them. The least slope likewise, with minimisers. (Dinkelbach 1967, in closed form.)
+    Exact. Every completion lies to the right of the origin (checked), so the angle rises with the
+    slope y / x. Its greatest value is found by Dinkelbach's (1967) iteration: fill in the options
+    that maximise y - slope x, take the slope they give, until it grows no more; the least likewise.
     """
-    items = chosen.shape[1]
     points = instrument.payoffs - instrument.origin
-    if len(chosen) and points[..., 0].min(axis=1).sum() <= 0:
-        raise UserError(
-            f"instrument '{instrument.name}': bounds need mean payoffs to oneself above the origin"
-        )
-    known = np.stack([_total(chosen, points[..., k], 0.0) for k in (0, 1)], axis=-1)
-    pattern = (chosen < 0) @ (1 << np.arange(items))
-    low, high = np.empty(len(chosen)), np.empty(len(chosen))
-    for one in np.unique(pattern):
-        rows = np.flatnonzero(pattern == one)
-        missing = points[(one >> np.arange(items)) % 2 == 1]
-        for ends, sign in ((low, -1), (high, 1)):
-            added = _extremes(missing, sign)
-            for part in np.split(rows, range(_CHUNK, len(rows), _CHUNK)):
-                x, y = np.moveaxis(known[part, None] + added, -1, 0)
-                ends[part] = np.degrees(np.arctan(sign * (sign * y / x).max(axis=1)))
+    if len(chosen):
+        check_angle(instrument)
+    parts = np.split(chosen, range(_CHUNK, len(chosen), _CHUNK))
+    ends = [[_steepest(part, points, sign) for part in parts] for sign in (-1, 1)]
+    low, high = (np.degrees(np.arctan(np.concatenate(slopes))) for slopes in ends)
     return low, high
 
 
-def _extremes(points: np.ndarray, sign: int) -> np.ndarray:
-    """Return the sums (n, 2) that maximise sign * (y - s x) for some slope s.
-
-    points: float array (items, options, 2), one option of each item is added up.
-    """
-    first, second = np.triu_indices(points.shape[1], 1)
-    steps = (points[:, second] - points[:, first]).reshape(-1, 2)
-    steps = steps[steps[:, 0] != 0]
-    turns = np.unique(steps[:, 1] / steps[:, 0])
-    between = (turns[1:] + turns[:-1]) / 2
-    slopes = np.concatenate([turns[:1] - 1, between, turns[-1:] + 1, [0.0]])
-    best = (sign * (points[..., 1] - slopes[:, None, None] * points[..., 0])).argmax(axis=2)
-    sums = np.take_along_axis(points[None], best[:, :, None, None], axis=2).sum(axis=(1, 2))
-    return np.unique(sums, axis=0)
+def _steepest(chosen: np.ndarray, points: np.ndarray, sign: int) -> np.ndarray:
+    """Return the greatest slope of each row's completions, the least where `sign` is -1."""
+    filled = np.maximum(chosen, 0)
+    slopes = np.full(len(chosen), -sign * np.inf)
+    while True:
+        x, y = points[np.arange(len(points)), filled].sum(axis=1).T
+        if not (sign * (y / x - slopes) > 1e-14).any():
+            return slopes
+        slopes = y / x
+        gains = sign * (points[..., 1] - slopes[:, None, None] * points[..., 0])
+        filled = np.where(chosen < 0, gains.argmax(axis=2), chosen)
 
 
 def _transitive(
@@ -305,36 +338,28 @@ def _transitive(
     """Return whether the preferences shown are free of cycles, NA where an item is missing."""
     if instrument.ends is None:
         return pd.arrays.BooleanArray(np.zeros(len(chosen), bool), np.ones(len(chosen), bool))
-    arrows = np.zeros(len(chosen), np.int16)
-    for item, row in enumerate(_arrows(instrument)):
-        arrows |= np.append(row, 0)[chosen[:, item]]
-    return pd.arrays.BooleanArray(_acyclic()[arrows], incomplete.copy())
+    prefers = np.zeros((len(chosen), len(IDEALS), len(IDEALS)), bool)
+    for item, shown in enumerate(_preferences(instrument)):
+        prefers |= shown[chosen[:, item]]
+    for _ in range(2):  # paths of up to four steps, the longest cycle
+        prefers |= prefers @ prefers
+    cyclic = prefers.diagonal(axis1=1, axis2=2).any(axis=1)
+    return pd.arrays.BooleanArray(~cyclic, incomplete.copy())
 
 
-def _arrows(instrument: Instrument) -> np.ndarray:
-    """Return int16 (items, options): the bit of the arrow that an option draws, 0 for none.
+def _preferences(instrument: Instrument) -> np.ndarray:
+    """Return bool (items, options + 1, 4, 4): whether an option prefers one ideal to another.
 
     Per item the ideal end point nearer to the option, by Euclidean distance, is preferred to the
-    other one; the exact middle prefers neither (Ackermann 2011).
+    other one; the exact middle prefers neither (Ackermann 2011), nor does the last entry, which
+    stands for no choice.
     """
-    payoffs = instrument.payoffs
+    payoffs, options = instrument.payoffs, instrument.options
     first, last = (np.linalg.norm(payoffs - payoffs[:, [k]], axis=2) for k in (0, -1))
-    middle = np.isclose(first, last, rtol=1e-9)
-    arrows = np.zeros(payoffs.shape[:2], np.int16)
-    for item, (a, b) in enumerate(instrument.ends):
-        nearer = np.where(first[item] < last[item], 1 << _ARROWS.index((a, b)), 0)
-        nearer = np.where(first[item] > last[item], 1 << _ARROWS.index((b, a)), nearer)
-        arrows[item] = np.where(middle[item], 0, nearer)
-    return arrows
-
-
-@lru_cache
-def _acyclic() -> np.ndarray:
-    """Return bool (4096,): for every set of arrows among the four ideals, whether no cycle."""
-    sets = np.arange(1 << len(_ARROWS))
-    reach = np.zeros((len(sets), len(IDEALS), len(IDEALS)), bool)
-    for bit, (a, b) in enumerate(_ARROWS):
-        reach[:, IDEALS.index(a), IDEALS.index(b)] = sets >> bit & 1
-    for _ in range(2):  # paths of up to four arrows, the longest cycle
-        reach |= reach @ reach
-    return ~reach.diagonal(axis1=1, axis2=2).any(axis=1)
+    apart = ~np.isclose(first, last, rtol=1e-9)
+    prefers = np.zeros((len(payoffs), options + 1, len(IDEALS), len(IDEALS)), bool)
+    for item, ends in enumerate(instrument.ends):
+        a, b = map(IDEALS.index, ends)
+        prefers[item, :options, a, b] = apart[item] & (first[item] < last[item])
+        prefers[item, :options, b, a] = apart[item] & (first[item] > last[item])
+    return prefers

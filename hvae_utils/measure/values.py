@@ -1,14 +1,12 @@
 """The values a respondent can be assigned, read from `data/values.toml`.
 
 A value is a word, a definition, a utility over payoffs (what its ideal respondent maximises) and
-the angles such respondents reach. A value may be added to the file; nothing here knows the four
-by name. What satisfies a value is told in targets by name: "published", "set" and whatever else the
-file gives. This module must never word a prompt and never score an answer.
-
-Public names: Value, Target, names, load, get, read, WEIGHTS.
+the angles such respondents reach on the published items; `svo.value_on` has those of another
+instrument. A value may be added to the file. What satisfies a value are targets with names:
+"published", "set" and whatever else the file gives.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,11 +69,14 @@ class Value:
         """Return the utility (...) of payoffs (..., 2) = (self, other) in coins.
 
         UserError for a value without a utility.
+
+        >>> get("competitive").utilities([[85, 15], [85, 85]]).tolist()
+        [70.0, 0.0]
         """
         if self.utility is None:
             raise UserError(f"value '{self.name}' has no utility: it prefers no payoff to another")
-        mine, other = np.moveaxis(np.asarray(payoffs, float), -1, 0)
-        return np.tensordot(self.utility, np.stack([mine, other, -np.abs(mine - other)]), axes=1)
+        own, other = np.moveaxis(np.asarray(payoffs, float), -1, 0)
+        return np.tensordot(self.utility, np.stack([own, other, -np.abs(own - other)]), axes=1)
 
     def ideal_options(self, payoffs: ArrayLike, rounding: float = 0.0) -> np.ndarray:
         """Return bool (items, options): which options of payoffs (items, options, 2) are best.
@@ -95,20 +96,23 @@ def names() -> tuple[str, ...]:
 
 def load() -> dict[str, Value]:
     """Return the values of `data/values.toml` by name; UserError when the file is malformed."""
-    return dict(_load(paths.DATA / "values.toml"))
+    return dict(_read_once(paths.DATA / "values.toml"))
 
 
 def get(name: str | Value) -> Value:
     """Return the value called `name`; UserError naming the choices when there is none.
 
-    A value that stands in no file, as one of a reader's own, is its own answer.
+    A `Value` is returned unchanged.
+
+    >>> get("prosocial").target
+    45.0
     """
     if isinstance(name, Value):
         return name
-    found = load()
-    if name not in found:
-        raise unknown("value", name, found)
-    return found[name]
+    by_name = load()
+    if name not in by_name:
+        raise unknown("value", name, by_name)
+    return by_name[name]
 
 
 def read(path: Path) -> dict[str, Value]:
@@ -122,17 +126,11 @@ def read(path: Path) -> dict[str, Value]:
     return {name: _value(f"{where}, [{name}]", name, table) for name, table in tables.items()}
 
 
-@lru_cache
-def _load(path: Path) -> dict[str, Value]:
-    return read(path)
+_read_once = lru_cache(read)
 
 
 def _value(where: str, name: str, table: Any) -> Value:
-    if not isinstance(table, dict):
-        raise UserError(f"{where}: must be a table of {', '.join(_KEYS)}")
-    for key in table:
-        if key not in _KEYS:
-            raise UserError(f"{where}: {unknown('key', key, _KEYS)}")
+    _check_keys(where, table, _KEYS)
     for key in ("word", "definition", "source"):
         if not isinstance(table.get(key, "" if key == "source" else None), str):
             raise UserError(f"{where}: '{key}' must be a text")
@@ -150,7 +148,7 @@ def _value(where: str, name: str, table: Any) -> Value:
         target=target,
         target_set=target_set,
         source=table.get("source", ""),
-        others=tuple(_other(where, key, given) for key, given in others.items()),
+        others=tuple(_other(where, key, other) for key, other in others.items()),
     )
 
 
@@ -159,26 +157,27 @@ def _other(where: str, name: str, table: Any) -> Target:
     if name in ("published", "set"):
         raise UserError(f"{where}: the target '{name}' is 'target' and 'target_set' already")
     where = f"{where}, target '{name}'"
-    if not isinstance(table, dict):
-        raise UserError(f"{where}: must be a table of {', '.join(_TARGET_KEYS)}")
-    for key in table:
-        if key not in _TARGET_KEYS:
-            raise UserError(f"{where}: {unknown('key', key, _TARGET_KEYS)}")
+    _check_keys(where, table, _TARGET_KEYS)
     utility, source = _utility(where, table.get("utility")), table.get("source", "")
     if utility is None or not isinstance(source, str):
         raise UserError(f"{where}: needs a 'utility', and a text where there is a 'source'")
-    low, high = _interval(where, table.get("target_set"))
-    return Target(name, low, high, utility, source)
+    return Target(name, *_interval(where, table.get("target_set")), utility, source)
+
+
+def _check_keys(where: str, table: Any, keys: Sequence[str], what: str = "key") -> None:
+    """Raise UserError unless `table` is a TOML table of some of these keys."""
+    if not isinstance(table, dict):
+        raise UserError(f"{where}: must be a table of {', '.join(keys)}")
+    for key in table:
+        if key not in keys:
+            raise UserError(f"{where}: {unknown(what, key, keys)}")
 
 
 def _utility(where: str, weights: Any) -> tuple[float, float, float] | None:
     if weights is None:
         return None
-    if not isinstance(weights, dict):
-        raise UserError(f"{where}: 'utility' must be a table of weights {', '.join(WEIGHTS)}")
+    _check_keys(f"{where}, 'utility'", weights, WEIGHTS, "weight")
     for key, weight in weights.items():
-        if key not in WEIGHTS:
-            raise UserError(f"{where}: {unknown('weight', key, WEIGHTS)}")
         if not files.finite(weight):
             raise UserError(f"{where}: the weight '{key}' must be a finite number")
     if not any(weights.values()):
@@ -195,19 +194,16 @@ def _targets(
         return None, None
     if not files.finite(target):
         raise UserError(f"{where}: 'target' must be an angle in degrees")
-    if _pair(ends) and not ends[0] <= target <= ends[1]:
+    low, high = _interval(where, ends)
+    if not low <= target <= high:
         raise UserError(f"{where}: 'target' {target} must lie in 'target_set' {ends}, low to high")
-    return float(target), _interval(where, ends)
+    return float(target), (low, high)
 
 
 def _interval(where: str, ends: Any) -> tuple[float, float]:
     """Return 'target_set' checked: two angles in degrees, low to high."""
-    if not _pair(ends):
+    if not isinstance(ends, list) or len(ends) != 2 or not all(map(files.finite, ends)):
         raise UserError(f"{where}: 'target_set' must be two angles in degrees, [low, high]")
     if not -180 <= ends[0] <= ends[1] <= 180:
         raise UserError(f"{where}: 'target_set' {ends} must run from low to high, within 180")
     return float(ends[0]), float(ends[1])
-
-
-def _pair(given: Any) -> bool:
-    return isinstance(given, list) and len(given) == 2 and all(map(files.finite, given))

@@ -1,11 +1,15 @@
 """Are two models different? Paired on the same cells, with "cannot be separated" as an answer.
 
+>>> pair = compare([50, 52, 49, 55, 51, 53], [40, 45, 41, 44, 43, 47])
+>>> round(pair.difference, 1), pair.p, pair.cells
+(8.3, 0.03125, 6)
+
 A cell is one value in one condition, scored for both models. The p value is that of an exact
 sign-flip test where the cells are few, of random sign flips with a fixed seed where they are many;
 several pairs are corrected by Holm's method. Null respondents, who hold no value, take part by
-their exact expected scores. This module must never compare unpaired cells.
+their exact expected scores.
 
-Public names: Comparison, compare, holm, compare_models, against_nulls.
+Public names: Comparison, compare, compare_models, against_nulls, holm.
 """
 
 from collections.abc import Iterable
@@ -19,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.files import needed_columns
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import rationality
 from hvae_utils.metrics.chance import p_value
 from hvae_utils.metrics.intervals import check_level
@@ -28,7 +33,6 @@ _DRAWS = 99_999  # random assignments of signs for more cells
 _ROWS = 1 << 11  # assignments treated at once, to stay in the processor's cache
 _SEED = 20230523  # of these draws: the same table gives the same p value
 _SAME = 1e-9  # numbers this close, or this close relative to the largest, are equal
-_PAIR_COLUMNS = ("model_a", "model_b", "cells", "difference", "low", "high", "p", "p_holm")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def compare(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Comparison:
     vary independently. Up to 16 cells are enumerated, for more 99,999 assignments are drawn from a
     fixed seed. With fewer than 6 cells, which can never reach 0.05, or where all differences
     agree, the limits are NaN. Cells with a NaN are left out.
-    Errors: UserError for scores of different lengths, infinite ones, or a level as above.
+    Errors: UserError for scores of different lengths, infinite ones, or a level outside 0.5 to 1.
     """
     check_level(level)
     a, b = np.asarray(a, float).ravel(), np.asarray(b, float).ravel()
@@ -69,36 +73,20 @@ def compare(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Comparison:
     cells = len(differences)
     if not cells:
         return Comparison(np.nan, np.nan, np.nan, np.nan, 0, "no cell with both scores")
-    mean = float(differences.mean())
-    means, exact = _subset_means(differences)
+    mean, means = float(differences.mean()), _subset_means(differences)
     slack = _SAME * max(np.abs(differences).max(), 1)
     beyond = np.count_nonzero(means <= slack if mean > 0 else means >= -slack) + 1
     p = float(min(1, 2 * beyond / (len(means) + 1)))
     rank = int(np.floor((1 - level) / 2 * (len(means) + 1) + _SAME))
+    low = high = np.nan
     if np.ptp(differences) <= slack:
         note = f"not estimable: the interval, as the differences in all {cells} cells agree"
     elif rank < 1:
         note = f"not estimable: the interval, as {cells} cells are too few at level {level:g}"
     else:
-        low, high = (float(means[k]) for k in (rank - 1, len(means) - rank))
-        note = "" if exact else f"{_DRAWS} random assignments of signs, fixed seed"
-        return Comparison(mean, low, high, p, cells, note)
-    return Comparison(mean, np.nan, np.nan, p, cells, note)
-
-
-def holm(pvalues: ArrayLike) -> np.ndarray:
-    """Return Holm's adjusted p values (Holm 1979), in the order given; NaN stays and counts not.
-
-    Errors: UserError for a p value outside 0 to 1.
-    """
-    pvalues = np.asarray(pvalues, float).ravel()
-    if ((pvalues < 0) | (pvalues > 1)).any():
-        raise UserError("holm: a p value must lie between 0 and 1")
-    adjusted = np.full(len(pvalues), np.nan)
-    order = np.argsort(pvalues, kind="stable")[: np.count_nonzero(~np.isnan(pvalues))]
-    steps = pvalues[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return adjusted
+        low, high = float(means[rank - 1]), float(means[len(means) - rank])
+        note = "" if cells <= _EXACT else f"{_DRAWS} random assignments of signs, fixed seed"
+    return Comparison(mean, low, high, p, cells, note)
 
 
 def compare_models(table: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
@@ -118,43 +106,63 @@ def compare_models(table: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 
 
 def against_nulls(
-    table: pd.DataFrame, nulls: Iterable[str] = ("random",), level: float = 0.95
+    table: pd.DataFrame,
+    nulls: Iterable[str] = ("random",),
+    level: float = 0.95,
+    instrument: Instrument | None = None,
 ) -> pd.DataFrame:
-    """Return one row a model x null respondent: is the model any better than who holds no value?
+    """Return one row a model x null respondent: is the model better than one without a value?
 
     table: as for `compare_models`, with the column value; the score is the mean, over the
         administrations of the cell, of 60 - |angle - target| (raw scale of value rationality).
-    nulls: names of `rationality.null_respondents`: "random", "always A" to "always I", lapses.
+    nulls: names of `rationality.null_respondents`: "random", "always A" and so on, lapses.
     The null's score in a cell is its exact expectation, so all the chance is the model's; it does
     not depend on the number of administrations, as the distances are averaged and not the angles.
     A value without a target has no null and is left out. Columns, Holm (over all rows) and errors
     as in `compare_models`, the null being model_b; UserError for an unknown null.
     """
     scores = _by_model(table, ("model", "cell", "score", "value"))
-    expected = _null_scores()
-    known = expected["respondent"].unique()
+    models, expected = list(scores), _null_scores(instrument)
     value_of = table.drop_duplicates("cell").set_index("cell")["value"]
     pairs = []
     for null in nulls:
-        if null not in known:
-            raise unknown("null respondent", null, known)
+        if null not in set(expected["respondent"]):
+            raise unknown("null respondent", null, expected["respondent"].unique())
         vr = expected[expected["respondent"] == null].set_index("value")["vr"]
         scores[f"null: {null}"] = value_of.map(vr).dropna()
-        pairs += [(model, f"null: {null}") for model in pd.unique(table["model"])]
+        pairs += [(model, f"null: {null}") for model in models]
     return _compared(scores, pairs, level)
 
 
 @lru_cache
-def _null_scores() -> pd.DataFrame:
-    return rationality.null_respondents(1)
+def _null_scores(instrument: Instrument | None) -> pd.DataFrame:
+    return rationality.null_respondents(1, instrument)
+
+
+def holm(pvalues: ArrayLike) -> np.ndarray:
+    """Return Holm's adjusted p values (Holm 1979), in the order passed; NaN stays and counts not.
+
+    >>> holm([0.01, 0.04]).tolist()
+    [0.02, 0.04]
+
+    Errors: UserError for a p value outside 0 to 1.
+    """
+    pvalues = np.asarray(pvalues, float).ravel()
+    if ((pvalues < 0) | (pvalues > 1)).any():
+        raise UserError("holm: a p value must lie between 0 and 1")
+    adjusted = np.full(len(pvalues), np.nan)
+    order = np.argsort(pvalues, kind="stable")[: np.count_nonzero(~np.isnan(pvalues))]
+    steps = pvalues[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted
 
 
 def _by_model(table: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, pd.Series]:
     """Return each model's scores by cell, models in order of appearance."""
     needed_columns(table, "table", columns)
     if (twice := table.duplicated(["model", "cell"])).any():
-        found = table.loc[twice].iloc[0]
-        raise UserError(f"table: the cell {found['cell']!r} of {found['model']} is there twice")
+        row = table.loc[twice].iloc[0]
+        raise UserError(f"table: the cell {row['cell']!r} of {row['model']} is there twice")
     by_model = table.groupby("model", sort=False)
     return {model: rows.set_index("cell")["score"] for model, rows in by_model}
 
@@ -162,42 +170,41 @@ def _by_model(table: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, pd.Ser
 def _compared(
     scores: dict[str, pd.Series], pairs: list[tuple[str, str]], level: float
 ) -> pd.DataFrame:
-    found = [compare(*scores[a].align(scores[b], join="inner"), level) for a, b in pairs]
-    adjusted = holm([pair.p for pair in found])
+    """Return the table of `compare_models` for these pairs of names."""
+    compared = [compare(*scores[a].align(scores[b], join="inner"), level) for a, b in pairs]
     rows = [
-        [*names, pair.cells, pair.difference, pair.low, pair.high, p_value(pair.p), p_value(p_holm)]
-        for names, pair, p_holm in zip(pairs, found, adjusted, strict=True)
+        (
+            *(a, b, pair.cells, pair.difference, pair.low, pair.high),
+            *(p_value(pair.p), p_value(p_holm), _verdict(pair, p_holm, len(pairs), 1 - level)),
+            pair.note,
+        )
+        for (a, b), pair, p_holm in zip(
+            pairs, compared, holm([pair.p for pair in compared]), strict=True
+        )
     ]
-    compared = pd.DataFrame(rows, columns=_PAIR_COLUMNS)
-    verdicts = [
-        _verdict(pair, p, len(pairs), 1 - level) for pair, p in zip(found, adjusted, strict=True)
-    ]
-    return compared.assign(
-        verdict=pd.Series(verdicts, dtype=object),
-        note=pd.Series([pair.note for pair in found], dtype=object),
-    )
+    columns = ["model_a", "model_b", "cells", "difference", "low", "high", "p", "p_holm"]
+    return pd.DataFrame(rows, columns=[*columns, "verdict", "note"])
 
 
-def _verdict(found: Comparison, p_holm: float, pairs: int, alpha: float) -> str:
+def _verdict(pair: Comparison, p_holm: float, pairs: int, alpha: float) -> str:
     if p_holm <= alpha + _SAME:
-        return "a higher" if found.difference > 0 else "b higher"
-    least = max(2.0 ** (1 - found.cells), 2 / (_DRAWS + 1)) * pairs
+        return "a higher" if pair.difference > 0 else "b higher"
+    least = max(2.0 ** (1 - pair.cells), 2 / (_DRAWS + 1)) * pairs
     return "too few cells" if least > alpha + _SAME else "cannot be separated"
 
 
-def _subset_means(differences: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return the sorted means over non-empty subsets of the cells, and whether over all of them."""
+def _subset_means(differences: np.ndarray) -> np.ndarray:
+    """Return the sorted means over non-empty subsets of the cells: all of them, or as drawn."""
     cells = len(differences)
-    if exact := cells <= _EXACT:
+    if cells <= _EXACT:
         sums, counts = np.zeros(1), np.zeros(1)
         for difference in differences:
             sums = np.concatenate([sums, sums + difference])
             counts = np.concatenate([counts, counts + 1])
-        return np.sort(sums[1:] / counts[1:]), exact
-    rng = np.random.default_rng(_SEED)
-    means = []
+        return np.sort(sums[1:] / counts[1:])
+    rng, means = np.random.default_rng(_SEED), []
     for size in np.diff([*range(0, _DRAWS, _ROWS), _DRAWS]):
         chosen = rng.random((size, cells)) < 0.5
         chosen[~chosen.any(axis=1)] = True  # of 2^17 or more subsets one is empty
         means.append(chosen @ differences / chosen.sum(axis=1))
-    return np.sort(np.concatenate(means)), exact
+    return np.sort(np.concatenate(means))

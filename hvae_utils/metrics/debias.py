@@ -1,22 +1,21 @@
-"""Response probabilities over option orders: what the options get when no slot is favoured.
+"""Response probabilities over option orders: what the options get when no position is favoured.
+
+>>> shown_in_two_orders = [[0.6, 0.3, 0.1], [0.3, 0.3, 0.4]]  # one row an order, options A, B, C
+>>> average_logits(shown_in_two_orders).round(2).tolist()
+[0.46, 0.32, 0.22]
 
 The model of the bias is additive in log-probabilities, as in Zheng et al. (2024, "Large Language
 Models Are Not Robust Multiple Choice Selectors", ICLR), who average them over cyclic orders too:
 
-    log p(option, order) = option effect + slot effect + label effect + a constant of the order
+    log p(option, order) = option effect + position effect + label effect + a constant of the order
 
-Averaging log-probabilities cancels the slots wherever every option meets every slot equally
-often (nine cyclic orders), and a bias linear in the slot wherever every option has the same mean
-slot (fixed and reversed): `cancels` says which. Averaging probabilities cancels neither and drags
-extreme respondents to the middle. What the model leaves out stays in: a taste for an option
-because of its neighbours (cyclic orders keep the neighbours), or a bias that grows with utility.
-
-A label keeps its slot in every presentation, so the two cancel together, and one set of labels
-cannot tell them apart; `orders.position_bias` compares several. What the orders do not determine
-is NaN: this module must never report one of many equally good solutions.
+Averaging log-probabilities cancels it where the orders are balanced (`cancels`); averaging
+probabilities does not and drags extreme respondents to the middle. A label keeps its position, so
+the two cancel together. What the model leaves out stays in: a taste for an option because of its
+neighbours (cyclic orders keep the neighbours), or a bias that grows with utility.
 
 Shapes: probabilities (..., orders, options), options in the instrument's own order, leading axes
-for items or administrations; orders (orders, options), orders[k][j] = option shown at slot j of
+for items or administrations; orders (orders, options), orders[k][j] = option shown at position j of
 presentation k, all 0-based. Rows need not sum to 1 (the rest of the mass is not on a label). A row
 that is all NaN is a presentation without an answer: what rests on it is NaN. From log-probabilities
 take numpy.exp. A 0 is an option outside the endpoint's list of likely tokens: its probability is
@@ -33,7 +32,6 @@ from numpy.typing import ArrayLike
 from hvae_utils.errors import UserError
 
 _OFF = 1e-6  # how far above 1 a row of rounded probabilities may sum
-_ESTIMABLE = 1e-9  # how far a contrast may stick out of what the orders determine
 
 
 def average_logits(probabilities: ArrayLike, floor: ArrayLike | None = None) -> np.ndarray:
@@ -51,19 +49,17 @@ def average_range(probabilities: ArrayLike, floor: ArrayLike) -> tuple[np.ndarra
 
     Each probability outside the list is anything from 0 to its floor, independently: an option's
     least has its own at 0 and the others' at the floor, its greatest the reverse. Hence the least
-    is 0 for every option that is missing from any order's list: nothing bounds it from below.
-    Equal to `average_logits` where all options are listed. NaN and errors as there.
-    `orders.debiased` turns the ranges into bounds of the mean angle.
+    is 0 for every option that is missing from any order's list. NaN and errors as there.
     """
     table = _checked(probabilities)
-    least = _logs(table, 0.0).mean(axis=-2)
-    most = _logs(table, floor).mean(axis=-2)
-    own = np.eye(table.shape[-1], dtype=bool)
-    ends = []
-    for mine, others in ((least, most), (most, least)):
-        mixed = np.where(own, mine[..., None, :], others[..., None, :])
-        ends.append(np.diagonal(_normalised(mixed), axis1=-2, axis2=-1))
-    return ends[0], ends[1]
+    least, most = (_logs(table, bound).mean(axis=-2) for bound in (0.0, floor))
+    one = np.eye(table.shape[-1], dtype=bool)
+    ends = [
+        np.where(one, of_one[..., None, :], of_others[..., None, :])
+        for of_one, of_others in ((least, most), (most, least))
+    ]
+    low, high = (np.diagonal(_normalised(end), axis1=-2, axis2=-1) for end in ends)
+    return low, high
 
 
 def average_probabilities(probabilities: ArrayLike) -> np.ndarray:
@@ -72,50 +68,47 @@ def average_probabilities(probabilities: ArrayLike) -> np.ndarray:
     For comparison only: it does not remove a bias but spreads it over the options, so a
     respondent at an extreme looks moderate. NaN where an order has no answer.
     """
-    table = _checked(probabilities)
-    return (table / table.sum(axis=-1, keepdims=True)).mean(axis=-2)
+    return _scaled(probabilities).mean(axis=-2)
 
 
 def cancels(orders: ArrayLike) -> str:
     """Return which bias averaging log-probabilities over these orders removes.
 
-    "any": each option meets each slot equally often, so any pattern of slots (and of labels fixed
-    to slots) cancels. "linear": each option has the same mean slot, so a bias linear in the slot
-    cancels (with fixed and reversed, any pattern antisymmetric about the middle slot). "none".
-    Errors: UserError for an order that is no permutation.
+    >>> cancels([[0, 1, 2], [2, 1, 0]])
+    'linear'
+
+    "any": each option meets each position equally often, so any pattern of positions (and of labels
+    fixed to positions) cancels. "linear": each option has the same mean position, so a bias linear
+    in it cancels (with fixed and reversed, any pattern antisymmetric about the middle). "none".
     """
-    slots = np.argsort(_permutations(orders), axis=1)
-    meetings = np.array([(slots == slot).sum(axis=0) for slot in range(slots.shape[1])])
+    positions = np.argsort(orders, axis=1)
+    meetings = np.array([(positions == at).sum(axis=0) for at in range(positions.shape[1])])
     if (meetings == meetings[:, :1]).all():
         return "any"
-    totals = slots.sum(axis=0)
+    totals = positions.sum(axis=0)
     return "linear" if (totals == totals[0]).all() else "none"
 
 
 def position_bias(
-    probabilities: ArrayLike,
-    orders: ArrayLike,
-    floor: ArrayLike | None = None,
-    linear: bool = False,
+    probabilities: ArrayLike, orders: ArrayLike, floor: ArrayLike | None = None
 ) -> np.ndarray:
-    """Return float (..., slots), nats, summing to 0: what each slot adds to the log-probability.
+    """Return float (..., positions), nats, summing to 0: what each adds to the log-probability.
 
-    Least squares with a free effect for each option, order and slot; a slot's effect contains that
-    of its label. NaN where the orders do not determine a slot's effect. All cyclic orders
-    determine every slot. One order determines nothing. Fixed and reversed determine only the
-    difference between slots that mirror each other, so every slot is NaN, unless `linear`: then
-    the bias is assumed to be linear in the slot, and that line is returned.
-    NaN too where an order has no answer or a true zero. Errors: UserError for a bad table, orders
-    that are no permutations, or a 0 without a floor.
+    Least squares with a free effect for each option and order. Orders that cancel any bias give
+    each position an effect of its own; others determine at most a line, and that is returned: a
+    bias linear in the position. A position's effect contains that of its label. NaN where an order
+    has no answer or a true zero, and for one order alone. Errors: UserError for a bad table, or a
+    0 without a floor.
     """
-    table, shown = _checked_orders(probabilities, orders)
-    slots = np.argsort(shown, axis=1)
-    count = shown.shape[1]
-    logs = _logs(table, floor)
-    if linear:
-        line = np.arange(count) - (count - 1) / 2
-        return _estimates(logs, line[slots].reshape(-1, 1), np.eye(1)) * line
-    return _estimates(logs, np.eye(count)[slots.ravel()], np.eye(count) - 1 / count)
+    logs, orders = _logs(_checked(probabilities), floor), np.asarray(orders)
+    centred = _centred(np.where(np.isfinite(logs), logs, np.nan))
+    if cancels(orders) == "any":
+        return centred[..., np.arange(len(orders))[:, None], orders].mean(axis=-2)
+    line = np.arange(orders.shape[1]) - (orders.shape[1] - 1) / 2
+    steps = _centred(line[np.argsort(orders, axis=1)])
+    squares = (steps**2).sum()
+    slope = (centred * steps).sum(axis=(-2, -1)) / (squares if squares > 1e-9 else np.nan)
+    return slope[..., None] * line
 
 
 def order_disagreement(probabilities: ArrayLike) -> float:
@@ -124,17 +117,21 @@ def order_disagreement(probabilities: ArrayLike) -> float:
     The total variation distance (half the sum of absolute differences) between the responses
     under two orders, averaged over all pairs of orders of an item, then over the items (leading
     axes). Of certain answers it is the share of pairs of orders with different answers; sampled
-    answers differ by chance as well. Options in the instrument's order, each row scaled to sum 1.
-    Orders without an answer are left out; NaN when no item has two.
+    answers differ by chance as well. Orders without an answer are left out; NaN when no item has
+    two.
     """
-    table = _checked(probabilities)
-    table = (table / table.sum(axis=-1, keepdims=True)).reshape(-1, *table.shape[-2:])
+    table = _scaled(probabilities)
+    table = table.reshape(-1, *table.shape[-2:])
     first, second = np.triu_indices(table.shape[1], 1)
     distances = np.abs(table[:, first] - table[:, second]).sum(axis=-1) / 2
-    known = ~np.isnan(distances)
-    pairs = known.sum(axis=1)
-    means = np.where(known, distances, 0).sum(axis=1)[pairs > 0] / pairs[pairs > 0]
-    return float(means.mean()) if len(means) else float("nan")
+    distances = distances[~np.isnan(distances).all(axis=1)]
+    return float(np.nanmean(distances, axis=1).mean()) if distances.size else np.nan
+
+
+def _centred(table: np.ndarray) -> np.ndarray:
+    """Return the table (..., orders, options) less the means of its orders and its options."""
+    table = table - table.mean(axis=-1, keepdims=True)
+    return table - table.mean(axis=-2, keepdims=True)
 
 
 def _checked(probabilities: ArrayLike) -> np.ndarray:
@@ -153,28 +150,25 @@ def _checked(probabilities: ArrayLike) -> np.ndarray:
         (table.sum(axis=-1) > 1 + _OFF, "sums to more than 1"),
     ):
         if wrong.any():
-            raise UserError(f"probabilities[{_at(wrong)}] {what}")
+            raise UserError(f"probabilities[{_first(wrong)}] {what}")
     return table
+
+
+def _scaled(probabilities: ArrayLike) -> np.ndarray:
+    table = _checked(probabilities)
+    return table / table.sum(axis=-1, keepdims=True)
 
 
 def _logs(table: np.ndarray, floor: ArrayLike | None) -> np.ndarray:
     """Return log-probabilities, those of options outside the list at the floor."""
     unlisted = table == 0
-    if floor is None:
-        if unlisted.any():
-            raise UserError(
-                f"probabilities[{_at(unlisted)}] is 0: give a floor, the bound of options outside "
-                "the list, or 0 where the zeros are true ones"
-            )
-        return np.log(table)
-    floors = np.asarray(floor, float)
-    if floors.ndim and floors.shape[-1] != table.shape[-2]:
+    if floor is None and unlisted.any():
         raise UserError(
-            f"floor: expected a number or (..., orders) for probabilities {table.shape}, found "
-            f"{floors.shape}"
+            f"probabilities[{_first(unlisted)}] is 0: give a floor, the bound of options outside "
+            "the list, or 0 where the zeros are true ones"
         )
-    bounds = np.broadcast_to(floors[..., None], table.shape)
-    # A floor is needed, and checked, only where there is something to bound.
+    floors = np.asarray(0.0 if floor is None else floor, float)[..., None]
+    bounds = np.broadcast_to(floors, table.shape)
     wrong = unlisted & ~((bounds >= 0) & (bounds <= 1))
     if wrong.any():
         raise UserError(f"floor: must be a probability, not {bounds[wrong][0]}")
@@ -189,56 +183,6 @@ def _normalised(logs: np.ndarray) -> np.ndarray:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def _permutations(orders: ArrayLike) -> np.ndarray:
-    """Return the orders as an int array (orders, options)."""
-    try:
-        shown = np.asarray(orders)
-    except ValueError:
-        raise UserError("orders: every order needs all options") from None
-    if shown.ndim != 2 or 0 in shown.shape or shown.dtype.kind not in "iu":
-        raise UserError(
-            f"orders: expected whole numbers, (orders, options), found {shown.shape} of "
-            f"{shown.dtype}"
-        )
-    wrong = (np.sort(shown, axis=1) != np.arange(shown.shape[1])).any(axis=1)
-    if wrong.any():
-        at = np.flatnonzero(wrong)[0]
-        raise UserError(
-            f"orders[{at}] is no permutation of 0 to {shown.shape[1] - 1}: {shown[at].tolist()}"
-        )
-    return shown
-
-
-def _checked_orders(probabilities: ArrayLike, orders: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    table, shown = _checked(probabilities), _permutations(orders)
-    if table.shape[-2:] != shown.shape:
-        raise UserError(
-            f"orders: {shown.shape} does not fit probabilities {table.shape}: both need one row an "
-            "order and one column an option"
-        )
-    return table, shown
-
-
-def _estimates(logs: np.ndarray, block: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
-    """Return contrasts (..., n) of the block's effects by least squares, NaN if not estimable.
-
-    logs: (..., orders, options); block: (orders * options, effects), regressed with an effect for
-    each option and each order. A contrast is estimable where it lies in the row
-    space of the design: then, and only then, all least squares solutions give it the same value.
-    """
-    orders, options = logs.shape[-2:]
-    order, option = np.indices((orders, options)).reshape(2, -1)
-    design = np.hstack([block, np.eye(orders)[order], np.eye(options)[option]])
-    wanted = np.zeros((len(contrasts), design.shape[1]))
-    wanted[:, : block.shape[1]] = contrasts
-    inverse = np.linalg.pinv(design, rcond=1e-10)
-    estimable = np.abs(wanted @ inverse @ design - wanted).max(axis=1) < _ESTIMABLE
-    cells = logs.reshape(*logs.shape[:-2], -1)
-    usable = np.isfinite(cells).all(axis=-1, keepdims=True)
-    found = np.where(usable, cells, 0) @ (wanted @ inverse).T
-    return np.where(usable & estimable, found, np.nan)
-
-
-def _at(wrong: np.ndarray) -> str:
+def _first(wrong: np.ndarray) -> str:
     """Return the index of the first True, as it is written between brackets."""
     return ", ".join(map(str, np.argwhere(wrong)[0]))

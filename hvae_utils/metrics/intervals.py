@@ -1,17 +1,21 @@
-"""Intervals for a mean over few clusters that cover.
+"""How sure a mean over few clusters is: confidence intervals that cover in small samples.
 
-A cluster is what varies at random at the highest level: one wording with one goal draw. Near the
-ends of the range of angles, and when clusters agree, the t interval is far too short: for an
-altruist with 5% lapses and five clusters it covers 62%, not 95%. `covering_interval` is the t
-interval held between two bounds that hold for whatever lies within the range; `docs/intervals.md`
-has the simulation behind it and what it costs. Nothing here draws unseeded numbers. This module
-must never report an interval of zero width, and never resample the items of an instrument.
+>>> ten_alike = covering_interval([61.39] * 10)
+>>> round(ten_alike.mean, 1), round(ten_alike.low, 1), round(ten_alike.high, 1)
+(61.4, 41.3, 61.4)
 
-Public names: Interval, covering_interval, t_interval, bounded_mean_interval, covering_limits,
-t_limits, bounded_mean_limits, cluster_means, recommend_administrations, check_level.
+Ten wordings in which a model chose as an ideal altruist would: the mean angle may still be as low
+as 41 degrees, since a behaviour that was not seen in ten can make up a quarter of the rest.
+
+A cluster is what varies at random: one wording with one goal draw (`factors.clusters`); the items
+are fixed. The t interval is far too short near the ends of the range of angles and when clusters
+agree. The covering interval is the t interval held between two bounds that need nothing but the
+range; `docs/intervals.md` has the simulation behind it and what it costs.
+
+Public names: Interval, covering_interval, recommend_administrations, cluster_means; of many samples
+at once: covering_limits, t_limits, bounded_mean_limits; check_level.
 """
 
-from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +27,8 @@ from hvae_utils.measure import svo
 from hvae_utils.metrics import chance
 
 FEW = 5  # clusters; with fewer the covering interval covers, but says little
+_MOST = 100_000  # clusters that are ever recommended
 _HALVINGS = 32  # of a bracket at most as wide as the range: an error below 1e-9 of it
-_ROWS = 1 << 11  # samples treated at once, to stay in the processor's cache
-_SAME = 1e-9  # relative to the largest: numbers this close are equal
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,13 @@ class Interval:
     """A mean with its confidence interval, in the units of the sample.
 
     n: observations used, or clusters where there are any; low and high are NaN, and note says
-    why, when not estimable; method: "covering", "t" or "bounded mean".
+    why, when not estimable.
     """
 
     mean: float
     low: float
     high: float
     n: int
-    method: str = ""
     note: str = ""
 
 
@@ -53,100 +55,72 @@ def covering_interval(
 ) -> Interval:
     """Return the mean of the cluster means and an interval that covers in small samples too.
 
+    >>> covering_interval([30, 31, 34], ["plain", "plain", "formal"]).note
+    'only 2 clusters: wide'
+
     angles: degrees, NaN (unscored) left out; clusters: one identifier an angle, each angle its
     own cluster where None; low, high: the ends of the range the angles can lie in, those of the
-    primary items unless given. Each limit is the t limit, but not nearer to the mean than the
-    bounded-mean limit at level 2 * level - 1 and not further than the one at `level`
-    (`covering_limits`). In every scenario of `docs/intervals.md` nominal 95% covers at least 93%.
-    Clusters count equally, however many angles they hold. Fewer than two clusters give NaN limits
-    and a note; two to four give wide limits and a note.
+    primary items unless passed. Clusters count equally, however many angles they hold. In every
+    scenario of `docs/intervals.md` nominal 95% covers at least 93%. Fewer than two clusters give
+    NaN limits and a note; two to four give wide limits and a note.
     Errors: UserError for a level outside 0.5 to 1, an angle outside the range, or clusters that
     do not match the angles.
     """
-    return _interval("covering", covering_limits, angles, clusters, level, (low, high))
+    check_level(level)
+    least, greatest = chance.reachable()
+    low, high = least if low is None else low, greatest if high is None else high
+    if not -np.inf < low < high < np.inf:
+        raise UserError(f"the range must be finite and run upwards, not {low} to {high}")
+    means = cluster_means(angles, clusters)
+    angles = np.asarray(angles, float)
+    if (outside := angles[(angles < low - chance.ROUNDED) | (angles > high + chance.ROUNDED)]).size:
+        place = f"{outside[0]:.6g} lies outside the range {low:.2f} to {high:.2f}"
+        raise UserError(f"angles: {place}; give the range of this instrument as low and high")
+    count, unit = len(means), "observation" if clusters is None else "cluster"
+    if not count:
+        return Interval(np.nan, np.nan, np.nan, 0, "nothing scored")
+    mean = float(means.mean())
+    if count < 2:
+        note = f"too few {unit}s ({count}): an interval needs two"
+        return Interval(mean, np.nan, np.nan, count, note)
+    (lower,), (upper,) = covering_limits(np.clip(means, low, high)[None], level, low, high)
+    note = f"only {count} {unit}s: wide" if count < FEW else ""
+    return Interval(mean, float(lower), float(upper), count, note)
 
 
-def bounded_mean_interval(
-    angles: ArrayLike,
-    clusters: ArrayLike | None = None,
-    level: float = 0.95,
-    low: float | None = None,
-    high: float | None = None,
-) -> Interval:
-    """Return the bounded-mean interval alone: wider, without any resort to the t distribution.
+def recommend_administrations(
+    half_width: float, spread: float | None = None, level: float = 0.95
+) -> int:
+    """Return how many clusters make the covering interval about +-half_width degrees, or less.
 
-    Arguments, units and errors as in `covering_interval`. K equal means m have the limits
-    m - q (m - low) and m + q (high - m) with q = 1 - ((1 - level) / 2)^(1/K).
+    >>> recommend_administrations(10)
+    16
+
+    spread: standard deviation of the cluster means in degrees; that of a uniform random
+    respondent, 12.9, unless passed: few respondents of one mind vary more, mixtures of minds do.
+    The formula is sqrt(t^2 spread^2 / K + (q (high - low) / 2)^2) with q = 1 - (1 - level)^(1/K):
+    sampling, and what K clusters that agree leave open. In the simulation of `docs/intervals.md`
+    it is near the mean half width and mostly above it. With exact response probabilities an
+    administration has no sampling error of its own, so clusters are all that counts.
+    Errors: UserError for a half width not above 0 or out of reach, a spread below 0, and a level
+    outside 0.5 to 1.
     """
-    return _interval("bounded mean", bounded_mean_limits, angles, clusters, level, (low, high))
-
-
-def t_interval(
-    angles: ArrayLike, clusters: ArrayLike | None = None, level: float = 0.95
-) -> Interval:
-    """Return the t interval over clusters, degrees of freedom clusters - 1, for comparison.
-
-    Too short near the ends of the range and for rare deviations. Without any spread its limits are
-    NaN and note says so. Errors: as `covering_interval`.
-    """
-    found = _interval("t", lambda x, level, *_: t_limits(x, level), angles, clusters, level, None)
-    if found.n < 2 or found.high - found.low > _SAME * max(abs(found.mean), 1):
-        return found
-    note = f"all {found.n} clusters agree: no t interval can be estimated"
-    return Interval(found.mean, np.nan, np.nan, found.n, "t", note)
-
-
-def covering_limits(
-    samples: ArrayLike, level: float, low: float, high: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return lower and upper limits, one each a sample, of the covering interval.
-
-    samples: float array (samples, K), K >= 2, within low to high. The limits of t, clipped to lie
-    between the bounded-mean limits at `level` (outer) and at 2 * level - 1 (inner). In the corners
-    only one limit can miss, so the inner ones already hold at about `level` there; equal means in
-    a corner get the rule of three, exactly: mean - (1 - (1 - level)^(1/K)) * (mean - low).
-    """
-    lower, upper = t_limits(samples, level)
-    least, greatest = _bounded_means(samples, (level, 2 * level - 1), low, high)
-    return np.clip(lower, *least), np.clip(upper, *greatest[::-1])
-
-
-def t_limits(samples: ArrayLike, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return lower and upper limits of the t interval, one each a sample (samples, K)."""
     from scipy.special import stdtrit  # slow to import
 
-    samples = np.asarray(samples, float)
-    size, mean = samples.shape[1], samples.mean(axis=1)
-    half = stdtrit(size - 1, (1 + level) / 2) * samples.std(axis=1, ddof=1) / np.sqrt(size)
-    return mean - half, mean + half
+    check_level(level)
+    low, high = chance.reachable()
+    spread = svo.angle_distribution(chance.uniform()).sd if spread is None else spread
+    if not 0 < half_width < np.inf or not 0 <= spread < np.inf:
+        raise UserError(
+            f"half_width must be above 0 and spread not below 0 degrees, not {half_width}, {spread}"
+        )
 
-
-def bounded_mean_limits(
-    samples: ArrayLike, level: float, low: float, high: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return lower and upper limits of the bounded-mean interval, one each a sample.
-
-    samples: float array (samples, K) within low to high. Upper limit: the quantile (1 + level) / 2
-    of the weighted mean of the sample and of one more observation at `high`, weights drawn evenly
-    from all that sum to 1; lower limit: the mirror image with `low` (Gaffke 2005;
-    Learned-Miller & Thomas 2019, arXiv 1905.06208, who conjecture that it covers for every
-    distribution within the range; for a mixture of the two ends it is Clopper-Pearson). Nothing
-    is drawn: the quantile is exact to 1e-9 of the range.
-    """
-    (lower,), (upper,) = _bounded_means(samples, (level,), low, high)
-    return lower, upper
-
-
-def _bounded_means(
-    samples: ArrayLike, levels: tuple[float, ...], low: float, high: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return `bounded_mean_limits` of every level, (levels, samples) each, by one bisection."""
-    samples, tails = np.asarray(samples, float), (1 - np.array(levels)) / 2
-    with_low, with_high = (np.insert(samples, 0, end, axis=1) for end in (low, high))
-    values = np.vstack([*[with_low] * len(tails), *[with_high] * len(tails)])
-    found = _quantiles(values, np.repeat([*tails, *(1 - tails)], len(samples)))
-    lower, upper = found.reshape(2, len(tails), len(samples))
-    return lower, upper
+    sizes = np.arange(2, _MOST)
+    sampling = stdtrit(sizes - 1, (1 + level) / 2) * spread / np.sqrt(sizes)
+    halves = np.hypot(sampling, (1 - (1 - level) ** (1 / sizes)) * (high - low) / 2)
+    if halves[-1] > half_width:
+        raise UserError(f"half_width: {half_width} degrees need more than {_MOST} clusters")
+    return int(sizes[halves <= half_width][0])
 
 
 def cluster_means(angles: ArrayLike, clusters: ArrayLike | None = None) -> np.ndarray:
@@ -168,60 +142,50 @@ def cluster_means(angles: ArrayLike, clusters: ArrayLike | None = None) -> np.nd
     return pd.Series(angles).groupby(clusters, sort=False).mean().dropna().to_numpy()
 
 
-def recommend_administrations(
-    half_width: float,
-    spread: float | None = None,
-    level: float = 0.95,
-    low: float | None = None,
-    high: float | None = None,
-) -> int:
-    """Return how many clusters make the covering interval about +-half_width degrees, or less.
+def covering_limits(
+    samples: ArrayLike, level: float, low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower and upper limits, one each a sample, of the covering interval.
 
-    spread: standard deviation of the cluster means in degrees; unless given that of a uniform
-    random respondent, 12.9: few respondents of one mind vary more, mixtures of minds do. The
-    formula is sqrt(t^2 spread^2 / K + (q (high - low) / 2)^2) with q = 1 - (1 - level)^(1/K):
-    sampling, and what K clusters that agree leave open. In the simulation of `docs/intervals.md`
-    it is near the mean half width and mostly above it. With exact response probabilities an
-    administration has no sampling error of its own, so clusters are all that counts.
-    Errors: UserError for a half width not above 0, a spread below 0; as `covering_interval`.
+    samples: float array (samples, K), K >= 2, within low to high. Each t limit, but not further
+    from the mean than the bounded-mean limit at `level` and not nearer than the one at
+    2 * level - 1. Near an end of the range only one side can be missed, so a one-sided limit is
+    enough there. Equal means at an end get the rule of three, exactly:
+    mean - (1 - (1 - level)^(1/K)) * (mean - low).
     """
+    lower, upper = t_limits(samples, level)
+    least, greatest = bounded_mean_limits(samples, (level, 2 * level - 1), low, high)
+    return np.clip(lower, *least), np.clip(upper, *greatest[::-1])
+
+
+def t_limits(samples: ArrayLike, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower and upper limits of the t interval, one each a sample (samples, K)."""
     from scipy.special import stdtrit  # slow to import
 
-    low, high = _range(low, high)
-    check_level(level)
-    spread = svo.angle_distribution(chance.uniform()).sd if spread is None else spread
-    if not 0 < half_width < np.inf or not 0 <= spread < np.inf:
-        raise UserError(
-            f"half_width must be above 0 and spread not below 0 degrees, not {half_width}, {spread}"
-        )
-
-    def half(size: int) -> float:
-        sampling = stdtrit(size - 1, (1 + level) / 2) * spread / np.sqrt(size)
-        return float(np.hypot(sampling, (1 - (1 - level) ** (1 / size)) * (high - low) / 2))
-
-    enough = 2
-    while half(enough) > half_width:
-        enough *= 2
-    sizes = range(enough // 2 + 1, enough + 1)
-    return sizes[bisect_left(sizes, True, key=lambda size: half(size) <= half_width)]
+    samples = np.asarray(samples, float)
+    size, mean = samples.shape[1], samples.mean(axis=1)
+    half = stdtrit(size - 1, (1 + level) / 2) * samples.std(axis=1, ddof=1) / np.sqrt(size)
+    return mean - half, mean + half
 
 
-def _interval(method, limits, angles, clusters, level, ends) -> Interval:
-    check_level(level)
-    means = cluster_means(angles, clusters)
-    low, high = _range(*ends) if ends else (-np.inf, np.inf)
-    given = np.asarray(angles, float)
-    if (outside := given[(given < low - 1e-6) | (given > high + 1e-6)]).size:
-        place = f"{outside[0]:.6g} lies outside the range {low:.2f} to {high:.2f}"
-        raise UserError(f"angles: {place}; give the range of this instrument as low and high")
-    count, what = len(means), "observation" if clusters is None else "cluster"
-    if count < 2:
-        mean = float(means[0]) if count else np.nan
-        note = f"too few {what}s ({count}): an interval needs two" if count else "nothing scored"
-        return Interval(mean, np.nan, np.nan, count, method, note)
-    lower, upper = limits(np.clip(means, low, high)[None], level, low, high)
-    note = f"only {count} {what}s: wide" if count < FEW and method != "t" else ""
-    return Interval(float(means.mean()), float(lower[0]), float(upper[0]), count, method, note)
+def bounded_mean_limits(
+    samples: ArrayLike, levels: tuple[float, ...], low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower and upper limits (levels, samples) of the bounded-mean interval.
+
+    samples: float array (samples, K) within low to high. Upper limit: the quantile (1 + level) / 2
+    of the weighted mean of the sample and of one more observation at `high`, weights drawn evenly
+    from all that sum to 1; lower limit: the mirror image with `low` (Gaffke 2005;
+    Learned-Miller & Thomas 2019, arXiv 1905.06208, who conjecture that it covers for every
+    distribution within the range; for a mixture of the two ends it is Clopper-Pearson). Nothing
+    is drawn: the quantile is exact to 1e-9 of the range.
+    """
+    samples, tails = np.asarray(samples, float), (1 - np.array(levels)) / 2
+    with_low, with_high = (np.insert(samples, 0, end, axis=1) for end in (low, high))
+    values = np.vstack([*[with_low] * len(tails), *[with_high] * len(tails)])
+    quantiles = _quantiles(values, np.repeat([*tails, *(1 - tails)], len(samples)))
+    lower, upper = quantiles.reshape(2, len(tails), len(samples))
+    return lower, upper
 
 
 def check_level(level: float) -> None:
@@ -230,26 +194,15 @@ def check_level(level: float) -> None:
         raise UserError(f"the level of an interval must lie between 0.5 and 1, not {level}")
 
 
-def _range(low: float | None, high: float | None) -> tuple[float, float]:
-    least, greatest = chance.reachable()
-    low, high = least if low is None else low, greatest if high is None else high
-    if not -np.inf < low < high < np.inf:
-        raise UserError(f"the range must be finite and run upwards, not {low} to {high}")
-    return low, high
-
-
 def _quantiles(values: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Return quantile q (rows,) of sum w_i values_i, w even on the simplex, by bisection."""
-    found = np.empty(len(values))
-    for start in range(0, len(values), _ROWS):
-        rows = np.sort(values[start : start + _ROWS], axis=1)
-        below, above = rows[:, 0].copy(), rows[:, -1].copy()
-        for _ in range(_HALVINGS):
-            middle = (below + above) / 2
-            short = _shares(rows, middle) < q[start : start + _ROWS]
-            below, above = np.where(short, middle, below), np.where(short, above, middle)
-        found[start : start + _ROWS] = (below + above) / 2
-    return found
+    values = np.sort(values, axis=1)
+    below, above = values[:, 0], values[:, -1]
+    for _ in range(_HALVINGS):
+        middle = (below + above) / 2
+        short = _shares(values, middle) < q
+        below, above = np.where(short, middle, below), np.where(short, above, middle)
+    return (below + above) / 2
 
 
 def _shares(values: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -1,12 +1,17 @@
 """Lapses: does a respondent follow the value and slip, or hold no value at all?
 
+>>> from hvae_utils.measure import instruments
+>>> slider = instruments.load("svo-slider")
+>>> five_of_six_ideal = lapse_rate([[0, 8, 0, 0, 8, 4]], "altruistic", slider)
+>>> round(five_of_six_ideal.rate, 2), round(five_of_six_ideal.high, 2)
+(0.19, 0.72)
+
 The model: with probability 1 - e an answer is one of the value's ideal options, tied ones equally
 often; with probability e it is any option, uniformly at random. e is estimated by maximum
 likelihood over the answered items, taken as independent. An item on which the value ties all
-options says nothing about e and is left out; a missing one too, nothing is filled in. This module
-must never say that a respondent holds a value because the data are few: the interval says so.
+options says nothing about e and is left out, as is a missing one.
 
-Public names: Lapse, lapse_rate, most_likely, probabilities.
+Public names: Lapse, lapse_rate, expected_rate, probabilities, mixed.
 """
 
 from dataclasses import dataclass
@@ -31,7 +36,7 @@ class Lapse:
     log_likelihood_ratio: nats, of the data at `rate` against e = 1, a respondent without a value;
         0 or more. As e = 1 is the end of the range, a random respondent exceeds 1.35 in about 5%
         of cases (half a chi-squared with one degree of freedom).
-    note: why something is NaN, or what the model cannot account for.
+    note: why something is NaN.
     """
 
     rate: float
@@ -51,30 +56,39 @@ def lapse_rate(
     Clopper & Pearson (1934, Biometrika 26, 404-413) for the number of answers that are not ideal:
     the rates at which as many, or as few, have a probability of at least (1 - level) / 2. Where
     items have unequally many ideal options the number is a sum of binomials, its distribution as
-    exact. It has width always and covers at least `level` at every rate (`docs/intervals.md` has
-    the enumeration), provided that answers are independent: lapses that come in clusters, such as
-    whole administrations answered at random, are not accounted for. Misses more frequent than any
-    lapse rate makes likely count as the most that e = 1 does: then low is near 1, and note says
-    so. A value without a utility, and choices without an informative item, give NaN and a note.
+    exact. It covers at least `level` at every rate (`docs/intervals.md` has the enumeration) where
+    answers are independent, so not where whole administrations are answered at random. Misses more
+    frequent than any lapse rate makes likely count as the most that e = 1 does: then low is near
+    1, and the model does not fit. A value without a utility, and choices without an informative
+    item, give NaN and a note.
     Errors: UserError for choices that are no such array, an unknown value, and a level outside
     0 to 1.
     """
     if not 0 < level < 1:
         raise UserError(f"the level of an interval must lie between 0 and 1, not {level}")
-    value = values.get(value) if isinstance(value, str) else value
-    chosen = svo.checked_choices(choices, instrument)
+    value, chosen = values.get(value), svo.checked_choices(choices, instrument)
     if value.utility is None:
         return _not_estimable(f"value '{value.name}' prefers no option, so there is none to miss")
     if not (chosen >= 0).any():
         return _not_estimable("nothing was answered")
-    counts = _counts(chosen, value.ideal_options(instrument.payoffs, instrument.rounding))
-    items = int(counts[:, 1].sum())
-    if not items:
+    ideal, answered = value.ideal_options(instrument.payoffs, instrument.rounding), chosen >= 0
+    hits = answered & ideal[np.arange(len(ideal)), chosen]
+    counts = _informative(hits.sum(axis=0), answered.sum(axis=0), ideal)
+    if not len(counts):
         return _not_estimable("on the items that were answered the value ties all options")
-    rate = most_likely(counts)
-    low, high = _interval(counts, level)
+    rate = _most_likely(counts)
     ratio = _log_likelihood(rate, counts) - _log_likelihood(1.0, counts)
-    return Lapse(rate, low, high, items, max(ratio, 0.0), _rarer_than_chance(counts))
+    return Lapse(rate, *_interval(counts, level), int(counts[:, 1].sum()), max(ratio, 0.0))
+
+
+def expected_rate(table: np.ndarray, ideal: np.ndarray) -> float:
+    """Return the lapse rate that answers with these probabilities converge to.
+
+    table: response probabilities (items, options); ideal: bool (items, options). The likelihood
+    of `lapse_rate` on expected in place of counted answers. NaN when every item ties.
+    """
+    counts = _informative((table * ideal).sum(axis=1), np.ones(len(table)), ideal)
+    return _most_likely(counts) if len(counts) else np.nan
 
 
 def probabilities(value: Value | str, rate: float, instrument: Instrument) -> np.ndarray:
@@ -82,47 +96,48 @@ def probabilities(value: Value | str, rate: float, instrument: Instrument) -> np
 
     Errors: UserError for a rate outside 0 to 1, an unknown value and one without a utility.
     """
+    ideal = values.get(value).ideal_options(instrument.payoffs, instrument.rounding)
+    return mixed(ideal / ideal.sum(axis=1, keepdims=True), rate)
+
+
+def mixed(table: np.ndarray, rate: float) -> np.ndarray:
+    """Return probabilities (items, options) of which the share `rate` is uniformly random.
+
+    Errors: UserError for a rate outside 0 to 1.
+    """
     if not 0 <= rate <= 1:
         raise UserError(f"a lapse rate must lie between 0 and 1, not {rate}")
-    value = values.get(value) if isinstance(value, str) else value
-    ideal = value.ideal_options(instrument.payoffs, instrument.rounding)
-    return (1 - rate) * ideal / ideal.sum(axis=1, keepdims=True) + rate / ideal.shape[1]
+    return (1 - rate) * table + rate / table.shape[-1]
 
 
 def _not_estimable(note: str) -> Lapse:
     return Lapse(np.nan, np.nan, np.nan, 0, np.nan, note)
 
 
-def _counts(chosen: np.ndarray, ideal: np.ndarray) -> np.ndarray:
-    """Return one row (ideal answers, answers, share of ideal options) an informative item."""
-    answered = chosen >= 0
-    hits = answered & np.take_along_axis(ideal, np.maximum(chosen, 0).T, axis=1).T
-    rows = np.column_stack([hits.sum(axis=0), answered.sum(axis=0), ideal.mean(axis=1)])
-    return rows[~ideal.all(axis=1) & answered.any(axis=0)]
+def _informative(hits: np.ndarray, answers: np.ndarray, ideal: np.ndarray) -> np.ndarray:
+    """Return one row (ideal answers, answers, share of ideal options) an item that tells."""
+    rows = np.column_stack([hits, answers, ideal.mean(axis=1)])
+    return rows[~ideal.all(axis=1) & (answers > 0)]
 
 
 def _log_likelihood(rate: float, counts: np.ndarray) -> float:
     """Return the log-likelihood in nats, up to a constant that does not depend on the rate."""
     from scipy.special import xlogy  # slow to import; 0 log 0 is 0
 
-    ideal, answers, share = counts.T
+    hits, answers, share = counts.T
     hit = 1 - rate * (1 - share)  # P(an ideal option)
-    return float((xlogy(ideal, hit) + xlogy(answers - ideal, 1 - hit)).sum())
+    return float((xlogy(hits, hit) + xlogy(answers - hits, 1 - hit)).sum())
 
 
-def most_likely(counts: np.ndarray) -> float:
-    """Return the lapse rate of greatest likelihood, 0 to 1.
-
-    counts: one row (ideal answers, answers, share of ideal options below 1) an item; expected
-    numbers of answers may stand for counted ones. The log-likelihood is concave, its slope falls.
-    """
+def _most_likely(counts: np.ndarray) -> float:
+    """Return the rate of greatest likelihood: the log-likelihood is concave, its slope falls."""
     from scipy.optimize import brentq
 
-    ideal, answers, share = counts.T
+    hits, answers, share = counts.T
 
     def slope(rate: float) -> float:
         hit = 1 - rate * (1 - share)
-        return float((((answers - ideal) / (1 - hit) - ideal / hit) * (1 - share)).sum())
+        return float((((answers - hits) / (1 - hit) - hits / hit) * (1 - share)).sum())
 
     if slope(_TINY) <= 0:
         return 0.0
@@ -131,52 +146,33 @@ def most_likely(counts: np.ndarray) -> float:
     return float(brentq(slope, _TINY, 1.0, xtol=1e-14))
 
 
-def _rarer_than_chance(counts: np.ndarray) -> str:
-    """Return the note on a respondent who misses the ideal options more often than at random.
-
-    Given to one in a hundred random respondents at most; the binomial of the mean share bounds
-    the tail where shares differ (Hoeffding 1956).
-    """
-    from scipy.special import bdtr
-
-    ideal, items, expected = counts[:, 0].sum(), counts[:, 1].sum(), counts[:, 1] @ counts[:, 2]
-    if ideal >= expected or bdtr(ideal, int(items), expected / items) >= 0.01:
-        return ""
-    return (
-        f"{ideal:.0f} of {items:.0f} answers are ideal, fewer than by chance: "
-        "something else than lapses guides them"
-    )
-
-
 def _interval(counts: np.ndarray, level: float) -> tuple[float, float]:
     """Return the rates at which as few, and as many, misses have the probability of a tail."""
     from scipy.optimize import brentq
 
     tail, misses = (1 - level) / 2, int((counts[:, 1] - counts[:, 0]).sum())
+    upwards = _misses(1.0, counts)[::-1].cumsum()[::-1]  # P(as many or more) if all is random
+    most = int(np.flatnonzero(upwards >= tail)[-1])  # that e = 1 does not make unlikely
+    least = min(misses, most)
 
     def few(rate: float) -> float:  # falls with the rate
         return _misses(rate, counts)[: misses + 1].sum() - tail
 
-    def many(rate: float, least: int) -> float:  # rises with the rate
+    def many(rate: float) -> float:  # rises with the rate
         return _misses(rate, counts)[least:].sum() - tail
 
-    upwards = _misses(1.0, counts)[::-1].cumsum()[::-1]  # P(as many or more) if all is random
-    most = int(np.flatnonzero(upwards >= tail)[-1])  # that e = 1 does not make unlikely
-    least = min(misses, most)
-    low = brentq(many, 0.0, 1.0, args=(least,), xtol=1e-12) if least else 0.0
+    low = brentq(many, 0.0, 1.0, xtol=1e-12) if least else 0.0
     high = 1.0 if few(1.0) >= 0 else brentq(few, 0.0, 1.0, xtol=1e-12)
     return float(low), float(high)
 
 
 def _misses(rate: float, counts: np.ndarray) -> np.ndarray:
     """Return the probability of each number of answers that are not ideal, 0 to all."""
-    from scipy.special import gammaln, xlog1py, xlogy
+    from scipy.special import bdtr
 
-    found = np.ones(1)
+    chances = np.ones(1)
     for share in np.unique(counts[:, 2]):
         answers = int(counts[counts[:, 2] == share, 1].sum())
-        miss, k = rate * (1 - share), np.arange(answers + 1)
-        ways = gammaln(answers + 1) - gammaln(k + 1) - gammaln(answers - k + 1)
-        one = np.exp(ways + xlogy(k, miss) + xlog1py(answers - k, -miss))
-        found = np.convolve(found, one)
-    return found
+        up_to = bdtr(np.arange(answers + 1.0), answers, rate * (1 - share))
+        chances = np.convolve(chances, np.diff(up_to, prepend=0.0))
+    return chances

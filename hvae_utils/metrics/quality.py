@@ -2,25 +2,29 @@
 
 `rationality.cells` reads value rationality from angles. This module adds what only the choices
 and replies can tell: regret, the lapse rate, how the items ended, and a flag in words where a
-score rests on data that a study with people would not accept. It never changes a score.
+score rests on data that a study with people would not accept.
 
-Public names: LONG_ENOUGH, COVERED, with_readings.
+Public names: with_readings, LONG_ENOUGH, COVERED, ENOUGH, DISAGREEING.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from hvae_utils.measure import factors, instruments, scoring, values
+from hvae_utils.measure import factors, instruments, scoring, svo, values
 from hvae_utils.measure.instruments import Instrument
-from hvae_utils.metrics import lapse, orders, rationality, regret
+from hvae_utils.metrics import chance, lapse, orders, rationality, regret
 
-CELL = [*factors.CELL]
 LONG_ENOUGH = 35.0  # coins: least vector length in studies with people
 COVERED = 0.95  # least mass of the first token that must fall on options
 ENOUGH = 0.8  # least share of choices, of long and of transitive administrations without a flag
-DISAGREEING = 0.2  # mean total variation between orders from which the order is said to matter
+DISAGREEING = 0.2  # mean total variation between orders from which the order matters
+_READINGS = (
+    *("vr_chance_set", "vr_regret", "vr_regret_random"),
+    *("lapse_rate", "lapse_low", "lapse_high", "lapse_evidence"),
+)
 
 
 def with_readings(
@@ -36,56 +40,39 @@ def with_readings(
     (mean, first question); long_enough and transitive (shares of the scored administrations);
     order_disagreement (0 to 1, NaN with one order); flag (what to be wary of, empty if nothing).
     """
+    key = [*factors.CELL]
     instrument = instruments.load(conditions["instrument"].iloc[0])
-    told = responses.merge(conditions[["condition_id", *CELL]], on="condition_id")
-    by_order = orders.disagreement(conditions, responses)
+    asked = responses.merge(conditions[["condition_id", *key]], on="condition_id")
+    tables = (scores, asked, orders.disagreement(conditions, responses))
+    grouped = [{cell: rows for cell, rows in table.groupby(key)} for table in tables]
     rows = []
-    for key in cells[CELL].itertuples(index=False):
-        scored, items, groups = (_of(table, key) for table in (scores, told, by_order))
+    for cell in cells[key].itertuples(index=False, name=None):
+        scored, items, groups = (
+            of_cell.get(cell, table[:0]) for of_cell, table in zip(grouped, tables, strict=True)
+        )
         chosen = scoring.choices(items, scored["condition_id"], instrument)
-        value = values.get(key.value)
-        row = {"vr_chance_set": _to_the_set(scored["angle"], value)}
-        row |= _utility_readings(value, chosen, instrument)
-        row |= _quality(scored, items, groups)
+        value = svo.value_on(cell[key.index("value")], instrument)
+        row = _readings(value, scored["angle"], chosen, instrument)
+        row |= _quality(scored, items) | {"order_disagreement": groups["order_disagreement"].mean()}
         rows.append(row | {"flag": _flag(row)})
-    added = pd.DataFrame(rows, index=cells.index)
-    return pd.concat([cells, added], axis=1)
+    return pd.concat([cells, pd.DataFrame(rows, index=cells.index)], axis=1)
 
 
-def _of(table: pd.DataFrame, key: tuple) -> pd.DataFrame:
-    """Return the rows of one cell."""
-    return table[(table[CELL] == list(key)).all(axis=1)]
-
-
-def _to_the_set(angles: pd.Series, value: values.Value) -> float:
-    if value.target_set is None or not angles.notna().any():
-        return np.nan
-    return rationality.value_rationality(angles, value, scale="chance", target="set")
-
-
-def _utility_readings(
-    value: values.Value, chosen: np.ndarray, instrument: Instrument
+def _readings(
+    value: values.Value, angles: pd.Series, chosen: np.ndarray, instrument: Instrument
 ) -> dict[str, float]:
+    """Return the scores of a cell on other scales and its lapse rate, NaN without a utility."""
     if value.utility is None:
-        names = ("vr_regret", "vr_regret_random", "lapse_rate", "lapse_low", "lapse_high")
-        return dict.fromkeys((*names, "lapse_evidence"), np.nan)
-    regrets = regret.of_administrations(chosen, value, instrument)
-    known = regrets[~np.isnan(regrets)]
-    uniform = np.full(instrument.payoffs.shape[:2], 1 / instrument.payoffs.shape[1])
+        return dict.fromkeys(_READINGS, np.nan)
+    score = partial(rationality.value_rationality, angles, value, instrument=instrument)
+    random_regret = float(regret.expected(chance.uniform(instrument), value, instrument))
+    scores = (score("chance", "set"), score("regret", choices=chosen), 1 - random_regret)
     lapses = lapse.lapse_rate(chosen, value, instrument)
-    return {
-        "vr_regret": 1 - known.mean() if len(known) else np.nan,
-        "vr_regret_random": 1 - float(regret.expected(uniform, value, instrument)),
-        "lapse_rate": lapses.rate,
-        "lapse_low": lapses.low,
-        "lapse_high": lapses.high,
-        "lapse_evidence": lapses.log_likelihood_ratio,
-    }
+    slips = (lapses.rate, lapses.low, lapses.high, lapses.log_likelihood_ratio)
+    return dict(zip(_READINGS, (*scores, *slips), strict=True))
 
 
-def _quality(
-    scored: pd.DataFrame, items: pd.DataFrame, groups: pd.DataFrame
-) -> dict[str, float | int]:
+def _quality(scored: pd.DataFrame, items: pd.DataFrame) -> dict[str, float | int]:
     complete = scored[scored["angle"].notna()]
     counts = items["outcome"].value_counts()
     return {
@@ -94,7 +81,6 @@ def _quality(
         "covered_mass": items["covered_mass"].mean(),
         "long_enough": (complete["vector_length"] >= LONG_ENOUGH).mean(),
         "transitive": complete["transitive"].astype(float).mean(),
-        "order_disagreement": groups["order_disagreement"].mean(),
     }
 
 

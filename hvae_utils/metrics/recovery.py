@@ -1,14 +1,17 @@
 """Recovery: what can the instrument find out about a respondent whose truth is known?
 
+>>> soft, biased = Truth(57.1, sharpness=0.1), Truth(57.1, sharpness=0.1, position_bias=6)
+>>> study([soft, biased])[["fixed", "two_logit"]].round(1).values.tolist()
+[[43.7, 43.7], [34.5, 43.7]]
+
 Simulated respondents weigh own and other's coins by a utility angle, are more or less sharp about
 it, lapse, and favour positions and labels. Their response probabilities are exact, so is all that
-is computed from them: what a study of any size would converge to, free of sampling error. Two
-limits show. The measured angle is a staircase over the utility angle: everything within a step
-looks the same. And a lapse is not additive in log-probabilities, so no average over orders
-undoes a position bias entirely once answers lapse. This module must never draw a random number.
+is computed from them: what a study of any size would converge to. Two limits show. The measured
+angle is a staircase over the utility angle: everything within a step looks the same. And a lapse
+is not additive in log-probabilities, so no average over orders undoes a position bias entirely
+once answers lapse. The instrument is `svo-slider` unless passed.
 
-Public names: Truth, probabilities, averages, lapse_estimate, steps, truths, study, lapse_curve,
-noisy.
+Public names: Truth, probabilities, steps, truths, study, averages, lapse_curve, noisy.
 """
 
 import math
@@ -24,13 +27,9 @@ from numpy.typing import ArrayLike
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, svo, values
 from hvae_utils.measure.instruments import Instrument
-from hvae_utils.measure.published import full_score
 from hvae_utils.measure.values import Value
-from hvae_utils.metrics import chance, debias, lapse, rationality, regret
+from hvae_utils.metrics import debias, lapse, rationality
 
-_MEANS = ("probability", "logit")
-_PRONOUN = (0.0,) * 8 + (3.0,)  # nats for the ninth label, the "I" that is a word as well
-_BAND = (0.1, 0.9)  # quantiles: the middle 80% of administrations
 _TIE = 1e-9  # coins of utility; nearer than this, two options are equally good
 
 
@@ -75,7 +74,7 @@ def probabilities(
     """Return the exact response probabilities (items, options), in the instrument's own order.
 
     order: order[k] is the option, from 0, shown at position k of every item; the instrument's
-    order unless given. UserError for an order that is no permutation, and as many label biases
+    order unless passed. UserError for an order that is no permutation, and as many label biases
     as there are options or none.
     """
     instrument = instrument or instruments.load("svo-slider")
@@ -95,39 +94,7 @@ def probabilities(
     at_position = at_position + (truth.label_bias or 0.0)
     logits = logits + at_position[np.argsort(order)]
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    guided = weights / weights.sum(axis=1, keepdims=True)
-    return (1 - truth.lapse) * guided + truth.lapse / count
-
-
-def averages(
-    truth: Truth, instrument: Instrument, orders: Iterable[Sequence[int]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the tables (items, options) averaged over the orders: probabilities, and their logs.
-
-    The second is the debiased one (`debias.average_logits`); a zero is a true one here.
-    """
-    shown = np.stack([probabilities(truth, instrument, order) for order in orders], axis=1)
-    return debias.average_probabilities(shown), debias.average_logits(shown, floor=0.0)
-
-
-def lapse_estimate(table: ArrayLike, best: ArrayLike) -> float:
-    """Return the lapse rate that answers with these probabilities converge to.
-
-    table: response probabilities (items, options); best: bool (items, options), the options that
-    the respondent's utility prefers. Maximum likelihood of "a best option, or with the lapse rate
-    any option" (see `lapse`), on expected in place of counted answers. NaN when every item ties.
-    UserError for tables of two shapes, and for rows that are no probabilities.
-    """
-    table, best = np.asarray(table, float), np.asarray(best, bool)
-    if table.ndim != 2 or table.shape != best.shape:
-        raise UserError(f"a lapse rate needs two tables alike, not {table.shape} and {best.shape}")
-    if not ((table >= 0).all() and (np.abs(table.sum(axis=1) - 1) <= 1e-6).all()):
-        raise UserError("probabilities: every item needs numbers of at least 0 that sum to 1")
-    informative = ~best.all(axis=1)
-    if not informative.any():
-        return math.nan
-    hits, items = (table * best).sum(axis=1), np.ones(len(table))
-    return lapse.most_likely(np.column_stack([hits, items, best.mean(axis=1)])[informative])
+    return lapse.mixed(weights / weights.sum(axis=1, keepdims=True), truth.lapse)
 
 
 def steps(
@@ -149,15 +116,14 @@ def steps(
     ties = np.concatenate([ties - 180, ties, ties + 180])
     edges = np.unique(np.round([low, *ties[(ties > low) & (ties < high)], high], 9))
     middles = (edges[1:] + edges[:-1]) / 2
-    best = [Truth(middle).utilities(instrument.payoffs).argmax(axis=1) for middle in middles]
-    new = [k for k in range(len(best)) if k == 0 or (best[k] != best[k - 1]).any()]
-    chosen = np.array([best[k] for k in new])
+    best = np.array([Truth(at).utilities(instrument.payoffs).argmax(axis=1) for at in middles])
+    new = np.append(True, (best[1:] != best[:-1]).any(axis=1))
     return pd.DataFrame(
         {
-            "low": edges[new],
-            "high": edges[[*new[1:], len(edges) - 1]],
-            "choices": ["".join(chr(ord("A") + option) for option in row) for row in chosen],
-            "angle": svo.score(chosen, instrument)["angle"],
+            "low": edges[:-1][new],
+            "high": np.append(edges[:-1][new][1:], high),
+            "choices": ["".join(chr(ord("A") + option) for option in row) for row in best[new]],
+            "angle": svo.score(best[new], instrument)["angle"],
         }
     )
 
@@ -165,14 +131,15 @@ def steps(
 def truths(
     angles: Iterable[float] = (-45.0, 0.0, 15.0, 25.0, 35.0, 45.0, 55.0, 65.0, 90.0),
     sharpness: Iterable[float] = (0.1, 0.3, math.inf),
-    lapses: Iterable[float] = (0.0, 0.2),
-    position_biases: Iterable[float] = (0.0, 3.0),
-    label_biases: Iterable[tuple[float, ...]] = ((), _PRONOUN),
+    options: int = 9,
 ) -> list[Truth]:
-    """Return the respondents of a recovery study, all combinations, the last factor first."""
-    return [
-        Truth(*one) for one in product(angles, sharpness, lapses, position_biases, label_biases)
-    ]
+    """Return the respondents of a recovery study, all combinations, the last factor first.
+
+    Each without and with lapses (20%), a position bias (3 nats) and a bias for the last label
+    (3 nats: the "I" of nine is a word as well).
+    """
+    last = (0.0,) * (options - 1) + (3.0,)
+    return [Truth(*one) for one in product(angles, sharpness, (0.0, 0.2), (0.0, 3.0), ((), last))]
 
 
 def study(
@@ -180,72 +147,77 @@ def study(
 ) -> pd.DataFrame:
     """Return what is recovered of each simulated respondent, one row each; exact.
 
-    respondents: those of `truths()` unless given.
+    respondents: those of `truths()` unless passed.
     Columns: utility_angle, sharpness, lapse, position_bias, label_bias (the truth; degrees, nats
     per coin, share, nats, nats from the most to the least favoured label); ideal (degrees, what a
     best option in every item would measure), unbiased (mean angle without the two biases, the
     goal of debiasing), fixed (in the instrument's order), two_probability, two_logit (fixed and
-    reversed, averaged either way), cyclic_probability, cyclic_logit (nine cyclic orders), all
-    mean angles in degrees; lapse_fixed, lapse_cyclic (`lapse_estimate` in the fixed order and
+    reversed, averaged either way), cyclic_probability, cyclic_logit (all cyclic orders), all
+    mean angles in degrees; lapse_fixed, lapse_cyclic (`lapse.expected_rate` in the fixed order and
     after averaging log-probabilities, against the respondent's own best options).
     """
     instrument = instrument or instruments.load("svo-slider")
-    own = np.arange(instrument.payoffs.shape[1])
-    cyclic = [np.roll(own, -start) for start in own]
-    rows, tables = [], []
-    for truth in truths() if respondents is None else respondents:
+    fixed_order = np.arange(instrument.payoffs.shape[1])
+    cyclic = [np.roll(fixed_order, -start) for start in fixed_order]
+    rows = []
+    for truth in truths(options=len(cyclic)) if respondents is None else respondents:
         angle, sharpness, lapsing, position, label = astuple(truth)
         best = probabilities(Truth(angle), instrument)
-        fixed = probabilities(truth, instrument)
-        two = averages(truth, instrument, [own, own[::-1]])
-        nine = averages(truth, instrument, cyclic)
         unbiased = probabilities(Truth(angle, sharpness, lapsing), instrument)
-        tables.append([best, unbiased, fixed, *two, *nine])
-        rates = [lapse_estimate(table, best > 0) for table in (fixed, nine[1])]
+        fixed = probabilities(truth, instrument)
+        two = averages(truth, instrument, [fixed_order, fixed_order[::-1]])
+        all_cyclic = averages(truth, instrument, cyclic)
+        angles = svo.mean_angles([best, unbiased, fixed, *two, *all_cyclic], instrument)
+        rates = [lapse.expected_rate(table, best > 0) for table in (fixed, all_cyclic[1])]
         spread = max(label, default=0.0) - min(label, default=0.0)
-        rows.append((angle, sharpness, lapsing, position, spread, *rates))
-    truth_columns = ["utility_angle", "sharpness", "lapse", "position_bias", "label_bias"]
-    recovered = pd.DataFrame(rows, columns=[*truth_columns, "lapse_fixed", "lapse_cyclic"])
-    orders = [f"{orders}_{mean}" for orders in ("two", "cyclic") for mean in _MEANS]
-    measured = ["ideal", "unbiased", "fixed", *orders]
-    shape = (len(rows), len(measured), *instrument.payoffs.shape[:2])
-    means = svo.mean_angles(np.array(tables).reshape(shape), instrument)
-    angles = pd.DataFrame(means, columns=measured)
-    return recovered[truth_columns].join(angles).join(recovered[["lapse_fixed", "lapse_cyclic"]])
+        rows.append((angle, sharpness, lapsing, position, spread, *angles, *rates))
+    columns = ["utility_angle", "sharpness", "lapse", "position_bias", "label_bias"]
+    columns += ["ideal", "unbiased", "fixed", "two_probability", "two_logit"]
+    columns += ["cyclic_probability", "cyclic_logit", "lapse_fixed", "lapse_cyclic"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def averages(
+    truth: Truth, instrument: Instrument, orders: Iterable[Sequence[int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tables (items, options) averaged over the orders: probabilities, and their logs.
+
+    The second is the debiased one (`debias.average_logits`); a zero is a true one here.
+    """
+    shown = np.stack([probabilities(truth, instrument, order) for order in orders], axis=1)
+    return debias.average_probabilities(shown), debias.average_logits(shown, floor=0.0)
 
 
 def lapse_curve(
-    value: Value | str, rates: ArrayLike, choices: Sequence[int] | None = None
+    value: Value | str, rates: ArrayLike, instrument: Instrument | None = None
 ) -> pd.DataFrame:
     """Return what lapses do to an ideal respondent of `value`, one row a rate; exact.
 
-    rates: shares of uniformly random answers, 0 to 1. choices: the 0-based options (items,) taken
-    otherwise; the ideal ones, of tied options the middle, unless given (`svo.ideal_choices`).
-    Where a value ties, the choice among its ideals moves the curve.
+    >>> lapse_curve("altruistic", [0, 0.2])["mean_angle"].round(1).tolist()
+    [61.4, 54.9]
+
+    rates: shares of uniformly random answers, 0 to 1; the others are ideal, of tied options the
+    middle one (`svo.ideal_choices`).
     Columns: rate, mean_angle, angle_low, angle_high, sd (degrees, of one administration; low and
     high the exact 10% and 90% quantiles), altruistic, prosocial, individualistic, competitive
     (probability of the category), vr (raw value rationality of the mean angle, degrees; scale
     inferred from the published chart).
-    Errors: UserError for a rate outside 0 to 1, an unknown value, one without a utility, and
-    choices that are not one option an item.
+    Errors: UserError for a rate outside 0 to 1, an unknown value and one without a utility.
     """
-    instrument = instruments.load("svo-slider")
-    options = instrument.payoffs.shape[1]
-    ideal = np.eye(options)[_taken(value, instrument, choices)]
+    instrument = instrument or instruments.load("svo-slider")
+    ideal = np.eye(instrument.payoffs.shape[1])[svo.ideal_choices(value, instrument)]
     rows = []
     for rate in np.atleast_1d(np.asarray(rates, float)):
-        if not 0 <= rate <= 1:
-            raise UserError(f"a lapse rate must lie between 0 and 1, not {rate}")
-        found = svo.angle_distribution((1 - rate) * ideal + rate / options, instrument)
-        vr = rationality.value_rationality([found.mean], value)
-        band = found.quantile(_BAND)
-        rows.append((rate, found.mean, *band, found.sd, *found.categories.values(), vr))
+        angle = svo.angle_distribution(lapse.mixed(ideal, rate), instrument)
+        vr = rationality.value_rationality([angle.mean], value, instrument=instrument)
+        band = angle.quantile([0.1, 0.9])
+        rows.append((rate, angle.mean, *band, angle.sd, *angle.categories.values(), vr))
     angles = ["mean_angle", "angle_low", "angle_high", "sd"]
     return pd.DataFrame(rows, columns=["rate", *angles, *svo.CATEGORIES, "vr"])
 
 
 def noisy(value: Value | str, lapse_rate: float, bias: float, favourite: int) -> dict[str, Any]:
-    """Return what is measured of one who holds `value`, lapses, and favours a letter; exact.
+    """Return what is measured of a respondent of `value` who lapses and favours a letter; exact.
 
     bias: share of answers that are the option at the place `favourite` (from 0; the options stand
     in the instrument's order), whatever it gives; of the others the share `lapse_rate` is random.
@@ -261,31 +233,16 @@ def noisy(value: Value | str, lapse_rate: float, bias: float, favourite: int) ->
     if value.target is None or not 0 <= bias <= 1 or not 0 <= favourite < options:
         raise UserError(
             f"needs a value with a target, a bias from 0 to 1 and a place from 0 to {options - 1}; "
-            f"found '{value.name}', {bias} and {favourite}"
+            f"not '{value.name}', {bias} and {favourite}"
         )
-    held = lapse.probabilities(value, lapse_rate, instrument)
-    table = (1 - bias) * held + bias * np.eye(options)[favourite]
-    found = svo.angle_distribution(table, instrument)
-    away = float(found.weights @ chance.distance(found.angles, value.target))
+    guided = lapse.probabilities(value, lapse_rate, instrument)
+    table = (1 - bias) * guided + bias * np.eye(options)[favourite]
+    angle = svo.angle_distribution(table, instrument)
+    scores = rationality.expected_scores(table, value, 1, instrument)
     return {
-        "mean_angle": found.mean,
-        "sd": found.sd,
-        "category": svo.category(found.mean),
-        "categories": found.categories,
-        "raw": full_score() - away,
-        "chance": 1 - away / chance.random_distance(value.target, 1),
-        "regret": 1 - float(regret.expected(table, value, instrument)),
+        "mean_angle": angle.mean,
+        "sd": angle.sd,
+        "category": svo.category(angle.mean),
+        "categories": angle.categories,
+        **dict(zip(rationality.SCALES, scores, strict=True)),
     }
-
-
-def _taken(value: Value | str, instrument: Instrument, choices: Sequence[int] | None) -> np.ndarray:
-    """Return the options (items,) that a respondent of the value takes, checked."""
-    ideal = svo.ideal_choices(value, instrument)
-    if choices is None:
-        return ideal
-    taken = np.asarray(choices)
-    if taken.shape != ideal.shape or taken.dtype.kind not in "iu":
-        raise UserError(f"choices: expected one option for each of {len(ideal)} items")
-    if taken.min() < 0 or taken.max() >= instrument.payoffs.shape[1]:
-        raise UserError(f"choices: options are 0 to {instrument.payoffs.shape[1] - 1}")
-    return taken

@@ -1,14 +1,14 @@
 """The engine: many requests, bounded concurrency, each asked once and recorded when answered.
 
-It knows respondents, requests and records. What is asked and what a reply means is `play`'s, which
-hands over its work as jobs. A model's workers take the jobs in order, so no more requests are in
-flight than it has places, and no more conditions are begun than are needed to keep them busy.
+It knows respondents, requests and records. What is asked and what a reply means is `administer`'s,
+which hands over DIALOGUES: generators that yield a question, get its record back, and at last
+return a result. A model's workers take the dialogues in order, so no more requests are in flight
+than it has places, and no more conditions are begun than are needed to keep them busy.
 
 A server that keeps prompt prefixes (`Respondent.prefix_reuse`) is asked in the order of prefixes,
-and the first job with a prefix is done before the others with it begin: each is read once.
+and the first dialogue with a prefix is done before the others with it begin: each is read once.
 
-Public names: Asker, Recorder, NotSaid, Job, Budget, in_order, for_each, Progress, MAX_TOKENS,
-NOTHING_SAID.
+Public names: Question, Dialogue, request_for, record_of, converse, ask, Job, for_each, Progress.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ import contextlib
 import gc
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple
 
-import pandas as pd
-
-from hvae_utils.ask import models, prompts, replay
+from hvae_utils.ask import models, replay
+from hvae_utils.ask.prompts import Presentation
 from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
-from hvae_utils.play.records import Held, Record, Records
+from hvae_utils.play.budget import Budget
+from hvae_utils.play.records import Held, Record
 
 # Longest reply asked for, in tokens, by kind of request.
 MAX_TOKENS = {"describe": 96, "adopt": 48, "goal": 64, "item": 24, "readout": 1, "probe": 1}
@@ -39,172 +39,46 @@ NOTHING_SAID = "(no reply)"  # stands for an empty reply in a dialogue; endpoint
 # An endpoint counts as gone after so many failures without a success between them: ten, and every
 # request in flight twice. An outage that all requests in flight meet once is survived.
 FAILURES_IN_A_ROW, FAILURES_A_WORKER = 10, 2
-PROBE = "Answer with the letter C and nothing else."
 SECONDS_BETWEEN_LINES = 10.0
 LINE = "{desc}: {n_fmt}/{total_fmt}{unit}s, {rate_noinv_fmt}, {elapsed} so far, {remaining} left"
 
-Row = Mapping[str, Any]
+Row = Mapping[str, Any]  # of a table of conditions
 Message = dict[str, str]
+Place = tuple[int, int]  # of a result: its condition, its dialogue
 
 
-class NotSaid(RuntimeError):
-    """A reply that the prompt needs did not come; holds the error of its record."""
+class Question(NamedTuple):
+    """What is put to the respondent of a condition: chat messages, oldest first.
 
-
-class Budget(Protocol):
-    """What may be spent; both methods raise BudgetReached when nothing more may be."""
-
-    def admit(self, request: Request) -> None:
-        """Let this request be sent."""
-
-    def note(self, record: Record) -> None:
-        """Take note of what it came to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One piece of a model's work, done by one worker without a pause.
-
-    place: where its result belongs, results are sorted by it; prefix: what its prompts begin with;
-    steps: the units of progress it counts.
+    kind: as in `Request`; row: the condition; shown: how an item is presented, None for other
+    kinds; attempt: 1, and 2 after a reminder.
     """
 
-    place: tuple[int, int]
-    prefix: str
-    steps: int
-    do: Callable[["Asker"], Awaitable[Any]]
+    kind: str
+    messages: list[Message]
+    row: Row
+    shown: Presentation | None = None
+    attempt: int = 1
 
 
-# Rows of conditions with their numbers, whether to go by prefixes -> the jobs to do.
-Plan = Callable[[list[tuple[int, Row]], bool], Iterator[Job]]
+Dialogue = Generator[Question, Record, Any]
 
 
-class Asker:
-    """Puts questions to one respondent; what becomes of a request is its subclass's `record`.
-
-    identity: the respondent's.
-    """
-
-    def __init__(self, identity: str) -> None:
-        self.identity = identity
-        self._listed: bool | None = None
-
-    async def say(self, kind: str, messages: list[Message], row: Row) -> str:
-        """Return the text of a reply that becomes part of the prompt. Raises NotSaid."""
-        record = await self.ask(kind, messages, row)
-        if record["error"]:
-            raise NotSaid(record["error"])
-        return record["text"] or NOTHING_SAID
-
-    async def gives_probabilities(self, row: Row) -> bool:
-        """Return whether the endpoint lists token probabilities; asked once, by a known answer."""
-        if self._listed is None:
-            record = await self.ask(
-                "probe", [{"role": "user", "content": PROBE}], {**row, "value": "none", "repeat": 1}
-            )
-            self._listed = bool(record["top_logprobs"])
-        return self._listed
-
-    async def ask(
-        self,
-        kind: str,
-        messages: list[Message],
-        row: Row,
-        shown: prompts.Presentation | None = None,
-        attempt: int = 1,
-    ) -> Record:
-        """Return the record of the request that puts `messages` in the condition `row`."""
-        return await self.record(request_for(kind, messages, row, self.identity, shown, attempt))
-
-    async def record(self, request: Request) -> Record:
-        """Return the record of a request."""
-        raise NotImplementedError
-
-
-class Recorder(Asker):
-    """Asks for a study: from the records where the answer is there, otherwise once.
-
-    workers: how many ask at the same time; stops: shared by all models, holds the BudgetReached
-    after which nothing more is sent.
-    """
-
-    def __init__(
-        self,
-        respondent: Respondent,
-        records: Records | Held,
-        progress: "Progress",
-        workers: int,
-        budget: Budget | None,
-        stops: list[BudgetReached],
-    ) -> None:
-        super().__init__(respondent.identity)
-        self.respondent, self.records, self.progress = respondent, records, progress
-        self.workers, self._budget, self.stops = workers, budget, stops
-        self._underway: dict[str, asyncio.Future[Record]] = {}
-        self._failures = 0
-        self._patience = max(FAILURES_IN_A_ROW, FAILURES_A_WORKER * workers)
-        # a replay repeats a recorded error, too, which otherwise would be asked again
-        self._settled = records.answered if replay.identities() is None else records.get
-
-    async def record(self, request: Request) -> Record:
-        """Return the record of one request, asked at most once however many wait for it."""
-        if record := self._settled(request.key):
-            return record
-        if underway := self._underway.get(request.key):
-            return await asyncio.shield(underway)
-        self._underway[request.key] = underway = asyncio.get_running_loop().create_future()
-        try:
-            record = await self._ask_now(request)
-            underway.set_result(record)
-            return record
-        except BaseException:
-            underway.cancel()  # who waits for it stops too
-            raise
-        finally:
-            del self._underway[request.key]
-
-    async def _ask_now(self, request: Request) -> Record:
-        if self.stops:
-            raise self.stops[0]
-        if self._budget is not None:
-            self._budget.admit(request)
-        self.progress.asking()
-        started = time.perf_counter()
-        answer = await self.respondent.answer(request)
-        latency = time.perf_counter() - started if answer.latency_s is None else answer.latency_s
-        record = record_of(request, answer, round(latency, 4))
-        self.records.append(record)
-        if self._budget is not None:
-            self._budget.note(record)
-        self._failures = self._failures + 1 if answer.error else 0
-        if self._failures >= self._patience:
-            raise EndpointError(
-                f"{request.model}: {self._failures} requests in a row failed, {answer.error}"
-            )
-        return record
-
-
-def request_for(
-    kind: str,
-    messages: Sequence[Message],
-    row: Row,
-    identity: str,
-    shown: prompts.Presentation | None = None,
-    attempt: int = 1,
-) -> Request:
-    """Return the request that puts `messages` in a condition to the respondent of `identity`."""
+def request_for(question: Question, identity: str) -> Request:
+    """Return the request that puts a question to the respondent of this identity."""
+    row, exact = question.row, question.kind in READ_EXACTLY
     return Request(
-        kind=kind,
+        kind=question.kind,
         model=row["model"],
-        messages=tuple(messages),
+        messages=tuple(question.messages),
         condition=row,
-        max_tokens=MAX_TOKENS[kind],
-        temperature=row["temperature"] if kind not in READ_EXACTLY else 0.0,
+        max_tokens=MAX_TOKENS[question.kind],
+        temperature=0.0 if exact else row["temperature"],
         seed=row["seed"] + row["repeat"],
         repeat=row["repeat"],
-        attempt=attempt,
-        top_logprobs=TOP_LOGPROBS if kind in READ_TOKENS else 0,
-        presentation=shown,
+        attempt=question.attempt,
+        top_logprobs=TOP_LOGPROBS if question.kind in READ_TOKENS else 0,
+        presentation=question.shown,
         identity=identity,
     )
 
@@ -229,66 +103,106 @@ def record_of(request: Request, answer: Answer, latency_s: float | None = None) 
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "seed": request.seed,
-        **answer.as_record(),
+        **vars(answer),
         "latency_s": latency_s,
         "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
 
 
-def in_order(one: Callable[[Asker, Row], Awaitable[Any]]) -> Plan:
-    """Return the plan that does `one` for each condition, one job each, in their order."""
+async def converse(dialogue: Dialogue, ask: Callable[[Question], Awaitable[Record]]) -> Any:
+    """Ask what a dialogue asks, one question after the other; return its result."""
+    record = None
+    while True:
+        try:
+            question = dialogue.send(record)
+        except StopIteration as end:
+            return end.value
+        record = await ask(question)
 
-    def plan(rows: list[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
-        for number, row in rows:
-            yield Job((number, 0), "", 1, lambda asker, row=row: one(asker, row))
 
-    return plan
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One dialogue of a model's work.
+
+    prefix: what its prompts begin with; text: the first question after that; steps: the units of
+    progress it counts.
+    """
+
+    prefix: str
+    text: str
+    steps: int
+    dialogue: Dialogue
+
+
+Plan = Callable[[int, Row], Iterable[Job]]  # number and row of a condition -> its jobs
+
+
+def ask(questions: list[Question], records: Held, concurrency: int = 0) -> list[Record]:
+    """Put questions that need no reply to each other; return their records, in the same order.
+
+    Asked is what the records do not answer. concurrency and errors: as in `for_each`.
+
+    >>> row = {"model": "reference/faithful", "value": "none", "repeat": 1, "seed": 1}
+    >>> hello = Question("goal", [{"role": "user", "content": "Hello"}], {**row, "temperature": 0})
+    >>> [record["kind"] for record in ask([hello], Held())]  # doctest: +ELLIPSIS
+    ask reference/faithful: 1/1 conditions, ...
+    ['goal']
+    """
+
+    def put(question: Question) -> Dialogue:
+        return (yield question)
+
+    def plan(number: int, _: Row) -> list[Job]:
+        return [Job("", "", 1, put(questions[number]))]
+
+    return for_each("ask", plan, [question.row for question in questions], records, concurrency)
 
 
 def for_each(
     verb: str,
     plan: Plan,
-    conditions: pd.DataFrame,
-    records: Records | Held,
-    concurrency: int,
-    per_condition: int,
+    conditions: Iterable[Row],
+    records: Held,
+    concurrency: int = 0,
+    per_condition: int = 1,
     budget: Budget | None = None,
 ) -> list[Any]:
-    """Do the jobs of every condition; return their results in the conditions' order.
+    """Do the jobs of every condition; return their results, in the conditions' order.
 
-    per_condition: units of progress. Conditions whose items are all answered come last, so that a
-    run that continues asks at once. Models are asked at the same time, those on this machine one
-    after the other. Raises EndpointError and BudgetReached, saying how many records are safe.
+    concurrency: requests in flight a model, 0 for the respondent's own number; per_condition:
+    units of progress. Conditions whose items are all answered come last, so that a run that
+    continues asks at once. Models are asked at the same time, those on this machine one after the
+    other. Raises EndpointError when a model cannot be reached and BudgetReached when the budget is
+    used up, saying how many records are safe.
     """
     if not isinstance(concurrency, int) or concurrency < 0:
         raise UserError(f"concurrency is {concurrency!r}; it must be a whole number from 0")
-    done: dict[tuple[int, int], Any] = {}
+    done: dict[Place, Any] = {}
     stops: list[BudgetReached] = []
     limits: dict[str, Any] = {}  # one an endpoint, shared by its models
-    asked = {
-        name: models.respondent(name, limits, concurrency)
-        for name in map(str, conditions.model.unique())
-    }
-    unit = "item" if per_condition > 1 else "condition"
+    rows_of: dict[str, list[tuple[int, Row]]] = {}
+    for number, row in enumerate(conditions):
+        rows_of.setdefault(str(row["model"]), []).append((number, row))
+    asked = {name: models.respondent(name, limits, concurrency) for name in rows_of}
 
-    async def one_model(name: str, rows: list[tuple[int, Row]]) -> None:
-        workers = concurrency or asked[name].concurrency
-        by_prefix = asked[name].prefix_reuse
-        ready = [records.answered_items(row["condition_id"]) >= per_condition for _, row in rows]
-        parts = (
-            [row for row, last in zip(rows, ready, strict=True) if last == part]
-            for part in (False, True)
-        )
-        jobs = chain.from_iterable(plan(part, by_prefix) for part in parts)
+    async def one_model(name: str) -> None:
+        rows, respondent = rows_of[name], asked[name]
+        parts: tuple[list[tuple[int, Row]], ...] = [], []  # what is left to ask, what is answered
+        for number, row in rows:
+            count = records.answered_items(row.get("condition_id", ""))
+            parts[count >= per_condition].append((number, row))
+        jobs = chain(*(_placed(part, plan, respondent.prefix_reuse) for part in parts))
+        unit = "item" if per_condition > 1 else "condition"
         with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
-            async with asked[name] as respondent:
-                asker = Recorder(respondent, records, progress, workers, budget, stops)
+            workers = concurrency or respondent.concurrency
+            asker = Asker(respondent, records, progress, workers, budget, stops)
+            async with respondent:
                 await _share(jobs, asker, done)
 
     async def lane(names: list[str]) -> None:
         for name in names:
             if not stops:
-                await one_model(name, _rows(conditions, name))
+                await one_model(name)
 
     stopped: EndpointError | BudgetReached | None = None
     try:
@@ -303,10 +217,16 @@ def for_each(
     return [done[place] for place in sorted(done)]
 
 
-def _rows(conditions: pd.DataFrame, model: str) -> list[tuple[int, Row]]:
-    """Return the numbers and rows of one model's conditions."""
-    numbers = (conditions.model == model).to_numpy().nonzero()[0].tolist()
-    return list(zip(numbers, conditions.iloc[numbers].to_dict("records"), strict=True))
+def _placed(
+    rows: list[tuple[int, Row]], plan: Plan, by_prefix: bool
+) -> Iterable[tuple[Place, Job]]:
+    """Return the jobs of conditions, each with its place, in the order of work."""
+    jobs = (
+        ((number, place), job)
+        for number, row in rows
+        for place, job in enumerate(plan(number, row))
+    )
+    return sorted(jobs, key=lambda entry: (entry[1].prefix, entry[1].text)) if by_prefix else jobs
 
 
 def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
@@ -321,12 +241,72 @@ def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
     return list(groups.values())
 
 
-async def _share(jobs: Iterable[Job], asker: Recorder, done: dict[tuple[int, int], Any]) -> None:
+@dataclass
+class Asker:
+    """Asks one respondent: from the records where the answer is there, otherwise once.
+
+    workers: how many ask at the same time; stops: shared by all models, holds the BudgetReached
+    after which nothing more is sent.
+    """
+
+    respondent: Respondent
+    records: Held
+    progress: "Progress"
+    workers: int
+    budget: Budget | None
+    stops: list[BudgetReached]
+    _underway: dict[str, asyncio.Future[Record]] = field(default_factory=dict)
+    _failures: int = 0
+
+    def __post_init__(self) -> None:
+        self._patience = max(FAILURES_IN_A_ROW, FAILURES_A_WORKER * self.workers)
+        # a replay repeats a recorded error, too, which otherwise would be asked again
+        self._settled = self.records.answered if replay.identities() is None else self.records.get
+
+    async def ask(self, question: Question) -> Record:
+        """Return the record of a question, asked at most once however many wait for it."""
+        request = request_for(question, self.respondent.identity)
+        if record := self._settled(request.key):
+            return record
+        if underway := self._underway.get(request.key):
+            return await asyncio.shield(underway)
+        self._underway[request.key] = underway = asyncio.get_running_loop().create_future()
+        try:
+            record = await self._ask_now(request)
+            underway.set_result(record)
+            return record
+        except BaseException:
+            underway.cancel()  # who waits for it stops too
+            raise
+        finally:
+            del self._underway[request.key]
+
+    async def _ask_now(self, request: Request) -> Record:
+        if self.stops:
+            raise self.stops[0]
+        if self.budget is not None:
+            self.budget.admit(request)
+        self.progress.asking()
+        started = time.perf_counter()
+        answer = await self.respondent.answer(request)
+        latency = time.perf_counter() - started if answer.latency_s is None else answer.latency_s
+        record = record_of(request, answer, round(latency, 4))
+        self.records.append(record)
+        if self.budget is not None:
+            self.budget.note(record)
+        self._failures = self._failures + 1 if answer.error else 0
+        if self._failures >= self._patience:
+            raise EndpointError(
+                f"{request.model}: {self._failures} requests in a row failed, {answer.error}"
+            )
+        return record
+
+
+async def _share(jobs: Iterator[tuple[Place, Job]], asker: Asker, done: dict[Place, Any]) -> None:
     """Let the workers take the jobs in order until there are none, or no budget is left.
 
     Of workers that wait for the first job with a prefix there may be as many again.
     """
-    waiting = iter(jobs)
     prefix: str | None = None
     warm = asyncio.Event()
     by_prefix = asker.respondent.prefix_reuse
@@ -335,29 +315,28 @@ async def _share(jobs: Iterable[Job], asker: Recorder, done: dict[tuple[int, int
         places.put_nowait(None)
     workers = 2 * asker.workers if by_prefix and asker.workers > 1 else asker.workers
 
-    async def do(job: Job) -> None:
+    async def do(place: Place, job: Job) -> None:
         await places.get()
         try:
-            done[job.place] = await job.do(asker)
+            done[place] = await converse(job.dialogue, asker.ask)
         finally:
             places.put_nowait(None)
 
-    async def do_in_turn(job: Job) -> None:
+    async def do_in_turn(place: Place, job: Job) -> None:
         nonlocal prefix, warm
         if job.prefix == prefix:
             await warm.wait()
-            await do(job)
-        else:
-            prefix, warm = job.prefix, (mine := asyncio.Event())
-            try:
-                await do(job)
-            finally:
-                mine.set()
+            return await do(place, job)
+        prefix, warm = job.prefix, (first_done := asyncio.Event())
+        try:
+            await do(place, job)
+        finally:
+            first_done.set()
 
     async def work() -> None:
-        for job in waiting:
+        for place, job in jobs:
             try:
-                await (do_in_turn(job) if by_prefix else do(job))
+                await (do_in_turn if by_prefix else do)(place, job)
             except BudgetReached as fault:
                 asker.stops.append(fault)
                 return
@@ -367,7 +346,7 @@ async def _share(jobs: Iterable[Job], asker: Recorder, done: dict[tuple[int, int
     await _together(work() for _ in range(workers))
 
 
-async def _together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def _together(coroutines: Iterator[Coroutine[Any, Any, None]]) -> None:
     """Run coroutines at the same time; the first failure stops them all.
 
     It is raised alone and bare: a notebook hides an exception that has a group in its context.
@@ -384,7 +363,7 @@ async def _together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
         raise first
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
+def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine to its end, in a thread of its own where a loop is running (a notebook)."""
     try:
         from uvloop import new_event_loop
@@ -392,11 +371,11 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         new_event_loop = asyncio.SelectorEventLoop
     runner = asyncio.Runner(loop_factory=new_event_loop)
 
-    def here() -> Any:
+    def here() -> None:
         gc.freeze()  # a sixth of the processor time went into collecting what stays
         try:
             with runner:
-                return runner.run(work)
+                runner.run(work)
         finally:
             gc.unfreeze()
 
@@ -407,7 +386,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
     loop = runner.get_loop()
     with ThreadPoolExecutor(1) as thread:
         try:
-            return thread.submit(here).result()
+            thread.submit(here).result()
         except KeyboardInterrupt:
             with contextlib.suppress(RuntimeError):  # it has just ended
                 loop.call_soon_threadsafe(
@@ -416,7 +395,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
             raise
 
 
-class Progress:
+class Progress(contextlib.AbstractContextManager):
     """Counts to `total` and shows rate and time left. Use as a context manager.
 
     In JupyterLab and on a terminal a bar; under papermill and in a log a line every ten seconds
@@ -427,17 +406,13 @@ class Progress:
         shown = {"desc": label, "total": total, "unit": f" {unit}"}
         if _someone_watches():
             from tqdm.auto import tqdm
-
-            self._bar = tqdm(**shown)
         else:
             from tqdm import tqdm
 
-            every = {"mininterval": SECONDS_BETWEEN_LINES, "miniters": 1, "smoothing": 0}
-            self._bar = tqdm(**shown, **every, file=_Lines(), bar_format=LINE, position=0)
-        self._asking = False
-
-    def __enter__(self) -> Self:
-        return self
+            shown |= {"mininterval": SECONDS_BETWEEN_LINES, "miniters": 1, "smoothing": 0}
+            shown |= {"file": _Lines(), "bar_format": LINE, "position": 0}
+        self._bar, self._asking = tqdm(**shown), False
+        self.step = self._bar.update  # count: that many more units are done
 
     def __exit__(self, *exc: object) -> None:
         self._bar.close()
@@ -447,10 +422,6 @@ class Progress:
         if not self._asking:
             self._asking, self._bar.initial = True, self._bar.n
             self._bar.start_t = self._bar.last_print_t = time.time()
-
-    def step(self, count: int = 1) -> None:
-        """Note that `count` more units are done."""
-        self._bar.update(count)
 
 
 class _Lines:

@@ -1,94 +1,208 @@
-"""What a study will take, before anybody is asked: requests, tokens, money and time.
+"""What a study will take, before anybody is asked: its requests, their tokens, money and time.
 
-Conditions become requests (see `rehearsal`), requests tokens, tokens money and time. The study is
-rehearsed twice: with a model that understands, and with one that never chooses and always talks to
-the end, which is the most that can come. Replies cannot be known beforehand, so these are two
-figures and not one.
+The study is rehearsed: its dialogues are those of the run, so they ask what the run will ask, with
+the same keys. What the records answer is taken from them; the rest is answered in pretence, or not
+at all. `estimate` rehearses twice: with a model that understands, and with one that never chooses
+and always talks to the end, which is the most that can come.
 
-Public names: RATES, estimate, shown.
+Public names: Design, designs, unanswered, typical, stubborn, estimate, shown, RATES.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from hvae_utils.ask import models
-from hvae_utils.ask.chat import on_loopback
+from hvae_utils.ask.respondents import Answer, Request
+from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import UserError
-from hvae_utils.play import prices, rehearsal
-from hvae_utils.play.rehearsal import TYPICAL_TOKENS, Design, Known
+from hvae_utils.play import administer, budget, probes, study
+from hvae_utils.play.engine import Dialogue, Message, Question, record_of, request_for
+from hvae_utils.play.records import Held, Record
 
+# Tokens of a reply that is no longer than it needs to be, by kind: the median replies of chat
+# models to these prompts are sentences for goal and adoption, a letter for an item.
+TYPICAL_TOKENS = {"describe": 96, "adopt": 30, "goal": 30, "item": 2, "readout": 1, "probe": 1}
+WORD = "word "  # of placeholder text: about one token
 # Requests per second that are assumed, by kind of respondent: what one process reaches with
 # simulated respondents, with the embedded model on two cores, with another server on this
 # machine, and a cautious share of what hosted endpoints grant.
 RATES = {"reference": 500.0, "local": 3.0, "loopback": 5.0, "hosted": 10.0}
 ITEMS = ("item", "readout")
-SUMMED = (
+SUMMED = [
     *("requests", "requests_most", "prompt_tokens", "prompt_most", "completion_tokens"),
     *("completion_most", "cost", "cost_most", "cost_batch", "seconds"),
-)
+]
 TOTAL = "all"
 NO_PRICE = "none in data/prices.toml"
 
+Reply = Callable[[Request], Answer]
 
-def estimate(planned: Sequence[Design], records: Known, rate: float | None = None) -> pd.DataFrame:
+
+# ---- conditions -> requests ---------------------------------------------------------------------
+
+
+class Design(NamedTuple):
+    """What is played in one go: conditions, and whether one reminder is allowed."""
+
+    conditions: pd.DataFrame
+    reask: bool
+
+
+def designs(parameters: Mapping[str, Any]) -> list[Design]:
+    """Return all that the workbook plays with these parameters: the study and its probes.
+
+    parameters: by name, as the notebooks take them. Raises UserError as `study.Study` does.
+    """
+    names = {field.name for field in fields(study.Study)}
+    main = study.conditions(study.Study(**{k: v for k, v in parameters.items() if k in names}))
+    asked, wording = list(main["model"].unique()), parameters["wordings"][0]
+    beside = probes.planned(parameters["isomorphs"], asked, parameters["probe_values"], wording)
+    return [Design(table, parameters["reask"]) for table in (main, *beside)]
+
+
+def unanswered(
+    model: str, planned: Sequence[Design], records: Held, reply: Reply | None
+) -> Iterator[Request]:
+    """Yield each request to `model` that the records do not answer, once, in the order of play.
+
+    reply: what pretends to be the answer. None: nobody answers, and the requests are those whose
+    prompts the records determine, which is what can be asked in one go.
+    """
+    sources = administer.Sources()
+    rehearsal = _Rehearsal(models.identity(model), records, reply)
+    for design in planned:
+        for row in design.conditions.query("model == @model").to_dict("records"):
+            assigned = rehearsal.converse(administer.assignment(row, sources))
+            for _, _, dialogue in administer.item_dialogues(row | assigned, sources, design.reask):
+                rehearsal.converse(dialogue)
+            yield from rehearsal.open
+            rehearsal.open.clear()
+
+
+def typical(request: Request) -> Answer:
+    """Answer as a model that understands: an item by a label, the rest at the usual length."""
+    if request.presentation is None:
+        return _placeholder(request, TYPICAL_TOKENS[request.kind])
+    label = request.presentation.labels[0]
+    listed = ((label, 0.0),) if request.top_logprobs else None
+    return Answer(text=label, finish_reason="stop", top_logprobs=listed)
+
+
+def stubborn(request: Request) -> Answer:
+    """Answer at the greatest length allowed and never choose: nothing can need more requests."""
+    return _placeholder(request, request.max_tokens)
+
+
+def _placeholder(request: Request, tokens: int) -> Answer:
+    """Return text of this length, different for different requests, as the replies would be."""
+    text = f"{request.key[:6]} {WORD * tokens}"[: len(WORD) * tokens].strip()
+    listed = (("word", 0.0),) if request.top_logprobs else None
+    return Answer(text=text, finish_reason="stop", top_logprobs=listed)
+
+
+class _Rehearsal:
+    """Carries dialogues out without sending anything.
+
+    open: the requests that the records do not answer, each once, until somebody takes them away.
+    """
+
+    def __init__(self, identity: str, records: Held, reply: Reply | None) -> None:
+        self.open: list[Request] = []
+        self._identity, self._records, self._reply = identity, records, reply
+        self._seen: set[str] = set()
+        self._unread: tuple[Message, ...] | str | None = None
+
+    def converse(self, dialogue: Dialogue) -> Any:
+        """Return the result of a dialogue."""
+        record = None
+        while True:
+            try:
+                question = dialogue.send(record)
+            except StopIteration as end:
+                return end.value
+            record = self._ask(question)
+
+    def _ask(self, question: Question) -> Record:
+        """Return a record: of the records, one in pretence, or one of an error."""
+        request = request_for(question, self._identity)
+        if record := self._records.answered(request.key):
+            return record
+        answered = self._reply is not None
+        if (answered or not self._waits_for_a_reading(request)) and request.key not in self._seen:
+            self._seen.add(request.key)
+            self.open.append(request)
+        return record_of(request, self._reply(request) if answered else Answer(error="not asked"))
+
+    def _waits_for_a_reading(self, request: Request) -> bool:
+        """Return whether an item is put as text only because its reading is not there yet.
+
+        An open probe leaves open how all items are read, an open reading how the same item is.
+        """
+        if request.kind in ("probe", "readout"):
+            self._unread = "all" if request.kind == "probe" else request.messages
+            return False
+        reads = request.kind == "item" and request.condition["readout"] == "probabilities"
+        return reads and self._unread in ("all", request.messages)
+
+
+# ---- requests -> tokens -> money and time -------------------------------------------------------
+
+
+def estimate(planned: Sequence[Design], records: Held, rate: float | None = None) -> pd.DataFrame:
     """Return one row a model and a last one for all: what the records do not answer yet.
 
-    planned: from rehearsal.designs; rate: requests per second, None for RATES.
+    rate: requests per second, None for RATES.
     Columns: model; requests, prompt_tokens, completion_tokens: with replies of typical length;
     the same with `_most`: with a reminder for every item and replies at their greatest length;
     tokens_per_item: prompt tokens of an item presentation; cost, cost_most, and cost_batch (the
     typical one through the Batch API) in the price table's currency, NaN without a price, and for
     all the sum of those with one; rate, seconds: one model after the other; price: its source.
-    Tokens are counted about, by prices.tokens_of.
+    Tokens are counted about, by budget.tokens_of.
     Raises UserError for a rate that is none.
     """
     if rate is not None and not 0 < rate < math.inf:
         raise UserError(f"rate is {rate:g}; it must be a number of requests per second above 0")
-    names = list(dict.fromkeys(name for one in planned for name in one.conditions["model"]))
-    table = pd.DataFrame([_tokens(name, planned, records) for name in names])
-    price = [prices.price_of(name) for name in names]
-    each = [one or prices.Price(math.nan, math.nan) for one in price]
-    for suffix in ("tokens", "most"):
-        prompt, completion = table[f"prompt_{suffix}"], table[f"completion_{suffix}"]
-        table["cost" if suffix == "tokens" else "cost_most"] = [
-            one.of(*tokens) for one, *tokens in zip(each, prompt, completion, strict=True)
-        ]
-    table["cost_batch"] = table["cost"] * np.array([one.batch for one in each], float)
-    table["rate"] = rate or [RATES[_kind(name)] for name in names]
-    table["seconds"] = table["requests"] / table["rate"]
-    table["price"] = [one.source if one else NO_PRICE for one in price]
-    last = pd.DataFrame(table[[*SUMMED]].sum(min_count=1)).T.assign(model=TOTAL, price="")
-    return pd.concat([table, last.astype(table.dtypes[[*SUMMED]])], ignore_index=True)
+    names = dict.fromkeys(name for design in planned for name in design.conditions["model"])
+    table = pd.DataFrame([_of_model(name, planned, records, rate) for name in names])
+    total = table[SUMMED].sum(min_count=1).to_frame().T.astype(table.dtypes[SUMMED])
+    return pd.concat([table, total.assign(model=TOTAL, price="")], ignore_index=True)
 
 
-def _tokens(name: str, planned: Sequence[Design], records: Known) -> dict[str, Any]:
-    """Return the numbers of requests and tokens of one model, usual ones and at most."""
-    usual = _requests(name, planned, records, rehearsal.typical)
-    most = _requests(name, planned, records, rehearsal.stubborn)
+def _of_model(
+    name: str, planned: Sequence[Design], records: Held, rate: float | None
+) -> dict[str, Any]:
+    """Return the row of one model."""
+    usual = _requests(unanswered(name, planned, records, typical))
+    most = _requests(unanswered(name, planned, records, stubborn))
+    tokens = round(usual["prompt"].sum()), usual["kind"].map(TYPICAL_TOKENS).sum()
+    tokens_most = round(most["prompt"].sum()), most["max_tokens"].sum()
+    price = budget.price_of(name) or budget.Price(math.nan, math.nan, source=NO_PRICE)
+    rate = rate or RATES[_kind(name)]
     return {
         "model": name,
         "requests": len(usual),
         "requests_most": len(most),
-        "prompt_tokens": round(usual["prompt"].sum()),
-        "prompt_most": round(most["prompt"].sum()),
-        "completion_tokens": usual["kind"].map(TYPICAL_TOKENS).sum(),
-        "completion_most": most["max_tokens"].sum(),
+        "prompt_tokens": tokens[0],
+        "prompt_most": tokens_most[0],
+        "completion_tokens": tokens[1],
+        "completion_most": tokens_most[1],
         "tokens_per_item": usual.loc[usual["kind"].isin(ITEMS), "prompt"].mean(),
+        "cost": price.of(*tokens),
+        "cost_most": price.of(*tokens_most),
+        "cost_batch": math.nan if price.batch is None else price.of(*tokens) * price.batch,
+        "rate": rate,
+        "seconds": len(usual) / rate,
+        "price": price.source,
     }
 
 
-def _requests(
-    name: str, planned: Sequence[Design], records: Known, reply: rehearsal.Reply
-) -> pd.DataFrame:
+def _requests(requests: Iterator[Request]) -> pd.DataFrame:
     """Return one row a request: kind, prompt and max_tokens, in tokens."""
-    rows = [
-        (request.kind, prices.tokens_of(request.messages), request.max_tokens)
-        for request in rehearsal.unanswered(name, planned, records, reply)
-    ]
+    rows = [(one.kind, budget.tokens_of(one.messages), one.max_tokens) for one in requests]
     table = pd.DataFrame(rows, columns=["kind", "prompt", "max_tokens"])
     return table.astype({"prompt": float, "max_tokens": int})
 
@@ -103,17 +217,9 @@ def _kind(name: str) -> str:
 
 def shown(table: pd.DataFrame) -> list[str]:
     """Return the estimate as lines of text: a table, and a sentence for what it leaves open."""
-    heads = ("model", "requests", "prompt", "completion", "per item", "time", "cost")
-    rows = [heads, *(_cells(row) for row in table.to_dict("records"))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    about = f"{prices.CHARACTERS_PER_TOKEN:g} characters counted as a token"
+    cells = pd.DataFrame(map(_cells, table.to_dict("records"))).set_index("model")
+    lines = cells.rename_axis(index=None, columns="model").to_string().splitlines()
+    about = f"{budget.CHARACTERS_PER_TOKEN:g} characters counted as a token"
     lines += ["", f"Requests, tokens ({about}) and cost: with usual replies, and at most."]
     lines += ["Per item: prompt tokens of one item."]
     rates = table[table["model"] != TOTAL].groupby("rate", sort=False)["model"]
@@ -125,24 +231,28 @@ def shown(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     per_item, cost = row["tokens_per_item"], row["cost"]
-    money = f"{cost:,.2f} to {row['cost_most']:,.2f} {prices.currency()}"
+    money = f"{cost:,.2f} to {row['cost_most']:,.2f} {budget.currency()}"
     if not math.isnan(row["cost_batch"]):
         money += f" (batch {row['cost_batch']:,.2f})"
-    return (
-        row["model"],
-        f"{row['requests']:,} to {row['requests_most']:,}",
-        f"{row['prompt_tokens']:,} to {row['prompt_most']:,}",
-        f"{row['completion_tokens']:,} to {row['completion_most']:,}",
-        "" if math.isnan(per_item) else f"{per_item:,.0f}",
-        _time(row["seconds"]),
-        "no price" if math.isnan(cost) else money if row["cost_most"] else "free",
-    )
+    return {
+        "model": row["model"],
+        "requests": f"{row['requests']:,} to {row['requests_most']:,}",
+        "prompt": f"{row['prompt_tokens']:,} to {row['prompt_most']:,}",
+        "completion": f"{row['completion_tokens']:,} to {row['completion_most']:,}",
+        "per item": "" if math.isnan(per_item) else f"{per_item:,.0f}",
+        "time": _time(row["seconds"]),
+        "cost": "no price" if math.isnan(cost) else money if row["cost_most"] else "free",
+    }
 
 
 def _time(seconds: float) -> str:
-    """Return a duration as people say it."""
+    """Return a duration as people say it.
+
+    >>> _time(45), _time(5400)
+    ('45 s', '1.5 h')
+    """
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:,.1f} {unit}"

@@ -1,42 +1,25 @@
-"""Small studies beside the main one: the same respondents, another instrument.
+"""Small studies beside the main one: the same respondents, another instrument, without goal.
 
 Secondary items tell why a prosocial respondent is prosocial; isomorphic instruments find one that
-recites the published items. What is asked is recorded like everything else and asked once.
+has memorised the published items. What is asked is recorded like everything else and asked once.
 
-Public names: Playing, administer, angles, motives, planned, check.
+Public names: administer, planned, check.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from hvae_utils.ask import prompts
 from hvae_utils.errors import UserError
-from hvae_utils.extras import cluster
-from hvae_utils.measure import instruments, scoring, svo
-from hvae_utils.measure import secondary as motive_scores
-from hvae_utils.play import administer, study
+from hvae_utils.measure import instruments, scoring, secondary, svo
+from hvae_utils.play import study
+from hvae_utils.play.administer import assign_values, put_items
 from hvae_utils.play.budget import Budget
-from hvae_utils.play.records import Records
+from hvae_utils.play.records import Held, Records
 
-KEYS = ["model", "value", "instrument"]
 PRIMARY, SECONDARY = "svo-slider", "svo-slider-secondary"
-
-
-@dataclass(frozen=True)
-class Playing:
-    """How the probes are played: by `play` or on a cluster, and as in `play.administer`."""
-
-    player: Any = administer
-    concurrency: int = 0
-    reask: bool = True
-    budget: Budget | None = None
-
-
-HERE = Playing()
 
 
 def administer(
@@ -46,59 +29,56 @@ def administer(
     values: Sequence[str] | str,
     wording: str,
     *,
-    scheduler: str = "",
-    concurrency: int = 0,
     reask: bool = True,
+    concurrency: int = 0,
     budget: str = "",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Play both probes on the records of a run; return the tables of `angles` and of `motives`.
+    """Play both probes on the records of a run; return the tables of angles and of motives.
 
-    isomorphs, values: lists, or texts as `study.listed` takes them; no values, no rows.
-    scheduler and the following: the parameters of the notebooks of these names.
+    isomorphs (beside the primary items), values: lists, or texts as `study.listed` takes them; no
+    values, no rows. reask and the following: the parameters of the notebooks of these names.
+    Columns of the first: model, value, instrument, answered (items), angle (degrees, NaN if items
+    miss); of the second: model, value and those of secondary.score.
     """
     values = study.levels("probe_values", values, empty=True)
     names = study.levels("isomorphs", isomorphs, empty=True)
-    with cluster.player(scheduler if values else "") as player, Records(records) as opened:
-        how = Playing(player, concurrency, reask, Budget.of_run(budget, records))
-        return (
-            angles(opened, [PRIMARY, *names], models, values, wording, how),
-            motives(opened, models, values, wording, how),
-        )
-
-
-def angles(
-    records: Records,
-    names: Iterable[str],
-    models: Sequence[str],
-    values: Sequence[str],
-    wording: str,
-    how: Playing = HERE,
-) -> pd.DataFrame:
-    """Administer instruments once per model and value, without goal; return their angles.
-
-    names: of instruments with an angle; no values, no rows.
-    Columns: model, value, instrument, answered (items), angle (degrees, NaN if items miss).
-    """
-    found = []
-    for name in names if values else ():
-        conditions, chosen = _chosen(records, name, models, values, wording, how)
-        scored = svo.score(chosen, instruments.load(name))[["answered", "angle"]]
-        found.append(conditions.join(scored))
-    return pd.concat(found) if found else pd.DataFrame(columns=[*KEYS, "answered", "angle"])
-
-
-def motives(
-    records: Records,
-    models: Sequence[str],
-    values: Sequence[str],
-    wording: str,
-    how: Playing = HERE,
-) -> pd.DataFrame:
-    """Administer the secondary items; return model, value and the columns of motives.score."""
     if not values:
-        return pd.DataFrame(columns=["model", "value", "index"])
-    conditions, chosen = _chosen(records, SECONDARY, models, values, wording, how)
-    return conditions[["model", "value"]].join(motive_scores.score(chosen))
+        keys = ["model", "value"]
+        angles = pd.DataFrame(columns=[*keys, "instrument", "answered", "angle"])
+        return angles, pd.DataFrame(columns=[*keys, "index"])
+    how = reask, concurrency, Budget.of_run(budget, records)
+    with Records(records) as opened:
+        tables = planned(names, models, values, wording)
+        *angles, motives = (_scores(table, opened, *how) for table in tables)
+    return pd.concat(angles), motives
+
+
+def _scores(
+    conditions: pd.DataFrame, records: Held, reask: bool, concurrency: int, budget: Budget | None
+) -> pd.DataFrame:
+    """Play these conditions of one instrument; return their factors and scores."""
+    assigned = assign_values(conditions, records, concurrency, budget)
+    responses = put_items(assigned, records, reask, concurrency, budget)
+    instrument = instruments.load(conditions["instrument"].iloc[0])
+    choices = scoring.choices(responses, conditions["condition_id"], instrument)
+    if instrument.name == SECONDARY:
+        return conditions[["model", "value"]].join(secondary.score(choices))
+    scores = svo.score(choices, instrument)[["answered", "angle"]]
+    return conditions[["model", "value", "instrument"]].join(scores)
+
+
+def planned(
+    names: Sequence[str], models: Sequence[str], values: Sequence[str], wording: str
+) -> list[pd.DataFrame]:
+    """Return the conditions of both probes, one table an instrument; no values, no tables.
+
+    names: of the isomorphs beside the primary items.
+    """
+    asked = {"models": models, "values": values, "goal_prompts": [False], "wordings": [wording]}
+    return [
+        study.conditions(study.Study(**asked, instrument=name))
+        for name in ([PRIMARY, *names, SECONDARY] if values else [])
+    ]
 
 
 def check(names: Sequence[str], models: Sequence[str], values: Sequence[str], wording: str) -> None:
@@ -114,38 +94,3 @@ def check(names: Sequence[str], models: Sequence[str], values: Sequence[str], wo
             f"wording '{wording}' is imported and has no items for the probes of notebook 05; "
             "leave them out (--set probe_values=) or name another wording first"
         )
-
-
-def planned(
-    names: Sequence[str], models: Sequence[str], values: Sequence[str], wording: str
-) -> list[pd.DataFrame]:
-    """Return the conditions of both probes, one table an instrument; no values, no tables.
-
-    names: of the isomorphs beside the primary items.
-    """
-    wanted = [PRIMARY, *names, SECONDARY] if values else []
-    return [_conditions(name, models, values, wording) for name in wanted]
-
-
-def _conditions(
-    name: str, models: Sequence[str], values: Sequence[str], wording: str
-) -> pd.DataFrame:
-    return study.conditions(
-        study.Study(tuple(models), tuple(values), (False,), wordings=(wording,), instrument=name)
-    )
-
-
-def _chosen(
-    records: Records,
-    name: str,
-    models: Sequence[str],
-    values: Sequence[str],
-    wording: str,
-    how: Playing,
-):
-    """Return the factors of the conditions and the choices made in them."""
-    conditions = _conditions(name, models, values, wording)
-    conditions = how.player.assign(conditions, records, how.concurrency, how.budget)
-    responses = how.player.administer(conditions, records, how.reask, how.concurrency, how.budget)
-    chosen = scoring.choices(responses, conditions["condition_id"], instruments.load(name))
-    return conditions[KEYS].reset_index(drop=True), chosen

@@ -8,7 +8,7 @@ One process writes, any number may read. The writer holds a lock that ends with 
 ends. A last line that was cut off by a crash is dropped by the next writer, with a warning; damage
 anywhere else is an error, and nothing is overwritten.
 
-Public names: Record, Records, Held, read.
+Public names: Record, Held (in memory), Records (in a file), read.
 """
 
 import contextlib
@@ -40,60 +40,76 @@ def read(path: Path) -> Iterator[Record]:
 
 
 class Held:
-    """Records in memory, with the interface of `Records`: for workers and rehearsals.
+    """Records by key, in memory: for rehearsals and the workers of a cluster.
 
+    An answer wins over errors with the same key; among equals the later one wins.
     seed: records that are there already; new: those appended, in order.
+
+    >>> records = Held()
+    >>> records.append({"key": "k1", "text": None, "error": "timeout"})
+    >>> records.answered("k1"), records.get("k1")["error"]
+    (None, 'timeout')
     """
 
     def __init__(self, seed: Iterable[Record] = ()) -> None:
         self.new: list[Record] = []
-        self._by_key: dict[str, Record] = {}
+        self._answered: dict[str, Any] = {}  # key -> where its record is
+        self._failed: dict[str, Any] = {}
         self._items: Counter[str] = Counter()
         for record in seed:
-            self._remember(record)
+            self._index(record, record)
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return len(self._answered) + len(self._failed)
 
     def get(self, key: str) -> Record | None:
         """Return the record of a key, an error included, or None when it was never asked."""
-        return self._by_key.get(key)
+        place = self._answered.get(key, self._failed.get(key))
+        return None if place is None else self._at(place)
 
     def answered(self, key: str) -> Record | None:
         """Return the record of a key that needs no asking again, or None."""
-        record = self._by_key.get(key)
-        return None if record is None or record["error"] else record
+        place = self._answered.get(key)
+        return None if place is None else self._at(place)
 
     def answered_items(self, condition_id: str) -> int:
-        """Return how many answered requests about items a condition was the first to make."""
+        """Return how many answered requests about items a condition was the first to make.
+
+        Only a hint of what is left to ask: conditions share requests, and old records do not say.
+        """
         return self._items[condition_id]
 
     def append(self, record: Record) -> None:
-        """Remember one record."""
+        """Add one record."""
         self.new.append(record)
-        self._remember(record)
+        self._index(record, record)
 
-    def _remember(self, record: Record) -> None:
+    def _index(self, record: Record, place: Any) -> None:
+        """Note where a record is."""
+        key = record["key"]
         if not record["error"]:
-            self._items[_item_of(record)] += 1
-        elif self.answered(record["key"]):
-            return
-        self._by_key[record["key"]] = record
+            self._failed.pop(key, None)
+            self._answered[key] = place
+            if record.get("item") is not None:
+                self._items[record.get("condition_id", "")] += 1
+        elif key not in self._answered:
+            self._failed[key] = place
+
+    def _at(self, place: Any) -> Record:
+        """Return the record at a place."""
+        return place
 
 
-class Records:
-    """The records of one run, by key. Use as a context manager to append.
+class Records(Held):
+    """The records of one run, in a file. Use as a context manager to append.
 
-    `answered` records win over errors with the same key; among equals the later one wins.
     Raises UserError when the file is damaged, and on entering when the folder cannot be written or
     another process has it open.
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
-        self._answered: dict[str, int] = {}  # key -> where its line begins, bytes
-        self._failed: dict[str, int] = {}
-        self._items: Counter[str] = Counter()
         self._end = self._count = 0  # of the whole lines: bytes, lines
         self._file: BinaryIO | None = None
         self._reader: BinaryIO | None = None
@@ -106,7 +122,9 @@ class Records:
             self._lock.acquire()
             self._take_in()  # what the last writer added since
             self._file = self.path.open("ab", buffering=0)
-            self._drop_torn_line(self._file)
+            if self._file.seek(0, 2) > self._end:  # the writer of the last line was stopped midway
+                self._file.truncate(self._end)
+                warnings.warn(f"{paths.shown(self.path)}: dropped a torn last line", stacklevel=2)
             self._reader = self.path.open("rb")
         except Timeout:
             raise UserError(
@@ -127,26 +145,6 @@ class Records:
                 file.close()
         self._file = self._reader = None
         self._lock.release()
-
-    def __len__(self) -> int:
-        return len(self._answered) + len(self._failed)
-
-    def get(self, key: str) -> Record | None:
-        """Return the record of a key, an error included, or None when it was never asked."""
-        begin = self._answered.get(key, self._failed.get(key))
-        return None if begin is None else self._at(begin)
-
-    def answered(self, key: str) -> Record | None:
-        """Return the record of a key that needs no asking again, or None."""
-        begin = self._answered.get(key)
-        return None if begin is None else self._at(begin)
-
-    def answered_items(self, condition_id: str) -> int:
-        """Return how many answered requests about items a condition was the first to make.
-
-        Only a hint of what is left to ask: conditions share requests, and old records do not say.
-        """
-        return self._items[condition_id]
 
     def append(self, record: Record) -> None:
         """Write one record as one line, at once; a line that does not fit is taken out again.
@@ -171,39 +169,24 @@ class Records:
                 f"cannot write {paths.shown(self.path)}: {_why(fault)}; "
                 f"{len(self)} records are safe, run again to continue"
             ) from None
-        self._remember(record, len(line))
+        self._note(record, len(line))
 
     def _take_in(self) -> None:
-        """Index the whole lines from the last known one on."""
-        if self.path.exists():
-            for record, size in _lines(self.path, self._end, self._count):
-                self._remember(record, size)
+        """Index the whole lines from the last one that was read on."""
+        for record, size in _lines(self.path, self._end, self._count) if self.path.exists() else ():
+            self._note(record, size)
 
-    def _remember(self, record: Record, size: int) -> None:
-        key = record["key"]
-        if not record["error"]:
-            self._failed.pop(key, None)
-            self._answered[key] = self._end
-            self._items[_item_of(record)] += 1
-        elif key not in self._answered:
-            self._failed[key] = self._end
-        self._end += size
-        self._count += 1
+    def _note(self, record: Record, size: int) -> None:
+        """Index the record whose line of `size` bytes is the next one."""
+        self._index(record, self._end)
+        self._end, self._count = self._end + size, self._count + 1
 
-    def _at(self, begin: int) -> Record:
-        """Return the record whose line begins there."""
-        if self._reader is None:
-            with self.path.open("rb") as file:
-                file.seek(begin)
-                return _parse(file.readline())
-        self._reader.seek(begin)
-        return _parse(self._reader.readline())
-
-    def _drop_torn_line(self, file: BinaryIO) -> None:
-        """Cut off a last line without a line end: its writer was stopped midway."""
-        if file.seek(0, 2) > self._end:
-            file.truncate(self._end)
-            warnings.warn(f"{paths.shown(self.path)}: dropped a torn last line", stacklevel=3)
+    def _at(self, place: int) -> Record:
+        """Return the record whose line begins at this byte."""
+        with contextlib.ExitStack() as stack:
+            file = self._reader or stack.enter_context(self.path.open("rb"))
+            file.seek(place)
+            return _parse(file.readline())
 
 
 def _lines(path: Path, begin: int = 0, count: int = 0) -> Iterator[tuple[Record, int]]:
@@ -241,11 +224,6 @@ def _line(record: Record) -> bytes:
         return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         return json.dumps(record, separators=(",", ":")).encode() + b"\n"
-
-
-def _item_of(record: Record) -> str:
-    """Return the condition whose item a record is about, '' for records that are about none."""
-    return record.get("condition_id", "") if record.get("item") is not None else ""
 
 
 def _why(fault: Exception) -> str:

@@ -1,13 +1,12 @@
 """One administration, step by step, for somebody who watches it.
 
-What is asked and how it is read is a study's own (`play`), but nothing is recorded: it is told to
-a callback and forgotten. A thread with an event loop of its own does the asking, so that
-no page waits for a model, and it can be stopped at any moment. The embedded model loads and ends
-inside native code that lets no other thread run, for seconds: it is asked in a process of its own.
-Whatever goes wrong, a model that disappears or a mistake of ours, ends as an event with a
-sentence: this module must never raise into a page, and never write a file.
+The dialogues are a study's own (`administer`), but nothing is recorded: each step is an event that
+goes to a callback. A thread with an event loop of its own does the asking, so that no page waits
+for a model, and it can be stopped at any moment. The embedded model loads and ends inside native
+code that lets no other thread run, for seconds: it is asked in a process of its own. Whatever goes
+wrong, a model that disappears or a mistake of ours, ends as an event with a sentence.
 
-Public names: Event, condition, decide, ask, Running, factors.
+Public names: ask, Running, Event, condition, decide, factors.
 """
 
 import asyncio
@@ -16,20 +15,20 @@ import multiprocessing
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from hvae_utils.ask import models, prompts
-from hvae_utils.ask.respondents import Request, Respondent
+from hvae_utils.ask.respondents import Respondent
 from hvae_utils.errors import EndpointError, UserError, unknown
-from hvae_utils.measure import svo, values
+from hvae_utils.measure import scoring, svo, values
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.play import administer, study
-from hvae_utils.play.engine import Asker, Row, record_of
+from hvae_utils.play.engine import Question, Row, converse, record_of, request_for
 from hvae_utils.play.records import Record
 
 ASSIGNED = "prosocial"  # a value of the files, in whose place one's own is put into a condition
@@ -75,6 +74,9 @@ def condition(model: str, value: str | Value, **factors: Any) -> Row:
     value: by its name or itself; factors: one level each of what `study.Study` crosses, such as
     induction="definition", goal_prompt=True, placement="system", instrument="svo-slider+swapped".
     Raises UserError for a level that does not exist.
+
+    >>> condition("reference/faithful", "altruistic", placement="system")["placement"]
+    'system'
     """
     assigned = values.get(value)
     filed = values.load().get(assigned.name) == assigned
@@ -86,46 +88,51 @@ def condition(model: str, value: str | Value, **factors: Any) -> Row:
     return row if filed else row | {"value": assigned}
 
 
-async def decide(row: Row, report: Report) -> None:
-    """Assign the value and put the items of one condition, as a study does, telling every step.
+async def decide(rows: Sequence[Row], report: Report) -> None:
+    """Assign the value and put the items of each condition, as a study does; report every step.
 
-    Raises EndpointError when the model is gone or its value could not be assigned.
+    Raises EndpointError when a model is gone or its value could not be assigned.
     """
-    sources = administer.Sources()
-    async with models.respondent(row["model"]) as respondent:
-        watcher = _Watcher(respondent, values.get(row["value"]).name, report)
-        assigned = await administer.assign_one(watcher, row, sources)
-        if assigned["not_assigned"]:
-            raise EndpointError(f"{row['model']} did not answer: {assigned['not_assigned']}")
-        slider = sources.instrument(row["instrument"])
-        settle = partial(watcher.settle, slider, np.full(len(slider.items), -1))
-        await administer.administer_one(watcher, {**row, **assigned}, sources, True, settle)
+    for row in rows:
+        sources = administer.Sources()
+        async with models.respondent(row["model"]) as respondent:
+            watcher = _Watcher(respondent, row, sources.instrument(row["instrument"]), report)
+            assigned = await converse(administer.assignment(row, sources), watcher.ask)
+            if assigned["not_assigned"]:
+                raise EndpointError(f"{row['model']} did not answer: {assigned['not_assigned']}")
+            for _, _, dialogue in administer.item_dialogues({**row, **assigned}, sources, True):
+                for response in await converse(dialogue, watcher.ask):
+                    watcher.settle(dict(zip(administer.COLUMNS, response, strict=True)))
 
 
-class _Watcher(Asker):
-    """Asks and reports; records nothing."""
+class _Watcher:
+    """Asks one respondent and reports what is asked and answered; records nothing."""
 
-    def __init__(self, respondent: Respondent, value: str, report: Report) -> None:
-        super().__init__(respondent.identity)
-        self._respondent, self._value, self._report = respondent, value, report
+    def __init__(
+        self, respondent: Respondent, row: Row, slider: Instrument, report: Report
+    ) -> None:
+        self._respondent, self._slider, self._report = respondent, slider, report
+        self._value = values.get(row["value"]).name
         self._orders: dict[int, tuple[int, ...]] = {}
+        self._chosen = np.full((1, len(slider.items)), -1)
 
-    async def record(self, request: Request) -> Record:
-        """Report what is asked and what was replied; return it as a study would record it."""
+    async def ask(self, question: Question) -> Record:
+        """Return the record that a study would make of a question and its answer."""
+        request = request_for(question, self._respondent.identity)
         self._report(Event("asked", self._value, messages=request.messages))
         answer = await self._respondent.answer(request)
-        said = {"reply": answer.text or "", "note": answer.error or ""}
-        self._report(Event("replied", self._value, **said))
-        if request.presentation is not None:
-            self._orders[request.presentation.item] = request.presentation.order
+        text, error = answer.text or "", answer.error or ""
+        self._report(Event("replied", self._value, reply=text, note=error))
+        if question.shown is not None:
+            self._orders[question.shown.item] = question.shown.order
         return record_of(request, answer)
 
-    def settle(self, slider: Instrument, chosen: np.ndarray, response: Mapping[str, Any]) -> None:
-        """Report a row of the responses table; chosen: the options so far, which this one joins."""
-        item, option = slider.items.index(response["item"]), response["option"]
-        chosen[item] = -1 if option is None else option - 1
-        scored = svo.score(chosen[None], slider).iloc[0]
-        options = range(1, slider.payoffs.shape[1] + 1)
+    def settle(self, response: Mapping[str, Any]) -> None:
+        """Report a row of the responses table, and what the answers so far say of the angle."""
+        item, option = self._slider.items.index(response["item"]), response["option"]
+        self._chosen[0, item] = -1 if option is None else option - 1
+        shares = scoring.option_shares(pd.DataFrame([response]), self._slider.options)
+        scored = svo.score(self._chosen, self._slider).iloc[0]
         self._report(
             Event(
                 "item",
@@ -133,7 +140,7 @@ class _Watcher(Asker):
                 item=item + 1,
                 outcome=response["outcome"],
                 option=option,
-                chances=tuple(response[f"p{number}"] for number in options),
+                chances=tuple(shares[0].tolist()),
                 order=self._orders.get(item, ()),
                 low=float(scored["angle_low"]),
                 high=float(scored["angle_high"]),
@@ -150,7 +157,7 @@ def ask(choices: Sequence[Mapping[str, Any]], report: Report) -> "Running":
     done, error or stopped.
     Raises UserError for a level that does not exist and a model that is not ready.
     """
-    rows = [condition(**one) for one in choices]
+    rows = [condition(**choice) for choice in choices]
     models.require([row["model"] for row in rows])
     return Running(rows, report)
 
@@ -159,12 +166,13 @@ def factors() -> dict[str, tuple[str, ...]]:
     """Return what can be chosen: model (the ready ones, an embedded one first) and so on.
 
     A server's models are not listed, their names can be typed."""
-    found = models.table()
-    ready = found.loc[found["ready"], ["name", "kind"]].itertuples(index=False)
-    names = sorted(ready, key=lambda one: one.kind != "local")
+    table = models.table()
+    ready = table[table["ready"] & ~table["name"].str.contains("<")]
     packs = [name for name in prompts.names() if prompts.load(name).items is None]
     return {
-        "model": tuple(one.name for one in names if "<" not in one.name),
+        "model": tuple(
+            ready.sort_values("kind", key=lambda k: k != "local", kind="stable")["name"]
+        ),
         "value": values.names(),
         "induction": prompts.INDUCTIONS,
         "wording": tuple(sorted(packs, key=lambda name: name != "plain")),
@@ -177,20 +185,17 @@ class Running:
 
     def __init__(self, rows: Sequence[Row], report: Report) -> None:
         self._rows, self._report = tuple(rows), report
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._task: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        embedded = any(row["model"].startswith("local/") for row in rows)
+        work = (_decide_elsewhere if embedded else decide)(self._rows, report)
+        self._task = self._runner.get_loop().create_task(work)
         self._thread = threading.Thread(target=self._run, name="hvae-explore", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop as soon as possible: the question under way is dropped. Twice is once."""
-        with self._lock:
-            self._stopped = True
-            if self._loop is not None and self._task is not None:
-                with contextlib.suppress(RuntimeError):  # it has ended meanwhile
-                    self._loop.call_soon_threadsafe(self._task.cancel)
+        with contextlib.suppress(RuntimeError):  # it has ended meanwhile
+            self._runner.get_loop().call_soon_threadsafe(self._task.cancel)
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait at most `timeout` seconds; return whether it has ended."""
@@ -198,36 +203,22 @@ class Running:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        at, fault = values.get(self._rows[0]["value"]).name, None
+        first, last = (values.get(self._rows[at]["value"]).name for at in (0, -1))
         try:
-            asyncio.run(self._all())
+            with self._runner:
+                self._runner.run(asyncio.wait_for(self._task, None))  # run takes no task
+            end = Event("done", last)
         except asyncio.CancelledError:
-            self._report(Event("stopped", at))
-        except (UserError, EndpointError) as known:
-            fault = str(known)
-        except Exception as unforeseen:  # the page would never hear of it otherwise
-            fault = f"this should not happen ({type(unforeseen).__name__}: {unforeseen})"
-        if fault is not None:
-            self._report(Event("error", at, note=fault))
-
-    async def _all(self) -> None:
-        with self._lock:
-            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-            if self._stopped:
-                raise asyncio.CancelledError
-        if any(row["model"].startswith("local/") for row in self._rows):
-            await _elsewhere(self._rows, self._report)
-        else:
-            await _decide_all(self._rows, self._report)
-        self._report(Event("done", values.get(self._rows[-1]["value"]).name))
+            end = Event("stopped", first)
+        except (UserError, EndpointError) as fault:
+            end = Event("error", first, note=str(fault))
+        except Exception as fault:  # the page would never hear of it otherwise
+            note = f"this should not happen ({type(fault).__name__}: {fault})"
+            end = Event("error", first, note=note)
+        self._report(end)
 
 
-async def _decide_all(rows: Sequence[Row], report: Report) -> None:
-    for row in rows:
-        await decide(row, report)
-
-
-async def _elsewhere(rows: Sequence[Row], report: Report) -> None:
+async def _decide_elsewhere(rows: Sequence[Row], report: Report) -> None:
     """Decide in a process of its own; when this is cancelled, the process ends at once.
 
     Raises what was raised there, and EndpointError where the process ended without a word.
@@ -238,10 +229,10 @@ async def _elsewhere(rows: Sequence[Row], report: Report) -> None:
     process.start()
     sender.close()  # so that the process holds the only one, and its end is heard
     try:
-        while (said := await asyncio.to_thread(receiver.recv)) is not None:
-            if isinstance(said, Exception):
-                raise said
-            report(said)
+        while (sent := await asyncio.to_thread(receiver.recv)) is not None:
+            if isinstance(sent, Exception):
+                raise sent
+            report(sent)
     except EOFError:
         raise EndpointError(
             f"{rows[0]['model']}: its process ended unexpectedly; is there enough memory?"
@@ -252,9 +243,9 @@ async def _elsewhere(rows: Sequence[Row], report: Report) -> None:
 
 
 def _in_process(rows: Sequence[Row], sender: Connection) -> None:
-    """Decide here, telling events, then None or the error that ended it."""
+    """Decide here; send the events, then None or the error that ended it."""
     try:
-        asyncio.run(_decide_all(rows, sender.send))
+        asyncio.run(decide(rows, sender.send))
     except (UserError, EndpointError) as fault:
         sender.send(fault)
     else:

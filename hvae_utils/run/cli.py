@@ -1,261 +1,254 @@
-"""What each `hvae` command does with its arguments: call, print, return the exit code.
+"""What the `hvae` command does: each verb with its arguments, and the code it ends with.
 
-The work is in the modules that are called, which are imported only when their command is given.
+`hvae_utils.__main__` makes the command of the VERBS of this module and of its like in `teach` and
+`extras`. What a verb needs is imported when it is given, so that `hvae --help` is quick.
 
-Public names: reproduce, bundle, publish, check, replicate, estimate, export, take, report, models,
-fetch, prompts, bring, course, say, and the exit codes.
+Public names: VERBS, Verb, verb, argument, STUDY, RUNS, planned, show, and the exit codes.
 """
 
-import argparse
-import re
-import sys
+from argparse import SUPPRESS, Namespace
+from collections.abc import Callable
+from inspect import cleandoc
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from hvae_utils import paths
 from hvae_utils.errors import UserError
 
 OK, FAILED, BAD_INPUT, UNREACHABLE, DIFFERENT, OVER_BUDGET, TOO_MANY_ERRORS = range(7)
 INTERRUPTED = 130
+MAX_ERRORS = 0.5  # of a run's items; where most of them failed, nothing was measured
+
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+Action = Callable[[Namespace], int | None]  # returns the exit code, unless all is well
 
 
-def reproduce(chosen: argparse.Namespace) -> int:
-    """Run the workbook; say where its figures are and whether they are the published ones."""
-    from hvae_utils.play import budget
-    from hvae_utils.run import outcomes, workbook
+class Verb(NamedTuple):
+    """A verb of the command. Of a name of two words, the second is an action of the first."""
 
-    if chosen.replay:
-        return _replay(chosen)
-    most = outcomes.MAX_ERRORS if chosen.max_errors is None else chosen.max_errors
-    if not 0 <= most <= 1:
-        raise UserError(f"--max-errors {most:g}: a share lies between 0 and 1")
-    overrides = list(chosen.overrides)
-    if chosen.budget is not None:
-        overrides.append(f"budget={budget.parse(chosen.budget)}")
-    if chosen.scheduler is not None:
-        overrides.append(f"scheduler={chosen.scheduler}")
-    run = workbook.reproduce(
-        chosen.profile, overrides, runs=chosen.runs, run_id=chosen.run_id, report=_print
-    )
-    if (share := outcomes.error_share(run)) > most:
-        said = f"{share:.0%} of the items ended in a transport error, more than {most:.0%}"
-        return say(f"{said}; run again to ask them once more", TOO_MANY_ERRORS)
-    _print(_figures(run))
-    return OK
+    name: str
+    arguments: tuple[Argument, ...]
+    about: str  # a sentence, and after an empty line what else its --help says
+    run: Action | None = None
 
 
-def _figures(run: Path) -> str:
-    """Return where a run's figures are; they are published where there are none at all."""
-    from hvae_utils import paths
-    from hvae_utils.run import manifest, publish
-
-    line = f"figures in {paths.shown(run / 'figures')}"
-    if not manifest.read(run).get("publish"):
-        return line
-    if not publish.published():
-        return f"{line}; there were none published, so they are in {publish.publish(run).name}/ too"
-    same, count = publish.equal(run)
-    line = f"{line}; {same} of {count} published files are equal"
-    return line if same == count else f"{line} (hvae publish puts the new ones there)"
+VERBS: list[Verb] = []
 
 
-def _replay(chosen: argparse.Namespace) -> int:
-    from hvae_utils import paths
-    from hvae_utils.run import bundle
+def verb(name: str, *arguments: Argument, verbs: list[Verb] = VERBS) -> Callable[[Action], Action]:
+    """Return the decorator that adds a function to the verbs; its docstring is the verb's help."""
 
-    if chosen.overrides or chosen.profile != "default":
-        raise UserError("--replay takes everything from the bundle: leave out --profile and --set")
-    run = bundle.rebuild(chosen.replay, runs=chosen.runs, run_id=chosen.run_id, report=_print)
-    _print(f"figures in {paths.shown(run / 'figures')}")
-    return OK
+    def declare(action: Action) -> Action:
+        verbs.append(Verb(name, arguments, cleandoc(action.__doc__ or ""), action))
+        return action
 
-
-def bundle(chosen: argparse.Namespace) -> int:
-    """Put a finished run into one file."""
-    from hvae_utils import paths
-    from hvae_utils.run import bundle, workbook
-
-    run = workbook.run_folder(chosen.runs, chosen.run_id)
-    made = bundle.write(run, chosen.out or Path(f"{run.name}.zip"))
-    size = made.path.stat().st_size
-    _print(f"wrote {paths.shown(made.path)} ({size:,} bytes, SHA-256 {made.sha256})")
-    return OK
+    return declare
 
 
-def publish(chosen: argparse.Namespace) -> int:
-    """Make a finished run the published one: its answers, then its figures."""
-    from hvae_utils import paths
-    from hvae_utils.run import publish, workbook
-
-    run = workbook.run_folder(chosen.runs, chosen.run_id)
-    recorded = publish.record(run)
-    figures = publish.publish(run)
-    _print(f"published {paths.shown(figures)} and {paths.shown(recorded)}")
-    return OK
+def argument(*names: str, **options: Any) -> Argument:
+    """Return an argument as argparse's add_argument takes it."""
+    return names, options
 
 
-def check(chosen: argparse.Namespace) -> int:
-    """Compare with what is committed."""
-    from hvae_utils.run import publish, workbook
-
-    finished = workbook.run_folder(chosen.runs, chosen.run_id) if chosen.run_id else None
-    same = publish.check(finished=finished, runs=chosen.runs, keep=chosen.keep, report=_print)
-    return OK if same else DIFFERENT
+def show(line: object) -> None:
+    """Print a line, with `?` for what a terminal would obey: an endpoint may have written it."""
+    print(printable(line), flush=True)
 
 
-def replicate(chosen: argparse.Namespace) -> int:
-    """Ask the models anew and print how far that is from what is committed."""
-    from hvae_utils.run import publish
-
-    publish.replicate(runs=chosen.runs, keep=chosen.keep, report=_print)
-    return OK
+def printable(line: object) -> str:
+    """Return one line in which every sign can be shown."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(line))
 
 
-def estimate(chosen: argparse.Namespace) -> int:
-    """Say what a study will take."""
-    from hvae_utils.play import estimate, rehearsal
-    from hvae_utils.play.records import Records
-
-    planned, path = _study(chosen)
-    if chosen.run_id and not path.exists():
-        raise UserError(f"run '{chosen.run_id}' has no records; leave --run-id out")
-    records = Records(path) if chosen.run_id else rehearsal.NOTHING
-    table = estimate.estimate(planned, records, chosen.rate)
-    if chosen.json:
-        _print(table.to_json(orient="records", double_precision=6))
-        return OK
-    for line in estimate.shown(table):
-        _print(line)
-    return OK
+RUN = argument("--run-id", default="default", help="the run (default: default)")
+NEW_RUN = argument("--run-id", help="name of the run's folder (default: the profile's)")
+RUNS = argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
+SCRATCH = argument("--runs", metavar="DIR", help="folder of runs (default: a scratch one)")
+KEEP = argument("--keep", action="store_true", help="keep the scratch folder")
+STUDY = (
+    argument("--profile", default="default", help="parameter set (default: default)"),
+    argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+             help="change a parameter, as often as needed; a list is a,b"),
+)  # fmt: skip
 
 
-def export(chosen: argparse.Namespace) -> int:
-    """Write the input files of the next stage of a batch."""
-    from hvae_utils import paths
-    from hvae_utils.extras import batch
-    from hvae_utils.play.records import Records
+def _run(chosen: Namespace):
+    """Return the run that --run-id and --runs name; without an id it is called as the profile."""
+    from hvae_utils.run.run import Run
 
-    planned, path = _study(chosen)
-    for done in batch.export(planned, Records(path), chosen.out):
-        stage = ", ".join(f"{count:,} {kind}" for kind, count in done.stage.items())
-        files = ", ".join(paths.shown(file) for file in done.files)
-        written = f"{stage} in {files}" if files else "nothing left to ask"
-        _print(f"{done.model}: {written}; about {done.later:,} requests later")
-    return OK
+    return Run(chosen.profile if chosen.run_id is None else chosen.run_id, chosen.runs)
 
 
-def take(chosen: argparse.Namespace) -> int:
-    """Make records of the files that a batch came back as."""
-    from hvae_utils import paths
-    from hvae_utils.extras import batch
-    from hvae_utils.play.records import Records
-
-    planned, path = _study(chosen)
-    with Records(path) as records:
-        for done in batch.take(planned, records, chosen.files):
-            counts = ", ".join(f"{count:,} {what}" for what, count in done.lines.items())
-            _print(f"{paths.shown(done.file)}: {counts or 'no lines'}")
-            if done.error:
-                _print(f"  first failure: {done.error}")
-    return OK
-
-
-def _study(chosen: argparse.Namespace):
-    """Return the designs of the study that the arguments name, and where its records lie."""
-    from hvae_utils.play import rehearsal
+def planned(chosen: Namespace):
+    """Return the designs of the study that --profile and --set name, and its run."""
+    from hvae_utils.play import estimate
     from hvae_utils.run import profiles, workbook
 
     profile = profiles.load_profile(chosen.profile)
     parameters = workbook.parameters_of(profile, chosen.overrides)
     profiles.check(parameters)
-    planned = rehearsal.designs(parameters)
-    run_id = chosen.profile if chosen.run_id is None else chosen.run_id
-    return planned, workbook.run_folder(chosen.runs, run_id) / "records.jsonl"
+    return estimate.designs(parameters), _run(chosen)
 
 
-def report(chosen: argparse.Namespace) -> int:
+@verb(
+    "reproduce", *STUDY, NEW_RUN, RUNS,
+    argument("--replay", metavar="FILE", type=Path, help="take profile, parameters and the "
+             "models' answers from a bundle; nobody is asked"),
+    argument("--max-errors", type=float, metavar="SHARE", default=MAX_ERRORS, help="share of items "
+             f"that may end in a transport error, 0 to 1 (default: {MAX_ERRORS})"),
+    argument("--budget", metavar="AMOUNT", help="most that the run's folder may have spent, all "
+             "calls together: '500 requests', '2M tokens', '3 USD'"),
+    argument("--scheduler", metavar="ADDRESS", help="play on a Dask cluster: tcp://host:port, or "
+             "local for one process a core"),
+)  # fmt: skip
+def reproduce(chosen: Namespace) -> None:
+    """Run all notebooks and make every table and figure."""
+    from hvae_utils.play import budget, players
+    from hvae_utils.run import workbook
+
+    most = chosen.max_errors
+    if not 0 <= most <= 1:
+        raise UserError(f"--max-errors {most:g}: a share lies between 0 and 1")
+    where = {"runs": chosen.runs, "run_id": chosen.run_id, "report": show}
+    if chosen.replay:
+        if chosen.overrides or chosen.profile != "default":
+            raise UserError("--replay takes all from the bundle: leave out --profile and --set")
+        show(_figures(workbook.replay(chosen.replay, **where)))
+        return
+    overrides = list(chosen.overrides)
+    if chosen.budget is not None:
+        overrides.append(f"budget={budget.parse(chosen.budget)}")
+    plug_in = f"hvae_utils.extras.cluster:{chosen.scheduler}" if chosen.scheduler else ""
+    with players.playing(plug_in):
+        run = workbook.reproduce(chosen.profile, overrides, **where)
+    if (share := run.error_share()) > most:
+        raise TooManyErrors(
+            f"{share:.0%} of the items ended in a transport error, more than {most:.0%}; "
+            "run again to ask them once more"
+        )
+    show(_figures(run))
+
+
+class TooManyErrors(RuntimeError):
+    """More items ended in a transport error than the user allows."""
+
+
+def _figures(run) -> str:
+    """Return where a run's figures are; they are published where there are none at all."""
+    from hvae_utils.run import publish
+
+    line = f"figures in {paths.shown(run.path('figures'))}"
+    if not run.manifest.get("publish"):
+        return line
+    same, count = publish.equal(run)
+    if not count:
+        return f"{line}; there were none published, so they are in {publish.publish(run).name}/ too"
+    line = f"{line}; {same} of {count} published files are equal"
+    return line if same == count else f"{line} (hvae publish puts the new ones there)"
+
+
+@verb(
+    "bundle", RUN, RUNS,
+    argument("out", metavar="OUT", nargs="?", type=Path, help="(default: RUN_ID.zip)"),
+)  # fmt: skip
+def bundle(chosen: Namespace) -> None:
+    """Write a finished run into one file that can be replayed."""
+    made = _run(chosen).bundle(chosen.out)
+    size = made.path.stat().st_size
+    show(f"wrote {paths.shown(made.path)} ({size:,} bytes, SHA-256 {made.sha256})")
+
+
+@verb("publish", RUN, RUNS)
+def publish(chosen: Namespace) -> None:
+    """Put a finished run's figures into figures/, its answers into data/recorded/."""
+    from hvae_utils.run import publish
+
+    run = _run(chosen)
+    recorded, figures = publish.record(run), publish.publish(run)
+    show(f"published {paths.shown(figures)} and {paths.shown(recorded)}")
+
+
+@verb(
+    "check",
+    argument("--replay", action="store_true", help=SUPPRESS),  # what it does anyway
+    argument("--run-id", help="compare this finished run, instead of making a new one"),
+    SCRATCH, KEEP,
+)  # fmt: skip
+def check(chosen: Namespace) -> int:
+    """Make the published figures again from the recorded answers and compare."""
+    from hvae_utils.run import publish
+
+    finished = _run(chosen) if chosen.run_id else None
+    same = publish.check(finished=finished, runs=chosen.runs, keep=chosen.keep, report=show)
+    return OK if same else DIFFERENT
+
+
+@verb("replicate", SCRATCH, KEEP)
+def replicate(chosen: Namespace) -> None:
+    """Ask the models of the published figures anew and show what differs."""
+    from hvae_utils.run import publish
+
+    publish.replicate(runs=chosen.runs, keep=chosen.keep, report=show)
+
+
+@verb(
+    "estimate", *STUDY, RUNS,
+    argument("--run-id", help="leave out what this run has answered already"),
+    argument("--rate", type=float, metavar="R", help="requests per second (default: assumed by "
+             "kind of endpoint)"),
+    argument("--json", action="store_true", help="print JSON, with more columns"),
+)  # fmt: skip
+def estimate(chosen: Namespace) -> None:
+    """Say what a study will take: requests, tokens, cost, time."""
+    from hvae_utils.play import estimate
+    from hvae_utils.play.records import Held, Records
+    from hvae_utils.run.run import RECORDS
+
+    designs, run = planned(chosen)
+    if chosen.run_id and not run.has(RECORDS):
+        raise UserError(f"run '{chosen.run_id}' has no records; leave --run-id out")
+    records = Records(run.path(RECORDS)) if chosen.run_id else Held()
+    table = estimate.estimate(designs, records, chosen.rate)
+    as_json = table.to_json(orient="records", double_precision=6)
+    for line in [as_json] if chosen.json else estimate.shown(table):
+        show(line)
+
+
+@verb(
+    "report", RUN, RUNS,
+    argument("--out", metavar="FILE", type=Path, help="(default: report.html in the run)"),
+)  # fmt: skip
+def report(chosen: Namespace) -> None:
     """Write a finished run as one HTML file."""
-    from hvae_utils import paths
-    from hvae_utils.run import report
-
-    written = report.write(chosen.run_id, chosen.runs, chosen.out)
-    _print(f"wrote {paths.shown(written)}")
-    return OK
+    show(f"wrote {paths.shown(_run(chosen).report(chosen.out))}")
 
 
-def models(chosen: argparse.Namespace) -> int:
-    """List the models and what each still needs."""
+@verb("models")
+def models(chosen: Namespace) -> None:
+    """List models and what each still needs."""
     from hvae_utils.ask import models
 
     table = models.table()
     states = table.missing.where(~table.ready, "ready")
     widths = max(map(len, table.name)), max(map(len, states))
     for name, state, about in zip(table.name, states, table.about, strict=True):
-        _print(f"{name:<{widths[0]}}  {state:<{widths[1]}}  {about}".rstrip())
-    return OK
+        show(f"{name:<{widths[0]}}  {state:<{widths[1]}}  {about}".rstrip())
 
 
-def fetch(chosen: argparse.Namespace) -> int:
-    """Fetch the weights of a local model."""
+@verb("models fetch", argument("name", metavar="NAME"))
+def fetch(chosen: Namespace) -> None:
+    """Fetch the weights of a local model, once."""
     from hvae_utils.ask import local
 
-    local.fetch(chosen.name.removeprefix("local/"), report=_print)
-    return OK
+    local.fetch(chosen.name.removeprefix("local/"), report=show)
 
 
-def prompts(chosen: argparse.Namespace) -> int:
+@verb("prompts")
+def prompts(chosen: Namespace) -> None:
     """List the wordings."""
     from hvae_utils.ask import prompts
 
     names = prompts.names()
     width = max(map(len, names))
     for name in names:
-        _print(f"{name:<{width}}  {prompts.load(name).title}")
-    return OK
-
-
-def bring(chosen: argparse.Namespace) -> int:
-    """Make a wording of an owner's file of prompts."""
-    from hvae_utils import paths
-    from hvae_utils.extras.import_prompts import import_prompts
-    from hvae_utils.measure import instruments
-
-    name = chosen.name or re.sub(r"[^a-z0-9]+", "-", chosen.path.stem.lower()).strip("-")
-    name = name.removeprefix("imported-")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise UserError(f"wording name '{name}': use small letters, digits and '-' (--name NAME)")
-    if not chosen.path.is_file():
-        raise UserError(f"no file {chosen.path}")
-    name = f"imported-{name}"  # git ignores these: another's texts are not ours to commit
-    out = paths.DATA / "prompts" / f"{name}.toml"
-    import_prompts(chosen.path, instruments.load("svo-slider"), out)
-    _print(f"wrote {paths.shown(out)}; use it with --set wordings={name} --set probe_values=")
-    return OK
-
-
-def course(chosen: argparse.Namespace) -> int:
-    """Write the student copies, or say which are out of date."""
-    from hvae_utils import paths
-    from hvae_utils.teach import course
-
-    if not chosen.check:
-        for path in course.write():
-            _print(f"wrote {paths.shown(path)}")
-        return OK
-    stale = course.stale()
-    for path in stale:
-        _print(f"out of date: {paths.shown(path)}; run: hvae course")
-    return DIFFERENT if stale else OK
-
-
-def _print(line: object) -> None:
-    print(_printable(line), flush=True)
-
-
-def say(problem: object, code: int) -> int:
-    """Say on stderr, in one line, what went wrong; return the exit code."""
-    print(f"hvae: {_printable(' '.join(str(problem).split()))}", file=sys.stderr)
-    return code
-
-
-def _printable(line: object) -> str:
-    """Return one line with `?` for what a terminal would obey: an endpoint may have written it."""
-    return "".join(sign if sign.isprintable() else "?" for sign in str(line))
+        show(f"{name:<{width}}  {prompts.load(name).title}")

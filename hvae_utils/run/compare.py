@@ -19,8 +19,11 @@ from dataclasses import astuple, dataclass
 from itertools import takewhile
 from typing import Any
 
+from hvae_utils.files import one_line
+
 ROUNDING = 1e-5  # relative, where lock or platform differ
 FLOOR = 1e-9  # of a probability, in columns p_*; absolute, of all numbers where platforms differ
+LONGEST = 48  # characters of a place or a content in the table
 NUMBER = re.compile(r"[-\u2212+±]?\d+(\.\d+)?")
 HASHES = "/files/"  # of the files of a figure, in index.json: the files themselves are compared
 
@@ -42,6 +45,10 @@ def compare(
     """Return where two sets of files, by name, differ.
 
     same_platform: whether lock, versions and platform are the same, so that bytes can be demanded.
+
+    >>> sides = {"a.csv": b"vr\\n2.5\\n"}, {"a.csv": b"vr\\n2.6\\n"}
+    >>> [(one.place, one.published, one.reproduced) for one in compare(*sides, same_platform=True)]
+    [('row 1: vr', '2.5', '2.6')]
     """
     differences = [
         Difference(name, "the file", *_presence(name in published))
@@ -70,8 +77,8 @@ def compare(
 
 def largest(differences: Sequence[Difference]) -> list[Difference]:
     """Return the largest difference of each file, with the count of all of them in its place."""
-    counts = Counter(found.file for found in differences)
-    worst = {found.file: found for found in sorted(differences, key=lambda found: found.apart)}
+    counts = Counter(one.file for one in differences)
+    worst = {one.file: one for one in sorted(differences, key=lambda one: one.apart)}
     return [
         Difference(name, f"{worst[name].place} ({count} differ)", *astuple(worst[name])[2:])
         for name, count in counts.items()
@@ -81,8 +88,8 @@ def largest(differences: Sequence[Difference]) -> list[Difference]:
 def table(differences: Sequence[Difference], most: int = 40) -> list[str]:
     """Return differences as aligned lines, `most` of them."""
     names = ("file", "place", "published", "reproduced")
-    rows = [names, *(astuple(found)[:4] for found in differences[:most])]
-    rows = [tuple(map(_short, row)) for row in rows]
+    rows = [names, *(astuple(difference)[:4] for difference in differences[:most])]
+    rows = [[one_line(text, LONGEST) for text in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     more = len(differences) - most
@@ -145,10 +152,5 @@ def _size(picture: bytes) -> str:
     if picture.startswith(b"\x89PNG"):
         width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
         return f"{width} x {height} px"
-    found = re.search(rb'<svg\b[^>]*?\bviewBox="([^"]*)"', picture[:4000])
-    return found.group(1).decode() if found else "unknown"
-
-
-def _short(text: str, longest: int = 48) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    box = re.search(rb'<svg\b[^>]*?\bviewBox="([^"]*)"', picture[:4000])
+    return box.group(1).decode() if box else "unknown"

@@ -1,28 +1,26 @@
 """What a run was made of: enough to say later whether two runs can be the same to the byte.
 
-A manifest holds names, numbers and hashes; never a path of this machine, a value from the
-environment or a secret. Weights files appear by their name alone. The code and data a run was made
-of are those of its git revision; `dirty` says whether they were changed since.
+A manifest holds names, numbers and hashes, and nothing of this machine: no path, no value from the
+environment, no secret. Weights files appear by their name alone. Code and data are those of the git
+revision; `dirty` says whether they were changed since.
 
-Public names: SCHEMA, describe, write, read, parse, environment.
+Public names: describe, write, read, parse, environment, NAME, SCHEMA.
 """
 
 import importlib.metadata
 import json
-import os
 import platform
 import re
 import subprocess
-import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from hvae_utils import paths
+from hvae_utils import files, paths
 from hvae_utils.errors import UserError
-from hvae_utils.files import sha256
 
+NAME = "manifest.json"
 SCHEMA = 1
 FIELDS = {  # what every reader of a manifest relies on
     **{"schema": int, "profile": str, "overrides": list, "parameters": dict, "models": dict},
@@ -31,7 +29,7 @@ FIELDS = {  # what every reader of a manifest relies on
 
 
 def describe(
-    run: Path,
+    folder: Path,
     outputs: Sequence[str],
     profile: str,
     overrides: Sequence[str],
@@ -40,42 +38,38 @@ def describe(
     started: datetime,
     root: Path = paths.ROOT,
 ) -> dict[str, Any]:
-    """Return the manifest of a finished run; models stand in its parameters, not its overrides.
+    """Return the manifest of the finished run in `folder`.
 
-    outputs: the declared writes, relative to `run`; seconds: by notebook; started: with a time
-    zone; root: the project folder that lock and revision belong to.
+    outputs: the declared writes, relative to the folder; seconds: by notebook; started: with a time
+    zone; root: the project that lock and revision belong to. Models stand in the parameters and
+    not in the overrides, where they could name a folder.
     """
-    named = [_portable(name) for name in parameters.get("models", ())]
+    models = parameters.get("models", ())
+    named = {"models": [_portable(name) for name in models]} if models else {}
     return {
         "schema": SCHEMA,
         "profile": profile,
-        "overrides": [given for given in overrides if given.partition("=")[0] != "models"],
-        "parameters": {**parameters, **({"models": named} if named else {})},
+        "overrides": [text for text in overrides if text.partition("=")[0] != "models"],
+        "parameters": {**parameters, **named},
         "seeds": {key: value for key, value in parameters.items() if key.endswith("seed")},
-        "models": _models(parameters.get("models", ())),
+        "models": _models(models),
         **_revision(root),
         **environment(root),
-        "outputs": _outputs(run, outputs),
+        "outputs": _outputs(folder, outputs),
         "seconds": {name: round(spent, 2) for name, spent in seconds.items()},
         "started": started.astimezone(UTC).isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def write(run: Path, content: Mapping[str, Any]) -> Path:
-    """Write the manifest of a run at once or not at all; return its path."""
-    path, new = run / "manifest.json", run / ".manifest.json.new"
-    new.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
-    os.replace(new, path)
-    return path
+def write(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write the manifest of a run whole or not at all."""
+    files.write_atomically(folder / NAME, json.dumps(content, indent=2) + "\n")
 
 
-def read(run: Path) -> dict[str, Any]:
-    """Return the manifest of a run; FileNotFoundError when the run did not finish.
-
-    Raises UserError when it cannot be read.
-    """
-    path = run / "manifest.json"
+def read(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a run: FileNotFoundError if there is none, UserError if it is none."""
+    path = folder / NAME
     return parse(path.read_bytes(), paths.shown(path))
 
 
@@ -100,17 +94,14 @@ def environment(root: Path = paths.ROOT) -> dict[str, Any]:
     """Return lock hash (None without a lock), platform, and versions of direct dependencies."""
     lock = root / "requirements.lock"
     return {
-        "lock_sha256": sha256(lock) if lock.is_file() else None,
+        "lock_sha256": files.sha256(lock) if lock.is_file() else None,
         "platform": {"system": platform.system(), "machine": platform.machine()},
         "versions": {"python": platform.python_version(), **_dependencies(root)},
     }
 
 
 def _portable(name: str) -> str:
-    """Return a model's name without folders of this machine, whichever slash they are written with.
-
-    Only a local model has any.
-    """
+    """Return a model's name without the folder of its weights, with whichever slash it has."""
     family, _, file = name.partition("/")
     return f"local/{PureWindowsPath(file).name}" if family == "local" else name
 
@@ -121,31 +112,32 @@ def _models(names: Sequence[str]) -> dict[str, str | None]:
         return dict.fromkeys(names)
     from hvae_utils.ask import models
 
-    found = models.identities(names)
-    return {_portable(name): found.get(name) for name in names}
+    identities = models.identities(names)
+    return {_portable(name): identities.get(name) for name in names}
 
 
-def _outputs(run: Path, declared: Sequence[str]) -> dict[str, str]:
-    files: list[Path] = []
-    for name in declared:
-        path = run / name
-        files += sorted(path.rglob("*")) if path.is_dir() else [path]
-    return {path.relative_to(run).as_posix(): sha256(path) for path in files if path.is_file()}
+def _outputs(folder: Path, declared: Sequence[str]) -> dict[str, str]:
+    entries = [folder / name for name in declared]
+    within = [path for entry in entries for path in (entry, *sorted(entry.rglob("*")))]
+    return {
+        path.relative_to(folder).as_posix(): files.sha256(path) for path in within if path.is_file()
+    }
 
 
 def _revision(root: Path) -> dict[str, Any]:
     """Return the git revision and whether files differ from it; None, None outside of git."""
     try:
-        revision = _git(root, "rev-parse", "HEAD").strip()
-        changed = _git(root, "status", "--porcelain", "--", ".", ":!figures")
+        revision, changed = (
+            subprocess.run(
+                ["git", "-C", str(root), *command], check=True, capture_output=True, text=True
+            ).stdout.strip()
+            for command in (
+                ("rev-parse", "HEAD"), ("status", "--porcelain", "--", ".", ":!figures")
+            )
+        )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
         return {"revision": None, "dirty": None}
     return {"revision": revision, "dirty": bool(changed)}
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def _dependencies(root: Path) -> dict[str, str | None]:
@@ -153,12 +145,12 @@ def _dependencies(root: Path) -> dict[str, str | None]:
     project = root / "pyproject.toml"
     if not project.is_file():
         return {}
-    wanted = tomllib.loads(project.read_text(encoding="utf-8"))["project"].get("dependencies", [])
-    names = sorted({re.split(r"[^A-Za-z0-9._-]", entry.strip(), maxsplit=1)[0] for entry in wanted})
-    versions: dict[str, str | None] = {}
+    needed = files.read_toml(project)["project"].get("dependencies", [])
+    names = sorted({re.split(r"[^A-Za-z0-9._-]", entry.strip(), maxsplit=1)[0] for entry in needed})
+    versions: dict[str, str | None] = dict.fromkeys(names)
     for name in names:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
+            continue
     return versions

@@ -1,9 +1,9 @@
 """Parameter sets: a profile by name, and what `--set KEY=VALUE` changes in it.
 
-Pure but for reading the profile's file. It knows the parameters only by the notebooks' defaults,
-so a typo or a value of the wrong kind is found before anything runs.
+The parameters are those of the notebooks' defaults, so a typo or a value of the wrong kind is found
+before anything runs.
 
-Public names: Profile, load_profile, resolve, check.
+Public names: Profile, load_profile, resolve, check, RUN, HOW.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import paths
+from hvae_utils import files, paths
 from hvae_utils.errors import UserError, brief, unknown
 from hvae_utils.play import study
 
 RUN = ("runs", "run_id")  # parameters of the run, not of a profile
-LARGEST_FILE = 100_000  # bytes of a profile
+HOW = ("concurrency", "budget")  # of the asking, not of what is asked
 MOST_IN_FLIGHT = 10_000  # requests at a time that a user may ask for
-DEEPEST = 5  # levels of a profile's lists and mappings; ours have three
 TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+KINDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 @dataclass(frozen=True)
@@ -53,31 +53,18 @@ def load_profile(name: str, folder: Path = paths.PROFILES) -> Profile:
 
 
 def _yaml(path: Path, where: str) -> Any:
-    """Return what a profile's file holds; UserError where that is no YAML of a profile's size."""
+    """Return what a profile's file holds; UserError where that is no YAML."""
     import yaml
 
     try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST_FILE + 1).decode()
-        if len(text) > LARGEST_FILE:
-            raise UserError(f"{where} is larger than {LARGEST_FILE:,} bytes")
-        depth = 0
-        for event in yaml.parse(text):  # aliases can make much of little, and nesting overflow
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
-                problem = "an alias; write it out" if depth <= DEEPEST else "nested too deeply"
-                raise UserError(f"{where}, line {event.start_mark.line + 1}: {problem}")
-        return yaml.safe_load(text)
-    except OSError as fault:
-        raise UserError(f"{where}: cannot be read ({fault.strerror})") from None
-    except UnicodeDecodeError as fault:
-        raise UserError(f"{where} is not UTF-8 text (byte {fault.start + 1})") from None
+        return yaml.safe_load(files.read_text(path))
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(fault, "problem", None) or "it cannot be read"
         raise UserError(f"{where}{line}: {problem}") from None
+    except RecursionError:
+        raise UserError(f"{where}: lists or mappings are nested too deeply") from None
     except UserError:
         raise
     except ValueError as fault:  # a date or a number that is none
@@ -91,6 +78,9 @@ def resolve(
 
     overrides: texts KEY=VALUE, read as the type of the notebooks' default, so `007` stays text
     where text is wanted; a list is `a,b` or `[a, b]`. Raises UserError for what does not fit.
+
+    >>> resolve(Profile("p", "P", False, {"repeats": 4}), ["repeats=007"], {"repeats": 1})
+    {'repeats': 7}
     """
     settable = {key: value for key, value in defaults.items() if key not in RUN}
     chosen = dict(settable)
@@ -115,19 +105,11 @@ def _typed(key: str, value: Any, default: Any, where: str) -> Any:
     if isinstance(default, list):
         items = value if isinstance(value, list) else [value]
         return [_typed(key, item, default[0], where) for item in items] if default else items
-    wanted = type(default)
-    if wanted is float and type(value) is int and abs(value) < 2**53:
+    kind = type(default)
+    if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
-    if default is not None and type(value) is not wanted:
-        kind = {
-            "str": "text",
-            "int": "a whole number",
-            "float": "a number",
-            "bool": "true or false",
-        }
-        raise UserError(
-            f"{where}: {key} is {brief(value)}; wanted {kind.get(wanted.__name__, wanted)}"
-        )
+    if default is not None and type(value) is not kind:
+        raise UserError(f"{where}: {key} is {brief(value)}; wanted {KINDS.get(kind, kind)}")
     return value
 
 
@@ -151,27 +133,14 @@ def _from_text(key: str, text: str, default: Any) -> Any:
 
 def check(parameters: Mapping[str, Any]) -> None:
     """Raise UserError where any of the notebooks' parameters is wrong; looks at no model."""
-    from hvae_utils.extras import cluster
-    from hvae_utils.play import probes
+    from hvae_utils.measure import instruments, svo
+    from hvae_utils.play import players, probes
 
-    known = [field.name for field in fields(study.Study) if field.name in parameters]
-    main = study.Study(**{key: parameters[key] for key in known})
-    _check_instrument(main.instrument)
+    factors = [field.name for field in fields(study.Study) if field.name in parameters]
+    main = study.Study(**{key: parameters[key] for key in factors})
+    svo.check_angle(instruments.load(main.instrument))
     isomorphs, values = parameters.get("isomorphs", ()), parameters.get("probe_values", ())
     probes.check(isomorphs, main.models, values, main.wordings[0])
     concurrency = parameters.get("concurrency", 0)
     study.check_number("concurrency", concurrency, 0, MOST_IN_FLIGHT, whole=True)
-    cluster.require(parameters.get("scheduler", ""), parameters.get("budget", ""))
-
-
-def _check_instrument(name: str) -> None:
-    """Raise UserError for an instrument that the notebooks cannot show; they are made for one."""
-    from hvae_utils.measure import instruments
-
-    slider, chosen = instruments.load("svo-slider"), instruments.load(name)
-    same = chosen.items == slider.items and chosen.payoffs.tolist() == slider.payoffs.tolist()
-    if "+" in name or not same:
-        raise UserError(
-            f"instrument '{name}': the notebooks are made for the items of 'svo-slider', and show "
-            "no other yet; isomorphs of it go into --set isomorphs="
-        )
+    players.require(parameters.get("budget", ""))

@@ -1,9 +1,9 @@
 """From a finished run to the published figures, and back: is what is committed reproducible?
 
-`publish` puts the old figures or the new into place, never a mix, and records the answers they
-were made of. `check` and `replicate` never touch them.
+`publish` puts the figures of a run in the place of the old ones and `record` its answers; `check`
+and `replicate` make them again elsewhere and compare.
 
-Public names: publish, published, record, equal, check, replicate, RECORDED.
+Public names: publish, record, equal, check, replicate, RECORDED.
 """
 
 import json
@@ -11,17 +11,18 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from hvae_utils import paths
 from hvae_utils.errors import NotRecorded, UserError
-from hvae_utils.run import bundle, compare, manifest, workbook
+from hvae_utils.run import compare, workbook
+from hvae_utils.run.run import CELLS, FIGURES, KEY_NUMBERS, Run
 from hvae_utils.run.runner import Report
 
 RECORDED = paths.DATA / "recorded"
-TABLES = ("value_rationality.csv", "key_numbers.json")
 PROVENANCE = "provenance.json"
 ENVIRONMENT = ("lock_sha256", "platform", "versions")
 MADE_OF = ("profile", "parameters", "models", *ENVIRONMENT)
@@ -29,7 +30,7 @@ MADE_OF = ("profile", "parameters", "models", *ENVIRONMENT)
 Files = dict[str, bytes]
 
 
-def publish(run: Path, figures: Path = paths.FIGURES) -> Path:
+def publish(run: Run, figures: Path = paths.FIGURES) -> Path:
     """Replace the published figures by those of a finished run; return the folder.
 
     The new folder is complete before the old one leaves its name. If the process dies between the
@@ -53,28 +54,23 @@ def publish(run: Path, figures: Path = paths.FIGURES) -> Path:
     return figures
 
 
-def published(figures: Path = paths.FIGURES) -> bool:
-    """Return whether there are any published figures."""
-    return figures.is_dir() and any(figures.iterdir())
-
-
-def record(run: Path, folder: Path = RECORDED) -> Path:
+def record(run: Run, folder: Path = RECORDED) -> Path:
     """Write the answers of a run that may be published as its profile's bundle; return where.
 
-    Raises UserError for a run whose figures are not the project's, and what `bundle.write` raises.
+    Raises UserError for a run whose figures are not the project's, and what `Run.bundle` raises.
     """
-    made = _finished(run)
-    if not made.get("publish"):
+    made_of = run.manifest
+    if not made_of.get("publish"):
         raise UserError(
-            f"{paths.shown(run)} is not for publication: its profile is '{made['profile']}'"
-            f"{' with changes' if made['overrides'] else ''}; only hvae reproduce of a profile "
-            "with `publish: true` makes one that is"
+            f"{paths.shown(run.folder)} is not for publication: its profile is "
+            f"'{made_of['profile']}'{' with changes' if made_of['overrides'] else ''}; only hvae "
+            "reproduce of a profile with `publish: true` makes one that is"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    return bundle.write(run, folder / f"{made['profile']}.zip").path
+    return run.bundle(folder / f"{made_of['profile']}.zip").path
 
 
-def equal(run: Path, figures: Path = paths.FIGURES) -> tuple[int, int]:
+def equal(run: Run, figures: Path = paths.FIGURES) -> tuple[int, int]:
     """Return how many of the published files a finished run would leave as they are, and of all."""
     published, made = _contents(figures), _publishable(run)
     published.pop(PROVENANCE, None)
@@ -85,11 +81,10 @@ def check(
     *,
     figures: Path = paths.FIGURES,
     recorded: Path = RECORDED,
-    finished: Path | None = None,
+    finished: Run | None = None,
     runs: str | Path | None = None,
     keep: bool = False,
     report: Report = print,
-    **workbook_options: Any,
 ) -> bool:
     """Make what is committed again from its recorded answers; return whether it is the same.
 
@@ -97,31 +92,33 @@ def check(
     runs: where to make it instead of a temporary folder, which is removed unless `keep` or
     something differs.
     Raises UserError when there is nothing to compare with or a run is of another study, and what
-    `bundle.rebuild` raises.
+    `workbook.replay` raises.
     """
     published, made_of, source = _committed(figures)
-
-    def same(run: Path) -> bool:
-        alike, differences = _compared(run, published, made_of)
+    with nullcontext(finished) if finished else _scratch(runs, report) as run:
+        if not finished:
+            _answer_again(run, recorded / f"{made_of['profile']}.zip", report)
+        differences, alike = _compared(run, published, made_of)
         strict = "same lock and platform: equal bytes" if alike else "another lock or platform"
         report(f"compared with {source}: {len(published)} files ({strict})")
         for line in compare.table(differences) if differences else ():
             report(line)
         report(f"{len(differences)} differences")
-        return not differences
+        if not (finished or runs or keep or differences):
+            shutil.rmtree(run.folder)
+    return not differences
 
-    def rebuild(**where: Any) -> Path:
-        path = recorded / f"{made_of['profile']}.zip"
-        report(f"the models' answers come from {paths.shown(path)}; no model is asked")
-        try:
-            return bundle.rebuild(path, report=report, **where, **workbook_options)
-        except NotRecorded as fault:
-            raise UserError(
-                "the recorded answers are older than the prompts; record them anew: "
-                f"hvae reproduce, then hvae publish ({fault})"
-            ) from None
 
-    return same(finished) if finished else _in_scratch(rebuild, same, runs, keep, report)
+def _answer_again(run: Run, answers: Path, report: Report) -> None:
+    """Make a run from the recorded answers."""
+    report(f"the models' answers come from {paths.shown(answers)}; no model is asked")
+    try:
+        workbook.replay(answers, runs=run.folder.parent, run_id=run.name, report=report)
+    except NotRecorded as fault:
+        raise UserError(
+            "the recorded answers are older than the prompts; record them anew: "
+            f"hvae reproduce, then hvae publish ({fault})"
+        ) from None
 
 
 def replicate(
@@ -130,7 +127,6 @@ def replicate(
     runs: str | Path | None = None,
     keep: bool = False,
     report: Report = print,
-    **workbook_options: Any,
 ) -> None:
     """Ask the models of what is committed anew, and report the largest differences of each file.
 
@@ -138,93 +134,75 @@ def replicate(
     Raises what `workbook.reproduce` raises; the rest is as in `check`.
     """
     published, made_of, source = _committed(figures)
-
-    def reproduce(**where: Any) -> Path:
-        return workbook.reproduce(made_of["profile"], report=report, **where, **workbook_options)
-
-    def told(run: Path) -> bool:
-        _, differences = _compared(run, published, made_of)
-        places = compare.largest(differences)
-        report(f"compared with {source}: {len(places)} of {len(published)} files differ")
-        for line in compare.table(places) if places else ():
+    with _scratch(runs, report) as run:
+        where = {"runs": run.folder.parent, "run_id": run.name}
+        workbook.reproduce(made_of["profile"], report=report, **where)
+        differences, _ = _compared(run, published, made_of)
+        largest = compare.largest(differences)
+        report(f"compared with {source}: {len(largest)} of {len(published)} files differ")
+        for line in compare.table(largest) if largest else ():
             report(line)
-        return True
+        if not (runs or keep):
+            shutil.rmtree(run.folder)
 
-    _in_scratch(reproduce, told, runs, keep, report)
 
-
-def _in_scratch(
-    make: Callable[..., Path],
-    judge: Callable[[Path], bool],
-    runs: str | Path | None,
-    keep: bool,
-    report: Report,
-) -> bool:
-    """Make a run in a new folder, judge it, and remove it if it is good and not to be kept.
+@contextmanager
+def _scratch(runs: str | Path | None, report: Report) -> Iterator[Run]:
+    """Give a new run; say where it is if it is there in the end, else remove a scratch folder.
 
     Always a new one: a run that is there would go on from its records and prove nothing.
     """
-    scratch = Path(tempfile.mkdtemp(prefix="hvae-")) if runs is None else runs
+    folder = Path(tempfile.mkdtemp(prefix="hvae-")) if runs is None else runs
     names = ("check", *(f"check-{count}" for count in range(2, 10_000)))
-    run = next(run for name in names if not (run := workbook.run_folder(scratch, name)).exists())
-    good = False
+    run = next(run for name in names if not (run := Run(name, folder)).folder.exists())
     try:
-        make(runs=scratch, run_id=run.name)
-        good = judge(run)
+        yield run
     finally:
-        if runs is None and ((good and not keep) or not run.exists()):
-            shutil.rmtree(scratch, ignore_errors=True)
-    if run.exists():
-        report(f"the new run is in {paths.shown(run)}")
-    return good
+        if run.folder.exists():
+            report(f"the new run is in {paths.shown(run.folder)}")
+        elif runs is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _compared(
-    run: Path, published: Files, made_of: Mapping[str, Any]
-) -> tuple[bool, list[compare.Difference]]:
-    """Return whether lock and platform are alike, and where a run and what is published differ.
+    run: Run, published: Files, made_of: Mapping[str, Any]
+) -> tuple[list[compare.Difference], bool]:
+    """Return where a run and what is published differ, and whether lock and platform are alike.
 
     Raises UserError when the run is of another study.
     """
-    made = _finished(run)
+    made = run.manifest
     here, there = (
         {key: side["parameters"].get(key) for key in workbook.ASKED} for side in (made, made_of)
     )
     if other := [key for key in workbook.ASKED if here[key] != there[key]]:
         raise UserError(
-            f"{paths.shown(run)} is another study, of profile '{made['profile']}', than the "
+            f"{paths.shown(run.folder)} is another study, of profile '{made['profile']}', than the "
             f"published one, of '{made_of['profile']}': {', '.join(other)} differ; nothing was "
             "compared"
         )
     alike = all(made_of.get(key) == made[key] for key in ENVIRONMENT)
-    return alike, compare.compare(published, _publishable(run), alike)
+    return compare.compare(published, _publishable(run), alike), alike
 
 
-def _finished(run: Path) -> dict[str, Any]:
-    try:
-        return manifest.read(run)
-    except FileNotFoundError:
-        raise UserError(f"{paths.shown(run)} is no finished run; finish it first") from None
-
-
-def _publishable(run: Path) -> Files:
+def _publishable(run: Run) -> Files:
     """Return the files that a finished run would publish, without their provenance."""
     with tempfile.TemporaryDirectory(prefix="hvae-") as folder:
-        files = _contents(_stage(run, Path(folder) / "figures"))
-    del files[PROVENANCE]
-    return files
+        contents = _contents(_stage(run, Path(folder) / "figures"))
+    del contents[PROVENANCE]
+    return contents
 
 
-def _stage(run: Path, folder: Path) -> Path:
+def _stage(run: Run, folder: Path) -> Path:
     """Make the folder of published figures from a finished run; return it."""
     from hvae_utils.show import style
 
-    finished = _finished(run)
-    shutil.copytree(run / "figures", folder, ignore=shutil.ignore_patterns(".*", "*.part"))
-    for name in TABLES:
-        shutil.copyfile(run / name, folder / name)
+    made_of = {key: run.manifest[key] for key in MADE_OF}
+    unfinished = shutil.ignore_patterns(".*", "*.part")
+    shutil.copytree(run.path(FIGURES), folder, ignore=unfinished)
+    for name in (CELLS, KEY_NUMBERS):
+        shutil.copyfile(run.path(name), folder / name)
     style.gallery(folder)
-    made_of = {key: finished[key] for key in MADE_OF}
     text = json.dumps(made_of, indent=2) + "\n"
     (folder / PROVENANCE).write_text(text, encoding="utf-8", newline="\n")
     return folder
@@ -235,28 +213,34 @@ def _committed(figures: Path) -> tuple[Files, dict[str, Any], str]:
 
     They are those of the folder where there is no commit of it.
     """
+    where = paths.shown(figures)
+    contents, source = _of_last_commit(figures), "the last commit"
+    if not contents:
+        contents, source = _contents(figures), f"{where} (not in git)"
+    if not contents:
+        raise UserError(f"{where} has no published figures to compare with")
+    made_of = json.loads(contents.pop(PROVENANCE, b"{}"))
+    if not isinstance(made_of.get("parameters"), dict):
+        raise UserError(
+            f"{where}/{PROVENANCE} does not say of which study the figures are; publish them anew"
+        )
+    return contents, made_of, source
+
+
+def _of_last_commit(figures: Path) -> Files:
+    def git(*arguments: str) -> bytes:
+        command = ["git", "-C", str(figures.parent), *arguments]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
     try:
-        listed = _git(figures, "ls-tree", "-r", "--name-only", "-z", "HEAD", f"{figures.name}/")
-        names = [name for name in listed.decode().split("\0") if name]
-        found = {
-            name.removeprefix(f"{figures.name}/"): _git(figures, "show", f"HEAD:./{name}")
-            for name in names
+        listed = git("ls-tree", "-r", "--name-only", "-z", "HEAD", f"{figures.name}/").decode()
+        return {
+            name.removeprefix(f"{figures.name}/"): git("show", f"HEAD:./{name}")
+            for name in listed.split("\0")
+            if name
         }
     except (OSError, subprocess.CalledProcessError):
-        found = {}
-    source = "the last commit" if found else f"{paths.shown(figures)} (not in git)"
-    if not found and (not figures.is_dir() or not (found := _contents(figures))):
-        raise UserError(f"{paths.shown(figures)} has no published figures to compare with")
-    where = f"{paths.shown(figures)}/{PROVENANCE}"
-    made_of = json.loads(found.pop(PROVENANCE, b"{}"))
-    if not isinstance(made_of.get("parameters"), dict):
-        raise UserError(f"{where} does not say of which study the figures are; publish them anew")
-    return found, made_of, source
-
-
-def _git(figures: Path, *arguments: str) -> bytes:
-    command = ["git", "-C", str(figures.parent), *arguments]
-    return subprocess.run(command, check=True, capture_output=True).stdout
+        return {}
 
 
 def _contents(folder: Path) -> Files:

@@ -1,278 +1,235 @@
-"""The report of a finished run: one HTML file to read, print and hand on.
+"""The report of a finished run: one HTML page to read, print and hand on.
 
-It holds the question, the findings in sentences, every figure with caption, alternative text and
-numbers, the quality of the data and what the run was made of. Everything is read from the run's
-folder and nothing is asked, estimated anew or taken from elsewhere, so the same run gives the same
-bytes. This module must never show a reply or a path of this machine.
+It holds the question, the findings in sentences, every figure with its numbers, the quality of the
+data and what the run was made of. Everything comes from the tables of the run, so the same run
+gives the same page; it shows no reply and no path of this machine. report.html.j2 is the page,
+where all that a model, a profile or a file name says is escaped.
 
-Public names: write.
+Public names: page, figure, columns, environment, TITLE.
 """
 
+import base64
+import hashlib
 import json
-import os
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jinja2
 import pandas as pd
 
-from hvae_utils import paths
-from hvae_utils.errors import UserError, unknown
-from hvae_utils.files import sha256
 from hvae_utils.measure import scoring
 from hvae_utils.metrics import rationality
-from hvae_utils.run import manifest, report_page, workbook
-from hvae_utils.show import findings, style
+from hvae_utils.show import findings
 from hvae_utils.show.names import display_names
 
+TITLE = "Told to hold a value, does a language model act on it?"
 SINGLE = "administration"  # `part` of rows that are single administrations
 LARGEST_SVG = 500_000  # bytes; above it a figure's PNG is smaller and as good to read
-TITLE = "Told to hold a value, does a language model act on it?"
-QUESTION = (
-    "People hold different values, and an assistant may be asked to decide for any of them. "
-    "Heterogeneous value alignment asks whether a model that is told to hold a social value acts "
-    "on it, not only talks about it (Zhang et al., arXiv 2305.17147).",
-)
-METHOD = (
-    "Each respondent is assigned a value and answers the six items of the SVO Slider Measure "
-    "(Murphy, Ackermann and Handgraaf 2011): nine ways each to share coins between itself and "
-    "another. The mean of the six choices, seen from (50, 50), has an angle: 0° counts one's own "
-    "coins only, 45° both alike, and below 0° the other's loss is worth something.",
-    "Value rationality is 60 minus the distance in degrees between the mean angle and the angle "
-    "of the value's ideal respondent; the scale is inferred from the published chart. It is read "
-    "beside what random answers score (chance-corrected: 0 is random, 1 ideal) and beside regret "
-    "(the share of the value's own utility that the choices kept). A cell counts as beyond chance "
-    f"where fewer than {findings.LEVEL:.0%} of random respondents come as close to the target; "
-    "cells are judged one by one, so of twenty random ones one is expected to be counted.",
-    "An interval also asks what further wordings and draws could do within the range of the "
-    "scale. So it is wide where there are few of them, even if all that there are agree.",
-)
+SMALL = 12  # rows of a table that stands open beside its figure
+LONG = 30  # characters of a cell from which its column is made wide
+MOST = 60  # rows of a table that are shown; the others are in the run's files
 CELL = ["respondent", "value", "goal_prompt"]
+EFFECT = ["model", "value", "pairs", "difference", "low", "high"]  # of the goal prompt
 READINGS = {
     **{"mean_angle": "angle", "interval": "95% interval", "vr": "value rationality"},
     **{"vr_random": "random", "vr_chance": "chance-corrected", "p_random": "random as close"},
     **{"vr_regret": "1 − regret", "lapse_rate": "lapse rate", "remarks": "remarks"},
 }
+FACTS = (  # of the manifest, in the section on provenance
+    *("profile", "overrides", "revision", "dirty", "lock_sha256"),
+    *("platform", "seeds", "started", "finished", "seconds"),
+)
 QUALITY = {
     **{"covered_mass": "mass on options", "long_enough": "long vectors"},
     **{"transitive": "transitive", "order_disagreement": "orders disagree"},
 }
 
 
-def write(run_id: str = "default", runs: str | Path | None = None, out: Path | None = None) -> Path:
-    """Write the report of a finished run and return where it is.
+def page(
+    name: str,
+    made_of: Mapping[str, Any],
+    changed: Sequence[str],
+    cells: pd.DataFrame,
+    goal_effects: pd.DataFrame,
+    figures: Sequence[Mapping[str, Any]],
+) -> str:
+    """Return the report as HTML.
 
-    runs: the folder of runs (default: the project's); out: the file (default: report.html in the
-    run's folder), written at once or not at all.
-    Raises UserError for a run that is not there or did not finish, for files of it that are
-    missing or damaged, and where nothing can be written.
+    name: of the run; made_of: its manifest; changed: outputs that are not as they were at its end;
+    cells and goal_effects: its tables; figures: see `figure`.
+    Raises KeyError, ValueError or TypeError where a table or the manifest lacks what is needed.
     """
-    run = workbook.run_folder(runs, run_id)
-    made_of = _manifest(run)
-    try:
-        text = _page(run, made_of)
-    except FileNotFoundError as fault:
-        raise UserError(f"run '{run_id}' lacks {Path(fault.filename).name}; run it again") from None
-    except (KeyError, ValueError, TypeError, OSError) as fault:
-        if isinstance(fault, UserError):
-            raise
-        raise UserError(f"run '{run_id}' has a damaged file ({fault!r}); run it again") from None
-    out = run / "report.html" if out is None else Path(out)
-    new = out.with_name(f".{out.name}.new")
-    try:
-        new.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(new, out)
-    except OSError as fault:
-        new.unlink(missing_ok=True)
-        raise UserError(f"cannot write {out}: {fault.strerror}") from None
-    return out
+    words = cells[["flag", "note"]].astype(object).fillna("")
+    cells = cells.assign(**words, respondent=cells["model"].map(display_names(cells["model"])))
+    parameters = {name: of for name, of in made_of["parameters"].items() if name != "models"}
+    return environment().get_template("report.html.j2").render(
+        title=TITLE,
+        lead=f"Report of the run “{name}”, finished {made_of['finished'][:10]}.",
+        level=findings.LEVEL,
+        in_short=findings.in_short(cells),
+        asked=findings.who(cells["model"]),
+        of_run=findings.of_run(cells),
+        of_respondents=findings.of_respondents(cells),
+        of_goal_prompts=findings.of_goal_prompts(goal_effects[EFFECT]),
+        respondents=_respondents(cells),
+        angles=_angles(cells),
+        figures=figures,
+        outcomes=_sums(cells, ["asked", *scoring.OUTCOMES]),
+        quality=_quality(cells),
+        cells=_cells(cells),
+        heads=len(CELL),
+        run={name: made_of[name] for name in FACTS},
+        changed=changed,
+        models=_pairs(made_of["models"], "model", "identity"),
+        parameters=_pairs(parameters, "parameter", "value"),
+        versions=_pairs(made_of["versions"], "package", "version"),
+    )  # fmt: skip
 
 
-def _manifest(run: Path) -> dict[str, Any]:
-    if not run.is_dir():
-        known = [folder.name for folder in run.parent.glob("*") if folder.is_dir()]
-        if not known:
-            where = paths.shown(run.parent)
-            raise UserError(f"there is no run in {where} yet; hvae reproduce makes one")
-        raise unknown(f"run in {paths.shown(run.parent)}", run.name, sorted(known))
-    try:
-        return manifest.read(run)
-    except FileNotFoundError:
-        raise UserError(
-            f"run '{run.name}' did not finish; continue it with "
-            f"hvae reproduce --run-id {run.name} and its profile"
-        ) from None
-    except OSError as fault:
-        raise UserError(f"run '{run.name}': manifest.json cannot be read ({fault})") from None
+def figure(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of a figure: title, caption, alt, source (a data URL) and numbers.
 
-
-def _page(run: Path, made_of: Mapping[str, Any]) -> str:
-    texts = {"flag": str, "note": str}
-    cells = pd.read_csv(
-        run / "value_rationality.csv", keep_default_na=False, na_values=[""], dtype=texts
-    ).fillna(dict.fromkeys(texts, ""))
-    cells.insert(0, "respondent", cells["model"].map(display_names(cells["model"])))
-    columns = ["model", "value", "pairs", "difference", "low", "high"]
-    effects = pd.read_csv(run / "goal_effects.csv", usecols=columns)
-    sections = {
-        "In short": "".join(map(report_page.paragraph, findings.in_short(cells))),
-        "Question and method": "".join(map(report_page.paragraph, QUESTION + METHOD))
-        + report_page.section("Who was asked", report_page.points(findings.who(cells["model"]))),
-        "Findings": _findings(cells, effects),
-        "Key numbers": _key_numbers(cells),
-        "Figures": "".join(_figure(run / "figures", entry) for entry in _figures(run)),
-        "Quality of the data": _quality(cells),
-        "Every cell": _every_cell(cells),
-        "Provenance": _provenance(run, made_of),
+    folder: the run's figures; entry: of their index. FileNotFoundError where a file is missing.
+    """
+    slug, title = entry["slug"], entry["title"]
+    numbers = pd.read_csv(folder / f"{slug}.csv", keep_default_na=False, na_values=[""])
+    if "part" in numbers:
+        numbers = numbers[numbers["part"] != SINGLE]
+    if "respondent" in numbers:
+        numbers = numbers.drop(columns="model", errors="ignore")
+    kind, picture = "svg+xml", (folder / f"{slug}.svg").read_bytes()
+    if len(picture) > LARGEST_SVG:
+        kind, picture = "png", (folder / f"{slug}.png").read_bytes()
+    return {
+        "slug": slug,
+        "title": title,
+        "caption": entry["caption"].removeprefix(title).removeprefix(".").strip(),
+        "alt": entry["alt"],
+        "source": f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}",
+        "numbers": numbers.dropna(axis="columns", how="all"),
     }
-    lead = f"Report of the run “{run.name}”, finished {made_of['finished'][:10]}."
-    return report_page.page(TITLE, lead, sections, f"HVAE workbook. {lead}")
 
 
-def _findings(cells: pd.DataFrame, effects: pd.DataFrame) -> str:
-    return (
-        report_page.points(findings.of_run(cells))
-        + report_page.section("Each respondent", report_page.points(findings.of_respondents(cells)))
-        + report_page.section(
-            "The goal prompt", report_page.points(findings.of_goal_prompts(effects))
-        )
+def environment() -> jinja2.Environment:
+    """Return what renders the page: escapes all text, and shows control signs as `?`."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=_printable,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
+    made.globals |= {"columns": columns, "most": MOST, "small": SMALL}
+    made.filters |= {"digest": _digest}
+    return made
 
 
-def _key_numbers(cells: pd.DataFrame) -> str:
+def _printable(value: object) -> object:
+    """Return HTML as it is, other values as text with `?` for control signs and half characters."""
+    if hasattr(value, "__html__"):
+        return value
+    return "".join("?" if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(value))
+
+
+def _digest(style: str) -> str:
+    """Return what a content security policy calls a style by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode('ascii')}"
+
+
+class Column(NamedTuple):
+    """A column of a table: its head, its class ("n" of numbers, "w" if wide) and its texts."""
+
+    name: str
+    kind: str
+    texts: list[str]
+
+
+def columns(table: pd.DataFrame) -> list[Column]:
+    """Return the columns of a table as they are shown, NaN as an en dash.
+
+    A column's numbers have one number of decimals, three significant digits for the greatest of
+    them; a number that would look like 0 and is not says so.
+    """
+    shown = []
+    for place, name in enumerate(table.columns):
+        values = table.iloc[:, place]
+        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+            whole = bool((values.dropna() % 1 == 0).all())
+            greatest = values.astype(float).abs().max()
+            digits = 0 if whole else 3 - sum(greatest >= size for size in (1, 10, 100))
+            kind, texts = "n", [_number(number, digits) for number in values.astype(float)]
+        else:
+            words = values.astype(object).map({True: "yes", False: "no"}).fillna(values)
+            texts = ["–" if pd.isna(word) or word == "" else str(word) for word in words]
+            kind = "w" if max(map(len, texts), default=0) > LONG else ""
+        shown.append(Column(str(name).replace("_", " "), kind, texts))
+    return shown
+
+
+def _number(number: float, digits: int) -> str:
+    if pd.isna(number):
+        return "–"
+    text = f"{number:,.{digits}f}"
+    if not float(text.replace(",", "")):
+        least = f"{10.0**-digits:.{digits}f}"
+        small = f"< {least}" if number > 0 else f"> -{least}"
+        text = small if number else text.removeprefix("-")
+    return text.replace("-", "−")
+
+
+def _sums(cells: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    return cells.groupby("respondent", sort=False)[names].sum().reset_index()
+
+
+def _respondents(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return each respondent's counts, and the means of its readings over cells with a target."""
     beyond = rationality.beyond_chance(cells.assign(model=cells["respondent"]))
-    sums = cells.groupby("respondent", sort=False)[["administrations", "scored"]].sum()
-    told = cells[cells["target"].notna()].groupby("respondent", sort=False)
-    means = told[["vr", "vr_random", "vr_chance", "vr_regret", "lapse_rate"]].mean()
     counts = beyond.set_index("model").drop(columns="scored").rename(
         columns={"beyond_chance": "beyond chance", "cells": "cells with a target"}
     )  # fmt: skip
-    short = sums.join(counts).join(means.rename(columns=READINGS)).reset_index()
-    angles = cells.pivot_table(
+    with_target = cells[cells["target"].notna()].groupby("respondent", sort=False)
+    means = with_target[["vr", "vr_random", "vr_chance", "vr_regret", "lapse_rate"]].mean()
+    sums = _sums(cells, ["administrations", "scored"]).set_index("respondent")
+    return sums.join(counts).join(means.rename(columns=READINGS)).reset_index()
+
+
+def _angles(cells: pd.DataFrame) -> pd.DataFrame:
+    wide = cells.pivot_table(
         index="respondent", columns="value", values="mean_angle", sort=False, dropna=False
     )
-    return report_page.table(
-        short, "Each respondent: counts, and means over its cells."
-    ) + report_page.table(
-        angles.round(1).reset_index(),
-        "Mean angle in degrees by assigned value, over the arms with and without goal prompt.",
-    )
+    return wide.round(1).reset_index()
 
 
-def _every_cell(cells: pd.DataFrame) -> str:
-    ends = zip(cells["angle_low"], cells["angle_high"], strict=True)
-    counts = zip(cells["scored"], cells["administrations"], strict=True)
+def _quality(cells: pd.DataFrame) -> pd.DataFrame:
+    groups = cells.groupby("respondent", sort=False)
+    means = groups[list(QUALITY)].mean().round(3).rename(columns=QUALITY)
+    flagged = (cells["flag"] != "").groupby(cells["respondent"], sort=False).sum()
+    return means.assign(cells=groups.size(), flagged=flagged).reset_index()
+
+
+def _cells(cells: pd.DataFrame) -> pd.DataFrame:
+    rows = cells.to_dict("records")
     shown = cells.assign(
-        scored=[f"{scored} of {total}" for scored, total in counts],
+        scored=[f"{row['scored']} of {row['administrations']}" for row in rows],
         interval=[
-            "" if pd.isna(low) else f"{low:.1f} to {high:.1f}".replace("-", "−")
-            for low, high in ends
+            f"{row['angle_low']:.1f} to {row['angle_high']:.1f}".replace("-", "−")
+            if pd.notna(row["angle_low"])
+            else ""
+            for row in rows
         ],
-        p_random=cells["p_random"].map(_share),
+        p_random=["< 0.001" if share < 0.001 else _number(share, 3) for share in cells["p_random"]],
         remarks=(cells["flag"] + "; " + cells["note"]).str.strip("; "),
     )
-    return report_page.table(
-        shown[[*CELL, "scored", *READINGS]].rename(columns=READINGS),
-        "Each cell: mean angle in degrees with its 95% interval, the readings of value "
-        "rationality, and the share of random respondents that come as close to the target. A "
-        "dash stands where no number can be given; the remark says why.",
-        heads=len(CELL),
-    )
+    return shown[[*CELL, "scored", *READINGS]].rename(columns=READINGS)
 
 
-def _share(share: float) -> str:
-    """Return a share of random respondents; a small one is not shown as none."""
-    if pd.isna(share):
-        return ""
-    return "< 0.001" if share < 0.001 else f"{share:.3f}"
-
-
-def _quality(cells: pd.DataFrame) -> str:
-    groups = cells.groupby("respondent", sort=False)
-    ended = groups[["asked", *scoring.OUTCOMES]].sum().reset_index()
-    flagged = (cells["flag"] != "").groupby(cells["respondent"], sort=False).sum()
-    means = groups[list(QUALITY)].mean().round(3).rename(columns=QUALITY)
-    shown = means.assign(cells=groups.size(), flagged=flagged).reset_index()
-    return (
-        report_page.paragraph(
-            "Refusals and unreadable replies are counted, never turned into choices."
-        )
-        + report_page.table(ended, "Outcomes: how the questions put to each respondent ended.")
-        + report_page.table(
-            shown,
-            "Quality: probability mass on the options, share of vectors as long as in studies "
-            "with people, share of transitive answers, disagreement between orders (0 to 1), and "
-            "how many cells carry a flag.",
-        )
-    )
-
-
-def _figures(run: Path) -> list[dict[str, Any]]:
-    entries = style.listed(run / "figures")
-    if not entries:
-        raise UserError(f"run '{run.name}' has no figure; run its notebooks again")
-    return entries
-
-
-def _figure(folder: Path, entry: Mapping[str, Any]) -> str:
-    slug, title = entry["slug"], entry["title"]
-    data = pd.read_csv(folder / f"{slug}.csv", keep_default_na=False, na_values=[""])
-    if "part" in data:
-        data = data[data["part"] != SINGLE]
-    if "respondent" in data:
-        data = data.drop(columns="model", errors="ignore")
-    data = data.dropna(axis="columns", how="all")
-    rest = entry["caption"].removeprefix(title).removeprefix(".").strip()
-    caption = f"What “{title}” shows, from figures/{slug}.csv."
-    numbers = report_page.table(data, caption)
-    picture = _picture(folder, slug)
-    return report_page.figure(title, rest, entry["alt"], picture, numbers, len(data))
-
-
-def _picture(folder: Path, slug: str) -> report_page.Picture:
-    """Return the drawing, sharp at every size and on paper, or where it is too large its PNG."""
-    svg = (folder / f"{slug}.svg").read_bytes()
-    if len(svg) <= LARGEST_SVG:
-        return report_page.Picture(svg, "image/svg+xml")
-    return report_page.Picture((folder / f"{slug}.png").read_bytes(), "image/png")
-
-
-def _provenance(run: Path, made_of: Mapping[str, Any]) -> str:
-    revision = made_of["revision"] or "not under version control"
-    dirty = ", with uncommitted changes" if made_of["dirty"] else ""
-    changed = [
-        name
-        for name, known in made_of["outputs"].items()
-        if not (run / name).is_file() or sha256(run / name) != known
+def _pairs(content: Mapping[str, Any], name: str, what: str) -> pd.DataFrame:
+    texts = [
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for value in content.values()
     ]
-    facts = {
-        "Profile": made_of["profile"],
-        "Changed by hand": ", ".join(made_of["overrides"]) or "nothing",
-        "Revision": f"{revision}{dirty}",
-        "Lock (SHA-256 of requirements.lock)": made_of["lock_sha256"] or "none",
-        "Platform": " ".join(map(str, made_of["platform"].values())),
-        "Seeds": ", ".join(f"{name} {value}" for name, value in made_of["seeds"].items()),
-        "Started and finished": f"{made_of['started']}, {made_of['finished']}",
-        "Seconds spent in the notebooks": f"{sum(made_of['seconds'].values()):.0f}",
-        "Files changed since the run finished": ", ".join(changed) or "none",
-    }
-    parameters = {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for name, value in made_of["parameters"].items()
-        if name != "models"
-    }
-    return (
-        report_page.terms(facts)
-        + _named(made_of["models"], "model", "identity", "Models asked.")
-        + _named(parameters, "parameter", "value", "Parameters of the study.")
-        + _named(made_of["versions"], "package", "version", "Versions of Python and packages.")
-    )
-
-
-def _named(content: Mapping[str, object], name: str, what: str, caption: str) -> str:
-    rows = pd.DataFrame({name: list(content), what: list(map(_or_dash, content.values()))})
-    return report_page.table(rows, caption)
-
-
-def _or_dash(value: object) -> str:
-    return "" if value is None else str(value)
+    return pd.DataFrame({name: list(content), what: texts}).replace("null", "")

@@ -14,15 +14,14 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hvae_utils
-from hvae_utils import errors, paths
-from hvae_utils.errors import UserError
-from hvae_utils.run import folders
+from hvae_utils import errors, files, paths
+from hvae_utils.errors import UserError, WorkbookError
+from hvae_utils.run.run import MANIFEST, NOTEBOOKS, Run
 
 Report = Callable[[str], None]
 Stamp = tuple[int, int, int]
@@ -48,14 +47,12 @@ class Step:
     parameters: tuple[str, ...] = ()
     adds_to: tuple[str, ...] = ()
 
-    def may_write(self, name: str) -> bool:
-        """Return whether a path relative to the run folder is a declared write."""
-        folders = tuple(entry for entry in self.writes if entry.endswith("/"))
-        return name in self.writes or (bool(folders) and name.startswith(folders))
 
-
-class WorkbookError(RuntimeError):
-    """A notebook failed, or is not what the workbook declares: our mistake, not the user's."""
+def is_among(name: str, declared: Sequence[str]) -> bool:
+    """Return whether a path relative to the run folder is declared, or lies in such a folder."""
+    return name in declared or any(
+        entry.endswith("/") and name.startswith(entry) for entry in declared
+    )
 
 
 def contract(step: Step, notebook: Path) -> dict[str, Any]:
@@ -78,8 +75,8 @@ def contract(step: Step, notebook: Path) -> dict[str, Any]:
         )
     defaults = _literals(tagged[0].source, notebook.name) if tagged else {}
     seen = set(papermill.inspect_notebook(_unformatted(notebook)))
-    for where, found in (("the parameters cell", set(defaults)), ("what papermill reads", seen)):
-        if wrong := sorted(found ^ set(step.parameters)):
+    for where, names in (("the parameters cell", set(defaults)), ("what papermill reads", seen)):
+        if wrong := sorted(names ^ set(step.parameters)):
             raise WorkbookError(
                 f"{notebook.name}: {where} and the declared parameters differ in {', '.join(wrong)}"
             )
@@ -87,20 +84,19 @@ def contract(step: Step, notebook: Path) -> dict[str, Any]:
 
 
 def execute(
-    step: Step, notebook: Path, run: Path, parameters: Mapping[str, Any], report: Report = print
+    step: Step, notebook: Path, run: Run, parameters: Mapping[str, Any], report: Report = print
 ) -> float:
-    """Execute one notebook into `run`/notebooks; return its seconds.
+    """Execute one notebook into the run's notebooks; return its seconds.
 
     parameters: what is injected, `runs` and `run_id` included. Progress lines go to `report`.
     Raises WorkbookError naming notebook, cell and reason when it failed in any way, and the
-    UserError or EndpointError of a cell that raised one, with its own sentence. A full disk is an
-    OSError, or a UserError where a notebook was saved in part.
+    UserError or EndpointError of a cell that raised one, with its own sentence.
     """
     papermill = _papermill()
-    executed = run / "notebooks" / f"{step.name}.ipynb"
+    executed = run.path(NOTEBOOKS) / f"{step.name}.ipynb"
     executed.parent.mkdir(parents=True, exist_ok=True)
     executed.unlink(missing_ok=True)
-    before = _snapshot(run)
+    before = _snapshot(run.folder)
     started = time.perf_counter()
     echo = _Echo(report)
     fault: Exception | None = None
@@ -119,12 +115,13 @@ def execute(
             )
         except Exception as raised:
             fault = raised
-    if not run.is_dir():
-        raise errors.UserError(f"{paths.shown(run)} was removed while {step.name} ran; run again")
-    if isinstance(fault, OSError) and fault.errno in folders.FULL:
-        raise fault
+    if not run.folder.is_dir():
+        where = paths.shown(run.folder)
+        raise UserError(f"{where} was removed while {step.name} ran; run again")
+    if isinstance(fault, OSError) and fault.errno in files.FULL:
+        raise files.unwritable(executed, fault)
     _check_cells(step, executed, fault)
-    if wrong := _wrong_files(step, before, _snapshot(run)):
+    if wrong := _wrong_files(step, before, _snapshot(run.folder)):
         raise WorkbookError(f"{step.name}.ipynb {wrong} (executed: {paths.shown(executed)})")
     return time.perf_counter() - started
 
@@ -168,21 +165,21 @@ def _engine() -> str:
 
 def _literals(source: str, name: str) -> dict[str, Any]:
     """Return the assignments of a parameters cell: literals, one per line, nothing else."""
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     line, ended = 0, 0
     try:
         for entry in ast.parse(source).body:
             line = entry.lineno
             target = entry.targets[0] if isinstance(entry, ast.Assign) else entry.target
-            if target.id in found or line <= ended:
+            if target.id in defaults or line <= ended:
                 raise ValueError("one new name a line")
-            found[target.id] = ast.literal_eval(entry.value)
+            defaults[target.id] = ast.literal_eval(entry.value)
             ended = entry.end_lineno
     except (AttributeError, SyntaxError, TypeError, ValueError):
         raise WorkbookError(
             f"{name}, parameters cell, line {line or 1}: wanted literals only, one a line"
         ) from None
-    return found
+    return defaults
 
 
 def _unformatted(path: Path) -> str:
@@ -199,8 +196,7 @@ def _kernel_manager(folder: Path) -> type:
     """
     from jupyter_client.manager import AsyncKernelManager
 
-    package = str(Path(hvae_utils.__file__).resolve().parents[1])
-    search = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    search = [str(paths.PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {"PYTHONPATH": os.pathsep.join(search), "IPYTHONDIR": str(folder / "ipython")}
     longest = len(os.fsencode(folder / "k-ipc-99999"))
     sockets = sys.platform != "win32" and longest <= LONGEST_SOCKET
@@ -258,7 +254,7 @@ def _check_cells(step: Step, executed: Path, fault: Exception | None) -> None:
         died = type(fault).__name__ == "DeadKernelError"
         reason = DEAD if died else f"{type(fault).__name__}: {fault}"
     if reason:
-        reason = " ".join(re.sub(r"\x1b\[[\d;]*m", "", reason).split())[:LONGEST_REASON]
+        reason = files.one_line(re.sub(r"\x1b\[[\d;]*m", "", reason), LONGEST_REASON)
         place = f" (executed: {paths.shown(executed)})" if cells else ""
         raise WorkbookError(f"{step.name}.ipynb, {where}: {reason}{place}") from fault
 
@@ -283,19 +279,18 @@ def _errors(cell: Any) -> list[Any]:
 
 def _raise_known(name: str, sentence: str) -> None:
     """Raise the error again that a cell raised for its reader, with its sentence alone."""
-    known = getattr(errors, name, None)
-    if isinstance(known, type) and issubclass(known, Exception):
-        raise known(sentence)
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, errors.Sentence):
+        raise kind(sentence)
 
 
-def _snapshot(run: Path) -> dict[str, Stamp]:
-    """Return a stamp of each file of a run, without hidden ones and the runner's own."""
+def _snapshot(folder: Path) -> dict[str, Stamp]:
+    """Return a stamp of each file of a run, without hidden ones and the runner's."""
     stamps = {}
-    for path in run.rglob("*"):
-        name = path.relative_to(run).as_posix()
-        own = name == "manifest.json" or name.startswith("notebooks/")
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
         hidden = any(part.startswith(".") for part in name.split("/"))
-        if not (own or hidden) and path.is_file():
+        if not hidden and not is_among(name, (MANIFEST, NOTEBOOKS)) and path.is_file():
             status = path.stat()
             stamps[name] = (status.st_mtime_ns, status.st_size, status.st_ino)
     return stamps
@@ -304,21 +299,19 @@ def _snapshot(run: Path) -> dict[str, Stamp]:
 def _wrong_files(step: Step, before: Mapping[str, Stamp], after: Mapping[str, Stamp]) -> str:
     """Return how the run folder did not change as declared, or ''."""
     changed = {name for name, stamp in after.items() if before.get(name) != stamp}
-    touched: Iterable[str] = changed | (before.keys() - after.keys())
-    undeclared = sorted(name for name in touched if not step.may_write(name))
+    touched = changed | (before.keys() - after.keys())
+    undeclared = [name for name in touched if not is_among(name, step.writes)]
     missing, stale = [], []
     for write in step.writes:
-        folder = write.endswith("/")
-        there = [name for name in after if name == write or (folder and name.startswith(write))]
-        if not there or (write in step.adds_to and not changed & set(there)):
+        present = {name for name in after if is_among(name, (write,))}
+        added = write in step.adds_to
+        if not present or (added and not changed & present):
             missing.append(write)
-        elif write in step.adds_to:
-            continue
-        elif not write.endswith(".jsonl"):
-            stale += sorted(set(there) - changed)
-    found = (
-        ("touched what it does not declare", undeclared),
-        ("did not write", missing),
-        ("left from an earlier run", stale),
-    )
-    return "; ".join(f"{what}: {', '.join(names)}" for what, names in found if names)
+        elif not added and not write.endswith(".jsonl"):
+            stale += present - changed
+    faults = {
+        "touched what it does not declare": sorted(undeclared),
+        "did not write": missing,
+        "left from an earlier run": sorted(stale),
+    }
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in faults.items() if names)

@@ -1,9 +1,7 @@
 """Marks that mean the same in every figure: values, categories, chance, constant letters, effects.
 
-Each function draws one mark from the numbers it is given.
-
-Public names: RANDOM_LINE, RANDOM_POINT, NULL_BAND, key, of_value, of_goal, value_keys, regions,
-effect, effect_legend, nulls, letters, letters_legend, lapses_legend.
+Public names: RANDOM_LINE, RANDOM_POINT, BOUNDARY, NULL_BAND, PAPER, key, of_value, of_goal,
+value_keys, regions, effect, effect_legend, nulls, letters, letters_legend, lapses_legend.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,9 +17,10 @@ from hvae_utils.show import style
 
 RANDOM_LINE = {"color": style.RANDOM, "lw": 1.3, "ls": (0, (1, 1.4)), "zorder": 1}
 RANDOM_POINT = {"marker": "x", "ms": 5.5, "mec": style.RANDOM, "mew": 1.6, "ls": "none"}
+BOUNDARY = {"color": style.MUTED, "lw": 0.6, "ls": (0, (4, 3)), "zorder": 1}  # of categories
 NULL_BAND = {"fc": "#F0F0F0", "lw": 0, "zorder": 0}  # behind respondents without a value
 
-_PAPER = {"fc": "white", "ec": "none", "pad": 0.6}
+PAPER = {"fc": "white", "ec": "none", "pad": 0.6}  # behind words that stand on lines
 _LETTERS = {"color": style.INK, "lw": 0.9, "marker": "|", "ms": 4.5, "mew": 0.9, "zorder": 3}
 _LAPSES = {"color": style.INK, "ls": "none", "marker": "d", "ms": 4.2, "mfc": "white", "mew": 0.9}
 
@@ -49,10 +48,9 @@ def of_goal(
     sizes, edges: points, with and without. Hollow marks are mostly larger, so that of two marks on
     one place both are seen.
     """
-    look, place = style.value_look(value), 0 if goal else 1
-    size = {"ms": sizes[place], "mew": edges[place]}
-    fill = look.colour if goal else hollow
-    return {"marker": look.marker, "mec": look.colour, "mfc": fill} | size
+    look, arm = style.value_look(value), 0 if goal else 1
+    mark = {"marker": look.marker, "ms": sizes[arm], "mew": edges[arm], "mec": look.colour}
+    return mark | {"mfc": look.colour if goal else hollow}
 
 
 def value_keys(values: Iterable[str]) -> list[Line2D]:
@@ -73,16 +71,14 @@ def effect(axes: Axes, row: Any, y: float, look: style.Look, gid: str) -> None:
     row: has difference, low, high; NaN where not estimable.
     """
     if np.isnan(row.difference):
-        place = {"ha": "center", "va": "center", "fontsize": 7, "bbox": _PAPER}
+        place = {"ha": "center", "va": "center", "fontsize": 7, "bbox": PAPER}
         axes.text(0, y, "not estimable", **place)
         return
-    clear = row.low > 0 or row.high < 0
-    shape = {
-        "marker": "d" if np.isnan(row.low) else look.marker,
-        "mfc": look.colour if clear else "white",
-    }
+    fill = look.colour if row.low > 0 or row.high < 0 else "white"
+    marker = "d" if np.isnan(row.low) else look.marker
     axes.plot([row.low, row.high], [y, y], lw=1.7, color=look.colour, zorder=2)
-    axes.plot(row.difference, y, ms=5, mew=1.1, mec=look.colour, zorder=3, gid=gid, **shape)
+    shape = {"marker": marker, "ms": 5, "mew": 1.1, "mec": look.colour, "mfc": fill}
+    axes.plot(row.difference, y, zorder=3, gid=gid, **shape)
 
 
 def effect_legend(look: style.Look) -> list[Line2D]:
@@ -100,11 +96,9 @@ def letters(axes: Axes, places: Sequence[float], y: float) -> None:
     """Draw those who always take one letter: a tick each, the letters at the two ends named."""
     places = np.asarray(places, float)
     axes.plot(places, np.full(len(places), y), gid="always one letter", **_LETTERS)
-    for option, side in ((places.argmin(), "right"), (places.argmax(), "left")):
-        away = -2.5 if side == "right" else 2.5
+    for option, side, away in ((places.argmin(), "right", -2.5), (places.argmax(), "left", 2.5)):
         place = {"textcoords": "offset points", "ha": side, "va": "center_baseline"}
-        # An I with serifs is no tick.
-        font = {"fontsize": 6.5, "family": "DejaVu Sans Mono"}
+        font = {"fontsize": 6.5, "family": "DejaVu Sans Mono"}  # an I with serifs is no tick
         axes.annotate(chr(65 + option), (places[option], y), (away, 0), **place, **font)
 
 
@@ -121,7 +115,7 @@ def nulls(axes: Axes, rows: pd.DataFrame, scale: str, of_letters: float, of_laps
 
 def letters_legend() -> Line2D:
     """Return what `letters` means."""
-    return key("always one letter, A to I", **_LETTERS)
+    return key("always one letter", **_LETTERS)
 
 
 def lapses_legend(label: str) -> Line2D:

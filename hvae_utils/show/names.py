@@ -1,6 +1,6 @@
 """What a respondent is called: a short name that no other has, with a dagger where it is flagged.
 
-Public names: FLAG, display_names, named, flagged, flag_note.
+Public names: FLAG, display_names, named, flagged, flag_note, joined.
 """
 
 from collections import Counter
@@ -15,8 +15,10 @@ _LONGEST = 26  # characters that fit above a panel
 def display_names(models: Iterable[str]) -> dict[str, str]:
     """Return a short name for each model: no family prefix, no folders, and still all different.
 
-    "local/smollm2-135m-instruct" becomes "smollm2-135m-instruct". Names that would collide keep
-    their family; longer ones than fit above a panel lose their middle.
+    Names that would collide keep their family; those too long for a panel lose their middle.
+
+    >>> display_names(["local/smollm2-135m-instruct", "ollama/a", "vllm/a"]).values()
+    dict_values(['smollm2-135m-instruct', 'ollama/a', 'vllm/a'])
     """
     short = {model: _file_name(model) for model in map(str, models)}
     used = Counter(short.values())
@@ -40,23 +42,33 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
 def flagged(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """Return the table with FLAG after the names of models of which most scores are flagged.
 
-    cells: with the column `flag` of readings.with_readings; without it nobody is flagged.
+    cells: with the column `flag` of `quality.with_readings`; without it no name is marked.
     """
     if "flag" not in cells:
         return table
-    with_target = cells[cells["target"].notna()]
+    with_target = cells.dropna(subset="target")
     doubtful = with_target["flag"].fillna("").ne("").groupby(with_target["model"]).mean() > 0.5
     marked = table["model"].isin(doubtful.index[doubtful])
-    names = table["respondent"].where(~marked, table["respondent"] + FLAG)
-    return table.assign(respondent=names)
+    return table.assign(respondent=table["respondent"].mask(marked, table["respondent"] + FLAG))
 
 
 def flag_note(names: Iterable[str]) -> str:
     """Return what the dagger means, for a figure's lowest label, or '' if no name carries one."""
-    note = (
+    if not any(name.endswith(FLAG) for name in names):
+        return ""
+    return (
         "\n† flagged: few choices, short vectors, intransitive, order matters or low covered mass"
     )
-    return note if any(name.endswith(FLAG) for name in names) else ""
+
+
+def joined(words: Iterable[object]) -> str:
+    """Return the words as one phrase.
+
+    >>> joined("abc"), joined("a")
+    ('a, b and c', 'a')
+    """
+    *most, last = map(str, words)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _file_name(model: str) -> str:
@@ -65,7 +77,6 @@ def _file_name(model: str) -> str:
 
 
 def _fitted(name: str) -> str:
-    if len(name) <= _LONGEST:
-        return name
-    keep = _LONGEST - 1
-    return f"{name[: keep - keep // 2]}…{name[-(keep // 2) :]}"
+    """Return the name, its middle left out where it is too long."""
+    half = (_LONGEST - 1) // 2
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1 - half]}…{name[-half:]}"

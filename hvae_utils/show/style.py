@@ -3,9 +3,9 @@
 A figure is stored as SVG, PNG and the CSV it was drawn from, listed with caption, alternative
 text and hashes in the folder's index.json.
 
-Public names: WIDTH, DPI, INK, MUTED, FAINT, RANDOM, GOAL, NO_GOAL_LINE, Look, value_look,
-outcome_look, context, drawing, new_figure, panels, by_respondent, name_panels, numbers, rows,
-legend, save, SavedFigure, gallery, listed.
+Looks: WIDTH, DPI, INK, MUTED, FAINT, RANDOM, GOAL, NO_GOAL_LINE, Look, value_look, outcome_look.
+Drawing: context, drawing, new_figure, panels, by_respondent, name_panels, numbers, rows, legend.
+Keeping: save, SavedFigure, gallery, listed.
 """
 
 import base64
@@ -13,7 +13,6 @@ import hashlib
 import html
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,8 +22,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
+import matplotlib.style
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -32,7 +30,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from hvae_utils import paths
+from hvae_utils import files, paths
 from hvae_utils.errors import UserError, unknown
 
 WIDTH = 17 / 2.54  # inches: the text width of a page; shown at 800 px, 8 points are 13 px
@@ -45,8 +43,6 @@ RANDOM = "#6E6E6E"
 # With the goal prompt marks are filled and lines solid; without it hollow and dashed.
 GOAL = {True: "with goal prompt", False: "without goal prompt"}
 NO_GOAL_LINE = (0, (3, 1.6))
-
-_NOT_OURS = ("backend", "interactive", "toolbar", "webagg", "tk.", "macosx", "savefig.directory")
 
 
 @dataclass(frozen=True)
@@ -78,9 +74,34 @@ _OUTCOMES = {
     "error": Look("#333333"),
 }
 
+_TEXT = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor", "ytick.labelcolor")
+_PAGE = {  # what differs from matplotlib's defaults; its own font comes with it everywhere
+    **dict.fromkeys(_TEXT, INK),
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), MUTED),
+    **dict.fromkeys(("font.size", "axes.labelsize", "figure.labelsize"), 8),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7.5),
+    **dict.fromkeys(("legend.frameon", "axes.spines.top", "axes.spines.right"), False),
+    **dict.fromkeys(("grid.linewidth", "hatch.linewidth"), 0.6),
+    "figure.dpi": DPI,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "legend.handlelength": 2.2,
+    "legend.columnspacing": 1.6,
+    "lines.linewidth": 1.4,
+    "svg.hashsalt": "hvae",
+}
+
 
 def value_look(name: str) -> Look:
-    """Return the look of an assigned value or category; values of one's own share one look."""
+    """Return the look of an assigned value or category; values of a user's own share one look.
+
+    >>> value_look("prosocial").marker, value_look("thrifty").marker
+    ('s', 'P')
+    """
     return _VALUES.get(name, _OTHER_VALUE)
 
 
@@ -94,80 +115,40 @@ def outcome_look(name: str) -> Look:
 @contextmanager
 def context() -> Iterator[None]:
     """Within it, matplotlib draws as we do, whatever a notebook or a matplotlibrc has set."""
-    defaults = {
-        key: value
-        for key, value in dict.items(matplotlib.rcParamsDefault)
-        if not key.startswith(_NOT_OURS)
-    }
-    with matplotlib.rc_context(defaults | _page()):
+    with matplotlib.style.context(["default", _PAGE]):
         yield
 
 
-def _page() -> dict[str, Any]:
-    """Return what differs from matplotlib's defaults; its own font comes with it everywhere."""
-    ink = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor")
-    muted = ("axes.edgecolor", "xtick.color", "ytick.color")
-    return {
-        **dict.fromkeys((*ink, "ytick.labelcolor"), INK),
-        **dict.fromkeys(muted, MUTED),
-        "figure.dpi": DPI,
-        "font.size": 8,
-        "axes.titlesize": 8.5,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.labelsize": 8,
-        "xtick.labelsize": 7.5,
-        "ytick.labelsize": 7.5,
-        "legend.fontsize": 7.5,
-        "legend.frameon": False,
-        "legend.handlelength": 2.2,
-        "legend.columnspacing": 1.6,
-        "axes.linewidth": 0.7,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.axisbelow": True,
-        "grid.color": FAINT,
-        "grid.linewidth": 0.6,
-        "lines.linewidth": 1.4,
-        "hatch.linewidth": 0.6,
-        "svg.hashsalt": "hvae",
-    }
-
-
 def new_figure(height: float) -> Figure:
-    """Return an empty figure, one page wide and `height` inches high, known to no pyplot."""
+    """Return an empty figure, one page wide and `height` inches high, unknown to pyplot."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)  # one renderer from layout to PNG remembers how wide each word is
     return figure
 
 
 def drawing(draw: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame], Figure]:
-    """Make a function of a table draw in our style and lay its panels out for good."""
+    """Make a function of a table draw in our style, and settle its layout.
+
+    The layout engine runs twice, because panels of a fixed shape need the second round, and is
+    then removed, so that every save gives the same bytes. It is asked itself:
+    `draw_without_rendering` would lay every artist out once more.
+    """
 
     @wraps(draw)
     def drawn(table: pd.DataFrame) -> Figure:
         with context():
-            return _arranged(draw(table))
+            figure = draw(table)
+            for _ in range(2):
+                figure.get_layout_engine().execute(figure)
+            figure.set_layout_engine("none")
+        return figure
 
     return drawn
 
 
-def _arranged(figure: Figure) -> Figure:
-    """Run the layout engine twice, then remove it, so that every save gives the same bytes.
-
-    Panels of a fixed shape need the second round. The engine is asked itself:
-    `draw_without_rendering` would lay every artist out once more.
-    """
-    for _ in range(2):
-        figure.get_layout_engine().execute(figure)
-    figure.set_layout_engine("none")
-    return figure
-
-
 def panels(figure: Figure, count: int, columns: int, **options: Any) -> list[Axes]:
     """Return `count` axes in rows of `columns`; tick labels on the left and lowest panels only."""
-    lines = -(-count // columns)
-    every = figure.subplots(lines, columns, squeeze=False, **options).ravel()
+    every = figure.subplots(-(-count // columns), columns, squeeze=False, **options).ravel()
     for axes in every[count:]:
         axes.remove()
     for index, axes in enumerate(every[:count]):
@@ -184,30 +165,25 @@ def by_respondent(
     line, rest: inches, the height of a line of panels and of all else. beside: room that labels
     take, in panels.
     """
-    names = list(table["respondent"].unique())
-    columns = min(most, len(names))
-    figure = new_figure(rest + line * -(-len(names) // columns))
-    every = panels(figure, len(names), columns)
-    name_panels(every, names, columns + beside)
-    rows = [table[table["respondent"] == name] for name in names]
-    return figure, list(zip(every, rows, strict=True))
+    groups = dict(list(table.groupby("respondent", sort=False)))
+    columns = min(most, len(groups))
+    figure = new_figure(rest + line * -(-len(groups) // columns))
+    every = panels(figure, len(groups), columns)
+    name_panels(every, list(groups), columns + beside)
+    return figure, list(zip(every, groups.values(), strict=True))
 
 
 def name_panels(every: list[Axes], names: list[str], columns: float, **options: Any) -> None:
     """Write the names above their panels, all in one size; one that does not fit on two lines."""
     room = 0.86 * 72 * WIDTH / columns  # points
-    size = 8.5 if all(_width(name, 8.5) <= room for name in names) else 7.2
+    width = 0.68  # of a bold letter, about, in units of the size
+    size = 8.5 if all(width * 8.5 * len(name) <= room for name in names) else 7.2
     for axes, name in zip(every, names, strict=True):
-        if _width(name, size) > room:
+        if width * size * len(name) > room:
             ends = [at for at in range(1, len(name)) if name[at - 1] in "-_/: …"]
             at = min(ends or [len(name) // 2], key=lambda place: abs(place - len(name) / 2))
             name = f"{name[:at]}\n{name[at:]}"
         axes.set_title(name, fontsize=size, **options)
-
-
-def _width(name: str, size: float) -> float:
-    """Return about how many points a bold name is wide."""
-    return 0.68 * size * len(name)
 
 
 def numbers(values: Iterable[float], unit: str = "") -> list[str]:
@@ -222,12 +198,14 @@ def rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def legend(figure: Figure, handles: Sequence[Artist], columns: int = 1) -> None:
-    """Write the legend above the panels."""
+def legend(figure: Figure, handles: Sequence[Artist], columns: int = 1, below: str = "") -> None:
+    """Write the legend above the panels, and below them what their horizontal axes share."""
+    if below:
+        figure.supxlabel(below)
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SavedFigure:
     """A figure on disk; in a notebook it shows itself with caption and alternative text.
 
@@ -240,6 +218,9 @@ class SavedFigure:
     alt: str
     files: dict[str, Path]
 
+    def __repr__(self) -> str:
+        return self.caption
+
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.files["png"].read_bytes()).decode("ascii")
         alt, caption = html.escape(self.alt), html.escape(self.caption)
@@ -247,9 +228,6 @@ class SavedFigure:
             f'<figure style="margin:0"><img src="data:image/png;base64,{data}" alt="{alt}" '
             f'style="width:100%;max-width:800px"><figcaption>{caption}</figcaption></figure>'
         )
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._repr_html_(), "text/plain": self.caption}
 
 
 def save(
@@ -268,7 +246,7 @@ def save(
     title = caption.partition(". ")[0].removesuffix(".")
     if not caption or not alt:
         raise UserError(f"figure '{slug}' needs a caption and an alternative text")
-    index = {entry["slug"]: entry for entry in listed(folder)}
+    entries = [entry for entry in listed(folder) if entry["slug"] != slug]
     words = {"Date": None, "Creator": None, "Title": title, "Description": alt}
     contents = {  # PNG first, on the canvas that laid the figure out; SVG brings one of its own
         "png": _rendered(figure, "png", {"Software": None}),
@@ -276,16 +254,18 @@ def save(
         "csv": _csv(table),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    files = {ending: folder / f"{slug}.{ending}" for ending in contents}
+    stored = {ending: folder / f"{slug}.{ending}" for ending in contents}
     hashes = {}
-    for ending, path in files.items():
-        path.write_bytes(contents[ending])
+    for ending, path in stored.items():
+        files.write_atomically(path, contents[ending])
         hashes[path.name] = hashlib.sha256(contents[ending]).hexdigest()
-    index[slug] = {"slug": slug, "title": title, "caption": caption, "alt": alt, "files": hashes}
-    _write_index(folder, [index[name] for name in sorted(index)])
+    entries += [{"slug": slug, "title": title, "caption": caption, "alt": alt, "files": hashes}]
+    entries.sort(key=lambda entry: entry["slug"])
+    text = json.dumps(entries, indent=2, ensure_ascii=False)
+    files.write_atomically(folder / "index.json", f"{text}\n")
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)
-    return SavedFigure(slug, title, caption, alt, files)
+    return SavedFigure(slug, title, caption, alt, stored)
 
 
 def gallery(folder: Path) -> None:
@@ -293,18 +273,32 @@ def gallery(folder: Path) -> None:
 
     Errors: UserError when the folder lists no figure.
     """
-    entries = listed(folder)
-    if not entries:
+    parts = ["# Figures\n\nMade by the workbook; do not edit. Each is drawn from its CSV.\n"]
+    for entry in listed(folder):
+        slug, title, caption = entry["slug"], entry["title"], entry["caption"]
+        rest = caption.removeprefix(title).removeprefix(".").strip()
+        parts.append(f"## {html.escape(title, quote=False)}\n")
+        parts.append(f'<img src="{slug}.svg" width="800" alt="{html.escape(entry["alt"])}">\n')
+        parts += [f"{html.escape(rest, quote=False)}\n"] if rest else []
+        parts.append(f"[data (CSV)]({slug}.csv) · [PNG]({slug}.png) · [SVG]({slug}.svg)\n")
+    if len(parts) == 1:
         raise UserError(f"{paths.shown(folder)}: no figure is listed there, so no gallery")
-    lines = ["# Figures", "", "Made by the workbook; do not edit. Each is drawn from its CSV.", ""]
-    for entry in entries:
-        slug, alt = entry["slug"], html.escape(entry["alt"])
-        lines += [f"## {html.escape(entry['title'], quote=False)}", ""]
-        lines += [f'<img src="{slug}.svg" width="800" alt="{alt}">', ""]
-        rest = entry["caption"].removeprefix(entry["title"]).removeprefix(".").strip()
-        lines += [html.escape(rest, quote=False), ""] if rest else []
-        lines += [f"[data (CSV)]({slug}.csv) · [PNG]({slug}.png) · [SVG]({slug}.svg)", ""]
-    (folder / "README.md").write_bytes("\n".join(lines).encode())
+    files.write_atomically(folder / "README.md", "\n".join(parts))
+
+
+def listed(folder: Path) -> list[dict[str, Any]]:
+    """Return the figures of a folder by name: slug, title, caption, alt and hashes; maybe none.
+
+    Errors: UserError when its index.json cannot be read.
+    """
+    path = folder / "index.json"
+    if not path.exists():
+        return []
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return sorted(entries, key=lambda entry: entry["slug"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{paths.shown(path)}: is no list of figures ({error!r})") from None
 
 
 def _rendered(figure: Figure, ending: str, metadata: dict[str, str | None]) -> bytes:
@@ -324,29 +318,6 @@ def _rendered(figure: Figure, ending: str, metadata: dict[str, str | None]) -> b
 
 def _csv(table: pd.DataFrame) -> bytes:
     """Return the table as CSV; floats nearer to 0 than 1e-9 are 0, not rounding errors."""
-    clean = table.copy()
-    for name in table.select_dtypes("floating"):
-        clean[name] = np.round(table[name], 9) + 0.0
+    floats, clean = table.select_dtypes("floating"), table.copy()
+    clean[floats.columns] = floats.round(9) + 0.0
     return clean.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
-
-
-def listed(folder: Path) -> list[dict[str, Any]]:
-    """Return the figures of a folder by name: slug, title, caption, alt and hashes; maybe none.
-
-    Errors: UserError when its index.json cannot be read.
-    """
-    path = folder / "index.json"
-    if not path.exists():
-        return []
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        return sorted(entries, key=lambda entry: entry["slug"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{paths.shown(path)}: is no list of figures ({error!r})") from None
-
-
-def _write_index(folder: Path, entries: list[dict[str, Any]]) -> None:
-    text = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
-    part = folder / "index.json.part"
-    part.write_bytes(text.encode())
-    os.replace(part, folder / "index.json")

@@ -3,7 +3,7 @@
 A table that holds several kinds of rows names the kind in the column `part`. No plotting library.
 
 Public names: PUBLISHED_TESTS, RAW_AND_CHANCE, need, part, stack, point, boundaries, always_letters,
-random_vr, null_respondents, goal_arm.
+ideal_angles, random_vr, null_respondents, goal_arm.
 """
 
 from collections.abc import Iterable
@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils.errors import UserError
+from hvae_utils.files import needed_columns
 from hvae_utils.measure import svo
 from hvae_utils.measure.instruments import Instrument
+from hvae_utils.measure.values import Value
 from hvae_utils.metrics import rationality
 
 PUBLISHED_TESTS = 10  # administrations behind each point of the published chart
@@ -25,17 +27,14 @@ RAW_AND_CHANCE = {  # columns of cells and their names in a table of both scales
 
 def need(table: pd.DataFrame, name: str, columns: Iterable[str] = ()) -> None:
     """Raise UserError unless the table has these columns and a row."""
-    for column in columns:
-        if column not in table:
-            raise UserError(f"{name}: the column '{column}' is missing")
+    needed_columns(table, name, columns)
     if table.empty:
         raise UserError(f"{name}: the table is empty, so there is nothing to draw")
 
 
 def part(table: pd.DataFrame, name: str, what: str = "") -> pd.DataFrame:
     """Return the rows of one part; with `what`, none is a UserError that says what is missing."""
-    if "part" not in table:
-        raise UserError(f"{what or name}: the table has no column 'part'; is it of this figure?")
+    needed_columns(table, what or name, ["part"])
     rows = table[table["part"] == name]
     if what and rows.empty:
         raise UserError(f"{what}: the table has no row '{name}', so there is nothing to draw")
@@ -44,9 +43,7 @@ def part(table: pd.DataFrame, name: str, what: str = "") -> pd.DataFrame:
 
 def stack(*tables: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the tables under one another, columns that one lacks empty."""
-    columns = list(dict.fromkeys(column for table in tables for column in table))
-    rows = [row for table in tables for row in table.to_dict("records")]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.concat(tables, ignore_index=True)
 
 
 def point(
@@ -76,25 +73,38 @@ def always_letters(instrument: Instrument) -> pd.DataFrame:
     return pd.DataFrame({"part": "baseline", "respondent": names, "angle": angles})
 
 
+def ideal_angles(values: Iterable[Value], low: str = "low", high: str = "high") -> pd.DataFrame:
+    """Return value, angle (target) and, under these names, the ends of the angles of its ideals.
+
+    In degrees; values without a target set are left out.
+    """
+    rows = [
+        {"value": value.name, "angle": value.target}
+        | dict(zip((low, high), value.target_set, strict=True))
+        for value in values
+        if value.target_set is not None
+    ]
+    return pd.DataFrame(rows, columns=["value", "angle", low, high])
+
+
 def random_vr(values: pd.Series) -> pd.Series:
     """Return what random respondents score (degrees) against each value, tested as published."""
-    expected = {name: rationality.random_baseline(name, PUBLISHED_TESTS) for name in set(values)}
-    return values.map(expected)
+    return values.map(lambda name: rationality.random_baseline(name, PUBLISHED_TESTS))
 
 
-def null_respondents() -> pd.DataFrame:
+def null_respondents(instrument: Instrument | None = None) -> pd.DataFrame:
     """Return part "baseline": what constant letters and lapsing ideals score, tested as published.
 
     Columns: as `rationality.null_respondents`.
     """
-    nulls = rationality.null_respondents(PUBLISHED_TESTS)
+    nulls = rationality.null_respondents(PUBLISHED_TESTS, instrument=instrument)
     nulls = nulls[nulls["respondent"] != "random"]  # it has a line of its own
     return nulls.assign(part="baseline")
 
 
-def goal_arm(cells: pd.DataFrame, goal_prompt: bool, columns: Iterable[str]) -> pd.DataFrame:
-    """Return the cells that have a target, of this goal arm or of the only one there is."""
+def goal_arm(cells: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """Return the cells that have a target, with the goal prompt where a run has both arms."""
     need(cells, "cells", ["model", "value", "goal_prompt", "target", *columns])
-    with_target = cells[cells["target"].notna()]
-    arm = with_target["goal_prompt"].astype(bool) == goal_prompt
+    with_target = cells.dropna(subset="target")
+    arm = with_target["goal_prompt"].astype(bool)
     return with_target[arm] if arm.any() else with_target

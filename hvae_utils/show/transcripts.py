@@ -1,6 +1,4 @@
-"""Dialogues as people read them: one record, its messages and its reply, safely displayed.
-
-Whatever a model wrote is text: escaped in HTML, bounded in length, never interpreted.
+"""Dialogues as people read them: what a model wrote is text, escaped and bounded in length.
 
 Public names: Transcript, of_record.
 """
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-SHOWN_CHARACTERS = 1200  # of one message
+SHOWN_CHARACTERS = 4000  # of one message
 SPEAKERS = {"system": "system", "user": "we", "assistant": "model"}
 # Dark on light in every theme; the speaker's name is the second cue besides the shade.
 SHADES = {"system": "#f3ecd8", "user": "#eef1f5", "assistant": "#e2f0ec"}
@@ -18,16 +16,21 @@ SHADES = {"system": "#f3ecd8", "user": "#eef1f5", "assistant": "#e2f0ec"}
 
 @dataclass(frozen=True)
 class Transcript:
-    """Messages with a title; displays as HTML in a notebook and as plain text elsewhere."""
+    """Messages with a title; displays as HTML in a notebook and as plain text elsewhere.
+
+    >>> Transcript("One question", ({"role": "user", "content": "A or B?"},))
+    One question
+    <BLANKLINE>
+    [we]
+    A or B?
+    """
 
     title: str
     messages: tuple[Mapping[str, str], ...]
 
     def __repr__(self) -> str:
-        lines = [self.title]
-        for message in self.messages:
-            lines += ["", f"[{SPEAKERS[message['role']]}]", _bounded(message["content"])]
-        return "\n".join(lines)
+        turns = [f"\n[{SPEAKERS[m['role']]}]\n{_bounded(m['content'])}" for m in self.messages]
+        return "\n".join([self.title, *turns])
 
     def _repr_html_(self) -> str:
         blocks = "".join(_block(message) for message in self.messages)
@@ -52,11 +55,11 @@ def of_record(record: Mapping[str, Any], last: int | None = None) -> Transcript:
 
 def _block(message: Mapping[str, str]) -> str:
     style = (
-        f"background:{SHADES[message['role']]};color:#1b1b1b;padding:0.4em 0.7em;"
-        "margin:0.3em 0;border-radius:4px;white-space:pre-wrap;max-width:46em"
+        f"background:{SHADES[message['role']]};color:#1b1b1b;padding:0.4em 0.7em;margin:0.3em 0;"
+        "border-radius:4px;white-space:pre-wrap;overflow-wrap:anywhere;max-width:46em"
     )
-    who = SPEAKERS[message["role"]]
-    return f'<div style="{style}"><b>{who}:</b> {escape(_bounded(message["content"]))}</div>'
+    speaker = SPEAKERS[message["role"]]
+    return f'<div style="{style}"><b>{speaker}:</b> {escape(_bounded(message["content"]))}</div>'
 
 
 def _bounded(text: str) -> str:

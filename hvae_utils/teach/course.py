@@ -1,9 +1,9 @@
-"""The course: student copies made from authored solutions, so that both always agree.
+"""The student copies of the course's lessons, made from the authored solutions.
 
 A lesson is written once, with its solutions, in `notebooks/course/solutions`. In the student's copy
 each block between `### BEGIN SOLUTION` and `### END SOLUTION` is one line that raises `Unfinished`,
 and tags become the metadata (schema 3) that nbgrader reads. The copies are committed; the same
-solutions make the same bytes. This module must never execute a notebook.
+solutions make the same bytes. No notebook is executed.
 
 Public names: SOLUTIONS, COPIES, lessons, student_copy, stubbed, write, stale.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hvae_utils import paths
-from hvae_utils.run.runner import WorkbookError
+from hvae_utils.errors import WorkbookError
 
 COPIES = paths.NOTEBOOKS / "course"
 SOLUTIONS = COPIES / "solutions"
@@ -48,8 +48,10 @@ def student_copy(lesson: Path) -> str:
             cell.source = cell.source.replace("](../", "](")  # a copy lies one folder higher
             continue
         cell.outputs, cell.execution_count = [], None
-        if grading := _grading(cell.id, tags):
-            cell.metadata["nbgrader"] = grading
+        if "exercise" in tags:  # the student writes it
+            cell.metadata["nbgrader"] = _grading(cell.id, solution=True)
+        elif "check" in tags:  # it grades what was written
+            cell.metadata["nbgrader"] = _grading(cell.id, solution=False) | {"points": 1}
     return nbformat.writes(notebook) + "\n"
 
 
@@ -59,45 +61,38 @@ def stubbed(source: str, lesson: Path, name: str) -> str:
     name: the cell's id, `exercise-<n>-…`. Errors: WorkbookError unless there is one whole block.
     """
     where, number = f"{lesson.name}, {name}", _EXERCISE.fullmatch(name)
-    blocks = list(_BLOCK.finditer(source))
+    block = _BLOCK.search(source)
     if not number:
         raise WorkbookError(f"{where}: an exercise's cell is called exercise-<n>-<what>")
-    if len(blocks) != 1 or len(_MARK.findall(source)) != 2:
+    if not block or len(_MARK.findall(source)) != 2:
         raise WorkbookError(f"{where}: an exercise has one block BEGIN SOLUTION to END SOLUTION")
-    task = blocks[0]["task"].strip()
+    task = block["task"].strip()
     if not task or '"' in task:
         raise WorkbookError(f"{where}: BEGIN SOLUTION says what to do, without double quotes")
-    sentence = f"exercise {lesson.name[0]}.{number[1]}: {task}"
-    line = f'{blocks[0]["indent"]}raise Unfinished("{sentence}")'
-    return source[: blocks[0].start()] + line + source[blocks[0].end() :]
+    line = f'raise Unfinished("exercise {lesson.name[0]}.{number[1]}: {task}")'
+    return source[: block.start()] + block["indent"] + line + source[block.end() :]
 
 
 def write(solutions: Path = SOLUTIONS, copies: Path = COPIES) -> list[Path]:
     """Write the student's copy of every lesson; return their paths."""
-    written = []
-    for lesson in lessons(solutions):
-        path = copies / lesson.name
-        path.write_text(student_copy(lesson), encoding="utf-8", newline="\n")
-        written.append(path)
-    return written
+    made = _made(solutions, copies)
+    for path, text in made.items():
+        path.write_text(text, encoding="utf-8", newline="\n")
+    return list(made)
 
 
 def stale(solutions: Path = SOLUTIONS, copies: Path = COPIES) -> list[Path]:
     """Return the student's copies that are missing, not what their lesson makes, or without one."""
-    made = {copies / lesson.name: student_copy(lesson) for lesson in lessons(solutions)}
-    there = {path for path in copies.glob("[0-9]_*.ipynb") if path.is_file()}
-    return sorted(
-        path
-        for path in there | set(made)
-        if path not in there or path.read_bytes() != made.get(path, "").encode()
-    )
+    made = {path: text.encode() for path, text in _made(solutions, copies).items()}
+    present = {path: path.read_bytes() for path in copies.glob("[0-9]_*.ipynb") if path.is_file()}
+    return sorted(path for path in made | present if made.get(path) != present.get(path))
 
 
-def _grading(name: str, tags: list[str]) -> dict[str, Any] | None:
-    """Return nbgrader's metadata of a cell: what the student writes, and what grades it."""
-    common = {"grade_id": name, "schema_version": 3, "task": False}
-    if "exercise" in tags:
-        return common | {"solution": True, "grade": False, "locked": False}
-    if "check" in tags:
-        return common | {"solution": False, "grade": True, "locked": True, "points": 1}
-    return None
+def _made(solutions: Path, copies: Path) -> dict[Path, str]:
+    return {copies / lesson.name: student_copy(lesson) for lesson in lessons(solutions)}
+
+
+def _grading(name: str, solution: bool) -> dict[str, Any]:
+    """Return nbgrader's metadata of a cell that holds a solution, or else grades one."""
+    kind = {"solution": solution, "grade": not solution, "locked": not solution}
+    return {"grade_id": name, "schema_version": 3, "task": False} | kind

@@ -1,20 +1,20 @@
-"""What a course notebook needs beside the measures: unfinished exercises, hints, kind checks.
+"""What a lesson needs beside the measures: unfinished exercises, hints, checks that help.
 
 An exercise that nobody has done yet raises one named error with one sentence. Hints are data, in
-`notebooks/course/hints.toml`. A check says what is wrong with an answer and where to look; this
-module must never print the right answer to an exercise and never grade.
+`notebooks/course/hints.toml`. A check says what is wrong with an answer and where to look, without
+the right answer; nothing is graded.
 
 Public names: Unfinished, NotYet, exercise, hint, hints, check, compare, folder.
 """
 
 import atexit
 import math
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -34,29 +34,21 @@ class NotYet(Sentence, AssertionError):
     """An answer that is not right yet; the message says what is wrong and where to look."""
 
 
-def hint(exercise: str, level: int = 1) -> None:
+def hint(number: str, level: int = 1) -> None:
     """Print one hint of an exercise, such as `hint("1.2", 1)`; level 1 says least.
 
     Errors: UserError for an unknown exercise or a level that it does not have.
     """
-    known = hints()
-    if exercise not in known:
-        raise unknown("exercise", exercise, known)
-    levels = known[exercise]
+    levels = _of_exercise(number)
     if level not in range(1, len(levels) + 1):
-        raise UserError(f"exercise {exercise} has hints 1 to {len(levels)}, not {level!r}")
-    rest = len(levels) - level
-    print(levels[level - 1])
-    print(f'(more: hint("{exercise}", {level + 1}))' if rest else "(that was the last hint)")
+        raise UserError(f"exercise {number} has hints 1 to {len(levels)}, not {level!r}")
+    more = f'(more: hint("{number}", {level + 1}))'
+    print(levels[level - 1], more if level < len(levels) else "(that was the last hint)", sep="\n")
 
 
 def hints() -> dict[str, list[str]]:
-    """Return the hints by exercise, the vaguest first; UserError where the file is malformed."""
-    where, table = paths.shown(HINTS), files.read_toml(HINTS)
-    for exercise, levels in table.items():
-        if not isinstance(levels, list) or not levels or not all(map(_is_text, levels)):
-            raise UserError(f"{where}: '{exercise}' must be a list of texts that are not empty")
-    return table
+    """Return the hints by exercise, the vaguest first."""
+    return files.read_toml(HINTS)
 
 
 @contextmanager
@@ -65,8 +57,7 @@ def exercise(number: str) -> Iterator[None]:
 
     Whatever goes wrong in the answer ends as NotYet, one sentence with the first hint.
     """
-    if number not in hints():
-        raise unknown("exercise", number, hints())
+    first_hint = _of_exercise(number)[0]
     try:
         yield
     except Sentence:
@@ -74,82 +65,92 @@ def exercise(number: str) -> Iterator[None]:
     except AssertionError as fault:
         raise NotYet(fault) from None
     except Exception as fault:
-        stopped = f"your answer leads to {type(fault).__name__}: {fault}"
-        said = NOTHING if "NoneType" in str(fault) else stopped
-        raise NotYet(f"{number} is not right yet: {said}. {hints()[number][0]}") from None
+        error = f"your answer leads to {type(fault).__name__}: {fault}"
+        reason = NOTHING if "NoneType" in str(fault) else error
+        raise NotYet(f"{number} is not right yet: {reason}. {first_hint}") from None
     _right().add(number)
-    lesson = [one for one in hints() if one[0] == number[0]]
-    left = ", ".join(one for one in lesson if one not in _right())
+    lesson = [other for other in hints() if other[0] == number[0]]
+    left = ", ".join(other for other in lesson if other not in _right())
     print(f"{number} is right; " + (f"left: {left}" if left else f"all {len(lesson)} are"))
 
 
-def check(given: Any, truth: Any, help: str, within: float = 1e-6) -> None:
-    """Raise NotYet, with a sentence that helps, unless `given` is `truth`.
+def check(answer: Any, truth: Any, help: str, within: float = 1e-6) -> None:
+    """Raise NotYet, with a sentence that helps, unless the student's answer is `truth`.
 
-    given: the student's answer; truth: a number, numbers (any shape), a text, a boolean, a set or
-    a list of texts.
+    truth: a number, numbers (any shape), a text, a boolean, a set or a list of texts.
     help: what to look at, said after what is wrong. within: greatest difference of numbers.
-    The sentence shows the answer given and never the truth.
+
+    >>> check([1.0, 2.0], [1, 2], "Halve both.")
+    >>> check(3, 4, "Count the corners.")
+    Traceback (most recent call last):
+    hvae_utils.teach.lessons.NotYet: 3 is not right yet. Count the corners.
     """
-    if given is None:
-        raise NotYet(f"{NOTHING}. {help}")
-    if callable(given):
-        raise NotYet(f"your answer is a function; call it to get its result. {help}")
-    kind = _kind(truth)
-    if kind is not None:
-        if not (isinstance(given, kind) and given == truth):
-            raise NotYet(f"{given!r} is not right yet. {help}")
-        return
+    if fault := _fault(answer, truth, within):
+        raise NotYet(f"{fault}. {help}")
+
+
+def _fault(answer: Any, truth: Any, within: float) -> str:
+    """Return what is wrong with an answer, without the truth; "" for a right one."""
+    if answer is None:
+        return NOTHING
+    if callable(answer):
+        return "your answer is a function; call it to get its result"
+    if kind := _kind(truth):
+        right = isinstance(answer, kind) and answer == truth
+        return "" if right else f"{answer!r} is not right yet"
     try:
-        numbers = np.asarray(given, float)
+        numbers, wanted = np.asarray(answer, float), np.asarray(truth, float)
     except (TypeError, ValueError, OverflowError):
-        wanted = "numbers" if np.ndim(truth) else "a number"
-        raise NotYet(f"{given!r} is not {wanted}. {help}") from None
-    wanted = np.asarray(truth, float)
+        return f"{answer!r} is not {'numbers' if np.ndim(truth) else 'a number'}"
     if numbers.shape != wanted.shape:
-        shapes = f"the shape {numbers.shape}, {wanted.shape} is asked for"
-        raise NotYet(f"your answer has {shapes}. {help}")
+        return f"your answer has the shape {numbers.shape}, {wanted.shape} is asked for"
     off = ~np.isclose(numbers, wanted, rtol=0, atol=within, equal_nan=True)
-    if off.any() and not numbers.ndim:
-        raise NotYet(f"{numbers[()]:.6g} is not right yet. {help}")
-    if off.any():
-        raise NotYet(f"not right yet in {off.sum()} of {off.size} places. {help}")
+    if off.any() and numbers.ndim:
+        return f"not right yet in {off.sum()} of {off.size} places"
+    return f"{numbers[()]:.6g} is not right yet" if off.any() else ""
 
 
 def compare(guess: float | None, truth: float, unit: str = "") -> None:
-    """Print a prediction beside what came out; None is a prediction that was not made."""
-    found = f"{truth:.3g} {unit}".strip()
+    """Print a prediction beside what came out; None is a prediction that was not made.
+
+    >>> compare(30, 45, "degrees")
+    you predicted 30; it is 45 degrees, 15 away from your prediction
+    """
+    result = f"it is {truth:.3g} {unit}".strip()
     if guess is None:
-        print(f"you predicted nothing; it is {found}")
-        return
-    if isinstance(guess, bool) or not isinstance(guess, int | float) or not math.isfinite(guess):
-        print(f"a prediction is a number, not {guess!r}; it is {found}")
-        return
-    away = abs(guess - truth)
-    print(f"you predicted {guess:g}; it is {found}, {away:.3g} away from your prediction")
-
-
-@lru_cache
-def _right() -> set[str]:
-    """Return the exercises that this session has found right."""
-    return set()
+        print(f"you predicted nothing; {result}")
+    elif type(guess) not in (int, float) or not math.isfinite(guess):
+        print(f"a prediction is a number, not {guess!r}; {result}")
+    else:
+        print(
+            f"you predicted {guess:g}; {result}, {abs(guess - truth):.3g} away from your prediction"
+        )
 
 
 @lru_cache
 def folder() -> Path:
     """Return a folder for this session's figures; it is removed when Python ends."""
-    made = Path(tempfile.mkdtemp(prefix="hvae-lesson-"))
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return made
+    made = mkdtemp(prefix="hvae-lesson-")
+    atexit.register(rmtree, made, ignore_errors=True)
+    return Path(made)
+
+
+@lru_cache
+def _right() -> set[str]:
+    """Return the exercises that were right in this session."""
+    return set()
+
+
+def _of_exercise(number: str) -> list[str]:
+    """Return the hints of an exercise; UserError for an unknown one."""
+    if number not in hints():
+        raise unknown("exercise", number, hints())
+    return hints()[number]
 
 
 def _kind(truth: Any) -> Any:
     """Return the types that an answer must have to equal a truth without numbers, or None."""
-    kinds = (bool | np.bool_, str, set | frozenset)
-    if isinstance(truth, list) and all(isinstance(one, str) for one in truth):
+    if isinstance(truth, list) and all(isinstance(text, str) for text in truth):
         return list
+    kinds = (bool | np.bool_, str, set | frozenset)
     return next((kind for kind in kinds if isinstance(truth, kind)), None)
-
-
-def _is_text(given: Any) -> bool:
-    return isinstance(given, str) and bool(given.strip())

@@ -116,8 +116,8 @@ def test_a_real_model_is_told_a_value_plays_and_is_scored_end_to_end(tmp_path):
         study.Study(models=(NAME,), values=("altruistic",), goal_prompts=(True,))
     )
     with Records(tmp_path / "records.jsonl") as records:
-        assigned = administer.assign(planned, records)
-        responses = administer.administer(assigned, records)
+        assigned = administer.assign_values(planned, records)
+        responses = administer.put_items(assigned, records)
         asked = len(records)
     assert assigned.description[0]
     assert assigned.goal[0]
@@ -133,7 +133,7 @@ def test_a_real_model_is_told_a_value_plays_and_is_scored_end_to_end(tmp_path):
     assert scores.answered[0] == (responses.outcome == "choice").sum()
     assert -16.27 < scores.angle_low[0] <= scores.angle_high[0] < 61.40
     with Records(tmp_path / "records.jsonl") as records:
-        again = administer.administer(administer.assign(planned, records), records)
+        again = administer.put_items(administer.assign_values(planned, records), records)
         assert len(records) == asked
     assert again.equals(responses)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hvae_utils import paths
-from hvae_utils.ask import local, models
+from hvae_utils.ask import catalogue, local, models
 from hvae_utils.errors import EndpointError, UserError
 from tests.support.fake_endpoint import serve
 
@@ -120,17 +120,14 @@ def test_a_file_that_is_no_gguf_is_refused_by_its_first_bytes(tmp_path):
 
 
 @pytest.fixture
-def catalogue(tmp_path, monkeypatch):
+def written(tmp_path, monkeypatch):
     """Return what writes data/models.toml, in bytes, for the functions that read it."""
     for name in ("values.toml", "prices.toml"):
         (tmp_path / name).write_bytes((paths.DATA / name).read_bytes())
     monkeypatch.setattr(paths, "DATA", tmp_path)
-    readers = (local.known, models._catalogue)
-    for reader in readers:
-        reader.cache_clear()
+    catalogue.read.cache_clear()
     yield (tmp_path / "models.toml").write_bytes
-    for reader in readers:
-        reader.cache_clear()
+    catalogue.read.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -140,19 +137,22 @@ def catalogue(tmp_path, monkeypatch):
         (b"x = " + b"[" * 5000, "nested too deeply"),
         (b"servers = 3\n[weights]", "servers in .* must be a table of tables"),
         (b"[models.x]\nserver = 'nope'\nmodel = 'm'\n[weights]", "unknown server of x 'nope'"),
+        (b"[models.x]\nabout = 'y'", "models.x in .* does not say `model`"),
+        (b"[weights.x]\npackage = 'p'", "weights.x in .* does not say `version`"),
+        (b"[servers.x]\nmax_in_flight = true", "must be a whole number from 1"),
     ],
 )
-def test_a_malformed_catalogue_is_one_sentence(catalogue, content, message):
-    catalogue(content)
+def test_a_malformed_catalogue_is_one_sentence(written, content, message):
+    written(content)
     with pytest.raises(UserError, match=message):
         models.table()
 
 
-def test_a_catalogue_that_is_not_there_is_named(catalogue):
+def test_a_catalogue_that_is_not_there_is_named(written):
     with pytest.raises(UserError, match=r"models\.toml: cannot be read"):
         models.table()
 
 
-def test_a_model_with_an_address_of_its_own_needs_no_server(catalogue):
-    catalogue(b"[models.'mine/x']\nbase_url = 'http://x.example/v1'\nmodel = 'm'\n[weights]")
+def test_a_model_with_an_address_of_its_own_needs_no_server(written):
+    written(b"[models.'mine/x']\nbase_url = 'http://x.example/v1'\nmodel = 'm'\n[weights]")
     assert models.served_at("mine/x") == ("http://x.example/v1", "m")

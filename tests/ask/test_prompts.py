@@ -68,7 +68,7 @@ def test_there_are_at_least_three_wordings_and_each_says_where_it_comes_from():
 
 def test_every_wording_has_the_same_sentences_with_the_same_placeholders():
     def placeholders(pack, key):
-        return {field for _, field, _, _ in string.Formatter().parse(getattr(pack, key)) if field}
+        return {field for _, field, _, _ in string.Formatter().parse(pack.sentences[key]) if field}
 
     first, *others = (
         {key: placeholders(prompts.load(name), key) for key in prompts.TEMPLATES} for name in OURS
@@ -79,12 +79,12 @@ def test_every_wording_has_the_same_sentences_with_the_same_placeholders():
 
 def test_the_wordings_are_different_words():
     for key in prompts.TEMPLATES:
-        assert len({getattr(prompts.load(name), key) for name in OURS}) == len(OURS), key
+        assert len({prompts.load(name).sentences[key] for name in OURS}) == len(OURS), key
 
 
 def test_no_template_words_a_value_or_leads_to_a_payoff(pack):
     for key in prompts.TEMPLATES:
-        text = getattr(pack, key).replace("{value} value system", "").replace("{kind}", "")
+        text = pack.sentences[key].replace("{value} value system", "").replace("{kind}", "")
         assert not VALUE_WORDS.search(text), key
         assert not LEADING.search(text), key
 
@@ -329,7 +329,7 @@ def test_a_copied_and_edited_pack_is_there_under_its_stem(folder):
     assert prompts.names() == ["mine"]
     assert prompts.load("mine").name == "mine"
     path.write_text(source_of("plain").replace("coins", "tokens"), encoding="utf-8")
-    assert "tokens" in prompts.load("mine").task
+    assert "tokens" in prompts.load("mine").sentences["task"]
 
 
 @pytest.mark.parametrize(

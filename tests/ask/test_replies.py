@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hvae_utils.ask import replies
+from hvae_utils.ask.replies import cues, plain_text, rules
 from hvae_utils.errors import UserError
 
 CORPUS = tomllib.loads((Path(__file__).parent / "replies_corpus.toml").read_text("utf-8"))["group"]
@@ -42,6 +44,23 @@ def test_a_reply_is_read_as_a_careful_person_reads_it(group, text, expected):
     reply = replies.parse(text, group["labels"], np.array(group["options"], dtype=float))
     got = group["labels"][reply.index] if reply.outcome == "choice" else reply.outcome
     assert got == expected, reply.evidence
+
+
+CUES = [
+    pytest.param(name, *entry["example"], id=name)
+    for group in cues.table().values()
+    for name, entry in group.items()
+    if "example" in entry
+]
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), CUES)
+def test_the_example_of_a_cue_holds_it_and_is_read_as_it_says(name, text, expected):
+    labels = rules.labels_for(tuple(LETTERS))
+    form = plain_text.plain(text)
+    pattern = re.compile(labels.cue(name).pattern, re.IGNORECASE)
+    assert pattern.search(form) or pattern.search(plain_text.sign_payoffs(form, labels.index, FLAT))
+    assert said(text) == expected
 
 
 def test_the_corpus_is_large_and_has_no_duplicates():

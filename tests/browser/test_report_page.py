@@ -3,11 +3,12 @@
 import pytest
 
 from hvae_utils.run import report
+from hvae_utils.run.run import Run
 
 
 @pytest.fixture(scope="module")
 def opened(page, run):
-    page.goto(report.write(run.name, run.parent).as_uri())
+    page.goto(Run(run.name, run.parent).report().as_uri())
     return page
 
 

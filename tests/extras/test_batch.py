@@ -11,8 +11,8 @@ from hvae_utils.ask import chat, models
 from hvae_utils.ask.respondents import Answer
 from hvae_utils.errors import UserError
 from hvae_utils.extras import batch
-from hvae_utils.play import administer, engine, rehearsal
-from hvae_utils.play.records import Records, read
+from hvae_utils.play import administer, engine, estimate
+from hvae_utils.play.records import Held, Records, read
 from tests.play.test_administer import Scripted
 
 MODEL = "openai/scripted"
@@ -74,8 +74,8 @@ def written(path, lines):
 def played(planned, records):
     tables = []
     for design in planned:
-        assigned = administer.assign(design.conditions, records)
-        tables.append(administer.administer(assigned, records, design.reask))
+        assigned = administer.assign_values(design.conditions, records)
+        tables.append(administer.put_items(assigned, records, design.reask))
     return tables
 
 
@@ -90,12 +90,12 @@ def key(monkeypatch):
 
 @pytest.fixture
 def planned():
-    return rehearsal.designs(PARAMETERS)
+    return estimate.designs(PARAMETERS)
 
 
 @pytest.mark.parametrize("readout", ["text", "probabilities"])
 def test_stage_by_stage_the_tables_are_those_of_a_direct_run(tmp_path, monkeypatch, readout):
-    planned = rehearsal.designs({**PARAMETERS, "readout": readout})
+    planned = estimate.designs({**PARAMETERS, "readout": readout})
     respondent = models.respondent
     direct = Scripted(lambda request: chat.read(completion(chat.body("scripted", request))))
     direct.identity = models.identity(MODEL)
@@ -139,7 +139,7 @@ def test_stage_by_stage_the_tables_are_those_of_a_direct_run(tmp_path, monkeypat
 
 
 def test_the_first_stage_is_what_needs_no_reply_and_a_guess_of_the_rest_is_given(planned, tmp_path):
-    (done,) = batch.export(planned, rehearsal.NOTHING, tmp_path / "in")
+    (done,) = batch.export(planned, Held(), tmp_path / "in")
     described = 2 * 1  # repeats of the altruistic value; both placements share them
     assert done.stage["describe"] == described + 1  # and the prosocial value of the probes
     assert done.stage["item"] == 2 * 6  # without value and goal nothing stands before an item
@@ -149,19 +149,19 @@ def test_the_first_stage_is_what_needs_no_reply_and_a_guess_of_the_rest_is_given
 
 def test_files_are_split_at_the_limits_of_the_service(planned, tmp_path, monkeypatch):
     monkeypatch.setattr(batch, "LINES", 4)
-    (done,) = batch.export(planned, rehearsal.NOTHING, tmp_path / "lines")
+    (done,) = batch.export(planned, Held(), tmp_path / "lines")
     counts = [len(path.read_bytes().splitlines()) for path in done.files]
     assert set(counts[:-1]) == {4}
     assert sum(counts) == done.stage.total()
     monkeypatch.setattr(batch, "BYTES", 3000)
-    (done,) = batch.export(planned, rehearsal.NOTHING, tmp_path / "bytes")
+    (done,) = batch.export(planned, Held(), tmp_path / "bytes")
     assert max(path.stat().st_size for path in done.files) <= 3000
 
 
 def test_a_folder_with_something_in_it_is_left_alone(planned, tmp_path):
     (tmp_path / "x").write_text("sent yesterday")
     with pytest.raises(UserError, match="not empty"):
-        batch.export(planned, rehearsal.NOTHING, tmp_path)
+        batch.export(planned, Held(), tmp_path)
 
 
 def test_what_is_wrong_with_a_line_is_counted_and_never_fatal(planned, tmp_path):
@@ -188,7 +188,7 @@ def test_what_is_wrong_with_a_line_is_counted_and_never_fatal(planned, tmp_path)
 
 
 def test_log_probabilities_that_are_no_finite_numbers_leave_a_run_that_can_go_on(tmp_path):
-    planned = rehearsal.designs({**PARAMETERS, "readout": "probabilities", "values": ["none"]})
+    planned = estimate.designs({**PARAMETERS, "readout": "probabilities", "values": ["none"]})
     with Records(tmp_path / "records.jsonl") as records:
         (done,) = batch.export(planned, records, tmp_path / "in")
         lines = process(done.files)

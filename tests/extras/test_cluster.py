@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,12 +15,14 @@ import distributed
 import pandas as pd
 import pytest
 
-import hvae_utils
+from hvae_utils import __main__ as cli
 from hvae_utils import paths
+from hvae_utils.ask import replay
 from hvae_utils.errors import EndpointError, UserError
 from hvae_utils.extras import cluster
-from hvae_utils.play import administer, probes, study
+from hvae_utils.play import administer, players, probes, study
 from hvae_utils.play.records import Held, Records, read
+from hvae_utils.run import runner
 from tests.support.fake_endpoint import completion, serve
 
 MODEL = "openai/fake"
@@ -65,8 +68,8 @@ def planned(*models, **factors):
 def play_all(player, conditions, path):
     """Play a study; return both tables and the records by key, latest last."""
     with Records(path) as records:
-        assigned = player.assign(conditions, records)
-        responses = player.administer(assigned, records)
+        assigned = player.assign_values(conditions, records)
+        responses = player.put_items(assigned, records)
     return assigned, responses.drop(columns=CLOCK), list(read(path))
 
 
@@ -85,11 +88,11 @@ def same(found, expected):
     assert texts[0] == texts[1]
 
 
-def test_without_a_scheduler_play_itself_plays_and_nothing_of_dask_is_imported():
+def test_without_a_scheduler_this_process_plays_and_nothing_of_dask_is_imported():
     code = (
-        "import sys\nfrom hvae_utils.extras import cluster\n"
-        "from hvae_utils.play import administer\n"
-        "with cluster.player() as player: assert player is administer\n"
+        "import sys\nfrom hvae_utils.play import administer, players\n"
+        "import hvae_utils.extras.cluster\n"
+        "assert players.elsewhere() is None\n"
         "assert not {'distributed', 'dask'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.ROOT)
@@ -115,13 +118,13 @@ def test_no_two_shards_ask_for_the_same_record():
                          placements=("dialogue", "system"), orders=("fixed", "shuffled"),
                          repeats=2)  # fmt: skip
     alone = Held()
-    assigned = administer.assign(conditions, alone)
+    assigned = administer.assign_values(conditions, alone)
     spoken = {record["key"] for record in alone.new}
-    administer.administer(assigned, alone)
+    administer.put_items(assigned, alone)
     chosen = {record["key"] for record in alone.new} - spoken
     for verb, table, together, wanted in (
-        (administer.assign, conditions, cluster.SAME_RECORDS, spoken),
-        (administer.administer, assigned, cluster.SAME_PREFIX, chosen),
+        (administer.assign_values, conditions, cluster.SAME_RECORDS, spoken),
+        (administer.put_items, assigned, cluster.SAME_PREFIX, chosen),
     ):
         shards = cluster.shards_of(table, together, workers=2)
         assert len(shards) > 2
@@ -176,15 +179,20 @@ def test_a_killed_worker_costs_its_shard_and_nothing_else(two_workers, asked, tm
         os.kill(victim, 0)
 
 
-def test_the_probes_are_played_on_the_cluster_too(two_workers, asked, tmp_path, monkeypatch):
+def test_the_plug_in_of_the_environment_plays_the_probes_too(
+    two_workers, asked, tmp_path, monkeypatch
+):
     monkeypatch.setenv("OPENAI_BASE_URL", asked.url)
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     study = "svo-slider+swapped", ["reference/faithful", MODEL], "prosocial", "plain"
-    tables = [
-        probes.administer(tmp_path / f"{where}.jsonl", *study, scheduler=where_to)
-        for where, where_to in (("here", ""), ("there", two_workers.scheduler_address))
-    ]
-    for here, there in zip(*tables, strict=True):
+    alone = probes.administer(tmp_path / "here.jsonl", *study)
+    with players.playing(f"hvae_utils.extras.cluster:{two_workers.scheduler_address}"):
+        assert isinstance(players.elsewhere(), cluster.OnCluster)
+        shared = probes.administer(tmp_path / "there.jsonl", *study)
+        with replay.replaying({}):
+            assert players.elsewhere() is None
+    assert players.elsewhere() is None
+    for here, there in zip(alone, shared, strict=True):
         pd.testing.assert_frame_equal(here, there)
     here, there = (list(read(tmp_path / f"{where}.jsonl")) for where in ("here", "there"))
     assert {record["key"] for record in here} == {record["key"] for record in there}
@@ -368,23 +376,28 @@ def test_a_budget_is_refused_before_anything_is_asked(two_workers, asked, tmp_pa
         Records(tmp_path / "records.jsonl") as records,
         pytest.raises(UserError, match="budget"),
     ):
-        player.assign(conditions, records, 0, object())
+        player.assign_values(conditions, records, 0, object())
     assert not asked.received
 
 
 @pytest.fixture
-def another_version(monkeypatch):
-    monkeypatch.setattr(hvae_utils, "__version__", "0.0.1")
+def other_data(monkeypatch, tmp_path):
+    """Let this process, and not the workers, have another value."""
+    for name in ("instruments", "prompts"):
+        shutil.copytree(paths.DATA / name, tmp_path / name)
+    text = (paths.DATA / "values.toml").read_text(encoding="utf-8")
+    (tmp_path / "values.toml").write_text(f"{text}# another\n", encoding="utf-8")
+    monkeypatch.setattr(paths, "DATA", tmp_path)
     cluster._code.cache_clear()
     yield
     cluster._code.cache_clear()
 
 
-@pytest.mark.usefixtures("another_version")
+@pytest.mark.usefixtures("other_data")
 def test_workers_with_other_code_are_refused(two_workers):
     with (
         pytest.raises(UserError, match="2 of 2 workers do not run the code"),
-        cluster.connect(two_workers.scheduler_address),
+        cluster.player(two_workers.scheduler_address),
     ):
         pass
 
@@ -396,7 +409,7 @@ def test_a_scheduler_that_is_not_there_is_said_so(monkeypatch):
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     with (
         pytest.raises(EndpointError, match=f"no Dask scheduler answers at {address}"),
-        cluster.connect(address),
+        cluster.player(address),
     ):
         pass
 
@@ -406,7 +419,7 @@ def test_a_scheduler_without_workers_is_said_so(monkeypatch):
     with (
         cluster.local_cluster(0) as alone,
         pytest.raises(EndpointError, match="has no worker"),
-        cluster.connect(alone.scheduler_address),
+        cluster.player(alone.scheduler_address),
     ):
         pass
 
@@ -415,14 +428,14 @@ def test_a_scheduler_without_workers_is_said_so(monkeypatch):
 def test_what_is_no_address_is_refused(scheduler):
     with (
         pytest.raises(UserError, match=f"scheduler '{scheduler}' is no"),
-        cluster.connect(scheduler),
+        cluster.player(scheduler),
     ):
         pass
 
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UserError, match=r"hvae-workbook\[dask\]"), cluster.connect("local"):
+    with pytest.raises(UserError, match=r"hvae-workbook\[dask\]"), cluster.player("local"):
         pass
 
 
@@ -434,7 +447,7 @@ from hvae_utils.play.records import Records
 
 planned = study.conditions(study.Study(models=("reference/faithful",), values=("altruistic",)))
 with cluster.player("local") as player, Records(Path(sys.argv[1])) as records:
-    print(len(player.administer(player.assign(planned, records), records)))
+    print(len(player.put_items(player.assign_values(planned, records), records)))
 """
 
 
@@ -443,3 +456,53 @@ def test_a_local_cluster_comes_and_goes_without_a_word_on_stderr(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT, check=False)
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout.splitlines()[-1] == "12"
+
+
+def test_the_command_puts_the_scheduler_into_the_environment_of_the_notebooks(
+    monkeypatch, capsys, tmp_path
+):
+    seen = []
+
+    def execute(*ignored, **options):
+        seen.append(os.environ[players.VARIABLE])
+        raise UserError("enough seen")
+
+    monkeypatch.delenv(players.VARIABLE, raising=False)
+    monkeypatch.setattr(runner, "execute", execute)
+    command = ["reproduce", "--profile", "smoke", "--runs", str(tmp_path), "--scheduler"]
+    assert cli.main([*command, "local"]) == 2
+    assert seen == ["hvae_utils.extras.cluster:local"]
+    assert cli.main([*command, "x"]) == 2
+    assert cli.main([*command, "local", "--budget", "5 requests"]) == 2
+    assert len(seen) == 1
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert "enough seen" in first
+    assert "scheduler 'x' is no address" in second
+    assert "a budget is kept by one process" in third
+    assert not os.environ.get(players.VARIABLE)
+
+
+NOTEBOOK = """
+import os, sys
+from pathlib import Path
+from hvae_utils.play import administer, study
+from hvae_utils.play.records import Records
+
+conditions = study.conditions(study.Study(["reference/faithful"], ["altruistic"], [False]))
+with Records(Path(sys.argv[1])) as records:
+    conditions = administer.assign_values(conditions, records)
+    print(len(administer.put_items(conditions, records)))
+"""
+
+
+def test_a_notebook_plays_on_a_local_cluster_that_ends_with_it(tmp_path):
+    environment = {**os.environ, players.VARIABLE: "hvae_utils.extras.cluster:local"}
+    command = [sys.executable, "-W", "error", "-c", NOTEBOOK, str(tmp_path / "records.jsonl")]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, cwd=paths.ROOT, check=False
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    first, *_, last = done.stdout.splitlines()
+    assert "assign on" in first
+    assert "workers" in first
+    assert last == "6"

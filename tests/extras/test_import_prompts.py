@@ -173,7 +173,7 @@ def test_doubled_braces_of_the_file_are_braces_and_stay(brought):
 @pytest.mark.parametrize("default", ["", "None", "''", "' '", "TEXT"])
 def test_without_a_text_as_default_our_reminder_stands_for_the_goal(brought, default):
     pack = brought(release(default=default))
-    reminder = prompts.load("plain").keep_value.format(value="competitive")
+    reminder = prompts.load("plain").say("keep_value", value="competitive")
     text = prompts.item_text(pack, COMPETITIVE, SVO, prompts.present(SVO, 0))
     assert text == item_text(0, reminder)
     assert prompts.item_text(pack, NONE, SVO, prompts.present(SVO, 0)) == item_text(0, "")

@@ -1,5 +1,6 @@
 """Chance is counted, not drawn: whoever answers at random is as far off as all profiles say."""
 
+import dataclasses
 import itertools
 import math
 
@@ -127,13 +128,6 @@ def test_the_distance_of_a_mean_from_a_set_agrees_with_simulation(random_angles,
     assert chance.random_distance(target, n) == pytest.approx(sample.mean(), abs=tolerance)
 
 
-def test_of_several_intervals_the_nearest_counts(random_angles):
-    target = [[50, 55], [0, 10]]
-    assert chance.distance([-2, 5, 12, 29, 31, 52, 60], target).tolist() == [2, 0, 2, 19, 19, 0, 5]
-    truth = np.minimum(to_interval(random_angles, 0, 10), to_interval(random_angles, 50, 55))
-    assert chance.random_distance(target, 1) == pytest.approx(truth.mean(), abs=1e-5)
-
-
 def test_a_point_is_a_set_without_width():
     assert chance.random_distance((45.0, 45.0), 4) == chance.random_distance(45.0, 4)
     assert chance.distance([44, 47, np.nan], 45).tolist()[:2] == [1, 2]
@@ -164,10 +158,10 @@ def test_without_a_target_there_is_no_distance():
     ("target", "message"),
     [
         ((50, 40), "low to high"),
-        ((40, 45, 50), "an interval or intervals"),
-        ([], "an interval or intervals"),
-        ((0, math.inf), "an interval or intervals"),
-        ("everywhere", "an interval or intervals"),
+        ((40, 45, 50), "an interval of degrees"),
+        ([], "an interval of degrees"),
+        ((0, math.inf), "an interval of degrees"),
+        ("everywhere", "an interval of degrees"),
     ],
 )
 def test_a_target_that_is_no_interval_is_refused(target, message):
@@ -177,8 +171,8 @@ def test_a_target_that_is_no_interval_is_refused(target, message):
 
 def test_what_nobody_can_reach_is_no_target():
     assert chance.reachable() == pytest.approx((COMPETITOR, ALTRUIST), abs=1e-9)
-    assert chance.checked_target(61.39) == ((61.39, 61.39),)  # as published, two decimals
-    for beyond in (90, -45, (45, 70), [[0, 5], [-20, -15]]):
+    assert chance.checked_target(61.39) == (61.39, 61.39)  # as published, two decimals
+    for beyond in (90, -45, (45, 70), (-20, -15)):
         with pytest.raises(UserError, match=r"no respondent can get there.*-16\.26 to 61\.39"):
             chance.checked_target(beyond)
         for ask in (
@@ -224,7 +218,7 @@ def test_a_table_of_no_probabilities_is_refused(spoil):
         chance.expected_distance(spoil, 45, 1)
 
 
-@pytest.mark.parametrize(("target", "off"), [(61.39, 1.0), (-16.26, 4.0), (45.0, 0.5)])
+@pytest.mark.parametrize(("target", "off"), [(61.39, 8.0), (-16.26, 9.0), (45.0, 0.5)])
 def test_a_tail_has_no_rounding_of_the_transform_in_it(target, off):
     angle = svo.angle_distribution(chance.uniform())
     position = (angle.angles - target) / 0.01
@@ -235,10 +229,25 @@ def test_a_tail_has_no_rounding_of_the_transform_in_it(target, off):
     two = np.convolve(one, one)  # terms above 0 only, so nothing cancels
     away = np.abs(0.01 * (np.arange(len(two)) + 2 * first) / 2)
     expected = two[away <= off + 0.0025].sum()
-    assert chance.random_share(target, 2, off) == pytest.approx(expected, rel=1e-9)
+    assert chance.random_share(target, 2, off) == pytest.approx(expected, rel=1e-7)
 
 
 def test_a_p_value_is_written_the_same_on_any_machine():
-    assert chance.p_value(6.255e-17) == chance.p_value(0.0) == 1e-12
+    assert chance.p_value(6.255e-17) == chance.p_value(0.0) == 1e-9
     assert chance.p_value(0.123456789) == 0.123457
     assert np.isnan(chance.p_value(np.nan))
+
+
+def test_chance_belongs_to_the_instrument_whatever_its_items_and_options():
+    slider = instruments.load("svo-slider")
+    payoffs = slider.payoffs[:4, ::2] * [1.0, 0.9]
+    small = dataclasses.replace(slider, payoffs=payoffs, items=slider.items[:4], ends=None)
+    profiles = np.array(list(itertools.product(range(5), repeat=4)))
+    x, y = (payoffs[np.arange(4), profiles].mean(axis=1) - 50).T
+    angles = np.degrees(np.arctan2(y, x))
+    assert chance.uniform(small).shape == (4, 5)
+    assert chance.reachable(small) == pytest.approx((angles.min(), angles.max()))
+    away = np.abs(angles - 20)
+    assert chance.random_distance(20, 1, small) == pytest.approx(away.mean(), abs=1e-6)
+    assert chance.greatest_distance(20, small) == pytest.approx(away.max())
+    assert chance.random_share(20, 1, 7.0, small) == pytest.approx((away <= 7).mean(), abs=2e-3)

@@ -19,8 +19,8 @@ def table(tmp_path_factory):
         repeats=20,
     )
     with Records(tmp_path_factory.mktemp("run") / "records.jsonl") as records:
-        conditions = administer.assign(study.conditions(design), records)
-        responses = administer.administer(conditions, records)
+        conditions = administer.assign_values(study.conditions(design), records)
+        responses = administer.put_items(conditions, records)
     scores = scoring.administrations(conditions, responses)
     cells = rationality.cells(scores)
     found = quality.with_readings(cells, conditions, responses, scores)

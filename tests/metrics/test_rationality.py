@@ -10,7 +10,7 @@ import pytest
 from hvae_utils import paths
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, svo, values
-from hvae_utils.metrics import rationality
+from hvae_utils.metrics import chance, effects, rationality
 from hvae_utils.metrics.intervals import covering_interval
 
 ALTRUIST, COMPETITOR = 61.38954033403479, -16.260204708311957
@@ -91,7 +91,7 @@ def test_an_unknown_scale_or_value_names_the_choices():
 
 
 def test_on_the_chance_scale_one_is_perfect_and_random_is_zero():
-    expected = rationality.random_distance(45.0, 2)
+    expected = chance.random_distance(45.0, 2)
     assert rationality.value_rationality([45, 45], "prosocial", "chance") == 1
     found = rationality.value_rationality([45 - expected, 45 - expected], "prosocial", "chance")
     assert found == pytest.approx(0, abs=1e-12)
@@ -103,7 +103,7 @@ def test_on_the_chance_scale_one_is_perfect_and_random_is_zero():
 
 def test_chance_counts_the_administrations_that_were_scored():
     three = rationality.value_rationality([40, np.nan, 40, 40], "prosocial", "chance")
-    assert three == pytest.approx(1 - 5 / rationality.random_distance(45.0, 3))
+    assert three == pytest.approx(1 - 5 / chance.random_distance(45.0, 3))
 
 
 def test_an_indifferent_choice_costs_nothing_on_a_set():
@@ -115,7 +115,7 @@ def test_an_indifferent_choice_costs_nothing_on_a_set():
     outside = rationality.value_rationality([60], "prosocial", "chance", "set")
     gap = 60 - values.get("prosocial").target_set[1]
     assert outside == pytest.approx(
-        1 - gap / rationality.random_distance(values.get("prosocial").target_set, 1)
+        1 - gap / chance.random_distance(values.get("prosocial").target_set, 1)
     )
 
 
@@ -144,7 +144,7 @@ def test_a_dictionary_with_a_target_out_of_reach_gives_no_cell_and_no_effect(mon
     monkeypatch.setattr(values, "load", lambda: beyond)
     without = administrations([30, 34, 38])
     both = pd.concat([without, without.assign(goal_prompt=True)])
-    for ask in (rationality.cells, rationality.goal_effects):
+    for ask in (rationality.cells, effects.goal_effects):
         with pytest.raises(UserError, match="target 90: no respondent can get there"):
             ask(both)
 
@@ -328,14 +328,7 @@ def test_slips_cost_regret_in_proportion_and_lead_towards_random():
     assert altruist == pytest.approx(60 - (61.39 - 54.9), abs=0.05)
 
 
-def test_null_respondents_can_be_held_to_a_set():
-    table = rationality.null_respondents(10, "set").set_index(["respondent", "value"])
-    assert table.loc[("random", "prosocial"), "vr_chance"] == pytest.approx(0, abs=1e-12)
-    assert table.loc[("lapse 0.1", "prosocial"), "vr_chance"] > 0.99
-    averse = rationality.null_respondents(10, "inequality averse")
-    assert set(averse["value"]) == {"prosocial"}
-    with pytest.raises(UserError, match="Did you mean 'inequality averse'"):
-        rationality.null_respondents(10, "inequality-averse")
+def test_null_respondents_need_a_whole_number_of_administrations():
     with pytest.raises(UserError, match="whole number above 0"):
         rationality.null_respondents(0)
 
@@ -423,7 +416,7 @@ def test_agreement_never_makes_an_interval_of_no_width():
     shortest = (1 - 0.05 ** (1 / 12)) * (ALTRUIST - COMPETITOR)
     assert ALTRUIST - cell["angle_low"] >= shortest - 1e-6
     assert cell["vr_low"] < 60
-    assert cell["p_random"] == 1e-12  # (1/9)^72, at the floor
+    assert cell["p_random"] == 1e-9  # (1/9)^72, at the floor
 
 
 def test_a_model_without_an_assigned_value_has_an_angle_but_no_rationality():
@@ -466,7 +459,7 @@ def test_faithful_respondents_score_sixty_on_every_value():
 def test_no_scores_give_empty_tables_with_their_columns():
     none = administrations([])
     assert list(rationality.cells(none))[:4] == ["model", "value", "goal_prompt", "administrations"]
-    assert "difference" in rationality.goal_effects(none)
+    assert "difference" in effects.goal_effects(none)
 
 
 def test_scores_without_a_column_or_with_an_unknown_value_are_refused():
@@ -483,7 +476,7 @@ def test_the_goal_effect_is_the_mean_of_paired_differences():
     without = administrations([30, 35, 40])
     with_goal = administrations([36, 45, 56], goal_prompt=True)
     shuffled = pd.concat([with_goal.iloc[::-1], without])
-    effect = only(rationality.goal_effects(shuffled))
+    effect = only(effects.goal_effects(shuffled))
     # 60 - |angle - 45|: without 45, 50, 55; with 51, 60, 49; differences 6, 10, -6
     assert effect["pairs"] == 3
     assert effect["vr_without"] == pytest.approx(50)
@@ -502,7 +495,7 @@ def test_only_administrations_that_agree_on_every_other_factor_are_pairs():
         administrations([35], wording="plain", goal_prompt=True),
         administrations([45], wording="other", goal_prompt=True),
     ]
-    effect = only(rationality.goal_effects(pd.concat(parts)))
+    effect = only(effects.goal_effects(pd.concat(parts)))
     assert (effect["pairs"], effect["difference"]) == (1, 5)
     assert "too few clusters (1)" in effect["note"]
 
@@ -512,16 +505,16 @@ def test_pairs_without_an_angle_are_left_out_and_named():
         administrations([30, np.nan, 31]),
         administrations([35, 45, 37], goal_prompt=True),
     ]
-    effect = only(rationality.goal_effects(pd.concat(parts)))
+    effect = only(effects.goal_effects(pd.concat(parts)))
     assert (effect["pairs"], effect["difference"]) == (2, 5.5)
     assert effect["note"] == "only 2 clusters: wide; 1 of 3 pairs lack an angle"
 
 
 def test_one_arm_alone_has_no_effect_to_report():
-    effect = only(rationality.goal_effects(administrations([30, 31])))
+    effect = only(effects.goal_effects(administrations([30, 31])))
     assert effect["pairs"] == 0
     assert effect[["vr_with", "vr_without", "difference", "low", "high"]].isna().all()
-    assert effect["note"] == "no pair with and without the goal prompt"
+    assert "no scored administrations differ in goal_prompt alone" in effect["note"]
 
 
 def test_no_value_has_no_goal_effect_and_values_come_in_their_order():
@@ -530,14 +523,14 @@ def test_no_value_has_no_goal_effect_and_values_come_in_their_order():
         for value in ("none", "competitive", "altruistic")
         for goal in (False, True)
     ]
-    table = rationality.goal_effects(pd.concat(parts))
+    table = effects.goal_effects(pd.concat(parts))
     assert table["value"].tolist() == ["altruistic", "competitive"]
     assert table["difference"].tolist() == [0, 0]
 
 
 def test_a_goal_that_changes_nothing_in_any_cluster_may_still_change_something_unseen():
     parts = [administrations([61.39] * 10, value="altruistic", goal_prompt=g) for g in (0, 1)]
-    effect = only(rationality.goal_effects(pd.concat(parts)))
+    effect = only(effects.goal_effects(pd.concat(parts)))
     unseen = (1 - 0.05 ** (1 / 10)) * (61.39 + 16.26)
     assert effect["difference"] == 0
     assert (effect["low"], effect["high"]) == pytest.approx((-unseen, unseen), abs=0.01)
@@ -546,7 +539,7 @@ def test_a_goal_that_changes_nothing_in_any_cluster_may_still_change_something_u
 def test_an_administration_found_twice_is_refused():
     twice = pd.concat([administrations([30]), administrations([31])])
     with pytest.raises(UserError, match="two administrations with the same factors"):
-        rationality.goal_effects(twice)
+        effects.goal_effects(twice)
 
 
 def test_cells_beyond_chance_are_counted_among_those_with_a_target():

@@ -4,7 +4,7 @@ import pytest
 
 from hvae_utils.ask.respondents import Answer
 from hvae_utils.errors import BudgetReached, UserError
-from hvae_utils.play import administer, budget, engine, prices, study
+from hvae_utils.play import administer, budget, engine, study
 from hvae_utils.play.budget import Amount, Budget, parse
 from hvae_utils.play.records import Records, read
 from tests.play.test_administer import MODEL, Scripted, always
@@ -20,8 +20,8 @@ def run(tmp_path, monkeypatch):
         planned = study.conditions(study.Study(models=(MODEL,), **given, **factors))
         limit = Budget.of_run(text, play_it.path)
         with Records(play_it.path) as records:
-            assigned = administer.assign(planned, records, budget=limit)
-            return administer.administer(assigned, records, budget=limit)
+            assigned = administer.assign_values(planned, records, budget=limit)
+            return administer.put_items(assigned, records, budget=limit)
 
     play_it.path = tmp_path / "records.jsonl"
     return play_it
@@ -96,8 +96,8 @@ def test_without_usage_tokens_are_counted_by_characters(run):
 
 @pytest.mark.parametrize("in_flight", [1, 3])
 def test_money_is_spent_at_the_price_of_the_table(run, monkeypatch, in_flight):
-    price = prices.Price(input=10.0, output=100.0)  # per million tokens
-    monkeypatch.setattr(budget.prices, "price_of", lambda model: price)
+    price = budget.Price(input=10.0, output=100.0)  # per million tokens
+    monkeypatch.setattr(budget, "price_of", lambda model: price)
     used = Answer(text="C", finish_reason="stop", prompt_tokens=300, completion_tokens=10)
     model = Scripted(lambda request: used, concurrency=in_flight)
     with pytest.raises(BudgetReached, match="USD"):

@@ -5,10 +5,11 @@ import json
 import pytest
 
 from hvae_utils import __main__ as cli
+from hvae_utils import paths
 from hvae_utils.ask import models
 from hvae_utils.errors import UserError
-from hvae_utils.play import administer, engine, estimate, prices, rehearsal
-from hvae_utils.play.records import Records, read
+from hvae_utils.play import administer, budget, engine, estimate
+from hvae_utils.play.records import Held, Records, read
 from tests.play.test_administer import Scripted
 
 MODEL = "openai/scripted"
@@ -33,23 +34,23 @@ def play_all(planned, path, reply, monkeypatch):
     monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: model)
     with Records(path) as records:
         for design in planned:
-            assigned = administer.assign(design.conditions, records)
-            administer.administer(assigned, records, design.reask)
+            assigned = administer.assign_values(design.conditions, records)
+            administer.put_items(assigned, records, design.reask)
     return [request.key for request in model.asked]
 
 
-@pytest.mark.parametrize("reply", [rehearsal.typical, rehearsal.stubborn])
+@pytest.mark.parametrize("reply", [estimate.typical, estimate.stubborn])
 @pytest.mark.parametrize("readout", ["text", "probabilities"])
 def test_a_rehearsal_names_exactly_the_requests_of_the_run(tmp_path, monkeypatch, readout, reply):
-    planned = rehearsal.designs({**PARAMETERS, "readout": readout})
-    expected = [r.key for r in rehearsal.unanswered(MODEL, planned, rehearsal.NOTHING, reply)]
+    planned = estimate.designs({**PARAMETERS, "readout": readout})
+    expected = [r.key for r in estimate.unanswered(MODEL, planned, Held(), reply)]
     asked = play_all(planned, tmp_path / "records.jsonl", reply, monkeypatch)
     assert sorted(asked) == sorted(expected)
 
 
 def test_the_number_of_requests_is_what_counting_by_hand_gives():
-    planned = rehearsal.designs(PARAMETERS)
-    (row, _) = estimate.estimate(planned, rehearsal.NOTHING).to_dict("records")
+    planned = estimate.designs(PARAMETERS)
+    (row, _) = estimate.estimate(planned, Held()).to_dict("records")
     study_items = 2 * 2 * 2 * 3 * 6  # values, goal arms, orders, repeats, items
     assigned = 3 * 2 + 2 * 3  # describe and adopt a repeat; goals with and without value
     probes = (6 + 6 + 9) + 2  # primary, swapped, secondary; describe and adopt, once
@@ -61,9 +62,9 @@ def test_the_number_of_requests_is_what_counting_by_hand_gives():
 
 
 def test_what_a_run_has_answered_is_left_out(tmp_path, monkeypatch):
-    planned = rehearsal.designs(PARAMETERS)
+    planned = estimate.designs(PARAMETERS)
     path = tmp_path / "records.jsonl"
-    whole = len(play_all(planned, path, rehearsal.typical, monkeypatch))
+    whole = len(play_all(planned, path, estimate.typical, monkeypatch))
     (row, total) = estimate.estimate(planned, Records(path)).to_dict("records")
     assert row["requests"] == row["completion_most"] == total["seconds"] == 0
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:50]))
@@ -73,10 +74,10 @@ def test_what_a_run_has_answered_is_left_out(tmp_path, monkeypatch):
 
 
 def test_money_and_time_follow_from_tokens_price_and_rate(monkeypatch):
-    price = prices.Price(input=10.0, output=100.0, batch=0.5, source="a page")
-    monkeypatch.setattr(prices, "price_of", lambda name: price if name == MODEL else None)
-    planned = rehearsal.designs({**PARAMETERS, "models": [MODEL, "openai/other"]})
-    one, other, both = estimate.estimate(planned, rehearsal.NOTHING, rate=2.0).to_dict("records")
+    price = budget.Price(input=10.0, output=100.0, batch=0.5, source="a page")
+    monkeypatch.setattr(budget, "price_of", lambda name: price if name == MODEL else None)
+    planned = estimate.designs({**PARAMETERS, "models": [MODEL, "openai/other"]})
+    one, other, both = estimate.estimate(planned, Held(), rate=2.0).to_dict("records")
     cost = (10 * one["prompt_tokens"] + 100 * one["completion_tokens"]) / 1e6
     assert one["cost"] == pytest.approx(cost, rel=1e-3)
     assert one["cost_batch"] == pytest.approx(cost / 2, rel=1e-3)
@@ -85,7 +86,7 @@ def test_money_and_time_follow_from_tokens_price_and_rate(monkeypatch):
     assert other["cost"] != other["cost"]  # no price is NaN and not 0
     assert both["cost"] == one["cost"]
     assert both["requests"] == 2 * one["requests"]
-    said = "\n".join(estimate.shown(estimate.estimate(planned, rehearsal.NOTHING)))
+    said = "\n".join(estimate.shown(estimate.estimate(planned, Held())))
     assert "none in the sum: openai/other" in said
     assert "Time, one model after the other: 10 a second for openai/" in said
     assert "Per item: " in said
@@ -105,8 +106,8 @@ def test_money_and_time_follow_from_tokens_price_and_rate(monkeypatch):
 )
 def test_the_assumed_rate_depends_on_where_the_model_is(name, base_url, rate, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", base_url)
-    planned = rehearsal.designs({**PARAMETERS, "models": [name], "isomorphs": [], "repeats": 1})
-    (row, _) = estimate.estimate(planned, rehearsal.NOTHING).to_dict("records")
+    planned = estimate.designs({**PARAMETERS, "models": [name], "isomorphs": [], "repeats": 1})
+    (row, _) = estimate.estimate(planned, Held()).to_dict("records")
     assert row["rate"] == rate
     assert row["seconds"] == row["requests"] / rate
 
@@ -114,14 +115,14 @@ def test_the_assumed_rate_depends_on_where_the_model_is(name, base_url, rate, mo
 def test_a_prompt_is_counted_by_its_length_with_the_marks_of_its_turns():
     prompt = ({"role": "user", "content": "x" * 33}, {"role": "assistant", "content": "é\ud83d"})
     marks = len("<|user|>\n\n<|assistant|>\n\n")
-    assert prices.tokens_of(prompt) == pytest.approx((33 + 2 + 1 + marks) / 3.3)
-    assert prices.tokens_of(()) == 0
+    assert budget.tokens_of(prompt) == pytest.approx((33 + 2 + 1 + marks) / 3.3)
+    assert budget.tokens_of(()) == 0
 
 
 def test_weights_need_not_be_there_for_an_estimate(tmp_path, monkeypatch):
     monkeypatch.setenv("HVAE_CACHE", str(tmp_path))
-    planned = rehearsal.designs({**PARAMETERS, "models": ["local/smollm2-135m-instruct"]})
-    table = estimate.estimate(planned, rehearsal.NOTHING)
+    planned = estimate.designs({**PARAMETERS, "models": ["local/smollm2-135m-instruct"]})
+    table = estimate.estimate(planned, Held())
     assert table.requests[0] > 0
     assert table.rate[0] == 3
 
@@ -143,22 +144,22 @@ def test_a_price_file_that_is_wrong_is_a_sentence(tmp_path, text, message):
     path = tmp_path / "prices.toml"
     path.write_text(text)
     with pytest.raises(UserError, match=message):
-        prices.load(path)
+        budget.prices(path)
 
 
 def test_every_price_of_the_project_has_a_source_and_a_date():
-    money, table = prices.load()
+    money, table = budget.prices(paths.DATA / "prices.toml")
     assert money == "USD"
     assert all(price.source and price.date.startswith("20") for price in table.values())
 
 
 def test_a_price_belongs_to_its_host_and_this_machine_is_free(monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    assert prices.price_of("openai/gpt-4").output == prices.price_of("paper/gpt-4").output == 60
+    assert budget.price_of("openai/gpt-4").output == budget.price_of("paper/gpt-4").output == 60
     monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
-    assert prices.price_of("openai/gpt-4") is None
-    assert prices.price_of("ollama/gpt-4").of(1e6, 1e6) == 0
-    assert prices.price_of("reference/random").of(1e6, 1e6) == 0
+    assert budget.price_of("openai/gpt-4") is None
+    assert budget.price_of("ollama/gpt-4").of(1e6, 1e6) == 0
+    assert budget.price_of("reference/random").of(1e6, 1e6) == 0
 
 
 def test_the_command_needs_no_key_and_speaks_to_people_and_machines(capsys, monkeypatch):

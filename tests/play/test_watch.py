@@ -68,7 +68,9 @@ def test_messages_are_told_before_their_reply():
 def test_what_is_watched_is_what_a_study_of_that_condition_asks_and_reads(tmp_path, factors):
     row = watch.condition("reference/lapsing", "altruistic", **factors)
     with Records(tmp_path / "records.jsonl") as records:
-        responses = administer.administer(administer.assign(pd.DataFrame([row]), records), records)
+        responses = administer.put_items(
+            administer.assign_values(pd.DataFrame([row]), records), records
+        )
         put = [records.get(key)["messages"] for key in responses["key"]]
         count = len(records)
     events = heard(model="reference/lapsing", value="altruistic", **factors)

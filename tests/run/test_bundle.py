@@ -17,6 +17,7 @@ from hvae_utils import files, paths
 from hvae_utils.ask import models, replay
 from hvae_utils.errors import NotReady, NotRecorded, UserError
 from hvae_utils.run import bundle, manifest, publish, workbook
+from hvae_utils.run.run import Run
 from tests.support.indiscreet import KEY, MODEL, hvae
 
 MEMBERS = ["manifest.json", "records.jsonl", "requirements.lock", "SHA256SUMS"]
@@ -45,9 +46,13 @@ def finished(run, records=(), asked=MODEL, **parameters):
     return run
 
 
+def bundled(folder, out):
+    return Run(folder.name, folder.parent).bundle(out)
+
+
 @pytest.fixture
 def made(tmp_path):
-    return bundle.write(finished(tmp_path / "run"), tmp_path / "b.zip")
+    return bundled(finished(tmp_path / "run"), tmp_path / "b.zip")
 
 
 def rezipped(path, **members):
@@ -89,7 +94,7 @@ def test_any_zip_tool_opens_it_and_finds_the_hashes_it_states(made):
 
 
 def test_the_same_run_makes_the_same_bytes(made, tmp_path):
-    again = bundle.write(tmp_path / "run", tmp_path / "again.zip")
+    again = bundled(tmp_path / "run", tmp_path / "again.zip")
     assert again.path.read_bytes() == made.path.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.zip", "b.zip", "run"]
 
@@ -99,7 +104,7 @@ def test_only_what_the_runs_models_said_to_its_wordings_is_in_it(tmp_path):
     others = [
         record("reference/random"), record("openai/other"), record(wording="imported-theirs"),
     ]  # fmt: skip
-    made = bundle.write(finished(tmp_path / "run", [*others, kept]), tmp_path / "b.zip")
+    made = bundled(finished(tmp_path / "run", [*others, kept]), tmp_path / "b.zip")
     with zipfile.ZipFile(made.path) as archive:
         assert [json.loads(line) for line in archive.open("records.jsonl")] == [kept]
 
@@ -109,7 +114,7 @@ def test_a_record_of_local_weights_does_not_say_where_they_lay(tmp_path):
     said = record(name, served_model="/srv/me/cache/SmolLM2.gguf")
     run = finished(tmp_path / "run", [said, record()], asked=name)
     manifest.write(run, {**manifest.read(run), "models": {name: "ab", "reference/random": None}})
-    with zipfile.ZipFile(bundle.write(run, tmp_path / "b.zip").path) as archive:
+    with zipfile.ZipFile(bundled(run, tmp_path / "b.zip").path) as archive:
         (line,) = archive.open("records.jsonl")
     assert json.loads(line)["served_model"] == "SmolLM2.gguf"
 
@@ -134,7 +139,7 @@ def test_an_unfinished_or_changed_run_is_refused(tmp_path, spoil, message):
     run = finished(tmp_path / "run")
     spoil(run)
     with pytest.raises(UserError, match=message):
-        bundle.write(run, tmp_path / "b.zip")
+        bundled(run, tmp_path / "b.zip")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -148,13 +153,13 @@ def test_an_unfinished_or_changed_run_is_refused(tmp_path, spoil, message):
 )
 def test_what_is_not_ours_to_publish_is_refused(tmp_path, options, message):
     with pytest.raises(UserError, match=message):
-        bundle.write(finished(tmp_path / "run", **options), tmp_path / "b.zip")
+        bundled(finished(tmp_path / "run", **options), tmp_path / "b.zip")
     assert not (tmp_path / "b.zip").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(UserError, match=r"cannot write .*nowhere"):
-        bundle.write(finished(tmp_path / "run"), tmp_path / "nowhere" / "b.zip")
+        bundled(finished(tmp_path / "run"), tmp_path / "nowhere" / "b.zip")
 
 
 # --- what is believed
@@ -183,7 +188,7 @@ def test_a_change_of_a_single_byte_is_found_or_changes_nothing(tmp_path, monkeyp
     run = finished(tmp_path / "run")
     lock = {"lock_sha256": files.sha256(tmp_path / "requirements.lock")}
     manifest.write(run, {**manifest.read(run), **lock})
-    path = bundle.write(run, tmp_path / "b.zip").path
+    path = bundled(run, tmp_path / "b.zip").path
     whole, manifested = path.read_bytes(), bundle.read(path).manifest
     records = (run / "records.jsonl").read_text()
     said = set()
@@ -246,7 +251,7 @@ def test_a_file_that_would_unpack_to_gigabytes_is_refused_before_it_is_unpacked(
 def test_a_bundle_of_another_schema_says_so(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(bundle, "SCHEMA", 9)
-        path = bundle.write(finished(tmp_path / "run"), tmp_path / "b.zip").path
+        path = bundled(finished(tmp_path / "run"), tmp_path / "b.zip").path
     with pytest.raises(UserError, match=r"has schema 9\.1, this version reads 1\.1"):
         bundle.read(path)
 
@@ -313,7 +318,7 @@ def test_a_strangers_bundle_may_not_say_how_it_is_replayed(made, tmp_path, name,
         changed = json.dumps({**made.manifest, "parameters": parameters})
         resealed(made.path, **{"manifest.json": changed.encode()})
         with pytest.raises(UserError, match=f"b.zip sets '{name}', which does not say what was"):
-            bundle.rebuild(made.path, runs=tmp_path / "runs", report=print)
+            workbook.replay(made.path, runs=tmp_path / "runs", report=print)
         theirs.settimeout(0)
         with pytest.raises(BlockingIOError):
             theirs.accept()
@@ -393,14 +398,14 @@ def test_a_request_without_a_record_is_an_error_that_says_which(tmp_path):
             NotRecorded, match=f"{MODEL}, told to be altruistic: .*no 'describe' request"
         ),
     ):
-        administer.assign(planned, records)
+        administer.assign_values(planned, records)
     assert (tmp_path / "records.jsonl").read_text() == ""
 
 
 def test_the_folder_of_another_run_is_never_replayed_into(made, tmp_path):
     before = (tmp_path / "run" / "records.jsonl").read_bytes()
     with pytest.raises(UserError, match="choose another --run-id"):
-        bundle.rebuild(made.path, runs=tmp_path, run_id="run", report=io.StringIO().write)
+        workbook.replay(made.path, runs=tmp_path, run_id="run", report=io.StringIO().write)
     assert (tmp_path / "run" / "records.jsonl").read_bytes() == before
 
 
@@ -414,4 +419,4 @@ def test_an_interrupted_replay_starts_anew_in_its_folder(made, tmp_path, monkeyp
     monkeypatch.setattr(workbook, "reproduce", dies)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            bundle.rebuild(made.path, runs=tmp_path, run_id="again", report=print)
+            workbook.replay(made.path, runs=tmp_path, run_id="again", report=print)

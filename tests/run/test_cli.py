@@ -15,10 +15,9 @@ from hvae_utils import errors, paths
 from hvae_utils.ask import models
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments
-from hvae_utils.run import bundle, manifest, outcomes, publish, workbook
+from hvae_utils.run import bundle, manifest, publish, workbook
+from hvae_utils.run.run import Run
 from tests.support import tiny
-
-RUN_FOLDER = workbook.run_folder
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def book(tmp_path, monkeypatch, no_kernel):
     monkeypatch.setattr(workbook, "reproduce", partial(workbook.reproduce, **options))
     figures = tmp_path / "figures"
     recorded = tmp_path / "recorded"
-    for name in ("publish", "published", "equal", "check", "replicate"):
+    for name in ("publish", "equal", "check", "replicate"):
         monkeypatch.setattr(publish, name, partial(getattr(publish, name), figures=figures))
     monkeypatch.setattr(publish, "check", partial(publish.check, recorded=recorded))
     monkeypatch.setattr(workbook, "ASKED", ("count", "names", "label"))
@@ -78,7 +77,7 @@ def test_a_mistake_is_one_line_and_exit_2(arguments, message, capsys):
     [
         (errors.UserError("two\nlines"), 2),
         (errors.EndpointError("openai/x: no answer"), 3),
-        (workbook.WorkbookError("a.ipynb, cell 'c'"), 1),
+        (errors.WorkbookError("a.ipynb, cell 'c'"), 1),
         (KeyboardInterrupt(), 130),
     ],
 )
@@ -222,7 +221,8 @@ def test_figures_are_published_by_publish_and_by_reproduce_only_where_there_are_
     assert cli.main(["replicate"]) == 0
     assert "1 of 6 files differ" in capsys.readouterr().out
 
-    monkeypatch.setattr(bundle, "_models_of", lambda run: set())
+    nobody = pd.DataFrame({"model": pd.Series(dtype=str)})
+    nobody.to_parquet(tmp_path / "runs" / "tiny" / "conditions.parquet")
     (tmp_path / "runs" / "tiny" / "records.jsonl").touch()
     assert cli.main(["publish", "--run-id", "tiny", *place]) == 0
     assert (figures / "01_tiny.csv").read_text() != "changed since"
@@ -230,7 +230,7 @@ def test_figures_are_published_by_publish_and_by_reproduce_only_where_there_are_
 
 
 def test_publish_refuses_a_run_that_is_not_for_it(book, capsys, tmp_path):
-    for run_id, message in (("none", "no finished run"), ("mine", "'tiny' with changes")):
+    for run_id, message in (("none", "there is no run"), ("mine", "'tiny' with changes")):
         if run_id == "mine":
             changed = ["--set", "count=3", "--run-id", run_id]
             assert cli.main(["reproduce", "--profile", "tiny", "--runs", "runs", *changed]) == 0
@@ -249,7 +249,7 @@ def test_check_with_differences_is_exit_4(monkeypatch):
 def test_a_run_in_which_most_items_failed_is_exit_6_and_publishes_nothing(
     book, monkeypatch, tmp_path, given, code
 ):
-    monkeypatch.setattr(outcomes, "error_share", lambda run: 0.6)
+    monkeypatch.setattr(Run, "error_share", lambda run: 0.6)
     command = ["reproduce", "--profile", "tiny", "--runs", "runs", *given]
     assert cli.main(command) == code
     assert (tmp_path / "figures").exists() == (code == 0)
@@ -273,7 +273,7 @@ def test_what_is_not_to_be_published_stays_in_its_run(monkeypatch, capsys, tmp_p
     def reproduce(*given, **options):
         fields = {name: kind() for name, kind in manifest.FIELDS.items() if isinstance(kind, type)}
         manifest.write(tmp_path, {**fields, "lock_sha256": None, "publish": False})
-        return tmp_path
+        return Run(tmp_path.name, tmp_path.parent)
 
     monkeypatch.setattr(workbook, "reproduce", reproduce)
     monkeypatch.setattr(publish, "publish", lambda run: pytest.fail("published"))
@@ -316,13 +316,14 @@ def test_an_endpoint_that_cannot_be_reached_is_named_with_what_is_safe(
 
 @pytest.mark.parametrize("verb", ["bundle", "check", "report", "estimate"])
 def test_every_verb_looks_for_a_run_where_its_user_stands(tmp_path, monkeypatch, verb):
-    looked = []
+    folders = []
 
-    def folder(runs, run_id):
-        looked.append(RUN_FOLDER(runs, run_id))
+    def far_enough(run, *names):
+        folders.append(run.folder)
         raise UserError("far enough")
 
-    monkeypatch.setattr(workbook, "run_folder", folder)
+    monkeypatch.setattr(Run, "manifest", property(far_enough))
+    monkeypatch.setattr(Run, "has", far_enough)
     monkeypatch.chdir(tmp_path)
     assert cli.main([verb, "--runs", "mine", "--run-id", "r"]) == 2
-    assert looked == [tmp_path / "mine" / "r"]
+    assert folders == [tmp_path / "mine" / "r"]

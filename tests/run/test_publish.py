@@ -9,6 +9,7 @@ import pytest
 
 from hvae_utils.errors import NotRecorded, UserError
 from hvae_utils.run import bundle, compare, manifest, publish, workbook
+from hvae_utils.run.run import Run
 
 CELLS = "model,value,goal_prompt,scored,mean_angle,p_random,note\n"
 ROW = "reference/random,none,True,12,22.5,0.02,few\n"
@@ -36,7 +37,7 @@ def finished_run(run, rows="1", figure="a", **made):
     of_study = {"profile": "tiny", "overrides": [], "parameters": {"repeats": 2}, "models": {}}
     whole = {"schema": 1, **of_study, "outputs": {}, "publish": True, **manifest.environment()}
     manifest.write(run, {**whole, **made})
-    return run
+    return Run(run.name, run.parent)
 
 
 def contents(folder):
@@ -70,7 +71,7 @@ def test_an_unfinished_run_leaves_the_published_figures_alone(tmp_path, missing)
     figures = publish.publish(finished_run(tmp_path / "run"), tmp_path / "figures")
     before = contents(figures)
     run = finished_run(tmp_path / "other", rows="2")
-    (run / missing).unlink()
+    run.path(missing).unlink()
     with pytest.raises((OSError, UserError)):
         publish.publish(run, figures)
     assert contents(figures) == before
@@ -93,7 +94,7 @@ def test_a_crash_at_any_moment_leaves_the_old_or_the_new(tmp_path, monkeypatch, 
             publish.publish(finished_run(tmp_path / "run", rows="2"), figures)
     (tmp_path / "run" / "key_numbers.json").unlink()
     with pytest.raises(OSError, match="key_numbers"):
-        publish.publish(tmp_path / "run", figures)
+        publish.publish(Run("run", tmp_path), figures)
     assert contents(figures) == before
 
 
@@ -216,15 +217,15 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
 
-    def rebuild(path, *, runs, run_id, report):
+    def replay(path, *, runs, run_id, report):
         assert path == publish.RECORDED / "tiny.zip"
-        return finished_run(workbook.run_folder(runs, run_id), **made)
+        return finished_run(runs / run_id, **made)
 
     def reproduce(profile, *, runs, run_id, report):
         assert profile == "tiny"
-        return finished_run(workbook.run_folder(runs, run_id), **made)
+        return finished_run(runs / run_id, **made)
 
-    monkeypatch.setattr(bundle, "rebuild", rebuild)
+    monkeypatch.setattr(workbook, "replay", replay)
     monkeypatch.setattr(workbook, "reproduce", reproduce)
     return figures, made
 
@@ -272,12 +273,12 @@ def test_replicate_asks_anew_shows_the_largest_differences_and_judges_nothing(pr
 
 
 def test_a_finished_run_is_compared_as_it_is(project, tmp_path, monkeypatch):
-    monkeypatch.setattr(bundle, "rebuild", lambda *given, **more: pytest.fail("made anew"))
+    monkeypatch.setattr(workbook, "replay", lambda *given, **more: pytest.fail("made anew"))
     figures = project[0]
     same, other = finished_run(tmp_path / "same"), finished_run(tmp_path / "other", rows="2")
     for run, verdict in ((same, True), (other, False)):
         assert publish.check(figures=figures, finished=run, report=lambda line: None) is verdict
-    (same / "manifest.json").unlink()
+    same.path("manifest.json").unlink()
     with pytest.raises(UserError, match="no finished run"):
         publish.check(figures=figures, finished=same)
 
@@ -333,7 +334,7 @@ def test_answers_older_than_the_prompts_are_said_to_be_just_that(project, monkey
     def older(*given, **more):
         raise NotRecorded("no record of x")
 
-    monkeypatch.setattr(bundle, "rebuild", older)
+    monkeypatch.setattr(workbook, "replay", older)
     with pytest.raises(UserError, match="older than the prompts; record them anew: hvae reproduce"):
         publish.check(figures=project[0], report=lambda line: None)
 

@@ -5,15 +5,17 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils.ask import respondents
+from hvae_utils.ask import reference
 from hvae_utils.errors import UserError
-from hvae_utils.run import report, report_page
+from hvae_utils.run import report
+from hvae_utils.run.run import Run
 from hvae_utils.show import findings
 from tests.support import finished_run
 
@@ -59,7 +61,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(runs):
-    return Page(report.write("known", runs).read_text(encoding="utf-8"))
+    return Page(Run("known", runs).report().read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def test_a_picture_too_large_as_svg_is_a_png(runs, copy):
     folder = copy / "known" / "figures"
     svg = folder / "02_large.svg"
     svg.write_bytes(svg.read_bytes() + b" " * report.LARGEST_SVG)
-    page = Page(report.write("known", copy).read_text(encoding="utf-8"))
+    page = Page(Run("known", copy).report().read_text(encoding="utf-8"))
     data = page.named("img")[1]["src"].removeprefix("data:image/png;base64,")
     assert base64.b64decode(data) == (folder / "02_large.png").read_bytes()
 
@@ -130,7 +132,7 @@ def test_every_table_has_a_caption_and_heads_and_a_long_one_says_that_it_is_cut(
 
 
 def test_what_others_wrote_stays_text(runs):
-    text = report.write("hostile", runs).read_text(encoding="utf-8")
+    text = Run("hostile", runs).report().read_text(encoding="utf-8")
     page = Page(text)
     assert not page.named("script")
     assert "<script>alert(1)" not in text
@@ -138,11 +140,12 @@ def test_what_others_wrote_stays_text(runs):
 
 
 def test_control_signs_never_reach_the_page():
-    assert report_page.paragraph("a\x00\x1b[31m\ud800<") == "<p>a??[31m?&lt;</p>\n"
+    template = report.environment().from_string("<p>{{ said }}</p>")
+    assert template.render(said="a\x00\x1b[31m\ud800<") == "<p>a??[31m?&lt;</p>"
 
 
 def test_the_same_run_gives_the_same_bytes(runs, tmp_path):
-    once, twice = (report.write("known", runs, tmp_path / name) for name in ("a.html", "b.html"))
+    once, twice = (Run("known", runs).report(tmp_path / name) for name in ("a.html", "b.html"))
     assert once.read_bytes() == twice.read_bytes()
     assert len(once.read_bytes()) < 10_000_000
 
@@ -154,7 +157,8 @@ def test_the_style_keeps_contrast_well_above_what_is_asked_for_text():
                   for c in (red, green, blue)]  # fmt: skip
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    colours = dict(re.findall(r"--(\w+): (#\w+);", report_page.STYLE))
+    style = Path(report.__file__).with_name("report.html.j2").read_text(encoding="utf-8")
+    colours = dict(re.findall(r"--(\w+): (#\w+);", style))
     for name in ("ink", "muted", "link"):
         text = colours[name]
         for ground in ("#ffffff", colours["shade"]):
@@ -213,7 +217,7 @@ def test_the_answer_in_short_never_says_more_than_the_cells():
 
 
 def test_every_simulated_respondent_is_introduced_and_a_model_is_never_one():
-    assert set(findings.SIMULATED) == set(respondents.REFERENCE)
+    assert set(findings.SIMULATED) == set(reference.POLICIES)
     said = dict(findings.who([f"reference/{name}" for name in findings.SIMULATED]))
     assert all(words.startswith("Simulated: ") for words in said.values())
     assert dict(findings.who(["ollama/faithful"])) == {
@@ -269,22 +273,21 @@ def test_the_known_respondents_are_told_what_is_true_of_them(page):
         ([1.0, 1234.0], ["1", "1,234"]),
         ([61.3895, -16.26], ["61.4", "−16.3"]),
         ([1.0, 0.48], ["1", "0.48"]),
-        ([0.5, 2e-6, -2e-6, -0.0, np.nan], ["0.500", "&lt; 0.001", "&gt; −0.001", "0.000", "–"]),
+        ([0.5, 2e-6, -2e-6, -0.0, np.nan], ["0.500", "< 0.001", "> −0.001", "0.000", "–"]),
         ([True, False], ["yes", "no"]),
-        ([None, "", "a < b"], ["–", "–", "a &lt; b"]),
+        ([None, "", "a < b"], ["–", "–", "a < b"]),
     ],
 )
 def test_a_column_is_readable_and_says_no_more_than_it_knows(numbers, shown):
-    table = report_page.table(pd.DataFrame({"name": "x", "n": numbers}), "Caption.")
-    found = re.findall(r"<td[^>]*>(.*?)</td>", table)
-    assert [text.removesuffix(".00") for text in found] == shown
+    _, column = report.columns(pd.DataFrame({"name": "x", "n": numbers}))
+    assert [text.removesuffix(".00") for text in column.texts] == shown
 
 
 def test_provenance_names_the_weights_and_what_was_changed_afterwards(copy):
-    assert "Files changed since the run finished" in report.write("known", copy).read_text("utf-8")
+    assert "Files changed since the run finished" in Run("known", copy).report().read_text("utf-8")
     table = copy / "known" / "value_rationality.csv"
     table.write_text(table.read_text(encoding="utf-8").replace("few choices", ""), "utf-8")
-    page = Page(report.write("known", copy).read_text(encoding="utf-8"))
+    page = Page(Run("known", copy).report().read_text(encoding="utf-8"))
     assert re.search(r"Files changed since the run finished\s*value_rationality.csv", page.text)
     assert "identity" in page.text
 
@@ -300,16 +303,21 @@ def test_the_command_writes_the_file_and_says_where(runs, tmp_path, monkeypatch,
     assert (tmp_path / "r.html").stat().st_size > 10_000
 
 
+def without_seeds(run):
+    made_of = json.loads((run / "manifest.json").read_text())
+    del made_of["seeds"]
+    (run / "manifest.json").write_text(json.dumps(made_of))
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
         (lambda run: shutil.rmtree(run), "there is no run in .* yet; hvae reproduce makes one"),
         (lambda run: run.rename(run.with_name("knwn")), "Did you mean 'knwn'"),
-        (lambda run: (run / "manifest.json").unlink(), "run 'known' did not finish; continue"),
+        (lambda run: (run / "manifest.json").unlink(), "run 'known' is no finished run; continue"),
         (lambda run: (run / "manifest.json").write_text("{"), r"manifest\.json is not JSON"),
         (lambda run: (run / "manifest.json").write_text("{}"), "is no manifest of a run"),
-        (lambda run: (run / "scores.parquet").unlink(), "lacks scores.parquet; run it again"),
-        (lambda run: (run / "scores.parquet").write_text("x"), "damaged file"),
+        (without_seeds, r"damaged file \(KeyError\('seeds'\)\)"),
         (lambda run: (run / "goal_effects.csv").unlink(), "lacks goal_effects.csv; run it again"),
         (lambda run: (run / "goal_effects.csv").write_text("x"), "damaged file"),
         (lambda run: (run / "value_rationality.csv").write_text("a\n1\n"), "damaged file"),
@@ -322,13 +330,13 @@ def test_the_command_writes_the_file_and_says_where(runs, tmp_path, monkeypatch,
 def test_a_run_that_cannot_be_reported_is_one_sentence(copy, broken, message):
     broken(copy / "known")
     with pytest.raises(UserError, match=message) as raised:
-        report.write("known", copy)
+        Run("known", copy).report()
     assert "\n" not in str(raised.value)
 
 
 def test_nothing_is_left_where_nothing_can_be_written(runs, tmp_path):
     with pytest.raises(UserError, match=r"cannot write .*No such file or directory"):
-        report.write("known", runs, tmp_path / "nowhere" / "r.html")
+        Run("known", runs).report(tmp_path / "nowhere" / "r.html")
     assert not list(tmp_path.iterdir())
 
 
@@ -338,13 +346,16 @@ def test_the_goal_effects_of_the_run_are_told_and_none_is_estimated_anew(copy):
     effects.loc[0, ["pairs", "difference", "low", "high"]] = [4, 12.3, 11.1, 13.5]
     effects.to_csv(table, index=False)
     (copy / "known" / "scores.parquet").unlink()
-    page = Page(report.write("known", copy).read_text(encoding="utf-8"))
+    page = Page(Run("known", copy).report().read_text(encoding="utf-8"))
     assert "the goal prompt helped by 12.3 degrees [11.1, 13.5]" in page.text
 
 
 def test_a_small_share_of_random_respondents_is_not_shown_as_none(copy):
     table = copy / "known" / "value_rationality.csv"
-    pd.read_csv(table).assign(p_random=1e-12).to_csv(table, index=False)
-    page = Page(report.write("known", copy).read_text(encoding="utf-8"))
+    cells = pd.read_csv(table).assign(p_random=1e-12)
+    cells.loc[0, ["angle_low", "angle_high"]] = np.nan
+    cells.to_csv(table, index=False)
+    page = Page(Run("known", copy).report().read_text(encoding="utf-8"))
     assert "< 0.001" in page.text
     assert "0.000" not in page.text
+    assert not re.search(r"\bnan\b", page.text)

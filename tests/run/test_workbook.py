@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -17,10 +17,11 @@ import pytest
 
 from hvae_utils import errors, paths
 from hvae_utils.ask import prompts
-from hvae_utils.errors import UserError
+from hvae_utils.errors import UserError, WorkbookError
 from hvae_utils.run import manifest, profiles, runner, workbook
 from hvae_utils.run.profiles import load_profile, resolve
-from hvae_utils.run.workbook import Step, WorkbookError
+from hvae_utils.run.run import Run
+from hvae_utils.run.workbook import Step
 from tests.support import tiny
 
 DEFAULTS = {
@@ -92,7 +93,6 @@ def test_the_shipped_profiles_load_and_only_the_default_publishes():
 def test_the_shipped_profiles_are_studies():
     from hvae_utils.play import study
 
-    assert set(workbook.STUDY) == {field.name for field in fields(study.Study)}
     for name in ("smoke", "default", "paper"):
         given = load_profile(name).parameters
         study.Study(**{key: given[key] for key in workbook.STUDY if key in given})
@@ -165,14 +165,16 @@ def test_a_run_lies_where_its_user_stands_and_a_notebooks_run_in_the_project(tmp
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
     monkeypatch.setattr(paths, "ROOT", project)
-    assert workbook.run_folder("mine", "r") == here / "mine" / "r"
-    assert workbook.run_folder("~/mine", "r") == home / "mine" / "r"
-    assert workbook.run_folder(None, "r") == paths.RUNS / "r"
+    assert Run("r", "mine").folder == here / "mine" / "r"
+    assert Run("r", "~/mine").folder == home / "mine" / "r"
+    assert Run("r").folder == paths.RUNS / "r"
     if os.name != "nt":
         with pytest.raises(UserError, match="'~nobody-here/x' names no user of this machine"):
-            workbook.run_folder("~nobody-here/x", "r")
+            Run("r", "~nobody-here/x")
     for runs, folder in (("mine", project / "mine"), ("~/mine", home / "mine")):
-        assert workbook.begin("a", runs=runs, run_id="r", steps=tiny.STEPS).run == folder / "r"
+        assert (
+            workbook.begin("a", runs=runs, run_id="r", steps=tiny.STEPS).run.folder == folder / "r"
+        )
 
 
 # --- what begin makes first
@@ -276,7 +278,7 @@ def test_a_notebook_invents_no_run_and_finishes_none(book, tmp_path, run_id, mes
 
 def test_a_profile_that_is_not_utf_8_is_refused(tmp_path):
     (tmp_path / "bad.yml").write_bytes("title: Ann\u00e9e\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"bad.yml is not UTF-8 text \(byte 11\)"):
+    with pytest.raises(UserError, match=r"bad.yml: is not UTF-8 text \(byte 11\)"):
         load_profile("bad", tmp_path)
 
 
@@ -287,10 +289,8 @@ def test_a_profile_that_is_not_utf_8_is_refused(tmp_path):
         ("publish: 3", "publish must be a bool, not 3"),
         ("parameters: [a", "bad.yml, line 2: "),
         ("- a", "must be a mapping"),
-        ("a: &a [x]\ntitle: [*a, *a]", "bad.yml, line 2: an alias; write it out"),
-        ("title: " + "[" * 3000, "bad.yml, line 1: nested too deeply"),
-        ("x: {" * 3000, "bad.yml, line 1: nested too deeply"),
-        ("# " + "x" * 100_000, "bad.yml is larger than 100,000 bytes"),
+        ("title: " + "[" * 3000, "bad.yml: lists or mappings are nested too deeply"),
+        ("x: {" * 3000, "bad.yml: lists or mappings are nested too deeply"),
         ("title: 2026-13-45", "bad.yml: month must be in 1..12"),
         ("title: 0x" + "f" * 9000, "must be a str, not a number of thousands of digits"),
         ("title: [" + "x, " * 9000 + "]", r"must be a str, not .{,80}$"),
@@ -423,7 +423,7 @@ def test_importing_papermill_hides_no_module_from_the_process(book):
 def test_a_run_leaves_every_output_a_manifest_and_plain_lines(reproduce, lines, tmp_path):
     run = tmp_path / "runs" / "tiny"
     leave(run, log_jsonl='{"key": 1}\n', figures_old="<svg/>")
-    assert reproduce("label=007", "names=a,b") == run
+    assert reproduce("label=007", "names=a,b").folder == run
     assert (run / "log.jsonl").read_text() == '{"key": 1}\n', "a resumed run keeps its records"
     assert not list((run / "figures").glob("old*"))
     assert json.loads((run / "numbers.json").read_text()) == [["007", 0], ["007", 1]]
@@ -465,18 +465,19 @@ def test_a_temporary_folder_with_a_long_name_is_no_obstacle(reproduce, monkeypat
     long = tmp_path / ("long" * 25)
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
-    assert (reproduce() / "manifest.json").is_file()
+    assert reproduce().has("manifest.json")
 
 
 def test_a_run_belongs_to_one_process_until_its_manifest_is_written(reproduce, lines, tmp_path):
     run = tmp_path / "runs" / "tiny"
     leave(run, manifest_json="{}", numbers_json="[]")
     code = (
-        "import pathlib, sys; from hvae_utils.run import workbook\n"
-        "with workbook.held(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
+        "import sys; from hvae_utils.run.run import Run\n"
+        "with Run('tiny', sys.argv[1]).held(): print('held', flush=True); input()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-c", code, str(run.parent)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(paths.ROOT), *sys.path])},
     ) as other:  # fmt: skip
         assert other.stdout.readline() == b"held\n"
@@ -487,7 +488,7 @@ def test_a_run_belongs_to_one_process_until_its_manifest_is_written(reproduce, l
         "manifest.json", "numbers.json",
     }  # fmt: skip
     assert lines == []
-    assert reproduce() == run, "the lock ends with its process, and kernels write under it"
+    assert reproduce().folder == run, "the lock ends with its process, and kernels write under it"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such limit there")
@@ -546,7 +547,7 @@ def test_a_missing_output_is_no_success(book, reproduce):
 
 @pytest.mark.usefixtures("no_kernel")
 def test_an_undeclared_output_is_no_success(book, reproduce):
-    cells = [*GOOD, *(f'(step.run / "extra.{end}").write_text("x")' for end in ("txt", "lock"))]
+    cells = [*GOOD, *(f'step.run.path("extra.{end}").write_text("x")' for end in ("txt", "lock"))]
     fails(book, reproduce, cells, "touched what it does not declare: extra.lock, extra.txt")
 
 
@@ -564,6 +565,12 @@ def test_a_users_mistake_in_a_cell_keeps_its_own_sentence(book, reproduce):
         tiny.notebook(book / "a.ipynb", [cell], tiny.PARAMETERS["a"])
         with pytest.raises(getattr(errors, name), match=r"^name the value$"):
             reproduce()
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_a_mistake_of_the_workbook_in_a_cell_names_the_cell(book, reproduce):
+    cell = "from hvae_utils import errors\nraise errors.WorkbookError('a did not write b')"
+    fails(book, reproduce, [cell], r"a\.ipynb, cell 'c0': WorkbookError: a did not write b")
 
 
 @pytest.mark.parametrize(
@@ -625,12 +632,10 @@ def defaults():
         ("isomorphs=svo-slider+shifted--90", "makes a payoff negative"),
         ("isomorphs=svo-slider", "isomorphs names svo-slider more than once"),
         ("isomorphs=svo-slider-secondary+swapped", "has no angle"),
-        ("scheduler=x", "scheduler 'x' is no address"),
         ("concurrency=-1", "concurrency is -1; it must be a whole number from 0"),
         ("concurrency=1000000000", "concurrency is 1000000000"),
         ("budget=3 apples", "'apples' is no unit"),
-        ("instrument=svo-slider-secondary", "the notebooks are made for the items of 'svo-slider'"),
-        ("instrument=svo-slider+swapped", "show no other yet"),
+        ("instrument=svo-slider-secondary", "has no SVO angle"),
         ("readout=probability", "Did you mean 'probabilities'"),
         ("seed=-1", "seed is -1"),
     ],
@@ -645,17 +650,16 @@ def test_every_parameter_is_checked_before_the_first_notebook(
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_instrument_with_another_payoff_is_refused_and_a_copy_is_not(tmp_path, monkeypatch):
+def test_an_instrument_with_an_angle_is_taken_whatever_its_payoffs(tmp_path, monkeypatch):
     shutil.copytree(paths.DATA, tmp_path / "data")
     folder = tmp_path / "data" / "instruments"
     text = (folder / "svo-slider.csv").read_text()
-    for name, rows in (("copy", text), ("other", text.replace("85,85", "84,85", 1))):
-        (folder / f"{name}.csv").write_text(rows)
-        shutil.copy(folder / "svo-slider.toml", folder / f"{name}.toml")
+    (folder / "other.csv").write_text(text.replace("85,85", "84,85", 1))
+    shutil.copy(folder / "svo-slider.toml", folder / "other.toml")
     monkeypatch.setattr(paths, "DATA", tmp_path / "data")
-    profiles.check({"models": ["reference/random"], "instrument": "copy"})
-    with pytest.raises(UserError, match="instrument 'other'"):
-        profiles.check({"models": ["reference/random"], "instrument": "other"})
+    profiles.check({"models": ["reference/random"], "instrument": "other"})
+    with pytest.raises(UserError, match="has no SVO angle"):
+        profiles.check({"models": ["reference/random"], "instrument": "svo-slider-secondary"})
 
 
 def test_an_imported_wording_needs_no_probes_or_another_wording_first(monkeypatch):
@@ -708,9 +712,9 @@ def test_items_that_were_not_answered_are_the_last_word(tmp_path, monkeypatch, o
     def execute(step, notebook, run, parameters, report):
         if outcomes:
             rows = pd.DataFrame({"condition_id": "c", "outcome": outcomes})
-            rows.to_parquet(run / "responses.parquet")
+            rows.to_parquet(run.path("responses.parquet"))
             conditions = pd.DataFrame({"condition_id": ["c"], "model": ["m"]})
-            conditions.to_parquet(run / "conditions.parquet")
+            conditions.to_parquet(run.path("conditions.parquet"))
         return 0.0
 
     title, step, *last = one_step(tmp_path, monkeypatch, execute)()
@@ -761,10 +765,10 @@ def _profiles(tmp_path):
 def test_a_run_folder_removed_by_somebody_is_named_in_one_sentence(book, tmp_path, monkeypatch):
     class Papermill:
         def execute_notebook(self, *files, **options):
-            shutil.rmtree(run)
+            shutil.rmtree(run.folder)
             raise FileNotFoundError("output folder doesn't exist")
 
-    run = tmp_path / "gone"
+    run = Run("gone", tmp_path)
     monkeypatch.setattr(runner, "_papermill", Papermill)
     with pytest.raises(UserError, match="was removed while a ran; run again"):
         runner.execute(tiny.STEPS[0], book / "a.ipynb", run, {})

@@ -134,7 +134,7 @@ def tables_of(models):
         "angle_distributions": figures.angle_distributions.table(
             conditions, responses, SLIDER, KNOWN
         ),
-        "recovery": figures.recovery.table(study),
+        "recovery": figures.recovery.table(study, recovery.steps(SLIDER, -45.0, 90.0)),
         "factor_effects": figures.factor_effects.table(effects(models)),
         "people_and_models": figures.people_and_models.table(cells, people, SLIDER, KNOWN),
     }
@@ -462,9 +462,9 @@ def test_mistakes_in_the_inputs_are_named():
         figures.letter_choice.table(letters(FEW).drop(columns="share"))
     with pytest.raises(UserError, match="'before' is neither"):
         figures.letter_choice.table(letters(FEW).assign(stage="before"))
-    study = recovery.study([recovery.Truth(0.0, 0.1)])
-    with pytest.raises(UserError, match=r"no respondent of sharpness 0\.7; it has 0\.1"):
-        figures.recovery.table(study, sharpness=0.7)
+    study = recovery.study([recovery.Truth(0.0, 0.7)])
+    with pytest.raises(UserError, match=r"no respondent of sharpness 0\.1; it has 0\.7"):
+        figures.recovery.table(study, recovery.steps(SLIDER))
     with pytest.raises(UserError, match="nothing to draw"):
         figures.factor_effects.table(effects(FEW)[:0])
     conditions, responses, _ = run_of(FEW[:1])

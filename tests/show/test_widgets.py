@@ -14,6 +14,7 @@ from hvae_utils.errors import UserError
 from hvae_utils.measure import answers, secondary, svo, values
 from hvae_utils.metrics import recovery
 from hvae_utils.play import watch
+from hvae_utils.show import panels
 from hvae_utils.show.panels import asking, sliders
 
 CELLS = pd.DataFrame(
@@ -66,12 +67,12 @@ def test_a_middle_answer_counts_once_its_slider_was_moved(measure):
 
 def test_a_list_holds_the_same_answer_as_its_slider_and_counts_in_the_middle_too(measure):
     for item in measure.primary:
-        item.list.value = 4  # the slider stands there from the beginning
+        item.list.value = 5  # the slider stands there from the beginning
     assert measure.choices() == [4] * 6
     assert "hvae-angle" in measure.result.value
     measure.primary[0].slider.value = 9
     assert measure.primary[0].list.label == "85 for you, 15 for the other"
-    measure.primary[0].list.value = 0
+    measure.primary[0].list.value = 1
     assert (measure.primary[0].slider.value, measure.choices()[0]) == (1, 0)
     measure.primary[0].list.label = "not answered"
     assert measure.choices()[0] is None
@@ -239,7 +240,7 @@ ITEM = watch.Event(
 
 def parts(panel):
     (job,) = [child for child in panel.children if isinstance(child, asking._Job)]
-    return job, panel.children[-1]
+    return job, job.picture
 
 
 def test_watching_shows_messages_reply_probabilities_and_the_range_of_angles():
@@ -252,7 +253,7 @@ def test_watching_shows_messages_reply_probabilities_and_the_range_of_angles():
     assert "<script>" not in shown.value
     assert "A 20%" in shown.value, "shown in reverse, the last option stands first"
     assert angle(shown.value) == "−5.0° to 50.0°"
-    assert "Done" in job.said.value
+    assert "Done" in job.status.value
     assert not job.run.disabled
 
 
@@ -264,7 +265,7 @@ def test_only_one_administration_runs_and_stop_ends_it():
     assert not job.stop.disabled
     job.stop.click()
     assert ask.stopped
-    assert "Stopped" in job.said.value
+    assert "Stopped" in job.status.value
     assert not job.run.disabled
 
 
@@ -272,7 +273,7 @@ def test_an_error_stands_in_the_panel_and_the_next_attempt_is_possible():
     ask = Script(ASKED, watch.Event("error", "altruistic", note="gone <b>away</b>"))
     job, _ = parts(asking.watch(ask, FACTORS))
     job.run.click()
-    assert "gone &lt;b&gt;away" in job.said.value
+    assert "gone &lt;b&gt;away" in job.status.value
     assert not job.run.disabled
 
 
@@ -281,7 +282,7 @@ def test_an_unknown_model_is_a_sentence():
     panel.children[0].value = "reference/fathful"
     job, _ = parts(panel)
     job.run.click()
-    assert "Did you mean" in job.said.value
+    assert "Did you mean" in job.status.value
 
 
 def designed(ask, **typed):
@@ -310,7 +311,7 @@ def test_a_value_that_cannot_be_tried_is_a_sentence_and_asks_nobody(typed, said)
     preview, job, _ = designed(ask, **typed)
     assert said in preview.value
     job.run.click()
-    assert said in job.said.value
+    assert said in job.status.value
     assert ask.choices is None
 
 
@@ -339,7 +340,7 @@ def test_a_changed_input_clears_the_result_and_stops_what_is_asked(field, text, 
     assert ask.stopped is not over
     ask.tell(item)
     assert shown.value == "", "what still comes is of the inputs before"
-    assert "Done" not in job.said.value
+    assert "Done" not in job.status.value
 
 
 def test_markup_in_a_definition_is_text():
@@ -358,3 +359,12 @@ def test_the_distance_is_from_ones_own_target():
     target = ask.choices[0]["value"].target
     assert f">{abs(40 - target):.1f}°<" in shown.value
     assert not np.isnan(target)
+
+
+def test_a_panel_is_loaded_by_its_name_and_a_wrong_name_is_answered_with_the_right_ones():
+    assert panels.Measure is sliders.Measure
+    assert set(panels.__all__) == {
+        name for name in panels.__all__ if callable(getattr(panels, name))
+    }
+    with pytest.raises(AttributeError, match="no panel 'nois'; there are Measure, flip, noise"):
+        _ = panels.nois

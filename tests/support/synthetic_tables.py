@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils.measure import instruments, scoring, svo, values
-from hvae_utils.metrics import rationality
+from hvae_utils.metrics import effects, rationality
 
 RESPONDENTS = (
     "reference/faithful",
@@ -49,7 +49,7 @@ def make(models: tuple[str, ...] = RESPONDENTS, seed: int = 7, repeats: int = 4)
         responses,
         scores,
         rationality.cells(scores),
-        rationality.goal_effects(scores),
+        effects.goal_effects(scores),
     )
 
 

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from hvae_utils.run.workbook import RUN, Step
+from hvae_utils.run.profiles import RUN
+from hvae_utils.run.runner import Step
 
 STEPS = (
     Step("a", writes=("numbers.json", "log.jsonl"), parameters=(*RUN, "count", "names", "label")),

@@ -18,9 +18,8 @@ import pytest
 
 from hvae_utils import paths
 from hvae_utils.__main__ import main
-from hvae_utils.errors import UserError
+from hvae_utils.errors import UserError, WorkbookError
 from hvae_utils.run import cli
-from hvae_utils.run.runner import WorkbookError
 from hvae_utils.teach import course, lessons
 from hvae_utils.teach.lessons import NotYet, Unfinished
 

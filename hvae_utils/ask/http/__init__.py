@@ -1,1 +1,1 @@
-"""The HTTP client on libcurl and its limits; only `ask.chat` opens it."""
+"""The HTTP client on libcurl and its limits; `ask.chat` alone opens it."""

@@ -1,24 +1,21 @@
 """libcurl on an asyncio loop: many POSTs to one URL at once, each sent once and answered once.
 
-pycurl brings libcurl, which does HTTP in half the time of the clients that are written in Python.
-Never follows a redirect, never sends a body twice, never keeps more of a reply than it may, speaks
-HTTP and nothing else. Knows neither endpoints nor JSON.
-
-Public names: Curl, Reply, Fault.
+libcurl, through pycurl, does HTTP in half the time of the clients that are written in Python. It
+follows no redirect and speaks nothing but HTTP. Endpoints and JSON are the business of `transport`.
 """
 
 import asyncio
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 KEPT_CONNECTIONS = 1000
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """What came back: the status, the content as it was sent, the lines of the head."""
 
     status: int
@@ -27,33 +24,28 @@ class Reply:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the head by name in small letters; of a name that comes twice, the last."""
+        """Return the head by name in lower case; of a name that comes twice, the last."""
         lines = (line.decode("latin-1").partition(":") for line in self.head)
-        return {name.strip().lower(): said.strip() for name, colon, said in lines if colon}
-
-
-class Fault(Exception):
-    """No reply. code: libcurl's error number; connected: the request was on its way."""
-
-    def __init__(self, code: int, connected: bool) -> None:
-        super().__init__(f"curl {code}")
-        self.code, self.connected = code, connected
+        return {name.strip().lower(): text.strip() for name, colon, text in lines if colon}
 
 
 @dataclass(eq=False)
-class _Handle:
-    """One request at a time, over and over: libcurl's handle and where its reply is put."""
+class Fault(Exception):
+    """No response. code: libcurl's error number; connected: the request was on its way."""
 
-    easy: Any
-    head: list[bytes] = field(default_factory=list)
-    parts: list[bytes] = field(default_factory=list)
+    code: int
+    connected: bool
+
+    def __str__(self) -> str:
+        return f"curl {self.code}"
 
 
 class Curl:
     """POSTs to one URL. Belongs to the running event loop; to be closed in it.
 
-    headers: of every request; timeout_s: from the call to the reply's last byte; connect_s: until
-    there is a connection; proxy: "" for none; most_bytes: of a reply's content, more is a Fault.
+    headers: of every request; timeout_s: from the call to the last byte of the response;
+    connect_s: until there is a connection; proxy: "" for none; most_bytes: of a response's
+    content, more is a Fault.
     """
 
     def __init__(
@@ -70,7 +62,7 @@ class Curl:
 
         self._pycurl, self._loop = pycurl, asyncio.get_running_loop()
         # Expect: is libcurl's for long bodies, a round trip that no endpoint needs
-        lines = [*(f"{name}: {said}" for name, said in headers.items()), "Expect:"]
+        lines = [*(f"{name}: {text}" for name, text in headers.items()), "Expect:"]
         self._options = {
             pycurl.URL: url,
             pycurl.POST: 1,
@@ -89,15 +81,16 @@ class Curl:
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, KEPT_CONNECTIONS)
         self._timer: asyncio.TimerHandle | None = None
-        self._idle: list[_Handle] = []
+        self._idle: list[Any] = []  # easy handles, each for one request at a time
         self._ended: dict[Any, asyncio.Future[int]] = {}  # easy handle -> its error number, or 0
 
-    async def post(self, body: bytes) -> Reply:
-        """Send one body and return the reply, whatever its status. Raises Fault."""
-        handle = self._idle.pop() if self._idle else self._new_handle()
-        easy = handle.easy
-        handle.head.clear()
-        handle.parts.clear()
+    async def post(self, body: bytes) -> Response:
+        """Send one body and return the response, whatever its status. Raises Fault."""
+        easy = self._idle.pop() if self._idle else self._new_handle()
+        head: list[bytes] = []
+        parts: list[bytes] = []
+        easy.setopt(self._pycurl.HEADERFUNCTION, head.append)
+        easy.setopt(self._pycurl.WRITEFUNCTION, parts.append)
         # Not POSTFIELDS: libcurl would send those again where a kept connection turns out dead.
         easy.setopt(self._pycurl.READFUNCTION, io.BytesIO(body).read)
         easy.setopt(self._pycurl.POSTFIELDSIZE, len(body))
@@ -114,10 +107,9 @@ class Curl:
             connected = easy.getinfo(self._pycurl.REQUEST_SIZE) > 0
             easy.close()
             raise Fault(code, connected)
+        self._idle.append(easy)
         status = easy.getinfo(self._pycurl.RESPONSE_CODE)
-        reply = Reply(status, b"".join(handle.parts), tuple(handle.head))
-        self._idle.append(handle)
-        return reply
+        return Response(status, b"".join(parts), tuple(head))
 
     def close(self) -> None:
         """Close every connection; whatever is under way ends as cancelled."""
@@ -125,19 +117,17 @@ class Curl:
             self._multi.remove_handle(easy)
             ended.cancel()
         self._ended.clear()
-        for handle in self._idle:
-            handle.easy.close()
+        for easy in self._idle:
+            easy.close()
         self._idle.clear()
         self._multi.close()
         self._set_timer(-1)
 
-    def _new_handle(self) -> _Handle:
-        handle = _Handle(self._pycurl.Curl())
-        for option, given in self._options.items():
-            handle.easy.setopt(option, given)
-        handle.easy.setopt(self._pycurl.HEADERFUNCTION, handle.head.append)
-        handle.easy.setopt(self._pycurl.WRITEFUNCTION, handle.parts.append)
-        return handle
+    def _new_handle(self) -> Any:
+        easy = self._pycurl.Curl()
+        for option, setting in self._options.items():
+            easy.setopt(option, setting)
+        return easy
 
     def _watch(self, what: int, socket: int, multi: Any, data: Any) -> None:
         """Have the loop watch a socket for what libcurl waits for there."""
@@ -152,7 +142,7 @@ class Curl:
             loop.remove_writer(socket)
 
     def _set_timer(self, wait_ms: int) -> None:
-        """Call libcurl again after so many milliseconds; negative: not."""
+        """Call libcurl again after so many milliseconds, or not at all if negative."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -166,10 +156,7 @@ class Curl:
         left = 1
         while left:
             left, answered, failed = self._multi.info_read()
-            for easy, code in [
-                *((easy, 0) for easy in answered),
-                *((it[0], it[1]) for it in failed),
-            ]:
+            for easy, code, *_ in [*((easy, 0) for easy in answered), *failed]:
                 self._multi.remove_handle(easy)
                 ended = self._ended.pop(easy)
                 if not ended.done():

@@ -1,10 +1,8 @@
-"""How many requests one endpoint is given at a time: found out, not guessed, and never overdone.
+"""How many requests one endpoint gets at a time: as many as raise its throughput.
 
-Starts low, or at a quarter of a number that the user chose, and doubles while that brings
-throughput; a 429 halves it, after which it grows by steps. It knows latencies and refusals, never
-what is asked. Server errors are no sign of a quota and do not come here.
-
-Public names: Limit.
+A limit starts low and doubles every window while throughput grows. After the doubling phase it
+grows by most/32 a window. A growth that did not pay is taken back; a 429 halves the limit. Server
+errors are no sign of a quota and do not count.
 """
 
 import asyncio
@@ -13,23 +11,23 @@ from collections import deque
 from aiolimiter import AsyncLimiter
 
 START = 4
-STEPS = 32  # additive growth: this share of the most, a window, and at most a quarter of what is
+STEPS = 32  # after the doubling phase: most/32 more a window, at most a quarter of the limit
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0  # after a 429 that does not say how long; doubled in a row
-JUDGED = 1.25  # growth by this factor is enough to be judged by what it brought
-GAIN = 0.2  # of a growth in flight that must arrive as throughput, else it is taken back
-BACK = 0.9  # of the last number that paid is gone back to
-HELD = 8  # windows at that number before more is tried again
+JUDGED = 1.25  # once the limit has grown by this factor, its throughput is compared
+GAIN = 0.2  # share of a growth in requests in flight that must show as growth in throughput
+BACK = 0.9  # of the last limit that paid: where a growth that did not pay returns to
+HELD = 8  # windows at that limit before more is tried again
 MINUTE_S = 60.0
 
 
 class Limit:
     """Admission to one endpoint, shared by all models on it. Belongs to one event loop.
 
-    most: requests in flight never exceeded; fixed: from a quarter grow to `most` whatever the
-    latency (a number the user chose); requests_per_minute, tokens_per_minute: hold in every
-    minute, None for no cap (tokens may pass by those of one request). A window is as many answers
-    as may be in flight, to requests sent since it began. By Little's law throughput is in flight /
-    latency.
+    most: requests in flight never exceeded; fixed: start at a quarter of `most` and grow to it
+    whatever the latency (a number the user chose); requests_per_minute, tokens_per_minute: hold in
+    every minute, None for no cap (tokens may pass by those of one request). A window is as many
+    answers, to requests sent since it began, as may be in flight. Throughput is requests in flight
+    / latency (Little's law).
     """
 
     def __init__(
@@ -44,19 +42,26 @@ class Limit:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._paused_until, self._pause_s = 0.0, 0.0
         self._doubling, self._held, self._late = True, 0, 0
-        self._mark: tuple[int, float] | None = None  # the last number that paid, its throughput
+        self._paid: tuple[int, float] | None = None  # the last limit that paid, its throughput
         self._answered, self._latency_s, self._began, self._full = 0, 0.0, 0.0, False
         self._requests = _bucket(requests_per_minute)
         self._tokens = _bucket(tokens_per_minute)
         self._gate = asyncio.Lock()
 
-    def permit(self, tokens: int = 0) -> "_Permit":
-        """Admit one request of about `tokens` tokens when its turn comes, in order of arrival."""
-        return _Permit(self, tokens)
-
-    async def enter(self, tokens: int) -> None:
-        """Wait for a place in flight and for room under the caps."""
-        await self._admit()
+    async def enter(self, tokens: int = 0) -> None:
+        """Wait, in order of arrival, for a place in flight and for `tokens` under the caps."""
+        loop = asyncio.get_running_loop()
+        if self._waiting or not self._has_place(loop.time()):
+            turn = loop.create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():  # the place was given in the same moment
+                    self.leave()
+                raise
+        else:
+            self._take()
         if self._requests or self._tokens:
             try:
                 await self._within_caps(tokens)
@@ -70,7 +75,7 @@ class Limit:
         self._wake()
 
     def ok(self, latency_s: float) -> None:
-        """Note an answer that took `latency_s` seconds, while its permit is held."""
+        """Note an answer that took `latency_s` seconds, while its place is held."""
         now = asyncio.get_running_loop().time()
         if now - latency_s < self._began:
             self._late = max(self._late - 1, 0)
@@ -83,7 +88,6 @@ class Limit:
 
     def quota(self, retry_after_s: float | None = None) -> None:
         """Note a 429: all wait as long as it asks; halve, once for all that were in flight."""
-        loop = asyncio.get_running_loop()
         if retry_after_s:
             self._pause(retry_after_s)
         if self._late > 0:
@@ -92,14 +96,9 @@ class Limit:
         if not retry_after_s:
             self._pause_s = min(max(2 * self._pause_s, PAUSE_S), LONGEST_PAUSE_S)
             self._pause(self._pause_s)
-        self._late = self.in_flight
-        self.allowed, self._doubling, self._held, self._mark = (
-            self.allowed // 2 or 1,
-            False,
-            0,
-            None,
-        )
-        self._begin(loop.time())
+        self.allowed, self._late = self.allowed // 2 or 1, self.in_flight
+        self._doubling, self._held, self._paid = False, 0, None
+        self._begin(asyncio.get_running_loop().time())
 
     def _pause(self, seconds: float) -> None:
         """Send nothing for so long, if a longer pause is not on already."""
@@ -107,23 +106,13 @@ class Limit:
         until = loop.time() + seconds
         if until > self._paused_until:
             self._paused_until = until
-            loop.call_at(until, self._wake)
+            loop.call_at(until, self._resume, until)
 
-    async def _admit(self) -> None:
-        """Take a place in flight, at once or in turn."""
-        loop = asyncio.get_running_loop()
-        if not self._waiting and self._has_place(loop.time()):
-            self._take()
-            return
-        turn = loop.create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # the place was given in the same moment
-                self.in_flight -= 1
-                self._wake()
-            raise
+    def _resume(self, until: float) -> None:
+        """End a pause with its timer, which may fire just before the clock shows its time."""
+        if self._paused_until == until:
+            self._paused_until = 0.0
+            self._wake()
 
     def _has_place(self, now: float) -> bool:
         return self.in_flight < self.allowed and now >= self._paused_until
@@ -154,49 +143,33 @@ class Limit:
                 await asyncio.sleep(pause_s)
 
     def _close_window(self, now: float) -> None:
-        """Decide what the window that ends tells: grow, hold or go back."""
+        """Grow, hold or go back, by the throughput of the window that ends."""
         throughput = self.allowed * self._answered / self._latency_s if self._latency_s else 0.0
-        mark, mark_throughput = self._mark or (self.allowed, throughput)
-        grown = self.allowed / mark
+        paid, paid_throughput = self._paid or (self.allowed, throughput)
+        grown = self.allowed / paid
         if not self._full:
-            self._mark = None  # nobody waited: there is nothing to be learnt
+            self._paid = None  # nobody waited, so the window says nothing about the limit
         elif self.fixed:
             self._grow()
-        elif grown >= JUDGED and throughput < mark_throughput * (1 + GAIN * (grown - 1)):
-            self.allowed, self._doubling = max(int(mark * BACK), 1), False
-            self._held, self._mark = HELD, None
+        elif grown >= JUDGED and throughput < paid_throughput * (1 + GAIN * (grown - 1)):
+            self.allowed, self._doubling = max(int(paid * BACK), 1), False
+            self._held, self._paid = HELD, None
         elif self._held:
             self._held -= 1
         else:
-            paid = grown >= JUDGED or self._mark is None
-            self._mark = (self.allowed, throughput) if paid else self._mark
+            if grown >= JUDGED or self._paid is None:
+                self._paid = self.allowed, throughput
             self._grow()
         self._late = 0
         self._begin(now)
 
     def _grow(self) -> None:
         step = max(min(self.most // STEPS, self.allowed // 4), 1)
-        step = self.allowed if self._doubling else step
-        self.allowed = min(self.allowed + step, self.most)
+        self.allowed = min(self.allowed + (self.allowed if self._doubling else step), self.most)
 
     def _begin(self, now: float) -> None:
         self._answered, self._latency_s, self._began = 0, 0.0, now
         self._full = self.in_flight >= self.allowed
-
-
-class _Permit:
-    """A place in flight, from `async with` to its end; a generator would cost a tenth more."""
-
-    __slots__ = ("_limit", "_tokens")
-
-    def __init__(self, limit: Limit, tokens: int) -> None:
-        self._limit, self._tokens = limit, tokens
-
-    async def __aenter__(self) -> None:
-        await self._limit.enter(self._tokens)
-
-    async def __aexit__(self, *exc: object) -> None:
-        self._limit.leave()
 
 
 def _bucket(per_minute: int | None) -> AsyncLimiter | None:

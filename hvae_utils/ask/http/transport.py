@@ -1,29 +1,28 @@
 """One try of one request: configured by the `openai` client, sent by libcurl.
 
-The client says where and how (base URL, headers, time-out, OPENAI_* variables); its request
-building, response models and HTTP layer, which cost more time than a fast endpoint, are left out.
-Never retries, never follows a redirect, never reads more than REPLY_BYTES, never names a key.
-
-Public names: Transport, Failure, NO_KEY, REPLY_BYTES, CONNECT_S, MAX_RETRY_AFTER_S, well_formed,
-on_loopback, public.
+The client says where and how (base URL, headers, OPENAI_* variables); its request building,
+response models and HTTP layer, which cost more time than a fast endpoint, are left out. Secrets
+that an endpoint echoes are masked.
 """
 
 import base64
+import contextlib
 import json
 import math
 import sys
 import time
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import orjson
 
-from hvae_utils.ask.http.curl import Curl, Fault, Reply
+from hvae_utils.ask.http.curl import Curl, Fault, Response
+from hvae_utils.ask.urls import on_loopback
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 REPLY_BYTES = 1_000_000  # of one reply; 24 tokens with 20 alternatives each take about 40,000
 CONNECT_S = 30.0
 NO_KEY = "not-needed"  # the client wants one even where the endpoint does not
@@ -36,26 +35,21 @@ NO_URL, TIMED_OUT, TOO_LONG = (1, 3), 28, 63  # libcurl's numbers
 PASSING = (408, 409, 429)  # with all from 500: what the openai client tries again
 
 
+@dataclass(eq=False)
 class Failure(Exception):
     """A try that brought no reply, with what its caller needs to decide what comes next.
 
-    kind: status, slow (no reply in time), lost (connection broken), unreachable or unusable (a
-    reply that is none); status: of HTTP, 0 without; again: another try may help; wait_s: seconds
-    the endpoint asks to wait, None where it does not say; code: the endpoint's own error code.
+    status: of HTTP, 0 without; again: another try may help; wait_s: seconds the endpoint asks to
+    wait, None where it does not say; code: the endpoint's own error code; reached: a connection
+    was made.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        said: str,
-        status: int = 0,
-        again: bool = False,
-        wait_s: float | None = None,
-        code: str = "",
-    ) -> None:
-        super().__init__(said)
-        self.kind, self.status, self.again = kind, status, again
-        self.wait_s, self.code = wait_s, code
+    message: str
+    status: int = 0
+    again: bool = False
+    wait_s: float | None = None
+    code: str = ""
+    reached: bool = True
 
 
 class Transport:
@@ -71,35 +65,25 @@ class Transport:
         self._timeout_s = timeout_s
         self._secrets: tuple[bytes, ...] = ()
         self._curl: Any = None
-        self._url = ""
 
     async def __aenter__(self) -> Self:
         """Read the client's configuration and open the session."""
         from openai import AsyncOpenAI
 
         async with AsyncOpenAI(timeout=self._timeout_s, **self._options) as client:
-            given = {**client.default_headers, **client.auth_headers}
-            base, query = urlsplit(str(client.base_url)), client.default_query
+            headers = {**client.default_headers, **client.auth_headers}
+            base, query = urlsplit(str(client.base_url)), urlencode(client.default_query)
+        headers["Accept-Encoding"] = "identity"  # compressed replies could unpack to any size
         headers = {
-            name: said
-            for name, said in given.items()
-            if said and isinstance(said, str) and not name.startswith(TELEMETRY)
+            name: text
+            for name, text in headers.items()
+            if text and isinstance(text, str) and not name.startswith(TELEMETRY)
         }
-        self._url = base._replace(
-            path=f"{base.path.rstrip('/')}/chat/completions",
-            query="&".join(filter(None, [base.query, urlencode(query)])),
-        ).geturl()
-        self._secrets = _secrets(self._url, self._options["api_key"])
+        path, query = f"{base.path.rstrip('/')}/chat/completions", f"{base.query}&{query}"
+        url = base._replace(path=path, query=query.strip("&")).geturl()
+        self._secrets = _secrets(url, self._options["api_key"])
         sys.audit("hvae_utils.connect", base.hostname)  # libcurl's sockets are not Python's
-        self._curl = Curl(
-            self._url,
-            # what is not compressed is no bomb: nothing is unpacked, and nothing packed asked for
-            {**headers, "Accept-Encoding": "identity"},
-            timeout_s=self._timeout_s,
-            connect_s=CONNECT_S,
-            proxy=_proxy(self._url),
-            most_bytes=REPLY_BYTES,
-        )
+        self._curl = Curl(url, headers, self._timeout_s, CONNECT_S, _proxy(url), REPLY_BYTES)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -109,23 +93,18 @@ class Transport:
     async def post(self, body: Mapping[str, Any]) -> Any:
         """Send one body; return the reply's JSON. Raises Failure."""
         try:
-            reply = await self._curl.post(orjson.dumps(body))
-        except (
-            orjson.JSONEncodeError
-        ) as fault:  # half a surrogate pair, quoted from a batch's reply
-            raise Failure("unusable", f"the request cannot be written as JSON ({fault})") from None
+            response = await self._curl.post(orjson.dumps(body))
+        except orjson.JSONEncodeError as fault:  # half a surrogate pair, quoted from a batch
+            raise Failure(f"the request cannot be written as JSON ({fault})") from None
         except Fault as fault:
             raise self._failure(fault) from None
-        content = self._masked(reply.content)  # should the endpoint echo a secret
-        if not 200 <= reply.status < 300:
-            raise _refusal(reply.status, reply.headers, content)
-        return _parsed(content, reply)
+        content = self.masked(response.content)
+        if not 200 <= response.status < 300:
+            raise _refusal(response, content)
+        return _parsed(content, response)
 
-    def masked(self, said: str) -> str:
-        """Return a text in which nothing stands that is secret about this endpoint."""
-        return self._masked(said.encode("utf-8", "replace")).decode()
-
-    def _masked(self, content: bytes) -> bytes:
+    def masked(self, content: bytes) -> bytes:
+        """Return a content in which nothing stands that is secret about this endpoint."""
         for secret in self._secrets:
             content = content.replace(secret, MASK)
         return content
@@ -133,41 +112,12 @@ class Transport:
     def _failure(self, fault: Fault) -> Failure:
         """Return what it means that there is no reply."""
         if fault.code == TOO_LONG:
-            return Failure("unusable", f"the reply has more than {REPLY_BYTES:,} bytes")
+            return Failure(f"the reply has more than {REPLY_BYTES:,} bytes")
         if not fault.connected:
-            return Failure("unreachable", str(fault), again=fault.code not in NO_URL)
-        if fault.code == TIMED_OUT:
-            return Failure("slow", f"no reply within {self._timeout_s:g} s", again=True)
-        return Failure("lost", f"connection lost ({fault})", again=True)
-
-
-def well_formed(url: str) -> bool:
-    """Return whether a URL can be one of an endpoint: http or https, a host, no odd signs."""
-    parts = _parts(url)
-    plain = url.isprintable() and " " not in url
-    return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
-
-
-def on_loopback(url: str | None) -> bool:
-    """Return whether a URL points to this machine."""
-    return _parts(url).hostname in LOOPBACK
-
-
-def _parts(url: str | None) -> SplitResult:
-    """Return the parts of a URL; those of an empty one where it is malformed."""
-    try:
-        parts = urlsplit(url or "")
-        _ = parts.port  # raises where it is no port
-    except ValueError:
-        return urlsplit("")
-    return parts
-
-
-def public(url: str | None) -> str:
-    """Return a URL without user, password and query, fit for messages and records."""
-    parts = _parts(url)
-    host = parts.hostname or "the default endpoint"
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
+            return Failure(str(fault), again=fault.code not in NO_URL, reached=False)
+        slow = fault.code == TIMED_OUT
+        message = f"no reply within {self._timeout_s:g} s" if slow else f"connection lost ({fault})"
+        return Failure(message, again=True)
 
 
 def _secrets(url: str, api_key: str) -> tuple[bytes, ...]:
@@ -194,7 +144,7 @@ def _proxy(url: str) -> str:
     return urllib.request.getproxies().get(parts.scheme, "")
 
 
-def _parsed(content: bytes, reply: Reply) -> Any:
+def _parsed(content: bytes, response: Response) -> Any:
     """Return JSON; what only a lenient reader takes is made what every reader takes."""
     try:
         return orjson.loads(content)
@@ -202,9 +152,9 @@ def _parsed(content: bytes, reply: Reply) -> Any:
         try:
             return _plain(json.loads(content, parse_constant=lambda name: None))
         except (ValueError, RecursionError):
-            said = reply.headers
-            kind = said.get("content-encoding") or said.get("content-type") or "no type given"
-            raise Failure("unusable", f"the reply is no JSON ({kind[:60]})") from None
+            headers = response.headers
+            kind = headers.get("content-encoding") or headers.get("content-type") or "no type given"
+            raise Failure(f"the reply is no JSON ({kind[:60]})") from None
 
 
 def _plain(tree: Any) -> Any:
@@ -216,25 +166,24 @@ def _plain(tree: Any) -> Any:
     return tree.encode("utf-8", "replace").decode() if isinstance(tree, str) else tree
 
 
-def _refusal(status: int, headers: Mapping[str, str], content: bytes) -> Failure:
-    """Return what a status other than 200 means; which come again is the openai client's rule."""
+def _refusal(response: Response, content: bytes) -> Failure:
+    """Return what a status other than 200 means; another try helps by the openai client's rule."""
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
         body = None
     error = body.get("error", body) if isinstance(body, dict) else {}
     error = error if isinstance(error, dict) else {"message": error}
-    said = _word(error.get("message"))[:EXCERPT]
-    code = _word(error.get("code"))
-    wait_s = _retry_after(headers)
-    told = headers.get("x-should-retry")
-    again = told == "true" or (told != "false" and (status in PASSING or status >= 500))
-    again = again and not (wait_s is not None and wait_s > MAX_RETRY_AFTER_S)
-    line = f"HTTP {status}" + (f": {said}" if said else "")
+    status, headers = response.status, response.headers
+    message, wait_s = _word(error.get("message"))[:EXCERPT], _retry_after(headers)
+    line = f"HTTP {status}" + (f": {message}" if message else "")
     line += " (a redirect; none is followed)" if status < 400 else ""
+    advice = headers.get("x-should-retry")
+    again = advice == "true" or (advice != "false" and (status in PASSING or status >= 500))
     if wait_s is not None and wait_s > MAX_RETRY_AFTER_S:
-        line += f" (asks to wait {wait_s:.0f} s)"
-    return Failure("status", line, status, again, wait_s, code)
+        again, line = False, f"{line} (asks to wait {wait_s:.0f} s)"
+    code = _word(error.get("code"))
+    return Failure(line, status=status, again=again, wait_s=wait_s, code=code)
 
 
 def _word(part: Any) -> str:
@@ -248,12 +197,10 @@ def _word(part: Any) -> str:
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds (from 0) that a reply asks to wait: retry-after-ms, else retry-after."""
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
-        try:
+        with contextlib.suppress(KeyError, ValueError):
             seconds = float(headers[name]) / unit
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(seconds):
-            return max(seconds, 0.0)
+            if math.isfinite(seconds):
+                return max(seconds, 0.0)
     try:
         return max(parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time(), 0.0)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):

@@ -1,5 +1,16 @@
-"""What a reply says: plain_text makes it plain, rules name the cues, reading decides."""
+"""What a reply says: `parse` a text, `read` an endpoint's answer, with its `option_probabilities`.
 
-from hvae_utils.ask.replies.reading import OUTCOMES, Reply, option_probabilities, parse, read
+plain_text makes a reply plain, `cues.toml` lists the words that matter, rules apply them, reading
+decides.
+"""
 
-__all__ = ["OUTCOMES", "Reply", "option_probabilities", "parse", "read"]
+from hvae_utils.ask.replies.reading import (
+    OUTCOMES,
+    Reply,
+    label_mass,
+    option_probabilities,
+    parse,
+    read,
+)
+
+__all__ = ["OUTCOMES", "Reply", "label_mass", "option_probabilities", "parse", "read"]

@@ -1,12 +1,12 @@
 """What a respondent's reply says: one of six outcomes, and the option if it names one.
 
-The module must never guess. A label counts only where the reply decides for it. Two labels without
-a decision, a label that is denied or merely discussed, and a label whose stated payoffs are
-another option's are `unparseable`: a missing answer widens bounds, a wrong one is wrong data.
+A label counts only where the reply decides for it. Two labels without a decision, a label that is
+denied or merely discussed, and a label whose stated payoffs are another option's are
+`unparseable`: a missing answer widens bounds, a wrong one is wrong data.
 
-A reply is first made plain (one kind of digits, letters, quotes and dashes; no markdown, no
-thinking block), and payoffs that belong to exactly one option become a sign for that option. Then
-four rules are tried, strongest first. The first that finds anything decides, if it finds ONE:
+A reply is first made plain (`plain_text`), and payoffs that belong to exactly one option become a
+sign for that option. Then four rules are tried, strongest first. The first that finds anything
+decides, if it finds ONE:
 
 1. marked    "\\boxed{C}", "<answer>C</answer>", "final answer: C"
 2. declared  "I choose C", "my answer is C", '{"choice": "C"}', "C is my choice", "Ich wähle C"
@@ -15,21 +15,19 @@ four rules are tried, strongest first. The first that finds anything decides, if
 
 "A" and "I" are also English words: they count as labels only where a label can end (before
 punctuation, "because" ...). Cyrillic and Greek look-alikes and Roman numerals are not read: in
-their own alphabets they stand at other places. Of a long reply only the two ends are read.
-
-Public names: OUTCOMES, Reply, parse, read, option_probabilities.
+their own alphabets they stand at other places.
 """
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
+from hvae_utils.ask.replies.cues import cue
 from hvae_utils.ask.replies.plain_text import (
-    PAYOFFS,
     SIGNS,
     UNKNOWN,
     answer_part,
@@ -37,16 +35,7 @@ from hvae_utils.ask.replies.plain_text import (
     plain,
     sign_payoffs,
 )
-from hvae_utils.ask.replies.rules import (
-    NO_VALUES,
-    REFUSAL,
-    RETRACT,
-    RULES,
-    Found,
-    Labels,
-    bare,
-    labels_for,
-)
+from hvae_utils.ask.replies.rules import RULES, Decision, Labels, bare, labels_for
 from hvae_utils.measure.scoring import OUTCOMES as OUTCOMES
 
 
@@ -59,66 +48,20 @@ class Reply:
     evidence: str  # at most 120 characters: the piece of text, or the rule, that decided
 
 
-def _shown(text: str, payoffs: np.ndarray | None) -> str:
-    """Return text as evidence: payoffs instead of signs, one line, at most 120 characters."""
-
-    def back(m: re.Match) -> str:
-        known = payoffs is not None and m[0] != UNKNOWN
-        return "{:g}, {:g}".format(*payoffs[ord(m[0]) - 0xE000]) if known else "(payoffs)"
-
-    return " ".join(re.sub(PAYOFFS, back, text).split())[:120]
-
-
-def _conflict(g: Labels, text: str, found: Found) -> str:
-    """Name what contradicts the one option found; empty when nothing does."""
-    lines = [m for m in g.line.finditer(text) if is_sign(m["payoffs"])]
-    beside = {g.place(m["payoffs"]) for m in lines if g.place(m["x"]) == found.index}
-    others = {m.start("payoffs") for m in lines if g.place(m["x"]) != found.index}
-    signs = [m for m in re.finditer(f"[{SIGNS}]", text)]
-    if not found.label:
-        named = {g.place(m[0]) for m in signs} | g.mentioned(text)
-        return "another option is named too" if named - {found.index} else ""
-    later = {g.place(m[0]) for m in signs if m.start() >= found.start and m.start() not in others}
-    if beside - {found.index} or (len(later) == 1 and later != {found.index}):
-        return "its payoffs are another option's"
-    return ""
-
-
-def _judge(g: Labels, text: str, shown: Callable[[str], str]) -> Reply:
-    """Apply the rules in order; the first that finds anything decides."""
-    retracted = max((m.start() for m in RETRACT.finditer(text)), default=0)
-    for name, rule in RULES:
-        found = rule(g, text)
-        later = [f for f in found if f.start >= retracted]
-        if not found:
-            continue
-        first = (later or found)[0]
-        evidence = shown(f"{name}: {text[first.start : first.end]}")
-        if len({f.index for f in later or found}) > 1:
-            return Reply("unparseable", None, f"{name}: several options")
-        if not later and len(g.mentioned(text)) > 1:
-            return Reply("unparseable", None, f"{name}: taken back")
-        if conflict := _conflict(g, text, first):
-            return Reply("unparseable", None, f"{evidence[:80]}: {conflict}")
-        if name == "declared" and {f.index for f in bare(g, text)} - {first.index}:
-            return Reply("unparseable", None, f"{evidence[:80]}: another label stands alone")
-        if name == "stated" and REFUSAL.search(text):
-            break
-        return Reply("choice", first.index, evidence)
-    if m := REFUSAL.search(text) or NO_VALUES.search(text):
-        return Reply("refusal", None, shown(m[0]))
-    return Reply("unparseable", None, "no option is decided for")
-
-
 def parse(text: str, labels: Sequence[str], payoffs: np.ndarray | None = None) -> Reply:
     """Read one reply: choice, refusal, unparseable or empty.
 
-    `labels`: the options' labels as shown. `payoffs`: float array (options, 2), (self, other), in
-    the order shown; without it only labels are read. A label wins over payoffs that name no option
-    or several; beside payoffs that are exactly one other option's it is unparseable. Payoffs alone
+    labels: the options' labels as shown; payoffs: float array (options, 2), (self, other), in the
+    order shown; without it only labels are read. A label wins over payoffs that name no option or
+    several; beside payoffs that are exactly one other option's it is unparseable. Payoffs alone
     decide when they are the only ones named. UserError: labels that are not distinct.
+
+    >>> parse("Both are fair, but I choose B.", "AB")
+    Reply(outcome='choice', index=1, evidence='declared: I choose B')
+    >>> parse("A or B", "AB").outcome
+    'unparseable'
     """
-    g = labels_for(tuple(labels))
+    patterns = labels_for(tuple(labels))
     answer = answer_part(text)
     if answer is None:
         return Reply("unparseable", None, "thinking never ended")
@@ -126,7 +69,59 @@ def parse(text: str, labels: Sequence[str], payoffs: np.ndarray | None = None) -
     if not text:
         return Reply("empty", None, "no text")
     payoffs = None if payoffs is None else np.asarray(payoffs, dtype=float)
-    return _judge(g, sign_payoffs(text, g.index, payoffs), partial(_shown, payoffs=payoffs))
+    return _judge(patterns, sign_payoffs(text, patterns.index, payoffs), payoffs)
+
+
+def _judge(labels: Labels, text: str, payoffs: np.ndarray | None) -> Reply:
+    """Apply the rules in order; the first that finds anything decides."""
+    retracted = max((m.start() for m in cue("retract").finditer(text)), default=0)
+    refusal = cue("refusal").search(text)
+    for name, rule in RULES:
+        decisions = rule(labels, text)
+        later = [decision for decision in decisions if decision.start >= retracted]
+        if not decisions:
+            continue
+        first = (later or decisions)[0]
+        evidence = _shown(f"{name}: {text[first.start : first.end]}", payoffs)
+        if len({decision.index for decision in later or decisions}) > 1:
+            return Reply("unparseable", None, f"{name}: several options")
+        if not later and len(labels.mentioned(text)) > 1:
+            return Reply("unparseable", None, f"{name}: taken back")
+        if conflict := _conflict(labels, text, first):
+            return Reply("unparseable", None, f"{evidence[:80]}: {conflict}")
+        if name == "declared" and {other.index for other in bare(labels, text)} - {first.index}:
+            return Reply("unparseable", None, f"{evidence[:80]}: another label stands alone")
+        if name == "stated" and refusal:
+            break
+        return Reply("choice", first.index, evidence)
+    if refusal := refusal or cue("no_values").search(text):
+        return Reply("refusal", None, _shown(refusal[0], payoffs))
+    return Reply("unparseable", None, "no option is decided for")
+
+
+def _conflict(labels: Labels, text: str, choice: Decision) -> str:
+    """Name what contradicts the one option decided for; empty when nothing does."""
+    lines = [m for m in labels.cue("listed").finditer(text) if is_sign(m["payoffs"])]
+    beside = {labels.place(m["payoffs"]) for m in lines if labels.place(m["x"]) == choice.index}
+    others = {m.start("payoffs") for m in lines if labels.place(m["x"]) != choice.index}
+    signs = {m.start(): labels.place(m[0]) for m in re.finditer(f"[{SIGNS}]", text)}
+    if not choice.label:
+        named = {*signs.values()} | labels.mentioned(text)
+        return "another option is named too" if named - {choice.index} else ""
+    later = {place for at, place in signs.items() if at >= choice.start and at not in others}
+    if beside - {choice.index} or (len(later) == 1 and later != {choice.index}):
+        return "its payoffs are another option's"
+    return ""
+
+
+def _shown(text: str, payoffs: np.ndarray | None) -> str:
+    """Return text as evidence: payoffs instead of signs, one line, at most 120 characters."""
+
+    def back(m: re.Match) -> str:
+        clear = payoffs is not None and m[0] != UNKNOWN
+        return "{:g}, {:g}".format(*payoffs[ord(m[0]) - 0xE000]) if clear else "(payoffs)"
+
+    return " ".join(cue("payoffs").sub(back, text).split())[:120]
 
 
 def read(
@@ -148,10 +143,8 @@ def read(
     text = text or ""
     reply = parse(text, labels, payoffs)
     if finish_reason == "length":
-        whole = re.sub(
-            r"(?<!\w)(?:[AI]|[a-z]|\d+)[\s*`\"']*$", "", text[-200:]
-        )  # without the stump
-        whole = parse(text[:-200] + whole, labels, payoffs)
+        without_stump = re.sub(r"(?<!\w)(?:[AI]|[a-z]|\d+)[\s*`\"']*$", "", text[-200:])
+        whole = parse(text[:-200] + without_stump, labels, payoffs)
         first_line = reply.index == 0 and re.fullmatch(r"\W*\w+\W+[\d.]+\W*[\d.]*\W*", text[:200])
         if reply.outcome != "choice" or whole.index != reply.index or first_line:
             return Reply("truncated", None, f"cut off: {reply.evidence}"[:120])
@@ -161,8 +154,8 @@ def read(
 
 
 @lru_cache(maxsize=4096)
-def _bare(token: str) -> str:
-    """Return a token without the marks around a label, lower case; the same few come again."""
+def _unmarked(token: str) -> str:
+    """Return a token without the marks around a label, lower case."""
     form = plain(token.lstrip("▁Ġ"))  # marks of a space in raw vocabularies
     return re.sub(r"^[\"'(\[{<]+|[.,:;)\]}>\"]+$", "", form).casefold()
 
@@ -170,22 +163,31 @@ def _bare(token: str) -> str:
 def option_probabilities(
     top_logprobs: Sequence[tuple[str, float]], labels: Sequence[str]
 ) -> tuple[np.ndarray, float]:
-    """First-answer-token log-probabilities (nats) -> (probability per label, covered mass).
+    """Return the probability of each label and the covered mass from a first answer token.
 
-    Sums every token form of a label ("A", " A", "a", "A.", "**A", "(A", full-width). The array,
-    (labels,) as shown, is normalised to sum 1, 0 for labels without a token; the mass is the sum
-    before that. Nothing covered: NaN array and 0.0. A token "I" may be the pronoun.
+    The array, (labels,) as shown, is `label_mass` normalised to sum 1; the covered mass is the sum
+    before that. Nothing covered: NaN array and 0.0.
     """
-    index = labels_for(tuple(labels)).index
-    mass: dict[int, list[float]] = {}
-    for token, logprob in top_logprobs:
-        place = index.get(_bare(token))
-        if place is not None and logprob <= 0.01:  # false for NaN
-            mass.setdefault(place, []).append(math.exp(logprob))
-    sums = [0.0] * len(labels)
-    for place, parts in mass.items():
-        sums[place] = math.fsum(parts)
-    covered = math.fsum(sums)
+    mass = label_mass(top_logprobs, labels)
+    covered = math.fsum(mass)
     if not covered > 0:
         return np.full(len(labels), np.nan), 0.0
-    return np.array(sums) / covered, min(covered, 1.0)
+    return mass / covered, min(covered, 1.0)
+
+
+def label_mass(top_logprobs: Sequence[tuple[str, float]], labels: Sequence[str]) -> np.ndarray:
+    """Return the probability that the first answer token is each label, (labels,) as shown.
+
+    Sums every token form of a label ("A", " A", "a", "A.", "**A", "(A", full-width); 0 for labels
+    without a token. A token "I" may be the pronoun.
+
+    >>> label_mass([("A", -0.5), (" a", -3.0), ("The", -2.0)], ["A", "B"]).round(3).tolist()
+    [0.656, 0.0]
+    """
+    index = labels_for(tuple(labels)).index
+    parts: list[list[float]] = [[] for _ in labels]
+    for token, logprob in top_logprobs:
+        place = index.get(_unmarked(token))
+        if place is not None and logprob <= 0.01:  # false for NaN
+            parts[place].append(math.exp(logprob))
+    return np.array([math.fsum(part) for part in parts])

@@ -1,10 +1,12 @@
 """The figures, one module each, named as the figure's file without its number.
 
 Every module has `table(...)`, which returns the tidy table that is saved as CSV beside the figure,
-and `draw(table)`, which draws that table and nothing else:
+and `draw(table)`, which draws that table; `style.save` writes both:
 
-    ended = figures.outcomes.table(responses, conditions)
-    style.save(figures.outcomes.draw(ended), ended, folder, "07_outcomes", caption, alt)
+>>> import hvae_utils as hvae
+>>> items = hvae.figures.slider_items.table(hvae.instrument("svo-slider"), hvae.values())
+>>> len(items), len(hvae.figures.slider_items.draw(items).axes)
+(56, 2)
 
 The published radar is `vr_radar.draw` of the table `vr_radar.published_table`.
 """

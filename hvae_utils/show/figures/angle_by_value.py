@@ -12,7 +12,7 @@ from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import flag_note, flagged, named
-from hvae_utils.show.tables import always_letters, need, part, stack
+from hvae_utils.show.tables import always_letters, ideal_angles, need, part, stack
 
 _EDGES = (-40.0, 85.0)  # degrees: answers reach -16.3 to 61.4; a wider interval runs off the panel
 _LANE = {True: 0.21, False: -0.21}  # rows: with the goal prompt above, without below
@@ -21,65 +21,58 @@ _INTERVALS = ["angle_low", "angle_high", "bound_low", "bound_high"]
 
 
 def table(
-    scores: pd.DataFrame,
-    cells: pd.DataFrame,
-    instrument: Instrument,
-    values: dict[str, Value],
+    scores: pd.DataFrame, cells: pd.DataFrame, instrument: Instrument, values: dict[str, Value]
 ) -> pd.DataFrame:
     """Return the angle of every scored administration and of every cell, in degrees.
 
     part "administration": angle. "cell": angle (mean), angle_low and angle_high (95% interval),
-    bound_low and bound_high (of the mean angle, whatever the missing items were), administrations,
-    scored, note. "target": a value's target as angle and its target set as angle_low, angle_high.
-    "random": angle is the mean of uniform random respondents. "baseline": as
-    `tables.always_letters`.
+    bound_low and bound_high (whatever the missing items were), administrations, scored, note.
+    "target", "baseline": as `tables.ideal_angles` and `always_letters`. "random": mean angle.
     """
     keys, counts = ["model", "value", "goal_prompt"], ["administrations", "scored", "note"]
     need(scores, "scores", [*keys, "angle"])
     need(cells, "cells", [*keys, "mean_angle", *_INTERVALS, *counts])
-    mean = svo.angle_distribution(chance.uniform(), instrument).mean
-    assigned = set(cells["value"])
-    targets = [
-        {"part": "target", "value": value.name, "angle": value.target}
-        | {"angle_low": value.target_set[0], "angle_high": value.target_set[1]}
-        for value in values.values()
-        if value.name in assigned and value.target_set is not None
-    ]
+    mean = svo.angle_distribution(chance.uniform(instrument), instrument).mean
+    assigned = [values[name] for name in values if name in set(cells["value"])]
+    targets = ideal_angles(assigned, "angle_low", "angle_high").assign(part="target")
     single = scores.loc[scores["angle"].notna(), [*keys, "angle"]].assign(part="administration")
     cell = cells.rename(columns={"mean_angle": "angle"}).assign(part="cell")
     cell = cell[[*keys, "angle", *_INTERVALS, *counts, "part"]]
     random = pd.DataFrame([{"part": "random", "angle": mean}])
     measured = flagged(named(stack(cell, single)), cells)
     columns = ["part", "model", "respondent", "value", "goal_prompt", "angle", *_INTERVALS]
-    every = stack(random, always_letters(instrument), pd.DataFrame(targets), measured)
-    return every[[*columns, *counts]]
+    return stack(random, always_letters(instrument), targets, measured)[[*columns, *counts]]
 
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw dots for administrations and large marks for means, with 95% intervals.
-
-    Thin bars are the bounds of the mean angle where answers are missing; shaded are the angles of
-    ideal respondents. The lowest row is for those who always take one letter.
-    """
+    """Draw a dot an administration and a large mark a mean; the lowest row is for one letter."""
     cells = part(table, "cell", "the angles by value")
     singles = part(table, "administration")
     values = list(cells["value"].unique())
     shown = table[["angle", *_INTERVALS]].to_numpy(float)
     limits = max(np.nanmin(shown) - 6, _EDGES[0]), min(np.nanmax(shown) + 6, _EDGES[1])
-    figure, every = style.by_respondent(cells, 0.52 + 0.34 * len(values), 0.95)
-    for axes, rows in every:
+    figure, panels = style.by_respondent(cells, 0.52 + 0.34 * len(values), 0.95)
+    for axes, rows in panels:
         _comparisons(axes, table, values)
         for cell in rows.itertuples():
             angles = singles[singles["respondent"] == cell.respondent]
             _cell(axes, cell, angles, -values.index(cell.value))
-        axes.set_xlim(limits)
-        axes.set_ylim(-len(values) - 0.1, 0.55)
+        axes.set(xlim=limits, ylim=(-len(values) - 0.1, 0.55))
         axes.set_xticks(range(-20, 61, 20), style.numbers(range(-20, 61, 20)))
-        places = [*-np.arange(len(values)), _letters_row(values)]
+        places = [*-np.arange(len(values)), 0.2 - len(values)]
         style.rows(axes, places, [*values, "(one letter)"])
-    figure.supxlabel("SVO angle, degrees" + flag_note(cells["respondent"]), fontsize=8)
-    style.legend(figure, _keys(), 3)
+    grey = {"marker": "o", "mec": style.MUTED, "color": style.MUTED, "ms": 5, "lw": 1.8}
+    keys = [
+        marks.key("mean and 95% interval, goal prompt", mfc=style.MUTED, **grey),
+        marks.key("the same without goal prompt", mfc="white", **grey),
+        marks.key("one administration", ls="none", marker=".", ms=4, color=style.MUTED),
+        Patch(fc=style.MUTED, alpha=0.25, label="angles of ideal respondents"),
+        marks.key("bounds if answers are missing", **_BOUNDS),
+        marks.key("mean of random respondents", **marks.RANDOM_LINE),
+        marks.letters_legend(),
+    ]
+    style.legend(figure, keys, 3, "SVO angle, degrees" + flag_note(cells["respondent"]))
     return figure
 
 
@@ -94,12 +87,8 @@ def _comparisons(axes: Axes, table: pd.DataFrame, values: list[str]) -> None:
     for row in range(1, len(values)):
         axes.axhline(0.5 - row, color=style.FAINT, lw=0.6, zorder=0)
     axes.axhspan(-len(values) - 0.1, 0.5 - len(values), **marks.NULL_BAND)
-    marks.letters(axes, part(table, "baseline")["angle"], _letters_row(values))
+    marks.letters(axes, part(table, "baseline")["angle"], 0.2 - len(values))
     axes.axvline(float(part(table, "random")["angle"].iloc[0]), **marks.RANDOM_LINE)
-
-
-def _letters_row(values: list[str]) -> float:
-    return 0.2 - len(values)
 
 
 def _cell(axes: Axes, cell, singles: pd.DataFrame, row: int) -> None:
@@ -116,16 +105,3 @@ def _cell(axes: Axes, cell, singles: pd.DataFrame, row: int) -> None:
     axes.plot([cell.angle_low, cell.angle_high], [y, y], color=colour, lw=1.8, zorder=3)
     look = marks.of_goal(cell.value, goal, (4.6, 4.6), hollow="white")
     axes.plot(cell.angle, y, zorder=4, gid=f"mean {cell.value} {goal}", **look)
-
-
-def _keys() -> list:
-    grey = {"marker": "o", "mec": style.MUTED, "color": style.MUTED, "ms": 5, "lw": 1.8}
-    return [
-        marks.key("mean and 95% interval, goal prompt", mfc=style.MUTED, **grey),
-        marks.key("the same without goal prompt", mfc="white", **grey),
-        marks.key("one administration", ls="none", marker=".", ms=4, color=style.MUTED),
-        Patch(fc=style.MUTED, alpha=0.25, label="angles of ideal respondents"),
-        marks.key("bounds if answers are missing", **_BOUNDS),
-        marks.key("mean of random respondents", **marks.RANDOM_LINE),
-        marks.letters_legend(),
-    ]

@@ -1,5 +1,8 @@
 """Figure 12, exact distributions of the angle: a panel a respondent, a row a value."""
 
+from collections import Counter
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,15 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from hvae_utils.errors import UserError
-from hvae_utils.measure import svo
+from hvae_utils.measure import scoring, svo
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import named
-from hvae_utils.show.tables import need, part, stack
+from hvae_utils.show.tables import ideal_angles, need, part, stack
 
-_PROBABILITIES = [f"p{option}" for option in range(1, 10)]
 _OUTLINE = {"color": style.INK, "lw": 0.8, "zorder": 4}
 
 
@@ -27,89 +29,82 @@ def table(
 ) -> pd.DataFrame:
     """Return the exact distribution of the angle, by respondent and assigned value, 1-degree bins.
 
-    responses: condition_id, item and p1 to p9 in the instrument's order. Each administration whose
-    items all have probabilities gives one distribution, and these are averaged (a mixture). A
-    conversation has none: its items depend on each other.
-    part "measured": model, respondent, value, low, high (degrees; low <= angle < high), share,
-    administrations (how many are mixed); bins left out have share 0; without any administration
-    one row with NaN. "random": the same of uniform random choices. "target": low and high are the
-    angles of ideal respondents.
+    responses: condition_id, item and p1, p2 … in the instrument's order. The distributions of all
+    administrations with probabilities for every item are averaged; a conversation has none, since
+    its items depend on each other.
+    part "measured": low, high (degrees; low <= angle < high), share (bins left out: 0; NaN without
+    administrations). "random": of uniform random choices. "target": angles of ideal respondents.
     """
     need(conditions, "conditions", ["condition_id", "model", "value"])
-    need(responses, "responses", ["condition_id", "item", *_PROBABILITIES])
-    asked = conditions[conditions["condition_id"].isin(set(responses["condition_id"]))]
+    complete = _complete(responses, instrument)
+    asked = conditions[conditions["condition_id"].isin(responses["condition_id"])]
     if asked.empty:
         raise UserError("responses: none of them belongs to a condition of the table of conditions")
     assigned = [name for name in values if name in set(asked["value"])]
-    complete = _complete(responses, instrument)
     rows = []
-    for model in asked["model"].unique():
-        for value in assigned:
-            cell = asked[(asked["model"] == model) & (asked["value"] == value)]
-            if "protocol" in cell:
-                cell = cell[cell["protocol"] != "conversation"]
-            mixed = [complete[key] for key in cell["condition_id"] if key in complete]
-            key = {"model": model, "value": value, "administrations": len(mixed)}
-            rows += [key | one for one in _binned(mixed, instrument)]
+    for model, value in product(asked["model"].unique(), assigned):
+        cell = asked[(asked["model"] == model) & (asked["value"] == value)]
+        if "protocol" in cell:
+            cell = cell[cell["protocol"] != "conversation"]
+        mixed = [complete[key] for key in cell["condition_id"] if key in complete]
+        key = {"model": model, "value": value, "administrations": len(mixed)}
+        rows += [key | one for one in _binned(mixed, instrument)]
+    random = pd.DataFrame(_binned([chance.uniform(instrument)], instrument)).assign(part="random")
+    targets = ideal_angles(values[name] for name in assigned).assign(part="target")
     measured = named(pd.DataFrame(rows)).assign(part="measured")
-    context = [{"part": "random"} | one for one in _binned([chance.uniform()], instrument)]
-    for value in values.values():
-        if value.target_set is not None and value.name in assigned:
-            low, high = value.target_set
-            context.append({"part": "target", "value": value.name, "low": low, "high": high})
     columns = ["part", "model", "respondent", "value", "low", "high", "share", "administrations"]
-    return stack(pd.DataFrame(context), measured)[columns].astype({"administrations": "Int64"})
+    return stack(random, targets, measured)[columns].astype({"administrations": "Int64"})
 
 
 def _complete(responses: pd.DataFrame, instrument: Instrument) -> dict[str, np.ndarray]:
     """Return the probabilities (items, options) of each condition that has them for all items."""
-    rows = responses[responses[_PROBABILITIES].notna().all(axis=1)]
+    columns = [f"p{option}" for option in range(1, instrument.options + 1)]
+    need(responses, "responses", ["condition_id", "item", *columns])
+    rows = responses[["condition_id", "item"]].copy()
+    rows[columns] = scoring.option_shares(responses, instrument.options)
+    rows = rows.dropna(subset=columns)
     rows = rows[rows["item"].isin(instrument.items)]
     return {
-        key: group.sort_values("item")[_PROBABILITIES].to_numpy(float)
+        key: group.set_index("item").loc[[*instrument.items], columns].to_numpy(float)
         for key, group in rows.groupby("condition_id", sort=False)
         if len(group) == len(instrument.items) and group["item"].is_unique
     }
 
 
 def _binned(tables: list[np.ndarray], instrument: Instrument) -> list[dict[str, float]]:
-    """Return the mixture of the tables' exact distributions in 1-degree bins, those above 0."""
+    """Return the mean of the tables' exact distributions in 1-degree bins, those above 0."""
     if not tables:
         return [{"low": np.nan, "high": np.nan, "share": np.nan}]
-    shares: dict[int, float] = {}
+    shares: Counter[int] = Counter()
     for table, times in zip(*np.unique(np.stack(tables), axis=0, return_counts=True), strict=True):
         exact = svo.angle_distribution(table, instrument)
         bins = np.floor(np.round(exact.angles, 9)).astype(int)
         weights = np.bincount(bins - bins[0], exact.weights) * (times / len(tables))
-        for low in np.unique(bins):
-            shares[int(low)] = shares.get(int(low), 0.0) + float(weights[low - bins[0]])
-    return [
-        {"low": float(low), "high": low + 1.0, "share": share}
-        for low, share in sorted(shares.items())
-    ]
+        shares.update({int(low): float(weights[low - bins[0]]) for low in np.unique(bins)})
+    return [{"low": float(low), "high": low + 1.0, "share": shares[low]} for low in sorted(shares)]
 
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the distributions; shaded are the angles of ideal respondents.
-
-    Heights are square roots of shares, so that a distribution as wide as the random respondent's
-    and one on a single angle are both seen; a full row is all of the distribution in one degree.
-    """
+    """Draw the distributions, heights as square roots of shares: wide and narrow ones are seen."""
     measured = part(table, "measured", "the distributions of the angle")
     values = list(measured["value"].unique())
     shown = table[["low", "high"]].to_numpy(float)
-    figure, every = style.by_respondent(measured, 0.32 + 0.36 * len(values), 1.1)
-    for axes, rows in every:
+    figure, panels = style.by_respondent(measured, 0.32 + 0.36 * len(values), 1.1)
+    for axes, rows in panels:
         for place, value in enumerate(values, start=1):
             _row(axes, table, rows[rows["value"] == value], value, -place)
         axes.set_ylim(-len(values), 0.04)
         axes.set_xticks(range(-20, 61, 20), style.numbers(range(-20, 61, 20)))
         axes.set_xlim(np.nanmin(shown) - 2, np.nanmax(shown) + 2)
         style.rows(axes, -np.arange(len(values)) - 0.6, values)
+    keys = [
+        Patch(fc=style.MUTED, alpha=0.55, label="exact distribution of the angle"),
+        marks.key("random respondent", **_OUTLINE),
+        Patch(fc=style.MUTED, alpha=0.2, label="angles of ideal respondents"),
+    ]
     label = "SVO angle of one administration, degrees\n(height: root of the share per degree, "
-    figure.supxlabel(label + "a full row is 100%)", fontsize=8)
-    style.legend(figure, _keys(), 3)
+    style.legend(figure, keys, 3, label + "a full row is 100%)")
     return figure
 
 
@@ -140,11 +135,3 @@ def _outline(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     heights = np.zeros(len(edges) - 1)
     heights[np.searchsorted(edges, low)] = height
     return np.repeat(edges, 2)[1:-1], np.repeat(heights, 2)
-
-
-def _keys() -> list:
-    return [
-        Patch(fc=style.MUTED, alpha=0.55, label="exact distribution of the angle"),
-        marks.key("random respondent", **_OUTLINE),
-        Patch(fc=style.MUTED, alpha=0.2, label="angles of ideal respondents"),
-    ]

@@ -22,25 +22,21 @@ _FRAME = {"fc": "none", "ec": style.INK, "lw": 1.4}
 
 
 def table(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
-    """Return, per respondent and assigned value, the share of administrations in each category.
+    """Return the share (0 to 1) of administrations in each category by respondent and value.
 
-    Columns: part ("measured", or "random" for the exact shares of uniform random respondents),
-    model, respondent, value, category (the four, then "no angle" where an item is missing),
-    count, administrations, share (0 to 1). Both goal arms are taken together.
+    Both goal arms are taken together; the fifth category is "no angle", where an item is missing.
+    part "random": the exact shares of uniform random respondents.
     """
     need(scores, "scores", ["model", "value", "category", "angle"])
     order = [*svo.CATEGORIES, NO_ANGLE]
     category = scores["category"].astype(object).where(scores["angle"].notna(), NO_ANGLE)
     keyed = scores[["model", "value"]].astype(str).assign(category=category)
-    rows = [
-        {"model": model, "value": value, "category": name}
-        | {"count": int((group == name).sum()), "administrations": len(group)}
-        for (model, value), group in keyed.groupby(["model", "value"], sort=False)["category"]
-        for name in order
-    ]
-    measured = named(pd.DataFrame(rows)).assign(part="measured")
+    counts = keyed.groupby(["model", "value"], sort=False)["category"].value_counts()
+    counts = counts.unstack(fill_value=0).reindex(columns=order, fill_value=0)
+    measured = named(counts.stack().rename("count").reset_index()).assign(part="measured")
+    measured["administrations"] = measured.groupby(["model", "value"])["count"].transform("sum")
     measured["share"] = measured["count"] / measured["administrations"]
-    expected = svo.angle_distribution(chance.uniform(), instrument).categories
+    expected = svo.angle_distribution(chance.uniform(instrument), instrument).categories
     shares = [expected.get(name, 0.0) for name in order]
     random = pd.DataFrame({"part": "random", "category": order, "share": shares})
     columns = ["part", "model", "respondent", "value", "category", "count", "administrations"]
@@ -50,22 +46,19 @@ def table(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the shares; framed is the category an ideal respondent of the value is in.
-
-    The lowest row is what uniform random respondents show.
-    """
+    """Draw the shares, a frame around the ideal respondent's, random respondents lowest."""
     measured = part(table, "measured", "the category shares")
     random = part(table, "random").set_index("category")["share"]
     values = list(measured["value"].unique())
-    figure, every = style.by_respondent(measured, 0.4 + 0.24 * (len(values) + 1), 0.95)
-    for axes, rows in every:
+    figure, panels = style.by_respondent(measured, 0.4 + 0.24 * (len(values) + 1), 0.95)
+    for axes, rows in panels:
         grid = rows.pivot(index="value", columns="category", values="share")
         grid = grid.reindex(index=values, columns=list(table["category"].unique()))
         grid.loc["(random)"] = random
         _heatmap(axes, grid)
-    figure.supxlabel("measured category, per cent of administrations", fontsize=8)
-    style.legend(figure, [Patch(label="category of the ideal respondent", **_FRAME)])
-    figure.supylabel("assigned value", fontsize=8)
+    frame = Patch(label="category of the ideal respondent", **_FRAME)
+    style.legend(figure, [frame], below="measured category, per cent of administrations")
+    figure.supylabel("assigned value")
     return figure
 
 
@@ -84,8 +77,7 @@ def _heatmap(axes: Axes, grid: pd.DataFrame) -> None:
             axes.text(x + 0.5, y + 0.52, text, ha="center", va="center", **words)
             if value == category:
                 axes.add_patch(Rectangle((x, y), 1, 1, zorder=3, **_FRAME))
-    axes.set_xlim(-0.05, len(xs) + _GAP + 0.05)
-    axes.set_ylim(len(ys) + _GAP + 0.05, -0.05)
+    axes.set(xlim=(-0.05, len(xs) + _GAP + 0.05), ylim=(len(ys) + _GAP + 0.05, -0.05))
     turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(xs + 0.5, list(grid.columns), **turned)
     axes.set_yticks(ys + 0.5, list(grid.index))

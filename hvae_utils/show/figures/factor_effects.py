@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hvae_utils.show import marks, style
@@ -11,29 +10,26 @@ from hvae_utils.show.tables import need
 
 ALL = "all values"  # the scope of an effect over every assigned value, as in `effects`
 _OVERALL = style.Look("#0B3C5D")
+_GOAL = {("goal_prompt", "True"): "with", ("goal_prompt", "False"): "without"}
+_POINT = {"ms": 3.6, "mew": 0}
 _SINGLE = 0.33  # of a line: from one single value to the next
 _WIDEST = 80.0  # degrees: differences reach 77.7
 
 
-def table(effects: pd.DataFrame, measure: str = "raw value rationality") -> pd.DataFrame:
+def table(effects: pd.DataFrame) -> pd.DataFrame:
     """Return the main effect of each factor level against its reference, per respondent.
 
-    effects: model, factor, level, reference, scope, pairs, clusters, difference, low, high (95%
-    interval), dz, eta_squared, note; NaN where not estimable. measure: what the difference is of,
-    in degrees. Columns: the same with the respondent's display name and measure.
+    effects: as `effects.factor_effects`, of raw value rationality in degrees.
     """
     columns = ["model", "factor", "level", "reference", "scope", "pairs", "clusters"]
     columns += ["difference", "low", "high", "dz", "eta_squared", "note"]
     need(effects, "factor effects", columns)
-    return named(effects[columns]).assign(measure=measure)
+    return named(effects[columns]).assign(measure="raw value rationality")
 
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the effects over all values with interval, and below them the single values.
-
-    Those are points only, a line each: where they agree, one would hide the other.
-    """
+    """Draw the effects over all values with interval, and below them a line for each value."""
     need(table, "the factor effects")
     overall = table["scope"] == ALL
     scopes = list(table.loc[~overall, "scope"].unique())
@@ -43,21 +39,26 @@ def draw(table: pd.DataFrame) -> Figure:
     shown = np.append(shown, table.loc[~overall, "difference"])
     widest = 1.1 * min(np.nanmax(np.abs(shown), initial=5.0), _WIDEST)
     most = 3 if table["respondent"].nunique() < 7 else 4
-    figure, every = style.by_respondent(table, 0.32 - 0.17 * bottom, 0.95, most, 1.2)
-    for axes, rows in every:
+    figure, panels = style.by_respondent(table, 0.32 - 0.17 * bottom, 0.95, most, 1.2)
+    for axes, rows in panels:
         axes.axvline(0, color=style.INK, lw=0.8, zorder=1)
         for row in rows.itertuples():
-            _effect(axes, row, places[_level(row)] - _SINGLE * lines[row.scope])
-        axes.set_xlim(-widest, widest)
-        axes.set_ylim(bottom, 0.7)
+            y = places[_level(row)] - _SINGLE * lines[row.scope]
+            gid = f"effect {row.respondent} {row.level} {row.scope}"
+            if row.scope == ALL:
+                marks.effect(axes, row, y, _OVERALL, gid)
+            else:
+                axes.plot(row.difference, y, gid=gid, **_POINT | marks.of_value(row.scope))
+        axes.set(xlim=(-widest, widest), ylim=(bottom, 0.7))
         style.rows(axes, list(labels), list(labels.values()))
         for y, label in zip(labels, axes.get_yticklabels(), strict=False):
             label.set_fontweight("normal" if y in places.values() else "bold")
         for y in places.values():
             axes.axhline(y, color=style.FAINT, lw=0.6, zorder=0)
-    measure = table["measure"].iloc[0]
-    figure.supxlabel(f"{measure}: level minus reference, degrees", fontsize=8)
-    style.legend(figure, _keys(scopes), 4)
+    keys = [*marks.effect_legend(_OVERALL), marks.key("no effect", color=style.INK, lw=0.8)]
+    single = {scope: _POINT | marks.of_value(scope) for scope in scopes}
+    keys += [marks.key(f"{scope} only", lw=0, **look) for scope, look in single.items()]
+    style.legend(figure, keys, 4, f"{table['measure'].iloc[0]}: level minus reference, degrees")
     return figure
 
 
@@ -65,47 +66,17 @@ def _level(row) -> tuple[str, str, str]:
     return str(row.factor), str(row.reference), str(row.level)
 
 
-def _places(
-    table: pd.DataFrame, scopes: int
-) -> tuple[dict[tuple[str, str, str], float], dict[float, str], float]:
-    """Return where each level stands, all labels by place, and where the panel ends.
-
-    A factor with its reference is a line of its own above its levels; scopes: single values below.
-    """
+def _places(table: pd.DataFrame, scopes: int) -> tuple[dict, dict[float, str], float]:
+    """Return the place of each level, all labels (a factor's above its levels), and the end."""
     levels = list(dict.fromkeys(map(_level, table.itertuples())))
     places, labels, y = {}, {}, 0.0
     for factor, reference in dict.fromkeys(level[:2] for level in levels):
-        labels[y] = f"{factor}, from {_words(factor, reference)}".replace("_", " ")
+        labels[y] = f"{factor}, from {_GOAL.get((factor, reference), reference)}".replace("_", " ")
         for level in levels:
             if level[:2] == (factor, reference):
                 y -= 1.0
                 places[level] = y
-                labels[y] = _words(factor, level[2]).replace("_", " ")
+                labels[y] = _GOAL.get((factor, level[2]), level[2]).replace("_", " ")
                 y -= _SINGLE * scopes
         y -= 1.1
     return places, labels, y + 0.5
-
-
-def _words(factor: str, level: str) -> str:
-    goal = {"True": "with", "False": "without"}
-    return goal.get(level, level) if factor == "goal_prompt" else level
-
-
-def _effect(axes: Axes, row, y: float) -> None:
-    gid = f"effect {row.respondent} {row.level} {row.scope}"
-    if row.scope == ALL:
-        marks.effect(axes, row, y, _OVERALL, gid)
-    else:
-        axes.plot(row.difference, y, gid=gid, **_point(row.scope))
-
-
-def _point(value: str) -> dict:
-    return {"ms": 3.6, "mew": 0} | marks.of_value(value)
-
-
-def _keys(scopes: list[str]) -> list:
-    return [
-        *marks.effect_legend(_OVERALL),
-        marks.key("no effect", color=style.INK, lw=0.8),
-        *(marks.key(f"{scope} only", lw=0, **_point(scope)) for scope in scopes),
-    ]

@@ -29,20 +29,18 @@ def draw(table: pd.DataFrame) -> Figure:
     shown = np.abs(table[["difference", "low", "high"]].to_numpy(float))
     widest = 1.1 * min(np.nanmax(shown, initial=5.0), _WIDEST)
     figure = style.new_figure(1.1 + 0.27 * len(respondents))
-    every = style.panels(figure, len(values), len(values))
-    for axes, value in zip(every, values, strict=True):
+    panels = style.panels(figure, len(values), len(values))
+    for axes, value in zip(panels, values, strict=True):
         axes.axvline(0, color=style.INK, lw=0.8)
         for row in table[table["value"] == value].itertuples():
             gid = f"effect {row.respondent} {value}"
             y = -respondents.index(row.respondent)
             marks.effect(axes, row, y, style.value_look(value), gid)
         axes.set_title(value, loc="center")
-        axes.set_xlim(-widest, widest)
-        axes.set_ylim(-len(respondents) + 0.4, 0.6)
+        axes.set(xlim=(-widest, widest), ylim=(-len(respondents) + 0.4, 0.6))
         style.rows(axes, -np.arange(len(respondents)), respondents)
         axes.grid(axis="y")
     label = "value rationality with minus without goal prompt, degrees (right of 0: it helps)"
-    figure.supxlabel(label, fontsize=8)
     zero = marks.key("no effect (random expects 0)", color=style.INK, lw=0.8)
-    style.legend(figure, [*marks.effect_legend(style.Look(style.MUTED)), zero], 4)
+    style.legend(figure, [*marks.effect_legend(style.Look(style.MUTED)), zero], 4, label)
     return figure

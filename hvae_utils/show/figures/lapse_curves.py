@@ -10,37 +10,39 @@ from matplotlib.patches import Patch
 
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import recovery
 from hvae_utils.show import marks, style
 from hvae_utils.show.tables import boundaries, part, stack
 
 _RATES = tuple(np.round(np.linspace(0, 1, 41), 3))
-_BOUNDARY = {"color": style.MUTED, "lw": 0.6, "ls": (0, (4, 3)), "zorder": 1}
+_CUE = {"ms": 4.2, "lw": 1.5}
 _ANGLE = (-19.0, 65.0)  # degrees: what answers can reach, with room
 
 
-def table(values: dict[str, Value], rates: Iterable[float] = _RATES) -> pd.DataFrame:
+def table(
+    values: dict[str, Value], rates: Iterable[float] = _RATES, instrument: Instrument | None = None
+) -> pd.DataFrame:
     """Return what lapses do to the ideal respondent of each value that has a utility and a target.
 
     rates: shares of uniformly random answers, 0 to 1.
     part "curve": value, rate, angle (mean, degrees), angle_low and angle_high (exact 10% and 90%
     quantiles of one administration), own (probability that the measured category is the value),
-    vr (raw value rationality of the mean angle, degrees). "boundary": the angles between the
-    categories, value the one above.
+    vr (raw value rationality of the mean angle, degrees). "boundary": as `tables.boundaries`.
     """
     rates = np.asarray([*rates], float)
     ideals = [v for v in values.values() if v.utility is not None and v.target is not None]
     if not ideals or not len(rates):
         raise UserError("lapse curves: no value with a utility and a target, or no rate to draw")
-    parts = [boundaries(instruments.load("svo-slider"))]
+    instrument = instrument or instruments.load("svo-slider")
+    parts = [boundaries(instrument)]
     for value in ideals:
-        curve = recovery.lapse_curve(value, rates)
-        own = curve.get(value.name, np.nan)
-        curve = curve.rename(columns={"mean_angle": "angle"})
-        parts.append(curve.assign(part="curve", value=value.name, own=own))
+        curve = recovery.lapse_curve(value, rates, instrument)
+        curve = curve.rename(columns={"mean_angle": "angle", value.name: "own"})
+        parts.append(curve.assign(part="curve", value=value.name))
     columns = ["part", "value", "rate", "angle", "angle_low", "angle_high", "own", "vr"]
-    return stack(*parts)[columns]
+    return stack(*parts).reindex(columns=columns)
 
 
 @style.drawing
@@ -49,30 +51,23 @@ def draw(table: pd.DataFrame) -> Figure:
     curves = part(table, "curve", "the lapse curves")
     values = list(curves["value"].unique())
     figure = style.new_figure(3.1)
-    every = figure.subplots(1, 3)
+    panels = figure.subplots(1, 3)
     titles = ("mean angle, degrees", "P(own category)", "value rationality, degrees")
-    for axes, title, column in zip(every, titles, ("angle", "own", "vr"), strict=True):
+    for axes, title, column in zip(panels, titles, ("angle", "own", "vr"), strict=True):
         for place, value in enumerate(values):
             _curve(axes, curves[curves["value"] == value], column, place, len(values))
         axes.set_title(title)
         axes.set_xlim(-0.01, 1.01)
         axes.set_xticks(np.linspace(0, 1, 5), style.numbers(range(0, 101, 25), "%"))
-    _boundaries(every[0], part(table, "boundary")["angle"])
-    every[0].set_ylim(_ANGLE)
-    every[1].set_ylim(-0.02, 1.03)
-    every[1].set_yticks(np.linspace(0, 1, 5))
-    every[2].set_ylim(min(0.0, float(np.nanmin(curves["vr"]))), 61.5)
-    for axes in every[1:]:
-        axes.grid(axis="y")
-    figure.supxlabel("lapse rate: share of answers given at random", fontsize=8)
-    handles = [marks.key(value, **_cue(value)) for value in values]
-    handles.append(Patch(fc=style.MUTED, alpha=0.25, label="80% of administrations"))
-    style.legend(figure, handles, 5)
+        axes.grid(column != "angle", axis="y")
+    _boundaries(panels[0], part(table, "boundary")["angle"])
+    panels[0].set_ylim(_ANGLE)
+    panels[1].set(ylim=(-0.02, 1.03), yticks=np.linspace(0, 1, 5))
+    panels[2].set_ylim(min(0.0, float(np.nanmin(curves["vr"]))), 61.5)
+    keys = [marks.key(value, **_CUE | marks.of_value(value)) for value in values]
+    keys.append(Patch(fc=style.MUTED, alpha=0.25, label="80% of administrations"))
+    style.legend(figure, keys, 5, "lapse rate: share of answers given at random")
     return figure
-
-
-def _cue(value: str) -> dict:
-    return {"ms": 4.2, "lw": 1.5} | marks.of_value(value)
 
 
 def _curve(axes: Axes, curve: pd.DataFrame, column: str, place: int, of: int) -> None:
@@ -81,17 +76,16 @@ def _curve(axes: Axes, curve: pd.DataFrame, column: str, place: int, of: int) ->
     if column == "angle":
         band = [curve[name].to_numpy(float) for name in ("rate", "angle_low", "angle_high")]
         axes.fill_between(*band, color=style.value_look(value).colour, alpha=0.13, lw=0)
-    every = max(len(curve) // 6, 1)
-    look = {"markevery": (place * every // of, every), "zorder": 3} | _cue(value)
+    step = max(len(curve) // 6, 1)
+    look = {"markevery": (place * step // of, step), "zorder": 3} | _CUE | marks.of_value(value)
     axes.plot(curve["rate"], curve[column], gid=f"{column} {value}", **look)
 
 
 def _boundaries(axes: Axes, angles: pd.Series) -> None:
     """Draw the category boundaries and name the categories."""
-    names = marks.regions(angles, *_ANGLE)
-    for place, (name, low, high) in enumerate(names):
+    for place, (name, low, high) in enumerate(marks.regions(angles, *_ANGLE)):
         if place:
-            axes.axhline(high, **_BOUNDARY)
+            axes.axhline(high, **marks.BOUNDARY)
         outer = place in (0, 3)  # where curves leave room: the outer ones right, the inner left
         middle = (low + high) / 2 if outer else high - 3.5 if place == 2 else low + 3.5
         at = {"ha": "right" if outer else "left", "va": "center", "fontsize": 6.8}

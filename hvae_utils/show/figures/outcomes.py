@@ -12,12 +12,13 @@ from hvae_utils.show import style
 from hvae_utils.show.names import named
 from hvae_utils.show.tables import need
 
+_PAPER = {"fc": "white", "ec": "none", "pad": 1, "alpha": 0.9}
+
 
 def table(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
-    """Return how many items ended in each outcome, per respondent.
+    """Return how many of the items asked ended in each outcome, per respondent, and their share.
 
-    responses: condition_id, outcome. conditions: any table with condition_id and model. Columns:
-    model, respondent, outcome, items, asked, share (0 to 1).
+    responses: condition_id, outcome. conditions: any table with condition_id and model.
     """
     need(responses, "responses", ["condition_id", "outcome"])
     need(conditions, "conditions", ["condition_id", "model"])
@@ -43,14 +44,12 @@ def draw(table: pd.DataFrame) -> Figure:
     need(table, "the outcomes")
     respondents = list(table["respondent"].unique())
     figure = style.new_figure(0.95 + 0.3 * len(respondents))
-    (axes,) = style.panels(figure, 1, 1)
-    for place, respondent in enumerate(respondents):
-        rows = table[table["respondent"] == respondent]
+    axes = figure.subplots()
+    for place, (_, rows) in enumerate(table.groupby("respondent", sort=False)):
         _bar(axes, rows, -place)
         asked = f"{int(rows['asked'].iloc[0]):,} items"
         axes.text(101, -place, asked, va="center", fontsize=7.5, color=style.INK)
-    axes.set_ylim(-len(respondents) + 0.4, 0.6)
-    axes.set_xlim(0, 112)
+    axes.set(xlim=(0, 112), ylim=(-len(respondents) + 0.4, 0.6))
     axes.set_xticks(range(0, 101, 25), style.numbers(range(0, 101, 25), "%"))
     style.rows(axes, -np.arange(len(respondents)), respondents)
     axes.spines["bottom"].set_bounds(0, 100)
@@ -63,15 +62,12 @@ def draw(table: pd.DataFrame) -> Figure:
 def _bar(axes: Axes, rows: pd.DataFrame, y: int) -> None:
     left = 0.0
     for row in rows[rows["share"] > 0].itertuples():
-        width = 100 * row.share
-        filling = _filling(row.outcome)
+        width, filling = 100 * row.share, _filling(row.outcome)
         axes.barh(y, width, left=left, height=0.62, **filling)
         if width >= 5:
-            ink = "white" if row.outcome == "error" else style.INK
-            box = {"fc": "white", "ec": "none", "pad": 1, "alpha": 0.9}
-            words = {"ha": "center", "va": "center", "color": ink}
-            words["bbox"] = box if filling["hatch"] else None
-            axes.text(left + width / 2, y, f"{width:.0f}%", **words)
+            words = {"color": "white" if row.outcome == "error" else style.INK}
+            words["bbox"] = _PAPER if filling["hatch"] else None
+            axes.text(left + width / 2, y, f"{width:.0f}%", ha="center", va="center", **words)
         left += width
 
 

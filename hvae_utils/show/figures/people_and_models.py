@@ -15,55 +15,43 @@ from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import flag_note, flagged, named
-from hvae_utils.show.tables import always_letters, boundaries, need, part, stack
+from hvae_utils.show.tables import always_letters, boundaries, ideal_angles, need, part, stack
 
 _ANGLES = (-22.0, 66.0)  # degrees: what answers can reach, with room for the outer names
 _INNER = 15.0  # radii in coins, as in figure 01: the innermost arc,
 _RIM = (50.0, 53.5)  # the coloured rim,
 _FLOOR, _TALLEST = 54.5, 12.0  # and the bars of people outside of it
 _ARC = np.radians(np.linspace(*_ANGLES, 60))
-_BOUNDARY = {"color": style.MUTED, "lw": 0.6, "ls": (0, (4, 3)), "zorder": 1}
 _SAMPLES = ({"fc": "#7FA8C2", "alpha": 0.6, "lw": 0}, {"color": style.INK, "lw": 1.0, "zorder": 2})
 
 
 def table(
-    cells: pd.DataFrame,
-    histogram: pd.DataFrame,
-    instrument: Instrument,
-    values: dict[str, Value],
+    cells: pd.DataFrame, histogram: pd.DataFrame, instrument: Instrument, values: dict[str, Value]
 ) -> pd.DataFrame:
     """Return on one ring, degrees: people, random and ideal respondents, and a run's models.
 
     histogram: as `published.people_histogram`; samples may differ in their bins. cells: as
     `rationality.cells`.
-    part "people": sample, low, high (bin), count, share. "random": the first sample's bins for
-    uniform random choices. "random mean": angle. "boundary": angle between categories, value the
-    one above. "ideal": value, angle (target), low and high (angles of ideal respondents).
-    "baseline": as `tables.always_letters`. "measured": model, respondent (marked where flagged),
-    value, goal_prompt, angle (mean), low and high (95% interval).
+    part "people": low and high (bin), count, share. "random": the first sample's bins for uniform
+    random choices. "random mean": angle. "boundary", "baseline", "ideal": as in `tables`.
+    "measured": respondent (marked where flagged), angle (mean), low and high (95% interval).
     """
     keys = ["model", "value", "goal_prompt"]
     renamed = {"mean_angle": "angle", "angle_low": "low", "angle_high": "high"}
     need(histogram, "people's histogram", ["sample", "low", "high", "count", "share"])
     need(cells, "cells", [*keys, *renamed])
-    uniform = svo.angle_distribution(chance.uniform(), instrument)
+    uniform = svo.angle_distribution(chance.uniform(instrument), instrument)
     first = histogram[histogram["sample"] == histogram["sample"].iloc[0]]
     bins = first[["low", "high"]].sort_values("low")
     edges = np.append(bins["low"], bins["high"].iloc[-1])
     share = np.histogram(np.round(uniform.angles, 9), edges, weights=uniform.weights)[0]
-    targets = [value for value in values.values() if value.target_set is not None]
-    ideals = [
-        {"part": "ideal", "value": value.name, "angle": value.target}
-        | dict(zip(("low", "high"), value.target_set, strict=True))
-        for value in targets
-    ]
     measured = flagged(named(cells[[*keys, *renamed]]), cells)
     table = stack(
         histogram.assign(part="people"),
         bins.assign(part="random", share=share),
         pd.DataFrame([{"part": "random mean", "angle": uniform.mean}]),
         boundaries(instrument),
-        pd.DataFrame(ideals),
+        ideal_angles(values.values()).assign(part="ideal"),
         always_letters(instrument),
         measured.rename(columns=renamed).assign(part="measured"),
     )
@@ -73,41 +61,37 @@ def table(
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw people outside, respondents inside.
-
-    An arc each, from the rim inwards: ideals, constant letters, then the run's respondents.
-    """
+    """Draw people outside; inside an arc each: ideals, constant letters, the run's respondents."""
     measured = part(table, "measured", "people and models")
     respondents = list(measured["respondent"].unique())
     names = ["ideal respondents", "always one letter"]
-    names += [_with_gaps(measured, respondent) for respondent in respondents]
+    for respondent, missing in measured["angle"].isna().groupby(measured["respondent"], sort=False):
+        gaps = f" ({missing.sum()}/{len(missing)})" if missing.any() else ""
+        names.append(respondent + gaps)
     lane = (_RIM[0] - _INNER) / len(names)
     radii = _RIM[0] - lane * (np.arange(len(names)) + 0.5)
     figure = style.new_figure(6.5)
     axes = figure.add_subplot(projection="polar")
     _plane(axes, part(table, "boundary")["angle"])
     _people(axes, table)
-    _ideals(axes, part(table, "ideal"), radii[0], lane)
-    _letters(axes, part(table, "baseline")["angle"], radii[1], lane)
+    _comparisons(axes, table, radii, lane)
+    values = list(measured["value"].unique())
     for radius, respondent in zip(radii[2:], respondents, strict=True):
-        _respondent(axes, measured, respondent, radius, lane)
+        rows = measured[measured["respondent"] == respondent]
+        _means(axes, rows, values, radius, lane)
     for radius, name in zip(radii, names, strict=True):
         axes.plot(_ARC, np.full(60, radius - lane / 2), color=style.FAINT, lw=0.6, zorder=0)
         place = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 7.2}
         axes.annotate(name, (np.radians(_ANGLES[1]), radius), (-3, 0), **place)
-    style.legend(figure, _keys(part(table, "people"), measured), 4)
     gaps = "(1/10): no angle in one of ten cells" if measured["angle"].isna().any() else ""
-    if notes := (gaps + flag_note(respondents)).strip():
-        figure.supxlabel(notes, fontsize=8)
+    notes = (gaps + flag_note(respondents)).strip()
+    style.legend(figure, _keys(part(table, "people"), measured), 4, notes)
     return figure
 
 
 def _plane(axes: PolarAxes, cuts: pd.Series) -> None:
     """Draw the part of the ring that is shown: regions with their names, and the scale."""
-    axes.set_thetamin(_ANGLES[0])
-    axes.set_thetamax(_ANGLES[1])
-    axes.set_ylim(0, _FLOOR + _TALLEST)
-    axes.set_yticks([])
+    axes.set(thetamin=_ANGLES[0], thetamax=_ANGLES[1], ylim=(0, _FLOOR + _TALLEST), yticks=[])
     axes.tick_params(axis="x", pad=0)
     axes.grid(False)
     axes.spines[:].set_edgecolor("none")  # a wedge makes them visible again
@@ -120,29 +104,28 @@ def _plane(axes: PolarAxes, cuts: pd.Series) -> None:
         turn = {"rotation": np.degrees(middle) - 90, "rotation_mode": "anchor"}
         axes.text(middle, sum(_RIM) / 2, name, ha="center", va="center", fontsize=6.8, **turn)
     for cut in np.radians(sorted(cuts, reverse=True)):
-        axes.plot([cut, cut], [_RIM[0], _FLOOR + _TALLEST], **_BOUNDARY)
+        axes.plot([cut, cut], [_RIM[0], _FLOOR + _TALLEST], **marks.BOUNDARY)
 
 
 def _people(axes: PolarAxes, table: pd.DataFrame) -> None:
     """Draw the histograms of people, and the random respondent's, outwards from the rim."""
     people, random = part(table, "people"), part(table, "random")
     scale = _TALLEST / max(people["share"].max(), random["share"].max())
-    for sample, look in zip(people["sample"].unique(), _SAMPLES, strict=False):
-        bins = people[people["sample"] == sample].sort_values("low")
+    for (_, bins), look in zip(people.groupby("sample", sort=False), _SAMPLES, strict=False):
+        bins = bins.sort_values("low")
         if "fc" in look:
             low, high = (np.radians(bins[end].to_numpy(float)) for end in ("low", "high"))
             axes.bar(low, scale * bins["share"], high - low, _FLOOR, align="edge", **look)
         else:
             _steps(axes, bins, scale, **look)
     _steps(axes, random.sort_values("low"), scale, **marks.RANDOM_LINE | {"zorder": 3})
-    middle = np.radians(part(table, "random mean")["angle"].to_numpy(float)[0])
+    middle = np.radians(part(table, "random mean")["angle"].iloc[0])
     axes.plot([middle, middle], [0, _RIM[0]], gid="random", **marks.RANDOM_LINE)
     tenth = _FLOOR + 0.1 * scale
     axes.plot(_ARC, np.full(60, _FLOOR), color=style.MUTED, lw=0.7)
     axes.plot(_ARC, np.full(60, tenth), color=style.FAINT, lw=0.6, zorder=0)
-    place = {"ha": "left", "va": "center", "fontsize": 6.8, "color": style.MUTED}
-    at = np.radians(_ANGLES[1] - 0.5), tenth
-    axes.annotate("10%", at, (3, 0), textcoords="offset points", **place)
+    words = {"textcoords": "offset points", "ha": "left", "va": "center", "fontsize": 6.8}
+    axes.annotate("10%", (_ARC[-1] - np.radians(0.5), tenth), (3, 0), color=style.MUTED, **words)
 
 
 def _steps(axes: PolarAxes, rows: pd.DataFrame, scale: float, **look) -> None:
@@ -153,38 +136,26 @@ def _steps(axes: PolarAxes, rows: pd.DataFrame, scale: float, **look) -> None:
     axes.plot(np.radians(np.concatenate(angles)), np.concatenate(heights), **look)
 
 
-def _ideals(axes: PolarAxes, ideals: pd.DataFrame, radius: float, lane: float) -> None:
-    for ideal in ideals.itertuples():
+def _comparisons(axes: PolarAxes, table: pd.DataFrame, radii: np.ndarray, lane: float) -> None:
+    """Draw the ideal respondents on the first arc, constant letters on the second."""
+    for ideal in part(table, "ideal").itertuples():
         look, gid = style.value_look(ideal.value), f"ideal {ideal.value}"
         if ideal.high - ideal.low > 1:
             low, width = np.radians(ideal.low), np.radians(ideal.high - ideal.low)
             box = {"align": "edge", "fc": look.colour, "alpha": 0.25, "lw": 0}
-            axes.bar(low, 0.7 * lane, width, radius - 0.35 * lane, **box)
-        axes.plot(np.radians(ideal.angle), radius, look.marker, color=look.colour, ms=6, gid=gid)
-
-
-def _letters(axes: PolarAxes, angles: pd.Series, radius: float, lane: float) -> None:
+            axes.bar(low, 0.7 * lane, width, radii[0] - 0.35 * lane, **box)
+        axes.plot(np.radians(ideal.angle), radii[0], look.marker, color=look.colour, ms=6, gid=gid)
     low, high = np.radians(_ANGLES)
-    axes.bar(low, lane, high - low, radius - lane / 2, align="edge", **marks.NULL_BAND)
-    for option, angle in enumerate(np.radians(angles.to_numpy(float))):
-        place = {"ha": "center", "va": "center", "fontsize": 6.5}
+    axes.bar(low, lane, high - low, radii[1] - lane / 2, align="edge", **marks.NULL_BAND)
+    for option, angle in enumerate(np.radians(part(table, "baseline")["angle"])):
         apart = 0.2 * lane * (-1) ** option  # neighbours are two degrees apart
-        axes.text(angle, radius + apart, chr(65 + option), **place)
+        axes.text(angle, radii[1] + apart, chr(65 + option), ha="center", va="center", fontsize=6.5)
 
 
-def _with_gaps(measured: pd.DataFrame, respondent: str) -> str:
-    """Return the name, and in brackets how many of its cells have no angle."""
-    missing = measured.loc[measured["respondent"] == respondent, "angle"].isna()
-    return f"{respondent} ({missing.sum()}/{len(missing)})" if missing.any() else respondent
-
-
-def _respondent(
-    axes: PolarAxes, measured: pd.DataFrame, respondent: str, radius: float, lane: float
-) -> None:
+def _means(axes: PolarAxes, rows: pd.DataFrame, values: list, radius: float, lane: float) -> None:
     """Draw a respondent's means by value; the interval of the goal arm, or of the only one."""
-    values = list(measured["value"].unique())
-    alone = measured["goal_prompt"].astype(bool).nunique() == 1
-    for row in measured[measured["respondent"] == respondent].itertuples():
+    alone = rows["goal_prompt"].astype(bool).nunique() == 1
+    for row in rows.itertuples():
         goal, place = bool(row.goal_prompt), (len(values) - 1) / 2 - values.index(row.value)
         at = radius + 0.84 * lane * place / max(len(values), 2)
         if (goal or alone) and not np.isnan(row.low):
@@ -197,18 +168,17 @@ def _respondent(
 
 
 def _keys(people: pd.DataFrame, measured: pd.DataFrame) -> list:
-    arms, handles = set(measured["goal_prompt"].astype(bool)), []
-    for sample, look in zip(people["sample"].unique(), _SAMPLES, strict=False):
-        count = int(people.loc[people["sample"] == sample, "count"].sum())
-        label = f"{sample}, {count:,} people"
-        handles.append((marks.key if "color" in look else Patch)(label=label, **look))
-    handles.append(marks.key("random: spread, mean", **marks.RANDOM_LINE))
-    handles += marks.value_keys(measured["value"].unique())
+    arms, keys = set(measured["goal_prompt"].astype(bool)), []
+    counts = people.groupby("sample", sort=False)["count"].sum()
+    for (sample, count), look in zip(counts.items(), _SAMPLES, strict=False):
+        label = f"{sample}, {int(count):,} people"
+        keys.append((marks.key if "color" in look else Patch)(label=label, **look))
+    keys.append(marks.key("random: spread, mean", **marks.RANDOM_LINE))
+    keys += marks.value_keys(measured["value"].unique())
     grey = {"marker": "s", "mec": style.MUTED, "color": style.MUTED}
     if True in arms:
-        with_goal = {"lw": 1.1, "ms": 3.8, "mfc": style.MUTED}
-        handles.append(marks.key(f"{style.GOAL[True]}, 95%", **grey | with_goal))
+        keys.append(marks.key(f"{style.GOAL[True]}, 95%", lw=1.1, ms=3.8, mfc=style.MUTED, **grey))
     if False in arms:
-        without = {"lw": 0 if True in arms else 1.1, "ms": 6, "mfc": "none"}
-        handles.append(marks.key(style.GOAL[False], **grey | without))
-    return handles
+        width = 0 if True in arms else 1.1
+        keys.append(marks.key(style.GOAL[False], lw=width, ms=6, mfc="none", **grey))
+    return keys

@@ -2,28 +2,21 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import named
 from hvae_utils.show.tables import need
 
-_BIAS = {"ms": 4, "lw": 1.2, "zorder": 4}
-_SETS = (  # of labels
-    {"color": "#0072B2", "marker": "o"} | _BIAS,
-    {"color": "#A63603", "marker": "s"} | _BIAS,
-    {"color": "#E69F00", "marker": "^"} | _BIAS,
+_SETS = tuple(  # of labels
+    {"color": colour, "marker": marker, "ms": 4, "lw": 1.2, "zorder": 4}
+    for colour, marker in (("#0072B2", "o"), ("#A63603", "s"), ("#E69F00", "^"))
 )
 _SHARED = {"color": style.INK, "lw": 4, "alpha": 0.25, "zorder": 3}
 
 
 def table(bias: pd.DataFrame) -> pd.DataFrame:
-    """Return the estimated bias of each position with the respondent's display name.
-
-    bias: as `orders.position_bias`: model, labels, assumes, position (1 to 9), bias (nats),
-    position_part and label_part (nats, NaN with one set of labels), note.
-    """
+    """Return the estimated bias of each position, as `orders.position_bias`, with display names."""
     columns = ["model", "labels", "assumes", "position", "bias", "position_part", "label_part"]
     columns.append("note")
     need(bias, "position bias", columns)
@@ -32,36 +25,26 @@ def table(bias: pd.DataFrame) -> pd.DataFrame:
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw nats added by each position.
-
-    With several sets of labels, what they share is the position's, and the way from there to a
-    set's line the labels'.
-    """
+    """Draw nats added by each position; what several sets of labels share is the position's."""
     need(table, "the position bias")
     looks = dict(zip(table["labels"].unique(), _SETS, strict=False))
+    options = int(table["position"].max())
     highest = 1.15 * max(np.nanmax(np.abs(table["bias"].to_numpy(float)), initial=0.0), 1.0)
-    figure, every = style.by_respondent(table, 1.25, 1.0)
-    for axes, rows in every:
-        _biases(axes, rows, looks)
-        axes.set_xlim(0.4, 9.6)
-        axes.set_ylim(-highest, highest)
-        axes.set_xticks(range(1, 10))
-    figure.supxlabel("position as shown, 1 = first", fontsize=8)
-    figure.supylabel("estimated bias, nats", fontsize=8)
-    handles = [marks.key(f"labels {name}", **look) for name, look in looks.items()]
+    figure, panels = style.by_respondent(table, 1.25, 1.0)
+    for axes, rows in panels:
+        axes.axhline(0, gid="no bias", **marks.RANDOM_LINE)
+        if rows["bias"].isna().all():
+            axes.text(0.98, 0.93, "not estimable", transform=axes.transAxes, ha="right", va="top")
+        for name, look in looks.items():
+            line = rows[rows["labels"] == name]
+            axes.plot(line["position"], line["bias"], gid=name, **look)
+        shared = rows.dropna(subset="position_part").drop_duplicates("position")
+        axes.plot(shared["position"], shared["position_part"], gid="position part", **_SHARED)
+        axes.set(xticks=range(1, options + 1), xlim=(0.4, options + 0.6), ylim=(-highest, highest))
+    keys = [marks.key(f"labels {name}", **look) for name, look in looks.items()]
     if table["position_part"].notna().any():
-        handles.append(marks.key("the position's part", **_SHARED))
-    handles.append(marks.key("no bias", **marks.RANDOM_LINE))
-    style.legend(figure, handles, len(handles))
+        keys.append(marks.key("the position's part", **_SHARED))
+    keys.append(marks.key("no bias", **marks.RANDOM_LINE))
+    style.legend(figure, keys, len(keys), "position as shown, 1 = first")
+    figure.supylabel("estimated bias, nats")
     return figure
-
-
-def _biases(axes: Axes, rows: pd.DataFrame, looks: dict[str, dict]) -> None:
-    axes.axhline(0, gid="no bias", **marks.RANDOM_LINE)
-    if rows["bias"].isna().all():
-        axes.text(0.98, 0.93, "not estimable", transform=axes.transAxes, ha="right", va="top")
-    for name, look in looks.items():
-        line = rows[rows["labels"] == name]
-        axes.plot(line["position"], line["bias"], gid=name, **look)
-    shared = rows.dropna(subset="position_part").drop_duplicates("position")
-    axes.plot(shared["position"], shared["position_part"], gid="position part", **_SHARED)

@@ -1,7 +1,6 @@
 """Figure 09, raw beside chance-corrected value rationality: a numbered mark a model, a row a value.
 
-Marks that would cover one another stand in lanes of their own, and the grey lowest lane of each row
-is for respondents without the value.
+Marks that would overlap have lanes of their own; the grey lowest lane is for null respondents.
 """
 
 import numpy as np
@@ -9,12 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hvae_utils.errors import UserError
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import rationality
 from hvae_utils.show import marks, style, tables
 from hvae_utils.show.names import flag_note, flagged, named
 
 _MEAN = {"color": style.INK, "lw": 2.6, "solid_capstyle": "butt", "zorder": 2}
+_PRINTED = {"fontsize": 7.5, "fontweight": "bold", "annotation_clip": False, "va": "center"}
 _LANE = 11.5  # points: the height of a numbered mark
 _BADGE = 10.2  # points: its diameter
 # Widest ranges drawn; an interval beyond them runs off the panel.
@@ -25,34 +25,30 @@ _AXIS = {
     "raw": "raw value rationality, degrees (60 = ideal)",
     "chance": "chance-corrected (0 = random, 1 = ideal)",
 }
-_PAPER = {"fc": "white", "ec": "none", "pad": 0.6}
 _NUMBER = {"ha": "center", "va": "center_baseline", "fontsize": 6.8}
 
 
 def table(
-    published: pd.DataFrame, cells: pd.DataFrame | None = None, goal_prompt: bool = True
+    published: pd.DataFrame, cells: pd.DataFrame | None = None, instrument: Instrument | None = None
 ) -> pd.DataFrame:
     """Return value rationality on the raw and on the chance scale: published models, then a run's.
 
-    published: as `published.radar`. cells: as `rationality.cells`; of the arm with (or without)
-    the goal prompt, or of the other arm where the run has only that one.
-    part "model": source ("published" or "run"), number (from 1 in each source), model, respondent,
-    value, goal_prompt, raw with raw_low and raw_high (degrees, 60 is ideal), raw_random (what
-    random respondents can expect), chance with chance_low and chance_high (0 is random, 1 ideal);
-    NaN where nothing was scored. "mean": over the published models. "baseline": respondent, value,
-    raw and chance of `rationality.null_respondents`: constant letters, and ideals with lapses.
+    published: as `published.radar`, its arm with the goal prompt. cells: as `rationality.cells`,
+    see `tables.goal_arm`. instrument: the run's.
+    part "model": source ("published" or "run"), number (from 1 in each source), raw (degrees, 60 is
+    ideal) and chance (0 is random, 1 ideal) with intervals, raw_random (of random respondents); NaN
+    where nothing was scored. "mean": over the published models. "baseline": constant letters, and
+    ideals with lapses.
     """
     tables.need(published, "published radar", ["model", "value", "goal_prompt", "vr"])
-    chart = published[published["goal_prompt"].astype(bool) == goal_prompt]
-    if chart.empty:
-        raise UserError(f"published radar: no row with goal_prompt {goal_prompt}")
+    chart = published[published["goal_prompt"].astype(bool)]
     chart = rationality.published_chance(chart, tables.PUBLISHED_TESTS)
     chart = chart.assign(vr_random=tables.random_vr(chart["value"]))
     means = chart.groupby("value", sort=False)[["vr", "vr_random", "vr_chance"]].mean()
-    means = means.reset_index().assign(goal_prompt=goal_prompt, part="mean", source="published")
-    parts = [_numbered(chart, "published"), means, tables.null_respondents()]
+    means = means.reset_index().assign(goal_prompt=True, part="mean", source="published")
+    parts = [_numbered(chart, "published"), means, tables.null_respondents(instrument)]
     if cells is not None:
-        arm = tables.goal_arm(cells, goal_prompt, tables.RAW_AND_CHANCE)
+        arm = tables.goal_arm(cells, tables.RAW_AND_CHANCE)
         parts.append(flagged(_numbered(arm, "run"), cells))
     table = tables.stack(*parts).rename(columns=tables.RAW_AND_CHANCE)
     columns = ["part", "source", "number", "model", "respondent", "value", "goal_prompt"]
@@ -61,8 +57,7 @@ def table(
 
 
 def _numbered(table: pd.DataFrame, source: str) -> pd.DataFrame:
-    numbers = {model: number for number, model in enumerate(table["model"].unique(), start=1)}
-    number = table["model"].map(numbers)
+    number = pd.factorize(table["model"])[0] + 1
     return named(table.assign(part="model", source=source, number=number))
 
 
@@ -73,40 +68,41 @@ def draw(table: pd.DataFrame) -> Figure:
     limits = {scale: _limits(table, scale) for scale in _RANGES}
     models = _with_lanes(models, limits)
     sources = [rows for _, rows in models.groupby("source", sort=False)]
-    heights = [
-        height
-        for rows in sources
-        for height in (12.0 * _key_shape(rows)[1], _LANE * sum(_heights(rows).values()))
-    ]
+    heights = []
+    for rows in sources:
+        heights += [12.0 * _names(rows)[2], _LANE * sum(_heights(rows).values())]
     figure = style.new_figure(1.15 + (sum(heights) + 22 * len(sources)) / 72)
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     for place, rows in enumerate(sources):
         _key(figure.add_subplot(grid[2 * place, :]), rows)
         for column, scale in enumerate(_RANGES):
-            axes = figure.add_subplot(grid[2 * place + 1, column])
-            _panel(axes, table, rows, scale, limits[scale])
+            axes = figure.add_subplot(grid[2 * place + 1, column], xlim=limits[scale])
+            _panel(axes, table, rows, scale)
             axes.tick_params(labelleft=column == 0)
             if place == len(sources) - 1:
                 axes.set_xlabel(_AXIS[scale], fontsize=7.5)
-    style.legend(figure, _keys(), 3)
+    badge = {"marker": "o", "ms": 8, "mfc": "white", "mec": style.MUTED, "color": style.MUTED}
+    keys = [
+        marks.key("model by number (95% interval)", lw=1.5, **badge),
+        marks.key("mean of the models", **_MEAN),
+        marks.key("random, expected", **marks.RANDOM_LINE),
+        marks.key("ideal", color=style.MUTED, lw=0.8),
+        marks.letters_legend(),
+        marks.lapses_legend("ideal with 50%, 20%, 10% lapses"),
+    ]
+    style.legend(figure, keys, 3)
     return figure
 
 
 def _with_lanes(models: pd.DataFrame, limits: dict[str, tuple[float, float]]) -> pd.DataFrame:
-    """Return the models with `lane`: the first of its row where a mark covers no other.
-
-    On both scales, counted from 0; NaN for models without an angle.
-    """
+    """Return the models with `lane`, from 0: the first where no marks overlap on either scale."""
     lanes = pd.Series(np.nan, models.index)
     for _, rows in models[models["raw"].notna()].groupby(["source", "value"], sort=False):
         ends: list[np.ndarray] = []  # of each lane, on each scale
         for row in rows.sort_values(["chance", "number"]).itertuples():
             low, high = np.transpose([_span(row, scale, at) for scale, at in limits.items()])
-            free = (lane for lane, end in enumerate(ends) if (low >= end).all())
-            lane = next(free, len(ends))
-            if lane == len(ends):
-                ends.append(high)
-            ends[lane] = np.maximum(ends[lane], high)
+            lane = next((k for k, end in enumerate(ends) if (low >= end).all()), len(ends))
+            ends[lane : lane + 1] = [high]
             lanes[row.Index] = lane
     return models.assign(lane=lanes)
 
@@ -117,47 +113,35 @@ def _heights(models: pd.DataFrame) -> dict[str, float]:
     return {value: max(rows.nunique(dropna=False), 2) + 1.9 for value, rows in lanes}
 
 
-def _names(models: pd.DataFrame) -> dict[int, str]:
-    names = models.drop_duplicates("number").sort_values("number")
-    return dict(zip(names["number"].astype(int), names["respondent"], strict=True))
-
-
-def _key_shape(models: pd.DataFrame) -> tuple[int, int]:
-    """Return in how many columns and lines the names stand."""
-    names = _names(models)
+def _names(models: pd.DataFrame) -> tuple[dict[int, str], int, int]:
+    """Return the names by number, and in how many columns and lines they stand."""
+    first = models.drop_duplicates("number").sort_values("number")
+    names = dict(zip(first["number"].astype(int), first["respondent"], strict=True))
     columns = 4 if max(map(len, names.values())) <= 21 else 3
-    return columns, -(-len(names) // columns)
+    return names, columns, -(-len(names) // columns)
 
 
 def _key(axes: Axes, models: pd.DataFrame) -> None:
     """Write which number is which model of a source."""
-    names, (columns, lines) = _names(models), _key_shape(models)
+    names, columns, lines = _names(models)
     goal = style.GOAL[bool(models["goal_prompt"].iloc[0])]
-    what = "Respondents of this run"
-    if models["source"].iloc[0] == "published":
-        what = "Eight published models" if len(names) == 8 else "Published models"
+    chart = "Eight published models" if len(names) == 8 else "Published models"
+    what = chart if models["source"].iloc[0] == "published" else "Respondents of this run"
     axes.set_title(f"{what}, {goal}{flag_note(names.values())}")
     axes.set_axis_off()
-    axes.set_xlim(0, columns)
-    axes.set_ylim(-lines + 0.5, 0.5)
+    axes.set(xlim=(0, columns), ylim=(-lines + 0.5, 0.5))
     for place, (number, name) in enumerate(names.items()):
         column, line = divmod(place, lines)
         axes.text(column + 0.06, -line, f"{number}", **_NUMBER, fontweight="bold")
         axes.text(column + 0.11, -line, name, va="center", fontsize=7.5)
 
 
-def _panel(
-    axes: Axes,
-    table: pd.DataFrame,
-    models: pd.DataFrame,
-    scale: str,
-    limits: tuple[float, float],
-) -> None:
+def _panel(axes: Axes, table: pd.DataFrame, models: pd.DataFrame, scale: str) -> None:
     """Draw the models of one source on one scale, a row a value."""
     means = tables.part(table, "mean")
     means = means[means["source"] == models["source"].iloc[0]].set_index("value")[scale]
     nulls = tables.part(table, "baseline")
-    top, middles, heights = 0.0, [], _heights(models)
+    limits, top, middles, heights = axes.get_xlim(), 0.0, [], _heights(models)
     for value, height in heights.items():
         bottom, rows = top - height, models[models["value"] == value]
         axes.axhspan(bottom, bottom + 0.9, **marks.NULL_BAND)
@@ -165,17 +149,19 @@ def _panel(
         random = 0.0 if scale == "chance" else rows["raw_random"].mean()
         axes.plot([random, random], [top, bottom], gid=f"random {value}", **marks.RANDOM_LINE)
         if value in means.index:
-            _mean(axes, means[value], scale, (top, bottom), f"mean {value}")
+            text = f"{means[value]:.{2 if scale == 'chance' else 1}f}".replace("-", "−")
+            axes.plot([means[value]] * 2, [top - 0.12, bottom + 1], gid=f"mean {value}", **_MEAN)
+            beside = {"xycoords": axes.get_yaxis_transform()} | _PRINTED
+            axes.annotate(text, (1.01, (top + bottom) / 2), **beside)
         _models(axes, rows, scale, top)
         silent = rows.loc[rows["raw"].isna(), "number"].astype(int)
         if len(silent) and scale == "raw":
             text = "no angle: " + ", ".join(map(str, silent))
-            axes.text(limits[0], bottom + 1.9, text, va="center", fontsize=7, bbox=_PAPER)
+            axes.text(limits[0], bottom + 1.9, text, va="center", fontsize=7, bbox=marks.PAPER)
         middles.append(top - height / 2)
         top = bottom
         axes.axhline(top, color=style.FAINT, lw=0.6, zorder=0)
     axes.set_ylim(top, 0)
-    axes.set_xlim(limits)
     ticks = [tick for tick in _TICKS[scale] if limits[0] <= tick <= limits[1]]
     axes.set_xticks(ticks, style.numbers(ticks))
     style.rows(axes, middles, list(heights))
@@ -193,16 +179,6 @@ def _models(axes: Axes, rows: pd.DataFrame, scale: str, top: float) -> None:
         axes.plot([low, high], [y, y], color=colour, lw=1.5, zorder=3)
         axes.plot(point, y, zorder=4, gid=f"{scale} {row.respondent} {row.value}", **badge)
         axes.text(point, y, f"{int(row.number)}", zorder=5, **_NUMBER)
-
-
-def _mean(axes: Axes, mean: float, scale: str, ends: tuple[float, float], gid: str) -> None:
-    """Draw the mean of the published models as a bar, and print it beside the panel."""
-    top, bottom = ends
-    axes.plot([mean, mean], [top - 0.12, bottom + 1.0], gid=gid, **_MEAN)
-    text = f"{mean:.2f}" if scale == "chance" else f"{mean:.1f}"
-    place = {"xycoords": axes.get_yaxis_transform(), "va": "center", "ha": "left"}
-    words = {"fontsize": 7.5, "fontweight": "bold", "annotation_clip": False}
-    axes.annotate(text.replace("-", "−"), (1.01, (top + bottom) / 2), **words, **place)
 
 
 def _interval(row, scale: str) -> tuple[float, float, float]:
@@ -223,15 +199,3 @@ def _span(row, scale: str, limits: tuple[float, float]) -> tuple[float, float]:
     half = 0.54 * _BADGE * (limits[1] - limits[0]) / 185  # a panel is about 185 points wide
     left, right = np.nanmin([point - half, low]), np.nanmax([point + half, high])
     return max(float(left), limits[0]), float(right)
-
-
-def _keys() -> list:
-    badge = {"marker": "o", "ms": 8, "mfc": "white", "mec": style.MUTED, "color": style.MUTED}
-    return [
-        marks.key("model by number (95% interval)", lw=1.5, **badge),
-        marks.key("mean of the models", **_MEAN),
-        marks.key("random, expected", **marks.RANDOM_LINE),
-        marks.key("ideal", color=style.MUTED, lw=0.8),
-        marks.letters_legend(),
-        marks.lapses_legend("ideal with 50%, 20%, 10% lapses"),
-    ]

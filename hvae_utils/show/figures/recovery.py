@@ -1,12 +1,13 @@
 """Figure 13, recovery of a known utility angle: rows by lapse rate, columns by bias."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hvae_utils.errors import UserError
-from hvae_utils.metrics import recovery as simulated
 from hvae_utils.show import marks, style
 from hvae_utils.show.tables import need, part, stack
 
@@ -28,37 +29,26 @@ _STAGES = {
         {"color": "#0072B2", "lw": 0, "marker": "o", "ms": 5.4, "mfc": "none", "zorder": 5},
     ),
 }
-_COLUMNS = {  # of the study, by stage
-    "unbiased": "unbiased",
-    "fixed": "before",
-    "cyclic_probability": "probability",
-    "cyclic_logit": "logit",
-}
+_STUDIED = ("unbiased", "fixed", "cyclic_probability", "cyclic_logit")  # columns of the study
+_COLUMNS = dict(zip(_STUDIED, _STAGES, strict=True))
 
 
-def table(
-    study: pd.DataFrame, steps: pd.DataFrame | None = None, sharpness: float = _SHARPNESS
-) -> pd.DataFrame:
+def table(study: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
     """Return measured against true utility angle of simulated respondents, by lapse rate and bias.
 
-    study: as `recovery.study`; of its respondents those of one sharpness (nats per coin) with at
-    most one kind of bias. steps: as `recovery.steps`, the staircase of ideal respondents.
-    part "respondent": utility_angle, sharpness, lapse, bias ("none", "position", "label"), nats,
-    stage ("unbiased", "before", "probability", "logit") and measured (mean angle, degrees);
-    "before" is one fixed order, the last two average nine cyclic orders. "step": low, high (utility
-    angles) and measured.
+    study: as `recovery.study`; of its respondents those of sharpness 0.1 with at most one kind of
+    bias. steps: as `recovery.steps`, the staircase of ideal respondents.
+    part "respondent": utility_angle, bias ("none", "position", "label") in nats, measured (mean
+    angle, degrees) at each stage: "unbiased", "before" (one fixed order), "probability" and "logit"
+    (nine cyclic orders averaged). "step": low, high (utility angles) and measured.
     """
     biases = ["position_bias", "label_bias"]
     need(study, "recovery study", ["utility_angle", "sharpness", "lapse", *biases, *_COLUMNS])
-    rows = study[np.isclose(study["sharpness"], sharpness)]
+    rows = study[np.isclose(study["sharpness"], _SHARPNESS)]
     rows = rows[(rows[biases] == 0).any(axis=1)]
     if rows.empty:
-        present = ", ".join(style.numbers(sorted(set(study["sharpness"]))))
-        raise UserError(
-            f"recovery study: no respondent of sharpness {sharpness:g}; it has {present}"
-        )
-    if steps is None:
-        steps = simulated.steps(low=rows["utility_angle"].min(), high=rows["utility_angle"].max())
+        has = ", ".join(style.numbers(sorted(set(study["sharpness"]))))
+        raise UserError(f"recovery study: no respondent of sharpness {_SHARPNESS}; it has {has}")
     bias = np.where(rows["position_bias"] != 0, "position", "none")
     bias = np.where(rows["label_bias"] != 0, "label", bias)
     rows = rows.assign(bias=bias, nats=rows[biases].abs().sum(axis=1))
@@ -73,34 +63,27 @@ def table(
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw measured against true angle, degrees on both axes.
-
-    The staircase is what ideal respondents measure; closer than a step nothing is told apart.
-    """
+    """Draw measured against true angle; the stairs of ideal respondents show the resolution."""
     rows = part(table, "respondent", "the recovery study")
     lapses = sorted(set(rows["lapse"]))
     biases = [bias for bias in _BIASES if bias in set(rows["bias"])]
-    stages = {stage: look for stage, look in _STAGES.items() if stage in set(rows["stage"])}
     figure = style.new_figure(0.95 + 1.95 * len(lapses))
-    every = iter(style.panels(figure, len(lapses) * len(biases), len(biases)))
-    for lapse in lapses:
-        for bias in biases:
-            axes = next(every)
-            panel = rows[(rows["lapse"] == lapse) & (rows["bias"] == bias)]
-            _stages(axes, part(table, "step").sort_values("low"), panel, f"{bias} {lapse:g}")
-            nats = panel["nats"].max() if len(panel) else 0
-            title = "no bias" if bias == "none" else f"{bias} bias, {nats:g} nats"
-            axes.set_title(f"{title}\n{100 * lapse:.0f}% lapses", fontweight="normal", fontsize=8)
-            axes.set_xlim(rows["utility_angle"].min() - 4, rows["utility_angle"].max() + 4)
-            axes.set_ylim(-19, 65)
-            axes.set_xticks(range(-45, 91, 45), style.numbers(range(-45, 91, 45)))
-            axes.set_yticks(range(0, 61, 15))
-            axes.grid(axis="y")
-    figure.supxlabel("true utility angle of the simulated respondent, degrees", fontsize=8)
-    figure.supylabel("measured mean SVO angle, degrees", fontsize=8)
-    handles = [marks.key("ideal respondents", **_STAIRS)]
-    handles += [marks.key(label, **look) for label, look in stages.values()]
-    style.legend(figure, handles, 3)
+    panels = style.panels(figure, len(lapses) * len(biases), len(biases))
+    for axes, (lapse, bias) in zip(panels, product(lapses, biases), strict=True):
+        panel = rows[(rows["lapse"] == lapse) & (rows["bias"] == bias)]
+        _stages(axes, part(table, "step").sort_values("low"), panel, f"{bias} {lapse:g}")
+        nats = panel["nats"].max() if len(panel) else 0
+        title = "no bias" if bias == "none" else f"{bias} bias, {nats:g} nats"
+        axes.set_title(f"{title}\n{100 * lapse:.0f}% lapses", fontweight="normal", fontsize=8)
+        axes.set_xlim(rows["utility_angle"].min() - 4, rows["utility_angle"].max() + 4)
+        axes.set_xticks(range(-45, 91, 45), style.numbers(range(-45, 91, 45)))
+        axes.set(ylim=(-19, 65), yticks=range(0, 61, 15))
+        axes.grid(axis="y")
+    keys = [marks.key("ideal respondents", **_STAIRS)]
+    drawn = set(rows["stage"])
+    keys += [marks.key(*look[:1], **look[1]) for stage, look in _STAGES.items() if stage in drawn]
+    style.legend(figure, keys, 3, "true utility angle of the simulated respondent, degrees")
+    figure.supylabel("measured mean SVO angle, degrees")
     return figure
 
 

@@ -23,24 +23,19 @@ def table(instrument: Instrument, values: dict[str, Value]) -> pd.DataFrame:
     """Return every option of every item in coins.
 
     part "option": item, option (from 1), letter, self, other, end (the value whose ideal end point
-    the option is, empty for the others). "origin": the point angles are measured from. "random":
-    the expected mean point of uniform random choices.
+    the option is, or empty). "origin": of angles. "random": expected mean of random choices.
     """
     if not instrument.payoffs.size:
         raise UserError(f"instrument '{instrument.name}' has no item to show")
     ideals = dict(zip(IDEALS, svo.CATEGORIES, strict=True))
-    rows = [point("origin", instrument.origin)]
-    rows.append(point("random", instrument.payoffs.mean(axis=(0, 1))))
+    rows = [point("origin", instrument.origin), point("random", instrument.payoffs.mean((0, 1)))]
     for place, (item, payoffs) in enumerate(zip(instrument.items, instrument.payoffs, strict=True)):
-        ends = instrument.ends[place] if instrument.ends else ("", "")
-        names = {1: ideals.get(ends[0], ""), len(payoffs): ideals.get(ends[1], "")}
+        first, last = instrument.ends[place] if instrument.ends else ("", "")
+        names = {1: ideals.get(first), len(payoffs): ideals.get(last)}
         for option, payoff in enumerate(payoffs, start=1):
-            end = names.get(option, "")
-            rows.append(
-                point("option", payoff)
-                | {"item": item, "option": option, "letter": chr(64 + option)}
-                | {"end": end if end in values else ""}
-            )
+            end = names[option] if names.get(option) in values else ""
+            key = {"item": item, "option": option, "letter": chr(64 + option), "end": end}
+            rows.append(point("option", payoff) | key)
     table = pd.DataFrame(rows).astype({"item": "Int64", "option": "Int64"})
     return table[["part", "item", "option", "letter", "self", "other", "end"]]
 
@@ -74,15 +69,12 @@ def _segments(axes: Axes, table: pd.DataFrame, options: pd.DataFrame) -> None:
         right = end.self > origin[0] + 10
         away, ha, va = ((7, 0), "left", "center") if right else ((0, 8), "center", "bottom")
         axes.annotate(end.end, at, away, ha=ha, va=va, **_BESIDE)
-    random = part(table, "random")
-    axes.plot(random["self"], random["other"], gid="random", **marks.RANDOM_POINT)
-    place = random[["self", "other"]].to_numpy(float)[0]
-    axes.annotate("random\nchoices", place, (-5, -6), zorder=1, **_BELOW)
+    random = part(table, "random")[["self", "other"]].to_numpy(float)[0]
+    axes.plot(*random, gid="random", **marks.RANDOM_POINT)
+    axes.annotate("random\nchoices", random, (-5, -6), zorder=1, **_BELOW)
     axes.plot(*origin, marker="+", color=style.INK, ms=7, ls="none")
     axes.annotate("origin of\nthe angle", origin, (0, -6), **_BELOW)
-    axes.set_aspect("equal")
-    axes.set_xlabel("coins for oneself")
-    axes.set_ylabel("coins for the other")
+    axes.set(aspect="equal", xlabel="coins for oneself", ylabel="coins for the other")
 
 
 def _sliders(axes: Axes, options: pd.DataFrame, items: list) -> None:

@@ -23,18 +23,17 @@ _RIM = 3.5  # coins: width of the coloured rim
 _FAN = 8.0  # points on the page between a shared place and each mark fanned out around it
 _SHOWN = (-38.0, 90.0)  # degrees: the part of the ring that is drawn; all answers lie in it
 _IDEAL = {"marker": "o", "ms": 10, "mfc": "none", "mec": style.INK, "mew": 0.9, "ls": "none"}
+_REGION_NAME = {"rotation_mode": "anchor", "va": "center", "fontsize": 6.8, "color": style.INK}
 _STALK = {"arrowstyle": "-", "lw": 0.6, "color": style.INK, "shrinkA": 0, "shrinkB": 0}
 
 
 def table(cells: pd.DataFrame, instrument: Instrument, values: dict[str, Value]) -> pd.DataFrame:
     """Return every cell's mean point in the payoff plane, with what it is to be compared to.
 
-    part "measured": respondent (marked where flagged), value, goal_prompt, mean self and other
-    (coins), angle (degrees) over the scored administrations; NaN where none was scored. "region": a
-    category between two angles, open-ended ones without the bound. "target_set": the angles of a
-    value's ideal respondents. "ideal": one ideal respondent a value. "random": the expected point
-    of uniform random choices. "reach": corners of the area all possible mean points lie in.
-    "origin".
+    part "measured": respondent (marked where flagged), self and other (mean coins), angle (degrees)
+    over the scored administrations; NaN where none was scored. "region": a category between two
+    angles. "target_set": the angles of a value's ideal respondents. "ideal": one of them. "random":
+    the expected point of random choices. "reach": corners of the area of all mean points. "origin".
     """
     keys = ["model", "value", "goal_prompt"]
     means = {"mean_self": "self", "mean_other": "other", "mean_angle": "angle"}
@@ -65,23 +64,17 @@ def table(cells: pd.DataFrame, instrument: Instrument, values: dict[str, Value])
 
 
 def _reach(instrument: Instrument) -> np.ndarray:
-    """Return the corners (n, 2), in coins and in order, of the hull of all mean points.
-
-    The hull of a sum of sets is the sum of their hulls, so the point furthest in a direction is
-    the mean of the options furthest in that direction: between two directions that are normal to
-    a step from one option to another nothing changes.
-    """
+    """Return the corners (n, 2), in coins and in order, of the hull of all mean points."""
+    # The furthest mean in a direction changes only at normals to steps between two options.
     points = instrument.payoffs
     first, second = np.triu_indices(points.shape[1], 1)
     steps = (points[:, second] - points[:, first]).reshape(-1, 2)
     normals = np.arctan2(steps[:, 0], -steps[:, 1])
     turns = np.unique(np.concatenate([normals, normals + np.pi]) % (2 * np.pi))
     between = (turns + np.append(turns[1:], turns[0] + 2 * np.pi)) / 2
-    corners = {}
-    for turn in between:
-        best = (points @ (np.cos(turn), np.sin(turn))).argmax(axis=1)
-        corners[tuple(points[np.arange(len(points)), best].mean(axis=0))] = None
-    return np.array(list(corners))
+    best = (points @ np.array([np.cos(between), np.sin(between)])).argmax(axis=1)
+    corners = points[np.arange(len(points))[:, None], best].mean(axis=0)
+    return np.array(list(dict.fromkeys(map(tuple, corners))))
 
 
 @style.drawing
@@ -93,23 +86,38 @@ def draw(table: pd.DataFrame) -> Figure:
     rows = -(-(len(respondents) + 1) // columns)
     figure = style.new_figure(0.75 + rows * (2.65 if columns > 2 else 4.2))
     key, *others = style.panels(figure, len(respondents) + 1, columns)
+    regions = marks.regions(part(table, "region")["angle_low"].dropna(), *_SHOWN)
+    origin = part(table, "origin")[["self", "other"]].to_numpy(float)[0]
     for axes in (key, *others):
-        _ring(axes, table)
-        axes.tick_params(labelbottom=True)
+        _ring(axes, table, regions, origin)
     style.name_panels([key, *others], ["ideal respondents", *respondents], columns)
-    _name_regions(key, table)
+    for name, low, high in regions:
+        middle = (low + high) / 2
+        key.text(*_at(origin, middle, 7), name, rotation=middle, **_REGION_NAME)
+    for ideal in part(table, "ideal").itertuples():
+        key.plot(ideal.self, ideal.other, ms=5, **marks.of_value(ideal.value))
     for axes, respondent in zip(others, respondents, strict=True):
         _measured(axes, measured[measured["respondent"] == respondent])
-    figure.supxlabel("mean coins for oneself" + flag_note(respondents), fontsize=8)
-    figure.supylabel("mean coins for the other", fontsize=8)
-    style.legend(figure, _keys(measured), 4)
+    grey = {"marker": "s", "mec": style.MUTED, "ls": "none"}
+    shared = {"color": style.INK, "marker": "o", "ms": 2.6, "lw": 0.6}
+    keys = [
+        *marks.value_keys(measured["value"].unique()),
+        marks.key(style.GOAL[True], mfc=style.MUTED, ms=4.6, **grey),
+        marks.key(style.GOAL[False], mfc="none", ms=6.5, **grey),
+        marks.key("ideal respondent", **_IDEAL),
+        marks.key("angles of ideal respondents", color=style.INK, lw=1.6),
+        marks.key("random respondent, expected", **marks.RANDOM_POINT),
+        marks.key("one place, marks fanned out", **shared),
+        marks.key("reach of the six items", color=style.MUTED, lw=0.7),
+    ]
+    style.legend(figure, keys, 4, "mean coins for oneself" + flag_note(respondents))
+    figure.supylabel("mean coins for the other")
     return figure
 
 
-def _ring(axes: Axes, table: pd.DataFrame) -> None:
+def _ring(axes: Axes, table: pd.DataFrame, regions: list, origin: np.ndarray) -> None:
     """Draw what every ring shares: regions, target sets, reachable area, ideals, random."""
-    origin = _origin(table)
-    for name, low, high in _regions(table):
+    for name, low, high in regions:
         colour = style.value_look(name).colour
         axes.add_patch(Wedge(origin, RADIUS, low, high, fc=colour, alpha=0.10, lw=0))
         axes.add_patch(Wedge(origin, RADIUS + _RIM, low, high, width=_RIM, fc=colour, lw=0))
@@ -130,35 +138,17 @@ def _ring(axes: Axes, table: pd.DataFrame) -> None:
     random = part(table, "random")
     axes.plot(random["self"], random["other"], gid="random", **marks.RANDOM_POINT)
     axes.plot(*origin, marker="+", color=style.INK, ms=5, mew=0.9)
-    axes.set_aspect("equal")
-    axes.set_xlim(origin[0] - 4, origin[0] + RADIUS + 8)
+    axes.tick_params(labelbottom=True)
+    axes.set(aspect="equal", xlim=(origin[0] - 4, origin[0] + RADIUS + 8))
     axes.set_ylim(origin[1] - 37, origin[1] + RADIUS + 8)
     axes.set_xticks(origin[0] + np.array([0, 25, 50]))
     axes.set_yticks(origin[1] + np.array([-25, 0, 25, 50]))
 
 
-def _origin(table: pd.DataFrame) -> tuple[float, float]:
-    return tuple(part(table, "origin")[["self", "other"]].to_numpy(float)[0])
-
-
-def _regions(table: pd.DataFrame) -> list[tuple[str, float, float]]:
-    return marks.regions(part(table, "region")["angle_low"].dropna(), *_SHOWN)
-
-
-def _at(origin: tuple[float, float], angle: np.ndarray | float, length: float) -> tuple:
+def _at(origin: np.ndarray, angle: np.ndarray | float, length: float) -> tuple:
     """Return the points (self, other) at an angle (degrees) and a distance (coins)."""
     turned = np.radians(angle)
     return origin[0] + length * np.cos(turned), origin[1] + length * np.sin(turned)
-
-
-def _name_regions(axes: Axes, table: pd.DataFrame) -> None:
-    """Write each region's name along its middle, and mark its ideal respondent in its colour."""
-    words = {"rotation_mode": "anchor", "va": "center", "fontsize": 6.8, "color": style.INK}
-    for name, low, high in _regions(table):
-        middle = (low + high) / 2
-        axes.text(*_at(_origin(table), middle, 7), name, rotation=middle, **words)
-    for ideal in part(table, "ideal").itertuples():
-        axes.plot(ideal.self, ideal.other, ms=5, **marks.of_value(ideal.value))
 
 
 def _measured(axes: Axes, rows: pd.DataFrame) -> None:
@@ -177,22 +167,6 @@ def _measured(axes: Axes, rows: pd.DataFrame) -> None:
             look = marks.of_goal(row.value, goal, (4.4, 7.4), (0.6, 1.1))
             look |= {"ls": "none", "transform": axes.transData + moved, "zorder": 4}
             axes.plot(row.self, row.other, gid=f"measured {row.value} {goal}", **look)
-    silent = int(rows["self"].isna().sum())
-    if silent:
+    if silent := rows["self"].isna().sum():
         text = f"no angle in\n{silent} of {len(rows)} cells"
         axes.text(0.03, 0.03, text, transform=axes.transAxes, fontsize=7, color=style.INK)
-
-
-def _keys(measured: pd.DataFrame) -> list:
-    grey = {"marker": "s", "mec": style.MUTED, "ls": "none"}
-    shared = {"color": style.INK, "marker": "o", "ms": 2.6, "lw": 0.6}
-    return [
-        *marks.value_keys(measured["value"].unique()),
-        marks.key(style.GOAL[True], mfc=style.MUTED, ms=4.6, **grey),
-        marks.key(style.GOAL[False], mfc="none", ms=6.5, **grey),
-        marks.key("ideal respondent", **_IDEAL),
-        marks.key("angles of ideal respondents", color=style.INK, lw=1.6),
-        marks.key("random respondent, expected", **marks.RANDOM_POINT),
-        marks.key("one place, marks fanned out", **shared),
-        marks.key("reach of the six items", color=style.MUTED, lw=0.7),
-    ]

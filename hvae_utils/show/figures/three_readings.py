@@ -6,18 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hvae_utils.measure import instruments
+from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import lapse
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import FLAG, flag_note, named
 from hvae_utils.show.tables import RAW_AND_CHANCE, goal_arm, null_respondents, part, stack
 
-_RENAMED = RAW_AND_CHANCE | {
-    "vr_regret": "regret",
-    "vr_regret_random": "regret_random",
-    "lapse_rate": "lapse",
-    "lapse_low": "lapse_low",
-    "lapse_high": "lapse_high",
-}
+_RENAMED = RAW_AND_CHANCE | {"vr_regret": "regret", "vr_regret_random": "regret_random"}
+_RENAMED |= {"lapse_rate": "lapse", "lapse_low": "lapse_low", "lapse_high": "lapse_high"}
 _ROW = 0.148  # inches
 # Of each column: title, ideal, widest range drawn (an interval beyond it runs off), ticks.
 _COLUMNS = {
@@ -26,66 +22,68 @@ _COLUMNS = {
     "regret": ("1 − mean regret", 1.0, (0.0, 1.05), (0, 0.5, 1)),
     "lapse": ("lapse rate", 0.0, (-0.05, 1.05), (0, 0.5, 1)),
 }
-_LETTERS, _LAPSES = "(one letter, A to I)", "(ideal with lapses)"
+_LETTERS, _LAPSES = "(one letter)", "(ideal with lapses)"
 _WORDS = {"ha": "center", "va": "center_baseline", "fontsize": 6.8, "color": style.MUTED}
 
 
-def table(cells: pd.DataFrame, goal_prompt: bool = True) -> pd.DataFrame:
-    """Return the raw, chance and regret reading and the lapse rate of each cell, and of nobody.
+def table(cells: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
+    """Return the raw, chance and regret reading and the lapse rate of each cell.
 
-    cells: as `readings.with_readings`; the goal arm is taken as in `raw_and_chance`.
-    part "measured": model, respondent (marked where this very cell is flagged), value, goal_prompt,
-    raw (degrees) and chance with their intervals, regret, lapse (0 to 1) with its interval, what a
-    random respondent has (raw_random, regret_random), flag; NaN where not estimable. "baseline":
-    constant letters (lapse: what maximum likelihood makes of them) and ideals with lapses.
+    cells: as `quality.with_readings`, see `tables.goal_arm`.
+    part "measured": respondent (marked where this very cell is flagged), raw (degrees), chance and
+    lapse (0 to 1) with intervals, regret, raw_random and regret_random (of a random respondent),
+    flag; NaN where not estimable. "baseline": constant letters (lapse: the likeliest rate) and
+    ideals with lapses.
     """
-    measured = named(goal_arm(cells, goal_prompt, [*_RENAMED, "flag"])).assign(part="measured")
+    measured = named(goal_arm(cells, [*_RENAMED, "flag"])).assign(part="measured")
     measured["flag"] = measured["flag"].fillna("")
     marked = measured["respondent"] + FLAG
     measured["respondent"] = measured["respondent"].where(measured["flag"] == "", marked)
-    nulls = null_respondents()
-    nulls["lapse_rate"] = list(map(_lapse_rate, nulls["respondent"], nulls["value"]))
+    instrument = instrument or instruments.load("svo-slider")
+    nulls = null_respondents(instrument)
+    pairs = zip(nulls["respondent"], nulls["value"], strict=True)
+    nulls["lapse_rate"] = [_lapse_rate(*pair, instrument) for pair in pairs]
     nulls = nulls[nulls["value"].isin(set(measured["value"]))]
     columns = ["part", "model", "respondent", "value", "goal_prompt", *_RENAMED.values(), "flag"]
     return stack(measured, nulls).rename(columns=_RENAMED)[columns]
 
 
-def _lapse_rate(null: str, value: str) -> float:
-    """Return the lapse rate of a null respondent: its own, or a constant letter's likeliest one."""
-    kind, which = null.split()
+def _lapse_rate(respondent: str, value: str, instrument: Instrument) -> float:
+    """Return the rate of an ideal that lapses, or the likeliest one of a constant letter."""
+    kind, which = respondent.split()
     if kind == "lapse":
         return float(which)
-    slider = instruments.load("svo-slider")
-    choices = np.full((1, len(slider.items)), ord(which) - ord("A"))
-    return lapse.lapse_rate(choices, value, slider).rate
+    choices = np.full((1, len(instrument.items)), ord(which) - ord("A"))
+    return lapse.lapse_rate(choices, value, instrument).rate
 
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw a block a value, a row a respondent, four columns.
-
-    The grey rows of each block are for constant letters and for ideals that lapse.
-    """
+    """Draw a block a value, a row a respondent, grey ones for constant letters and lapses."""
     measured = part(table, "measured", "the three readings")
     rows, headings = _rows(measured)
     bottom = min(y for block in rows.values() for y in block.values()) - 0.6
     figure = style.new_figure(1.25 - _ROW * bottom)
-    every = figure.subplots(1, len(_COLUMNS), sharey=True)
+    panels = figure.subplots(1, len(_COLUMNS), sharey=True)
     places = {y: name for block in rows.values() for name, y in block.items()} | headings
-    for axes, (reading, (title, _, limits, ticks)) in zip(every, _COLUMNS.items(), strict=True):
+    for axes, (reading, (title, _, limits, ticks)) in zip(panels, _COLUMNS.items(), strict=True):
         for value in rows:
-            _block(axes, table, reading, value, rows[value])
+            _block(axes, table[table["value"] == value], reading, rows[value])
         axes.set_title(title, loc="center")
         axes.set_xlim(limits)
         axes.set_xticks(ticks, style.numbers(ticks))
         style.rows(axes, list(places), list(places.values()))
         axes.set_ylim(bottom, 0.7)
-    for y, label in zip(places, every[0].get_yticklabels(), strict=True):
+    for y, label in zip(places, panels[0].get_yticklabels(), strict=True):
         label.set_fontweight("bold" if y in headings else "normal")
     goal = style.GOAL[bool(measured["goal_prompt"].iloc[0])]
     note = flag_note(measured["respondent"])
-    figure.supxlabel(f"{goal}; dotted: random respondents; thin: ideal{note}", fontsize=8)
-    style.legend(figure, _keys(), 3)
+    keys = [
+        marks.key("respondent, 95% interval", marker="o", ms=4.6, lw=1.6, color=style.MUTED),
+        marks.letters_legend(),
+        marks.lapses_legend("ideal with 10%, 20%, 50% lapses"),
+    ]
+    style.legend(figure, keys, 3, f"{goal}; dotted: random respondents; thin: ideal{note}")
     return figure
 
 
@@ -100,16 +98,14 @@ def _rows(measured: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[flo
     return rows, headings
 
 
-def _block(
-    axes: Axes, table: pd.DataFrame, reading: str, value: str, rows: dict[str, float]
-) -> None:
+def _block(axes: Axes, block: pd.DataFrame, reading: str, rows: dict[str, float]) -> None:
+    """Draw one reading of the respondents of one value, each at the height of its row."""
     ends = [max(rows.values()) + 0.5, rows[_LAPSES] - 0.5]
-    cells, nulls = (part(table, name) for name in ("measured", "baseline"))
-    cells, nulls = cells[cells["value"] == value], nulls[nulls["value"] == value]
+    cells, nulls = (part(block, name) for name in ("measured", "baseline"))
     axes.axhspan(ends[1], rows[_LETTERS] + 0.5, **marks.NULL_BAND)
     random = {"chance": 0.0, "lapse": 1.0}.get(reading)
     random = cells[f"{reading}_random"].mean() if random is None else random
-    axes.plot([random] * 2, ends, gid=f"random {value}", **marks.RANDOM_LINE)
+    axes.plot([random] * 2, ends, gid=f"random {cells['value'].iloc[0]}", **marks.RANDOM_LINE)
     axes.plot([_COLUMNS[reading][1]] * 2, ends, color=style.MUTED, lw=0.8, zorder=1)
     marks.nulls(axes, nulls, reading, rows[_LETTERS], rows[_LAPSES])
     for row in cells.itertuples():
@@ -127,12 +123,3 @@ def _cell(axes: Axes, row, reading: str, y: float) -> None:
         axes.plot(ends, [y, y], color=look["color"], lw=1.6, zorder=2)
     gid = f"{reading} {row.respondent} {row.value}"
     axes.plot(point, y, ms=4.6, zorder=4, gid=gid, **look)
-
-
-def _keys() -> list:
-    grey = {"marker": "o", "ms": 4.6, "color": style.MUTED}
-    return [
-        marks.key("respondent, 95% interval", lw=1.6, **grey),
-        marks.letters_legend(),
-        marks.lapses_legend("ideal with 10%, 20%, 50% lapses"),
-    ]

@@ -1,19 +1,18 @@
-"""Panels to touch that need no model: take the measure, flip an answer, add noise.
+"""Panels that need no model: take the measure, flip one answer, add noise to a value.
 
-Built of ipywidgets and the pictures of `live`. A panel holds what its reader did in its own
-widgets and nowhere else; it computes with the functions of the measuring floor and saves nothing,
-except the answers file when its button is pressed. A mistake in a field becomes a sentence beside
-it: this module must never raise into a page, and never show a text that was not escaped.
+A panel holds what its reader did in its own widgets and nowhere else; it saves nothing, except the
+answers file when its button is pressed. A mistake in a field becomes a sentence beside it.
 
-Sliders have no name for a screen reader in ipywidgets, so each has a list or a number field beside
-it or in its place, which has.
+ipywidgets gives sliders no name for a screen reader, so each has a list or a number field beside it
+or in its place.
 
-Public names: Measure, flip, noise, ideals, respondents, published_models, people,
-panel, degrees.
+Panels: Measure, flip, noise. Points of the ring: ideals, respondents, published_models; people.
+Parts of a panel: WIDE, panel, redraw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as ipw
 import numpy as np
@@ -22,14 +21,15 @@ import pandas as pd
 from hvae_utils.errors import UserError
 from hvae_utils.measure import answers, instruments, published, secondary, svo, values
 from hvae_utils.metrics import rationality, recovery
+from hvae_utils.show.names import joined
 from hvae_utils.show.panels import svg
+from hvae_utils.show.panels.svg import degrees
 
 SLIDER = instruments.load("svo-slider")
 SECONDARY = instruments.load("svo-slider-secondary")
 PLACES = SLIDER.payoffs.shape[1]
 MIDDLE = (PLACES + 1) // 2
-WIDE = ipw.Layout(width="420px")
-OPEN = -1  # in a list, where None would be no entry at all
+WIDE = {"layout": {"width": "420px"}}
 OWN = "my own answers"
 LEGEND = (
     "Length: how far the mean of your six divisions lies from (50, 50); it is short when the "
@@ -47,188 +47,159 @@ class Measure(ipw.VBox):
 
     def __init__(self, models: Sequence[svg.Point], people: pd.DataFrame) -> None:
         self._models, self._people = tuple(models), people
-        self.primary = [_Item(SLIDER, k) for k in range(len(SLIDER.items))]
-        self.secondary = [_Item(SECONDARY, k) for k in range(len(SECONDARY.items))]
-        for item in (*self.primary, *self.secondary):
-            item.on_answer(self._show)
-        self.result = ipw.HTML()
+        self.primary = [_Item(SLIDER, k, self._show) for k in range(len(SLIDER.items))]
+        self.secondary = [_Item(SECONDARY, k, self._show) for k in range(len(SECONDARY.items))]
+        self.result, self.saved = ipw.HTML(), ipw.HTML()
         self._name, self._written = answers.file_name(), set()
-        self.file = ipw.Text(self._name, description="File name", layout=WIDE)
+        self.file = ipw.Text(self._name, description="File name", **WIDE)
         self.save = ipw.Button(description="Save my answers", tooltip="Write the answers file")
         self.save.on_click(self._save)
-        self.saved = ipw.HTML()
         self.lists = _tick("Lists instead of sliders, as a screen reader reads them")
-        self.lists.observe(self._swap, "value")
         self.more = _tick("Nine more items: do you want equality, or the largest sum?")
-        further = ipw.VBox(self.secondary, layout=ipw.Layout(display="none"))
-        self.more.observe(
-            lambda change: setattr(further.layout, "display", "" if change["new"] else "none"),
-            "value",
-        )
-        keep = ipw.HBox([self.file, self.save])
-        super().__init__(
-            [self.lists, *self.primary, self.result, self.more, further, keep, self.saved]
-        )
+        self._further = ipw.VBox(self.secondary)
+        super().__init__([
+            self.lists, *self.primary, self.result, self.more, self._further,
+            ipw.HBox([self.file, self.save]), self.saved,
+        ])  # fmt: skip
         self.add_class("hvae-measure")
+        redraw(self._arrange, self.lists, self.more)
         self._show()
-
-    def _swap(self, change) -> None:
-        for item in (*self.primary, *self.secondary):
-            item.as_list(change["new"])
 
     def choices(self) -> list[int | None]:
         """Return the option (from 0) of each primary item, None where it is not answered."""
         return [item.choice for item in self.primary]
 
+    def _arrange(self) -> None:
+        self._further.layout.display = "" if self.more.value else "none"
+        for item in (*self.primary, *self.secondary):
+            item.children = [item.list if self.lists.value else item.slider, item.bars]
+
     def _show(self) -> None:
-        chosen = self.choices()
-        left = [str(k + 1) for k, choice in enumerate(chosen) if choice is None]
-        if left:
+        choices = self.choices()
+        if left := [k + 1 for k, choice in enumerate(choices) if choice is None]:
             self.result.value = svg.note(
-                f"Still to answer: {_listed(left)}. Move each slider to the division you prefer; "
-                "if it is the one in the middle, move away and back."
+                f"Still to answer: item{'s' * (len(left) > 1)} {joined(left)}. Move each slider to "
+                "the division you prefer; if it is the one in the middle, move away and back."
             )
             return
-        found = svo.score([chosen], SLIDER).iloc[0]
-        you = svg.Point("you", float(found["angle"]), "you")
+        score = svo.score([choices], SLIDER).iloc[0]
+        angle = float(score["angle"])
         numbers = {
-            "angle": degrees(found["angle"]),
-            "category": str(found["category"]),
-            "length": f"{found['vector_length']:.0f} coins",
+            "angle": degrees(angle),
+            "category": str(score["category"]),
+            "length": f"{score['vector_length']:.0f} coins",
             "index": self._index(),
         }
+        points = [svg.Point("you", angle, "you"), *ideals(), *self._models]
         self.result.value = (
             svg.key_numbers(numbers)
-            + svg.ring([you, *ideals(), *self._models], self._people)
-            + svg.note(_above(self._people, float(found["angle"])))
+            + svg.ring(points, self._people)
+            + svg.note(_among(self._people, angle))
             + svg.note(LEGEND)
         )
 
     def _index(self) -> str:
-        chosen = [-1 if item.choice is None else item.choice for item in self.secondary]
-        if -1 in chosen:
-            return f"{sum(option >= 0 for option in chosen)} of {len(chosen)} more items"
-        found = secondary.score([chosen]).iloc[0]
-        return found["note"] if np.isnan(found["index"]) else f"{found['index']:.2f}"
+        choices = [-1 if item.choice is None else item.choice for item in self.secondary]
+        if -1 in choices:
+            return f"{len(choices) - choices.count(-1)} of {len(choices)} more items"
+        score = secondary.score([choices]).iloc[0]
+        return score["note"] if np.isnan(score["index"]) else f"{score['index']:.2f}"
 
     def _save(self, _: ipw.Button) -> None:
         """Write the anonymous answers file; over no file but one that this panel wrote."""
         more = [item.choice for item in self.secondary]
-        asked = any(choice is not None for choice in more)
         path = Path(self.file.value.strip() or self._name)
         try:
-            if not any(choice is not None for choice in self.choices()):
+            if set(self.choices()) == {None}:
                 raise UserError("nothing is answered yet, so there is nothing to save")
-            content = answers.export(self.choices(), more if asked else None)
+            content = answers.export(self.choices(), None if set(more) == {None} else more)
             path = path.with_suffix(".json")
             with path.open("wb" if path.absolute() in self._written else "xb") as file:
                 file.write(content)
-            self._written.add(path.absolute())
         except FileExistsError:
             self.saved.value = svg.note(f"{path} is there already; give another name", "error")
         except (UserError, OSError, ValueError) as fault:
-            said = getattr(fault, "strerror", None) or str(fault)
-            self.saved.value = svg.note(f"not saved: {said}", "error")
+            reason = getattr(fault, "strerror", None) or fault
+            self.saved.value = svg.note(f"not saved: {reason}", "error")
         else:
+            self._written.add(path.absolute())
             self.saved.value = svg.note(
-                f"Saved as {path} beside this notebook: your choices, a "
-                "random number, and nothing else about you."
+                f"Saved as {path} beside this notebook: your choices, a random number, and nothing "
+                "else about you."
             )
 
 
 class _Item(ipw.HBox):
-    """One item: a slider or a list of its nine divisions, and the bars of the one it stands on."""
+    """One item: a slider or a list of its nine divisions, and the bars of the one it stands on.
 
-    def __init__(self, instrument: instruments.Instrument, row: int) -> None:
-        self._payoffs = instrument.payoffs[row]
-        self.choice: int | None = None
-        name = f"Item {instrument.items[row]}"
-        self.slider = ipw.IntSlider(MIDDLE, 1, PLACES, description=name, readout=False, layout=WIDE)
+    The list holds the answer, 0 for none; the slider follows. `changed` is called after it.
+    """
+
+    def __init__(
+        self, instrument: instruments.Instrument, row: int, changed: Callable[[], None]
+    ) -> None:
+        self._payoffs, self._changed = instrument.payoffs[row], changed
+        name = {"description": f"Item {instrument.items[row]}", **WIDE}
         coins = [f"{own:g} for you, {other:g} for the other" for own, other in self._payoffs]
-        options = [("not answered", OPEN), *zip(coins, range(PLACES), strict=True)]
-        self.list = ipw.Dropdown(options=options, description=name, layout=WIDE)
+        places = list(zip(["not answered", *coins], range(PLACES + 1), strict=True))
+        self.slider = ipw.IntSlider(MIDDLE, 1, PLACES, readout=False, **name)
+        self.list = ipw.Dropdown(options=places, **name)
         self.bars = ipw.HTML()
-        self._told = lambda: None
+        super().__init__([self.slider, self.bars])
         self.slider.observe(self._moved, "value")
         self.list.observe(self._picked, "value")
-        super().__init__([self.slider, self.bars])
-        self._draw()
+        redraw(self._draw, self.slider)
 
-    def on_answer(self, tell) -> None:
-        """Call `tell` after every move."""
-        self._told = tell
+    @property
+    def choice(self) -> int | None:
+        """The option (from 0), None where it is not answered."""
+        return self.list.value - 1 if self.list.value else None
 
-    def as_list(self, wanted: bool) -> None:
-        """Show the list, or the slider; both hold the same answer."""
-        self.children = [self.list if wanted else self.slider, self.bars]
+    def _moved(self, _: Any) -> None:
+        self.list.value = self.slider.value
 
-    def _moved(self, change) -> None:
-        self._answered(change["new"] - 1)
-
-    def _picked(self, change) -> None:
-        self._answered(None if change["new"] == OPEN else change["new"])
-
-    def _answered(self, option: int | None) -> None:
-        if option == self.choice:  # told by the list that follows the slider, or the other way
-            return
-        self.choice = option
-        self.list.value = OPEN if option is None else option
-        if option is not None:
-            self.slider.value = option + 1
-        self._draw()
-        self._told()
+    def _picked(self, _: Any) -> None:
+        self.slider.value = self.list.value or self.slider.value
+        self._changed()
 
     def _draw(self) -> None:
         self.bars.value = svg.payoff_bars(*self._payoffs[self.slider.value - 1])
 
 
 def flip(measure: Measure) -> ipw.VBox:
-    """Return the panel that changes one answer of an ideal respondent, or of one's own."""
+    """Return the panel that changes one answer of an ideal respondent or of its reader."""
     start = ipw.Dropdown(options=[*svo.CATEGORIES, OWN], description="Answers of")
     item = ipw.Dropdown(options=[(f"item {k}", k - 1) for k in SLIDER.items], description="Flip")
     place = ipw.IntSlider(MIDDLE, 1, PLACES, readout=False)
     number = ipw.BoundedIntText(MIDDLE, min=1, max=PLACES, description="to place")
-    shown = ipw.HTML()
+    picture = ipw.HTML()
 
-    def draw(_=None) -> None:
-        before = measure.choices() if start.value == OWN else None
-        if before is None:
+    def draw() -> None:
+        if start.value != OWN:
             before = svo.ideal_choices(start.value, SLIDER).tolist()
-        if None in before:
-            shown.value = svg.note("Your own measure is not finished yet: answer all six items.")
+        elif None in (before := measure.choices()):
+            picture.value = svg.note("Your own measure is not finished yet: answer all six items.")
             return
         after = [*before]
         after[item.value] = place.value - 1
-        shown.value = _flipped(before, after, item.value)
+        picture.value = _flipped(before, after, item.value)
 
-    for control in (start, item, place):
-        control.observe(draw, "value")
-
-    def follow(_) -> None:
-        if start.value == OWN:
-            draw()
-
-    for answered in measure.primary:
-        answered.list.observe(follow, "value")
-    draw()
-    return panel("hvae-flip", ipw.HBox([start, item]), _beside(place, number), shown)
+    redraw(draw, start, item, place, *(answered.list for answered in measure.primary))
+    return panel("hvae-flip", ipw.HBox([start, item]), _beside(place, number), picture)
 
 
 def _flipped(before: Sequence[int], after: Sequence[int], item: int) -> str:
-    found = svo.score([before, after], SLIDER)
-    rows = [
-        (name, *(f"{x:g}" for x in SLIDER.payoffs[item, choices[item]]), *_scored(row))
-        for name, choices, (_, row) in zip(
-            ("before", "after"), (before, after), found.iterrows(), strict=True
-        )
-    ]
+    scores, rows = svo.score([before, after], SLIDER), []
+    taken = zip(("before", "after"), (before, after), scores.itertuples(), strict=True)
+    for name, choices, row in taken:
+        coins = [f"{coins:g}" for coins in SLIDER.payoffs[item, choices[item]]]
+        length, transitive = f"{row.vector_length:.1f}", "yes" if row.transitive else "no"
+        rows.append((name, *coins, degrees(row.angle), row.category, length, transitive))
     header = ("", "you", "other", "angle", "category", "length", "transitive")
-    points = [
-        svg.Point("after", float(found["angle"][1]), "you"),
-        svg.Point("before", float(found["angle"][0]), "model", "before", 1),
-    ]
+    old, new = map(float, scores["angle"])
+    points = [svg.Point("after", new, "you"), svg.Point("before", old, "model", "before", 1)]
     return (
-        svg.key_numbers({"angle": degrees(found["angle"][1])})
+        svg.key_numbers({"angle": degrees(new)})
         + svg.table("One answer flipped", header, rows)
         + svg.ring([*points, *ideals()])
     )
@@ -237,44 +208,47 @@ def _flipped(before: Sequence[int], after: Sequence[int], item: int) -> str:
 def noise() -> ipw.VBox:
     """Return the panel that adds random answers and a favourite letter to a value."""
     held = ipw.Dropdown(options=svo.CATEGORIES, description="Value held")
-    lapse, lapse_number = _share("Lapse rate")
-    bias, bias_number = _share("Position bias")
-    letter = ipw.Dropdown(
-        options=[(chr(65 + k), k) for k in range(PLACES)], description="Favourite"
-    )
-    shown = ipw.HTML()
+    letters = [(chr(65 + k), k) for k in range(PLACES)]
+    letter = ipw.Dropdown(options=letters, description="Favourite")
+    share = {"min": 0, "max": 1, "step": 0.05}
+    lapse, bias = (ipw.FloatSlider(0, readout=False, **share) for _ in range(2))
+    lapse_number = ipw.BoundedFloatText(0, description="Lapse rate", **share)
+    bias_number = ipw.BoundedFloatText(0, description="Position bias", **share)
+    picture = ipw.HTML()
 
-    def draw(_=None) -> None:
-        found = recovery.noisy(held.value, lapse.value, bias.value, letter.value)
+    def draw() -> None:
+        expected = recovery.noisy(held.value, lapse.value, bias.value, letter.value)
         numbers = {
-            "angle": f"{found['mean_angle']:.1f}° ± {found['sd']:.1f}",
-            "category of the mean angle": found["category"],
-            "raw (60 is perfect)": f"{found['raw']:.1f}",
-            "chance-corrected (0 is dice)": f"{found['chance']:z.2f}",
-            "regret reading": f"{found['regret']:.2f}",
+            "angle": f"{expected['mean_angle']:.1f}° ± {expected['sd']:.1f}",
+            "category of the mean angle": expected["category"],
+            "raw (60 is perfect)": f"{expected['raw']:.1f}",
+            "chance-corrected (0 is random)": f"{expected['chance']:z.2f}",
+            "regret reading": f"{expected['regret']:.2f}",
         }
-        mean = svg.Point("mean", found["mean_angle"], "you")
+        mean = svg.Point("mean", expected["mean_angle"], "you")
         inputs = (
             f"Expected of {held.value}, lapse rate {lapse.value:.2f}, position bias "
             f"{bias.value:.2f}, favourite {letter.label}:"
         )
-        shown.value = (
+        picture.value = (
             svg.note(inputs)
             + svg.key_numbers(numbers)
             + svg.ring([mean, *ideals()])
             + svg.note("Category of one administration, the chance of each:")
-            + svg.shares(found["categories"])
+            + svg.shares(expected["categories"])
         )
 
-    for control in (held, lapse, bias, letter):
-        control.observe(draw, "value")
-    draw()
+    redraw(draw, held, lapse, bias, letter)
     rows = (held, _beside(lapse, lapse_number)), (letter, _beside(bias, bias_number))
-    return panel("hvae-noise", *(ipw.HBox(list(row)) for row in rows), shown)
+    return panel("hvae-noise", *map(ipw.HBox, rows), picture)
 
 
 def ideals() -> list[svg.Point]:
-    """Return the ideal respondents of the values that have a target, as points."""
+    """Return the ideal respondents of the values that have a target, as points.
+
+    >>> [(point.name, round(point.angle, 1)) for point in ideals()][:2]
+    [('ideal altruistic', 61.4), ('ideal prosocial', 45.0)]
+    """
     return [
         svg.Point(f"ideal {value.name}", value.target, "ideal", value.name)
         for value in values.load().values()
@@ -288,25 +262,19 @@ def respondents(cells: pd.DataFrame) -> list[svg.Point]:
     cells: model, value, mean_angle (degrees), as in a run's value_rationality.csv.
     """
     lanes = {name: lane for lane, name in enumerate(dict.fromkeys(cells["model"]))}
-    rows = cells[["model", "value", "mean_angle"]].itertuples(index=False)
-    return [
-        svg.Point(f"{model}, {value}", float(angle), "model", value, lanes[model])
-        for model, value, angle in rows
-    ]
+    rows = zip(cells["model"], cells["value"], cells["mean_angle"], strict=True)
+    return [svg.Point(f"{m}, {v}", float(angle), "model", v, lanes[m]) for m, v, angle in rows]
 
 
 def published_models() -> list[svg.Point]:
     """Return the models of the published chart, with goal prompt, where a score is one angle."""
     chart = rationality.published_angles(published.radar().query("goal_prompt")).dropna()
-    rows = chart[["model", "value", "angle"]].itertuples(index=False)
-    return [
-        svg.Point(f"{model}, {value}", float(angle), "published", value)
-        for model, value, angle in rows
-    ]
+    rows = zip(chart["model"], chart["value"], chart["angle"], strict=True)
+    return [svg.Point(f"{m}, {v}", float(angle), "published", v) for m, v, angle in rows]
 
 
 def people() -> pd.DataFrame:
-    """Return the histogram of the largest published sample of people."""
+    """Return the histogram of the largest published sample of people: low, high, count, share."""
     bins = published.people_histogram()
     largest = bins.groupby("sample")["count"].sum().idxmax()
     return bins[bins["sample"] == largest]
@@ -314,35 +282,29 @@ def people() -> pd.DataFrame:
 
 def panel(name: str, *children: ipw.Widget) -> ipw.VBox:
     """Return the widgets below one another, with a class by which the page finds them."""
-    panel = ipw.VBox(list(children))
-    panel.add_class(name)
-    return panel
+    return ipw.VBox(children).add_class(name)
+
+
+def redraw(draw: Callable[[], None], *controls: ipw.Widget) -> None:
+    """Draw now, and again whenever a control's value changes."""
+    for control in controls:
+        control.observe(lambda _: draw(), "value")
+    draw()
 
 
 def _tick(label: str) -> ipw.Checkbox:
-    return ipw.Checkbox(False, description=label, indent=False, layout=ipw.Layout(width="auto"))
-
-
-def _share(label: str) -> tuple[ipw.FloatSlider, ipw.BoundedFloatText]:
-    """Return a slider from 0 to 1 and the field that shows its number, with the name of both."""
-    slider = ipw.FloatSlider(0, min=0, max=1, step=0.05, readout=False)
-    return slider, ipw.BoundedFloatText(0, min=0, max=1, step=0.05, description=label)
+    return ipw.Checkbox(description=label, indent=False, layout={"width": "auto"})
 
 
 def _beside(slider: ipw.Widget, number: ipw.Widget) -> ipw.HBox:
     """Return a slider and the named field of its number, each following the other."""
-    number.layout, slider.layout = ipw.Layout(width="190px"), ipw.Layout(width="240px")
+    number.layout, slider.layout = {"width": "190px"}, {"width": "240px"}
     number.style.description_width = "100px"
     ipw.link((slider, "value"), (number, "value"))
     return ipw.HBox([number, slider])
 
 
-def _scored(row: pd.Series) -> tuple[str, ...]:
-    length = f"{row['vector_length']:.1f}"
-    return degrees(row["angle"]), str(row["category"]), length, "yes" if row.transitive else "no"
-
-
-def _above(bins: pd.DataFrame, angle: float) -> str:
+def _among(bins: pd.DataFrame, angle: float) -> str:
     """Return where an angle lies among people, to the bin: as exact as they are published."""
     low = bins.loc[bins["high"] <= angle, "share"].sum()
     high = bins.loc[bins["low"] > angle, "share"].sum()
@@ -351,13 +313,3 @@ def _above(bins: pd.DataFrame, angle: float) -> str:
         f"smaller angle and {high:.0%} a larger one (the outer bars; the rest are in your own "
         "bar). Nothing has left this machine."
     )
-
-
-def degrees(angle: float) -> str:
-    """Return an angle to a tenth of a degree."""
-    return "no angle" if np.isnan(angle) else f"{angle:.1f}°".replace("-", "−")
-
-
-def _listed(names: Sequence[str]) -> str:
-    items = "item" if len(names) == 1 else "items"
-    return f"{items} {' and '.join([', '.join(names[:-1]), names[-1]] if names[1:] else names)}"

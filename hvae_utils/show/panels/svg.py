@@ -1,32 +1,40 @@
-"""Small pictures that follow a slider: data in, SVG or HTML text out, in a few milliseconds.
+"""The pictures and texts of the panels: data in, SVG or HTML text out, in a few milliseconds.
 
-A page redraws them at every move, so nothing here computes a measure or opens a figure. Every text
-that somebody typed or a model wrote goes through `html.escape`; nothing else may enter a picture.
-Each picture is an image with a sentence for those who cannot see it, and no colour stands alone.
-This module must never hold markup that runs: no script, no link, no external file.
+A panel redraws them whenever a slider moves, so nothing here computes a measure. Every text is
+escaped, each picture is an image with a sentence for those who cannot see it, and no meaning rests
+on colour alone.
 
-Public names: Point, payoff_bars, ring, probability_bars, angle_steps, shares, note, key_numbers,
-table, exchange.
+Pictures: Point, ring, payoff_bars, probability_bars, shares, angle_steps.
+Texts: note, key_numbers, table, degrees.
 """
 
 import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
 import pandas as pd
+from matplotlib.markers import MarkerStyle
 
 from hvae_utils.measure import instruments, svo
 from hvae_utils.show import marks, style
 
-SHOWN_CHARACTERS = 4000  # of a text in an exchange; a page with more is not readable
 _YOU, _OTHER = style.value_look("individualistic").colour, style.value_look("altruistic").colour
 _PEOPLE = "#7FA8C2"
-_FAN = (-22.0, 66.0)  # degrees of the ring that are drawn: all that six items can reach
+_LOWEST, _HIGHEST = -22.0, 66.0  # degrees of the ring that are drawn: all that six items can reach
 _RIM = 215.0  # px
 _TALLEST = 62.0  # px of the highest bar of the histogram
 _CENTRE = (26.0, 288.0)  # px
+_FULL = 180  # px of the longest bar
+_KEY_CHARACTERS = 20  # of a value's name, which may have twice as many
+_KINDS = {
+    "you": "arrow: the angle above",
+    "ideal": "large marks: ideals",
+    "published": "hollow marks: published",
+    "model": "small marks: measured",
+}
+_SMALL = {"fill": style.MUTED, "font_size": 11}
 
 
 @dataclass(frozen=True)
@@ -44,36 +52,31 @@ class Point:
     lane: int = 0
 
 
-def payoff_bars(own: float, other: float) -> str:
-    """Return two bars, 0 to 100 coins, for you and for the other."""
-    said = f"You get {own:g} coins, the other gets {other:g}."
-    rows = []
-    for place, (who, coins, colour) in enumerate((("you", own, _YOU), ("other", other, _OTHER))):
-        y = 4 + 20 * place
-        rows.append(
-            f'<text x="40" y="{y + 12}" text-anchor="end">{who}</text>'
-            f'<rect x="46" y="{y}" width="{2 * coins:.1f}" height="15" fill="{colour}"/>'
-            f'<text x="{50 + 2 * coins:.1f}" y="{y + 12}">{coins:g}</text>'
-        )
-    return _svg(290, 44, said, "".join(rows))
-
-
 def ring(points: Sequence[Point], people: pd.DataFrame | None = None) -> str:
     """Return the ring of the social value orientations with points on it.
 
     people: one sample's bins (low, high: degrees; share), drawn outwards from the rim. Points
     without an angle (NaN) are left out; the caller says so.
+
+    >>> 'aria-label="A ring of angles. you 45.0°."' in ring([Point("you", 45.0, "you")])
+    True
     """
     points = [point for point in points if math.isfinite(point.angle)]
-    bins = None if people is None else [tuple(people[name]) for name in ("low", "high", "share")]
-    parts = [_regions(), _histogram(*bins) if bins else ""]
+    named = [f"{p.name} {p.angle:.1f}°" for p in points if p.kind in ("you", "ideal")]
+    models = len(points) - len(named)
+    sentence = f"A ring of angles. {'; '.join(named)}."
+    sentence += f" {models} marks of models inside." if models else ""
+    parts = [_regions(), "" if people is None else _histogram(people)]
     parts += [_point(point) for point in sorted(points, key=lambda p: p.kind == "you")]
-    shown = "; ".join(
-        f"{point.name} {point.angle:.1f}°" for point in points if point.kind in ("you", "ideal")
-    )
-    models = sum(point.kind in ("published", "model") for point in points)
-    said = f"A ring of angles. {shown}." + (f" {models} marks of models inside." if models else "")
-    return _svg(560, 400, said, "".join([*parts, _key(points, people is not None)]))
+    return _svg(560, 400, sentence, [*parts, *_key(points, people is not None)])
+
+
+def payoff_bars(own: float, other: float) -> str:
+    """Return two bars, 0 to 100 coins, for you and for the other."""
+    sentence = f"You get {own:g} coins, the other gets {other:g}."
+    shares = (("you", own, _YOU), ("other", other, _OTHER))
+    rows = [(name, 0, coins / 100, f"{coins:g}", colour) for name, coins, colour in shares]
+    return _bars(sentence, rows, left=46)
 
 
 def probability_bars(
@@ -81,75 +84,49 @@ def probability_bars(
 ) -> str:
     """Return a bar for each option (label, coins); chosen: the place read from the reply."""
     rows, words = [], []
-    for place, (chance, coins) in enumerate(zip(chances, payoffs, strict=True)):
-        letter, y, known = chr(65 + place), 3 + 19 * place, math.isfinite(chance)
-        width = 150 * chance if known else 0
-        share = f"{100 * chance:.0f}%" if known else "not listed"
-        read = " ◀ read" if place == chosen else ""
-        fill = style.INK if place == chosen else style.RANDOM
-        words.append(f"{letter} {share}{read and ', read as the answer'}")
-        rows.append(
-            f'<text x="96" y="{y + 12}" text-anchor="end">'
-            f"{letter}: {coins[0]:g}, {coins[1]:g}</text>"
-            f'<rect x="102" y="{y}" width="{width:.1f}" height="14" fill="{fill}"/>'
-            f'<text x="{106 + width:.1f}" y="{y + 12}">{share}{read}</text>'
-        )
-    said = "Probabilities of the options: " + ", ".join(words) + "."
-    return _svg(340, 6 + 19 * len(rows), said, "".join(rows))
+    for place, (chance, (own, other)) in enumerate(zip(chances, payoffs, strict=True)):
+        letter, listed, read = chr(65 + place), math.isfinite(chance), place == chosen
+        share = f"{chance:.0%}" if listed else "not listed"
+        words.append(f"{letter} {share}" + ", read as the answer" * read)
+        colour = style.INK if read else style.RANDOM
+        label, end = f"{letter}: {own:g}, {other:g}", chance if listed else 0
+        rows.append((label, 0, end, share + " ◀ read" * read, colour))
+    return _bars(f"Probabilities of the options: {', '.join(words)}.", rows)
 
 
-def angle_steps(bounds: Sequence[tuple[float, float]], items: int, target: float | None) -> str:
-    """Return which angles are still possible after each item; a point where only one is.
+def shares(categories: Mapping[str, float]) -> str:
+    """Return one bar for each category, with its share (0 to 1)."""
+    rows = [(n, 0, p, f"{p:.0%}", style.value_look(n).colour) for n, p in categories.items()]
+    words = ", ".join(f"{name} {share}" for name, _, _, share, _ in rows)
+    return _bars(f"Chance of each category: {words}.", rows)
 
-    bounds: (low, high) in degrees after item 1, 2, …; target: a dashed line.
+
+def angle_steps(bounds: Sequence[tuple[float, float]], target: float | None) -> str:
+    """Return which angles are still possible after each item; a stroke where only one is.
+
+    bounds: (low, high) in degrees after item 1, 2, …; target: a stroke in the first row.
     """
-
-    def y(angle: float) -> float:
-        return 190 - 2.1 * (angle + 20)
-
-    parts = [
-        f'<line x1="44" x2="330" y1="{y(a):.1f}" y2="{y(a):.1f}" stroke="{style.FAINT}"/>'
-        f'<text x="38" y="{y(a) + 4:.1f}" text-anchor="end">{a}°</text>'
-        for a in (0, 20, 40, 60)
-    ]
-    if target is not None:
-        line = f'x1="44" x2="330" y1="{y(target):.1f}" y2="{y(target):.1f}"'
-        parts.append(f'<line {line} stroke="{style.INK}" stroke-dasharray="6 4"/>')
-        parts.append(f'<text x="334" y="{y(target) + 4:.1f}">target</text>')
-    for place, (low, high) in enumerate(bounds):
-        x = 66 + 46 * place
-        parts.append(
-            f'<rect x="{x - 14}" y="{y(high) - 2:.1f}" width="28" rx="2" fill="{_OTHER}" '
-            f'height="{max(2.1 * (high - low), 0) + 4:.1f}"/>'
-        )
-    parts += [
-        f'<text x="{66 + 46 * place}" y="212" text-anchor="middle">{place + 1}</text>'
-        for place in range(items)
-    ]
-    said = "Angles still possible after each item: " + (
-        ", ".join(f"{low:.0f} to {high:.0f}" for low, high in bounds) or "nothing asked yet"
-    )
-    return _svg(380, 220, f"{said}.", "".join(parts))
-
-
-def shares(found: Mapping[str, float]) -> str:
-    """Return one bar for each category, with its share."""
+    aims = [] if target is None else [("target", target, target, style.INK)]
+    steps = [(f"item {k}", low, high, _OTHER) for k, (low, high) in enumerate(bounds, start=1)]
     rows = []
-    for place, (name, share) in enumerate(found.items()):
-        y, look = 4 + 22 * place, style.value_look(name)
+    for name, low, high, colour in aims + steps:
+        words = degrees(low) if high - low < 0.1 else f"{degrees(low)} to {degrees(high)}"
         rows.append(
-            f'<text x="104" y="{y + 13}" text-anchor="end">{html.escape(name)}</text>'
-            f'<rect x="110" y="{y}" width="{180 * share:.1f}" height="16" fill="{look.colour}"/>'
-            f'<text x="{114 + 180 * share:.1f}" y="{y + 13}">{100 * share:.0f}%</text>'
+            (name, *((x - _LOWEST) / (_HIGHEST - _LOWEST) for x in (low, high)), words, colour)
         )
-    said = ", ".join(f"{name} {100 * share:.0f}%" for name, share in found.items())
-    return _svg(340, 8 + 22 * len(rows), f"Chance of each category: {said}.", "".join(rows))
+    ranges = ", ".join(f"{low:.0f} to {high:.0f}" for low, high in bounds) or "nothing asked yet"
+    return _bars(f"Angles still possible after each item: {ranges}.", rows)
 
 
 def note(text: str, kind: str = "hint") -> str:
-    """Return a sentence as a paragraph; kind: "hint" or "error" (announced to screen readers)."""
-    role, mark = ("alert", "⚠ ") if kind == "error" else ("status", "")
-    return f'<p class="hvae-{kind}" role="{role}" style="{_PROSE}">{mark}{html.escape(text)}</p>'
+    """Return a sentence as a paragraph; kind: "hint" or "error" (announced to screen readers).
+
+    >>> note("1 < 2").endswith(">1 &lt; 2</p>")
+    True
+    """
+    role, sign = ("alert", "⚠ ") if kind == "error" else ("status", "")
+    look = "margin:4px 0;max-width:46em;line-height:1.4"
+    return element("p", sign + html.escape(text), class_=f"hvae-{kind}", role=role, style=look)
 
 
 def key_numbers(numbers: Mapping[str, str]) -> str:
@@ -157,181 +134,180 @@ def key_numbers(numbers: Mapping[str, str]) -> str:
 
     In the page's own ink, which is light where the theme is dark.
     """
-    cells = "".join(
-        f'<div style="margin-right:2em"><div style="opacity:0.8;font-size:13px">'
-        f'{html.escape(name)}</div><div class="hvae-{html.escape(name.replace(" ", "-"))}" '
-        f'style="font-size:22px">{html.escape(said)}</div></div>'
-        for name, said in numbers.items()
-    )
-    return f'<div role="status" style="display:flex;flex-wrap:wrap;line-height:1.35">{cells}</div>'
+    cells = []
+    for name, number in numbers.items():
+        label = element("div", html.escape(name), style="opacity:0.8;font-size:13px")
+        look = {"class_": f"hvae-{name.replace(' ', '-')}", "style": "font-size:22px"}
+        value = element("div", html.escape(number), **look)
+        cells.append(element("div", label + value, style="margin-right:2em"))
+    look = "display:flex;flex-wrap:wrap;line-height:1.35"
+    return element("div", "".join(cells), role="status", style=look)
 
 
 def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table with a caption and a header row; every cell is text."""
-    head = "".join(f'<th scope="col" {_CELL}>{html.escape(str(cell))}</th>' for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td {_CELL}>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
-        for row in rows
-    )
-    title = f'<caption style="text-align:left">{html.escape(caption)}</caption>'
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def row(cells: Iterable[object], tag: str, **scope: str) -> str:
+        look = {**scope, "style": "text-align:left;padding:2px 10px"}
+        return element("tr", "".join(element(tag, html.escape(str(c)), **look) for c in cells))
+
+    title = element("caption", html.escape(caption), style="text-align:left")
+    head = element("thead", row(header, "th", scope="col"))
+    return element("table", title + head + element("tbody", "".join(row(r, "td") for r in rows)))
 
 
-def exchange(messages: Sequence[Mapping[str, str]], reply: str | None) -> str:
-    """Return what was said, turn by turn, and the reply (None: not there yet), as plain text."""
-    turns = [(message["role"], message["content"]) for message in messages]
-    turns.append(("reply", "…" if reply is None else reply or "(an empty reply)"))
-    return "".join(
-        f'<div class="hvae-turn" style="margin:4px 0"><b>{html.escape(role)}</b>'
-        f'<pre style="{_PRE}">{html.escape(_shortened(text))}</pre></div>'
-        for role, text in turns
-    )
+def degrees(angle: float) -> str:
+    """Return an angle to a tenth of a degree.
+
+    >>> degrees(-16.26), degrees(float("nan"))
+    ('−16.3°', 'no angle')
+    """
+    return "no angle" if math.isnan(angle) else f"{angle:.1f}°".replace("-", "−")
 
 
-_CELL = 'style="text-align:left;padding:2px 10px"'
-_PROSE = "margin:4px 0;max-width:46em;line-height:1.4"
-_PRE = (  # JupyterLab breaks words anywhere in what is set like this
-    "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;margin:0;padding:4px 8px;"
-    f"border-left:3px solid {style.FAINT}"
-)
+def element(name: str, content: str = "", **attributes: object) -> str:
+    """Return an element of SVG or HTML; content is markup, the values of attributes are escaped.
+
+    >>> element("rect", width=10.04, stroke_width=2)
+    '<rect width="10.0" stroke-width="2"></rect>'
+    """
+    parts = [name]
+    for key, value in attributes.items():
+        text = f"{value:.1f}" if isinstance(value, float) else html.escape(str(value))
+        parts.append(f'{key.rstrip("_").replace("_", "-")}="{text}"')
+    return f"<{' '.join(parts)}>{content}</{name}>"
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _text(x: float, y: float, words: str, **look: object) -> str:
+    return element("text", html.escape(words), x=x, y=y, **look)
 
 
-def _shortened(text: str) -> str:
-    if len(text) <= SHOWN_CHARACTERS:
-        return text
-    return f"{text[:SHOWN_CHARACTERS]}… ({len(text):,} characters)"
-
-
-def _svg(width: int, height: int, said: str, content: str) -> str:
+def _svg(width: int, height: int, sentence: str, parts: Iterable[str]) -> str:
     """Return the picture: black on white whatever the page's theme is, named for a reader."""
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{html.escape(said)}" '
-        f'width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'style="max-width:100%;background:#fff" font-family="sans-serif" font-size="12.5" '
-        f'fill="{style.INK}">{content}</svg>'
+    size = {"width": width, "height": height, "viewBox": f"0 0 {width} {height}"}
+    look = {"style": "max-width:100%;background:#fff", "fill": style.INK}
+    look |= {"font_family": "sans-serif", "font_size": 12.5}
+    space = "http://www.w3.org/2000/svg"
+    return element(
+        "svg", "".join(parts), xmlns=space, role="img", aria_label=sentence, **size, **look
     )
+
+
+def _bars(
+    sentence: str, rows: Sequence[tuple[str, float, float, str, str]], left: int = 108
+) -> str:
+    """Return named bars; rows: name, start and end (0 to 1), words beside the bar, colour."""
+    parts = []
+    for y, (name, start, end, words, colour) in zip(range(4, 1000, 20), rows, strict=False):
+        least = 2.0 if start else 0.0  # px; a range that is a single angle is still seen
+        x, width = left + _FULL * start, max(_FULL * (end - start), least)
+        parts.append(_text(left - 6, y + 12, name, text_anchor="end"))
+        parts.append(element("rect", x=x, y=y, width=width, height=15, fill=colour))
+        parts.append(_text(x + width + 4, y + 12, words))
+    return _svg(left + _FULL + 110, 4 + 20 * len(rows), sentence, parts)
 
 
 def _at(angle: float, radius: float) -> tuple[float, float]:
-    turned = math.radians(angle)
-    x, y = _CENTRE[0] + radius * math.cos(turned), _CENTRE[1] - radius * math.sin(turned)
-    return round(x, 1), round(y, 1)
+    x, y = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    return round(_CENTRE[0] + radius * x, 1), round(_CENTRE[1] - radius * y, 1)
 
 
-def _sector(low: float, high: float, inner: float, outer: float, look: str) -> str:
+def _sector(low: float, high: float, inner: float, outer: float, **look: object) -> str:
     (a, b), (c, d) = _at(low, inner), _at(low, outer)
     (e, f), (g, h) = _at(high, outer), _at(high, inner)
     path = f"M{a} {b}L{c} {d}A{outer} {outer} 0 0 0 {e} {f}L{g} {h}A{inner} {inner} 0 0 1 {a} {b}Z"
-    return f'<path d="{path}" {look}/>'
+    return element("path", d=path, **look)
 
 
 @cache
 def _regions() -> str:
     """Return the categories with their names, and the scale in degrees."""
     parts = []
-    for name, low, high in marks.regions(instruments.load("svo-slider").boundaries, *_FAN):
-        colour = style.value_look(name).colour
-        parts.append(_sector(low, high, 1, _RIM - 12, f'fill="{colour}" fill-opacity="0.1"'))
-        parts.append(_sector(low, high, _RIM - 12, _RIM, f'fill="{colour}"'))
-        x, y = _at((low + high) / 2, 0.47 * _RIM)
-        turn = -(low + high) / 2
-        parts.append(
-            f'<text x="{x}" y="{y + 4}" transform="rotate({turn:.1f} {x} {y})" '
-            f'text-anchor="middle" fill="{style.MUTED}" font-size="11.5">{name}</text>'
-        )
-    for tick in (0, 15, 30, 45, 60):
-        x, y = _at(tick, _RIM + _TALLEST + 18)
-        parts.append(
-            f'<text x="{x}" y="{y + 4}" fill="{style.MUTED}" font-size="11">{tick}°</text>'
-        )
+    boundaries = instruments.load("svo-slider").boundaries
+    for name, low, high in marks.regions(boundaries, _LOWEST, _HIGHEST):
+        colour, middle = style.value_look(name).colour, (low + high) / 2
+        parts.append(_sector(low, high, 1, _RIM - 12, fill=colour, fill_opacity="0.1"))
+        parts.append(_sector(low, high, _RIM - 12, _RIM, fill=colour))
+        x, y = _at(middle, 0.47 * _RIM)
+        turned = {"transform": f"rotate({-middle:.1f} {x} {y})", "text_anchor": "middle"}
+        parts.append(_text(x, y + 4, name, **turned, **_SMALL))
+    for angle in (0, 15, 30, 45, 60):
+        x, y = _at(angle, _RIM + _TALLEST + 18)
+        parts.append(_text(x, y + 4, f"{angle}°", **_SMALL))
     return "".join(parts)
 
 
-def _key(points: Sequence[Point], people: bool) -> str:
-    """Return what the marks mean, on the right where no point reaches."""
-    kinds = {point.kind for point in points}
-    lines = [name for kind, name in _KINDS.items() if kind in kinds]
-    lines += ["outer bars: people"] if people else []
-    marked = {point.value: None for point in points if point.value and point.kind != "you"}
-    names = list(dict.fromkeys([*svo.CATEGORIES, *marked]))
-    targets = {point.value: point.angle for point in points if point.kind == "ideal"}
-    parts = []
-    for row, name in enumerate(names):
-        look, y = style.value_look(name), 192 + 18 * row
-        said = "no value assigned" if name == "none" else _cut(name, _KEY_CHARACTERS)
-        if name in targets and name not in svo.CATEGORIES:
-            said = f"{_cut(name, _KEY_CHARACTERS - 6)} {targets[name]:.1f}°"
-        parts.append(_mark(look.marker, 410, y, 5, look.colour))
-        parts.append(f'<text x="422" y="{y + 4}">{html.escape(said)}</text>')
-    below = 192 + 18 * len(names) + 16
-    parts += [
-        f'<text x="404" y="{below + 18 * row}" fill="{style.MUTED}">{line}</text>'
-        for row, line in enumerate(lines)
-    ]
-    return "".join(parts)
-
-
-_KINDS = {
-    "you": "arrow: the point in question",
-    "ideal": "large marks: ideals",
-    "published": "hollow marks: published",
-    "model": "small marks: measured",
-}
-_KEY_CHARACTERS = 20  # of a value's name, which may have twice as many
-
-
-@lru_cache
-def _histogram(low: tuple[float, ...], high: tuple[float, ...], share: tuple[float, ...]) -> str:
-    """Return the bars of the bins; kept, because they are the same at every move of a slider."""
-    scale = _TALLEST / max(share)
-    look = f'fill="{_PEOPLE}" stroke="#fff" stroke-width="0.5"'
+def _histogram(people: pd.DataFrame) -> str:
+    """Return a bar outside the rim for each bin of angles that is drawn."""
+    inner, look = _RIM + 2, {"fill": _PEOPLE, "stroke": "#fff", "stroke_width": "0.5"}
+    heights = _TALLEST * people["share"] / people["share"].max()
+    bins = zip(people["low"], people["high"], heights, strict=True)
     return "".join(
-        _sector(max(a, _FAN[0]), min(b, _FAN[1]), _RIM + 2, _RIM + 2 + scale * height, look)
-        for a, b, height in zip(low, high, share, strict=True)
-        if height > 0 and b > _FAN[0] and a < _FAN[1]
+        _sector(max(low, _LOWEST), min(high, _HIGHEST), inner, inner + height, **look)
+        for low, high, height in bins
+        if height > 0 and high > _LOWEST and low < _HIGHEST
     )
+
+
+def _key(points: Sequence[Point], people: bool) -> list[str]:
+    """Return what the marks mean, on the right where no point reaches."""
+    targets = {point.value: point.angle for point in points if point.kind == "ideal"}
+    marked = [point.value for point in points if point.value and point.kind != "you"]
+    parts, y = [], 192
+    for name in dict.fromkeys([*svo.CATEGORIES, *marked]):
+        label = "no value assigned" if name == "none" else _cut(name, _KEY_CHARACTERS)
+        if name in targets and name not in svo.CATEGORIES:
+            label = f"{_cut(name, _KEY_CHARACTERS - 6)} {targets[name]:.1f}°"
+        parts += [_mark(name, 410, y, 5), _text(422, y + 4, label)]
+        y += 18
+    present = {point.kind for point in points}
+    lines = [meaning for kind, meaning in _KINDS.items() if kind in present]
+    for row, line in enumerate(lines + ["outer bars: people"] * people):
+        parts.append(_text(404, y + 16 + 18 * row, line, fill=style.MUTED))
+    return parts
 
 
 def _point(point: Point) -> str:
-    title = f"<title>{html.escape(point.name)}: {point.angle:.1f}°</title>"
+    title = element("title", html.escape(f"{point.name}: {point.angle:.1f}°"))
     if point.kind == "you":
-        (x, y), (u, v) = _at(point.angle, 0), _at(point.angle, _RIM + 6)
-        (a, b), (c, d) = _at(point.angle - 2.4, _RIM - 8), _at(point.angle + 2.4, _RIM - 8)
-        s, t = _at(point.angle, _RIM + _TALLEST + 4)
-        return (
-            f'<g>{title}<line x1="{x}" y1="{y}" x2="{u}" y2="{v}" stroke="{style.INK}" '
-            f'stroke-width="3"/><path d="M{u} {v}L{a} {b}L{c} {d}Z"/><line x1="{u}" y1="{v}" '
-            f'x2="{s}" y2="{t}" stroke="{style.INK}" stroke-dasharray="3 3"/>'
-            f'<text x="{s + 4}" y="{t - 4}" font-weight="bold" paint-order="stroke" stroke="#fff" '
-            f'stroke-width="4">{html.escape(point.name)} {point.angle:.1f}°</text></g>'
-        )
-    look = style.value_look(point.value)
-    inwards, size = {"ideal": (24, 6.5), "published": (42, 4.0)}.get(
-        point.kind, (56 + 13 * point.lane, 4.0)
+        return element("g", title + _arrow(point))
+    inwards = {"ideal": 24, "published": 42}.get(point.kind, 56 + 13 * point.lane)
+    at, size = _at(point.angle, _RIM - inwards), 6.5 if point.kind == "ideal" else 4.0
+    return element("g", title + _mark(point.value, *at, size, hollow=point.kind == "published"))
+
+
+def _arrow(point: Point) -> str:
+    """Return the arrow from the centre to the rim, and its name outside the histogram."""
+    (x, y), (u, v) = _at(point.angle, 0), _at(point.angle, _RIM + 6)
+    (a, b), (c, d) = _at(point.angle - 2.4, _RIM - 8), _at(point.angle + 2.4, _RIM - 8)
+    s, t = _at(point.angle, _RIM + _TALLEST + 4)
+    bold = {"font_weight": "bold", "paint_order": "stroke", "stroke": "#fff", "stroke_width": 4}
+    return (
+        element("line", x1=x, y1=y, x2=u, y2=v, stroke=style.INK, stroke_width=3)
+        + element("path", d=f"M{u} {v}L{a} {b}L{c} {d}Z")
+        + element("line", x1=u, y1=v, x2=s, y2=t, stroke=style.INK, stroke_dasharray="3 3")
+        + _text(s + 4, t - 4, f"{point.name} {point.angle:.1f}°", **bold)
     )
-    at = _at(point.angle, _RIM - inwards)
-    return f"<g>{title}{_mark(look.marker, *at, size, look.colour, point.kind == 'published')}</g>"
 
 
-_SHAPES = {
-    "s": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
-    "^": ((0, -1.2), (1.1, 0.9), (-1.1, 0.9)),
-    "D": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
-    "X": ((-1, -1), (0, -0.4), (1, -1), (0.4, 0), (1, 1), (0, 0.4), (-1, 1), (-0.4, 0)),
-    "P": (
-        *((-0.4, -1.2), (0.4, -1.2), (0.4, -0.4), (1.2, -0.4), (1.2, 0.4), (0.4, 0.4)),
-        *((0.4, 1.2), (-0.4, 1.2), (-0.4, 0.4), (-1.2, 0.4), (-1.2, -0.4), (-0.4, -0.4)),
-    ),
-}
+def _mark(value: str, x: float, y: float, size: float, hollow: bool = False) -> str:
+    """Return the mark that a value has in every figure."""
+    look = style.value_look(value)
+    colours = {"fill": "#fff", "stroke": look.colour, "stroke_width": 1.8}
+    colours = colours if hollow else {"fill": look.colour}
+    if look.marker == "o":
+        return element("circle", cx=x, cy=y, r=size, **colours)
+    corners = " ".join(f"{x + size * a:.1f},{y - size * b:.1f}" for a, b in _outline(look.marker))
+    return element("polygon", points=corners, **colours)
 
 
-def _mark(marker: str, x: float, y: float, size: float, colour: str, hollow: bool = False) -> str:
-    look = f'fill="#fff" stroke="{colour}" stroke-width="1.8"' if hollow else f'fill="{colour}"'
-    if marker not in _SHAPES:
-        return f'<circle cx="{x}" cy="{y}" r="{size}" {look}/>'
-    points = " ".join(f"{x + size * a:.1f},{y + size * b:.1f}" for a, b in _SHAPES[marker])
-    return f'<polygon points="{points}" {look}/>'
+@cache
+def _outline(marker: str) -> list[tuple[float, float]]:
+    """Return the corners of matplotlib's marker, about 1 from its centre."""
+    shape = MarkerStyle(marker)
+    path = shape.get_path().transformed(shape.get_transform().frozen().scale(2))
+    return [(float(x), float(y)) for x, y in path.to_polygons()[0]]
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -6,10 +6,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hvae_utils.ask import respondents
+from hvae_utils.ask import prompts, reference
 from hvae_utils.ask.respondents import Request
 from hvae_utils.errors import UserError
-from hvae_utils.measure import scoring
+from hvae_utils.measure import instruments, scoring
 from hvae_utils.play import administer, study
 from hvae_utils.play.records import Records
 
@@ -18,7 +18,7 @@ IDEAL = {"altruistic": 61.390, "prosocial": 45.0, "individualistic": 0.0, "compe
 
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory):
-    names = tuple(f"reference/{name}" for name in respondents.REFERENCE)
+    names = tuple(f"reference/{name}" for name in reference.POLICIES)
     design = study.Study(
         models=names,
         inductions=("self_description", "definition", "label"),
@@ -27,8 +27,8 @@ def scores(tmp_path_factory):
         wordings=("plain", "formal", "brief"),
     )
     with Records(tmp_path_factory.mktemp("run") / "records.jsonl") as records:
-        assigned = administer.assign(study.conditions(design), records)
-        return scoring.administrations(assigned, administer.administer(assigned, records))
+        assigned = administer.assign_values(study.conditions(design), records)
+        return scoring.administrations(assigned, administer.put_items(assigned, records))
 
 
 def of(scores, name):
@@ -119,13 +119,46 @@ def test_conditions_that_put_the_same_question_share_its_key():
 
 def test_the_same_request_gets_the_same_answer_in_any_order(scores):
     async def ask():
-        async with respondents.Reference("agreeable") as model:
+        async with reference.Reference("agreeable") as model:
             return [await model.answer(dataclasses.replace(REQUEST, kind="goal")) for _ in "ab"]
 
     first, second = asyncio.run(ask())
     assert first == second
 
 
+SAMPLE = {
+    "faithful": "85, 85 | I choose I: 100, 50 | I choose A: 50, 100 | A | I choose I: 50, 100",
+    "lapsing": "A. | I. | B. | My answer is A. | I choose I: 50, 100",
+    "agreeable": "(A) | I | I choose I: 85, 85 | Option A | 75, 75",
+    "random": "**G** | I choose H: 98, 46 | A | I | Option H",
+    "first-option": "Option A | A. | **A** | A. | Option A",
+}
+
+
+@pytest.mark.parametrize("name", reference.POLICIES)
+def test_answers_change_only_together_with_the_identity(name):
+    slider = instruments.load("svo-slider")
+
+    async def answers():
+        model = reference.Reference(name)
+        for item in range(5):
+            request = dataclasses.replace(
+                REQUEST,
+                model=model.name,
+                messages=({"role": "user", "content": f"item {item}"},),
+                condition={"value": "altruistic", "instrument": slider.name},
+                max_tokens=24,
+                presentation=prompts.present(slider, item),
+            )
+            yield (await model.answer(request)).text
+
+    async def sample():
+        return " | ".join([text async for text in answers()])
+
+    assert reference.Reference(name).identity == "simulation 1"
+    assert asyncio.run(sample()) == SAMPLE[name]
+
+
 def test_an_unknown_reference_respondent_gets_the_nearest_name():
     with pytest.raises(UserError, match="Did you mean 'faithful'"):
-        respondents.Reference("faithfull")
+        reference.Reference("faithfull")

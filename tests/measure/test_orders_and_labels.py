@@ -3,44 +3,44 @@
 import pytest
 
 from hvae_utils.errors import UserError
-from hvae_utils.measure import presentations
+from hvae_utils.measure import factors
 from hvae_utils.play import study
 
 
 @pytest.mark.parametrize("name", ["fixed", "reversed", "cyclic-1", "cyclic-7", "shuffled"])
 def test_every_order_is_a_permutation(name):
-    assert sorted(presentations.option_order(name, item=2, seed=5)) == list(range(9))
+    assert sorted(factors.option_order(name, item=2, options=9, seed=5)) == list(range(9))
 
 
 def test_the_nine_cyclic_orders_bring_every_option_to_every_position_once():
-    shown = [presentations.option_order(name, 0) for name in presentations.order_names("cyclic")]
+    shown = [factors.option_order(name, 0, 9) for name in factors.order_names("cyclic", 9)]
     for position in range(9):
         assert sorted(order[position] for order in shown) == list(range(9))
-    assert shown[0] == presentations.option_order("fixed", 0)
+    assert shown[0] == factors.option_order("fixed", 0, 9)
 
 
 def test_reversed_shows_the_last_option_first():
-    assert presentations.option_order("reversed", 0) == (8, 7, 6, 5, 4, 3, 2, 1, 0)
+    assert factors.option_order("reversed", 0, 9) == (8, 7, 6, 5, 4, 3, 2, 1, 0)
 
 
 def test_shuffled_is_recorded_by_its_seed_and_differs_by_item():
-    first = [presentations.option_order("shuffled", item, seed=11) for item in range(6)]
-    again = [presentations.option_order("shuffled", item, seed=11) for item in range(6)]
-    other = [presentations.option_order("shuffled", item, seed=12) for item in range(6)]
+    first = [factors.option_order("shuffled", item, 9, seed=11) for item in range(6)]
+    again = [factors.option_order("shuffled", item, 9, seed=11) for item in range(6)]
+    other = [factors.option_order("shuffled", item, 9, seed=12) for item in range(6)]
     assert first == again
     assert len(set(first)) == 6
     assert first != other
 
 
-@pytest.mark.parametrize("labels", presentations.LABEL_SETS)
+@pytest.mark.parametrize("labels", factors.LABEL_SETS)
 def test_the_labels_of_a_set_are_nine_and_different(labels):
-    assert len(set(presentations.labels_of(labels))) == 9
+    assert len(set(factors.labels_of(labels))) == 9
 
 
 @pytest.mark.parametrize("name", ["cyclic-0", "cyclic-10", "cyclic-x", "cyclic", "backwards"])
 def test_an_order_that_does_not_exist_is_refused(name):
     with pytest.raises(UserError, match="unknown order"):
-        presentations.option_order(name, 0)
+        factors.option_order(name, 0, 9)
 
 
 def test_cyclic_is_nine_conditions_and_labels_are_a_factor():

@@ -1,0 +1,122 @@
+"""data/models.toml: the servers, models and weights that are known by name."""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from hvae_utils import files, paths
+from hvae_utils.ask.urls import on_loopback, well_formed
+from hvae_utils.errors import UserError, unknown
+
+_CAPS = ("requests_per_minute", "tokens_per_minute", "max_in_flight")
+_SERVER = ("base_url", "base_url_env", "api_key_env", "about", "start", *_CAPS)
+_WEIGHTS = ("package", "version", "package_sha256", "file", "file_sha256")
+_WEIGHTS += ("q8_0", "sha256", "licence")
+_FIELDS = {"servers": _SERVER, "models": ("model", "server", *_SERVER), "weights": _WEIGHTS}
+_REQUIRED = {"servers": (), "models": ("model",), "weights": _WEIGHTS}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """How a chat model is reached: name in the study, model at the endpoint, where, which key."""
+
+    name: str
+    model: str
+    base_url: str | None = None
+    base_url_env: str | None = None
+    api_key_env: str | None = None
+    about: str = ""
+    start: str = "its server"
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_in_flight: int | None = None
+
+    @property
+    def url(self) -> str | None:
+        """Return the URL in force: the environment's where one is named there."""
+        return os.environ.get(self.base_url_env or "", "") or self.base_url
+
+    @property
+    def key(self) -> str:
+        """Return the key from the environment, '' where there is none."""
+        return os.environ.get(self.api_key_env or "", "")
+
+    @property
+    def malformed(self) -> str:
+        """Return what is wrong with the URL, without a word of it, or ''."""
+        if not self.url or well_formed(self.url):
+            return ""
+        where = self.base_url_env if os.environ.get(self.base_url_env or "") else "base_url"
+        return f"{where} is no URL of a server; write it as http://HOST:PORT/v1"
+
+    @property
+    def missing(self) -> str:
+        """Return what has to be set before a request can be sent, or ''."""
+        if not self.url:
+            return f"set {self.base_url_env} to the server's URL"
+        if self.api_key_env and not self.key and not on_loopback(self.url):
+            return self.malformed or f"set {self.api_key_env}"
+        return self.malformed
+
+
+@lru_cache
+def read() -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the servers, models and weights of data/models.toml: kind -> name -> fields.
+
+    Raises UserError for a file that cannot be read and for the first field that is unknown, missing
+    or of the wrong type.
+    """
+    path = paths.DATA / "models.toml"
+    table = files.read_toml(path)
+    for kind in _FIELDS:
+        if not isinstance(table.setdefault(kind, {}), dict):
+            raise UserError(f"{kind} in {paths.shown(path)} must be a table of tables")
+        for name, entry in table[kind].items():
+            _check(kind, entry, f"{kind}.{name} in {paths.shown(path)}")
+    for name, entry in table["models"].items():
+        if "server" in entry and entry["server"] not in table["servers"]:
+            raise unknown(f"server of {name}", entry["server"], table["servers"])
+    return table
+
+
+def _check(kind: str, entry: Any, where: str) -> None:
+    """Raise UserError unless an entry holds the fields of its kind."""
+    if not isinstance(entry, dict):
+        raise UserError(f"{where} must be a table")
+    for field, content in entry.items():
+        if field not in _FIELDS[kind]:
+            raise unknown(f"field of {where}", field, sorted(_FIELDS[kind]))
+        if field in _CAPS and (type(content) is not int or content < 1):
+            raise UserError(f"{field} of {where} must be a whole number from 1")
+        if field not in _CAPS and not isinstance(content, str):
+            raise UserError(f"{field} of {where} must be a text")
+    for field in _REQUIRED[kind]:
+        if field not in entry:
+            raise UserError(f"{where} does not say `{field}`")
+
+
+def endpoint(name: str) -> Endpoint:
+    """Return the endpoint of a model in data/models.toml, or of any model on a server named there.
+
+    Raises UserError, with the nearest name, where there is none.
+
+    >>> endpoint("ollama/llama3.2").base_url
+    'http://127.0.0.1:11434/v1'
+    """
+    servers, models = read()["servers"], read()["models"]
+    family, _, model = name.partition("/")
+    if name in models:
+        entry = {**servers.get(models[name].get("server"), {}), **models[name]}
+        entry.pop("server", None)
+        return Endpoint(name, **entry)
+    if family in servers and model:
+        return Endpoint(name, model, **servers[family])
+    if family in servers:
+        raise UserError(f"'{name}' names no model; write {family}/<model>")
+    if siblings := [known for known in models if known.startswith(f"{family}/")]:
+        raise unknown("model", name, siblings)
+    families = dict.fromkeys(known.partition("/")[0] for known in models)
+    raise unknown(
+        f"family of models in '{name}':", family, ["reference", "local", *servers, *families]
+    )

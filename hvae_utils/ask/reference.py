@@ -1,0 +1,105 @@
+"""Simulated respondents whose truth is known, for tests, teaching and calibration.
+
+They are asked the same prompts and answer in words, so that parsing, records and scores treat them
+as a model. All randomness comes from the request: asked again, they answer the same.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hvae_utils.ask.prompts import Presentation, coins
+from hvae_utils.ask.respondents import Answer, Request, Respondent
+from hvae_utils.errors import unknown
+from hvae_utils.measure import instruments, svo, values
+
+ANSWERS = 1  # raised when any answer changes, so that records of the old ones are not used
+LAPSE_RATE = 0.2  # share of random answers of the lapsing respondent
+
+# A policy: (value name, instrument, presentation) -> probability of each position as shown.
+Policy = Callable[[str, instruments.Instrument, Presentation], np.ndarray]
+
+
+def _random(value: str, instrument: instruments.Instrument, shown: Presentation) -> np.ndarray:
+    return np.full(len(shown.order), 1 / len(shown.order))
+
+
+def _faithful(value: str, instrument: instruments.Instrument, shown: Presentation) -> np.ndarray:
+    assigned = values.get(value)
+    if assigned.utility is None:
+        return _random(value, instrument, shown)
+    best = svo.ideal_choices(assigned, instrument)[shown.item]
+    return (np.asarray(shown.order) == best).astype(float)
+
+
+def _lapsing(value: str, instrument: instruments.Instrument, shown: Presentation) -> np.ndarray:
+    ideal = _faithful(value, instrument, shown)
+    return (1 - LAPSE_RATE) * ideal + LAPSE_RATE * _random(value, instrument, shown)
+
+
+POLICIES: dict[str, Policy] = {
+    "faithful": _faithful,
+    "lapsing": _lapsing,
+    "agreeable": lambda value, instrument, shown: _faithful("prosocial", instrument, shown),
+    "random": _random,
+    "first-option": lambda value, instrument, shown: np.eye(len(shown.order))[0],
+}
+
+PHRASES = (  # the ways in which chat models write a choice
+    *("{label}", "{label}.", "({label})", "**{label}**", "Option {label}"),
+    *("I choose {label}: {first}, {second}", "My answer is {label}.", "{first}, {second}"),
+)
+
+
+class Reference(Respondent):
+    """A simulated respondent with a known policy; name: one of POLICIES.
+
+    >>> Reference("faithful").name
+    'reference/faithful'
+    """
+
+    concurrency = 64
+    identity = f"simulation {ANSWERS}"
+
+    def __init__(self, name: str) -> None:
+        if name not in POLICIES:
+            raise unknown("reference respondent", name, POLICIES)
+        self.name = f"reference/{name}"
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer in words; item answers are drawn from the policy, seeded by what is asked."""
+        shown, policy = request.presentation, self.name.removeprefix("reference/")
+        if shown is None:
+            held = values.get("prosocial" if policy == "agreeable" else request.condition["value"])
+            text = prose(request.kind, held)
+            return Answer(text=text, finish_reason="stop", served_model=self.name)
+        rng = np.random.default_rng(int(request.draw, 16))
+        instrument = instruments.load(request.condition["instrument"])
+        chances = POLICIES[policy](request.condition["value"], instrument, shown)
+        place = int(rng.choice(len(chances), p=chances))
+        first, second = map(coins, instrument.printed[shown.item, shown.order[place]])
+        phrase = PHRASES[int(rng.integers(len(PHRASES)))]
+        log_chances = [
+            (label, float(np.log(chance)))
+            for label, chance in zip(shown.labels, chances, strict=False)
+            if chance > 0
+        ]
+        return Answer(
+            text=phrase.format(label=shown.labels[place], first=first, second=second),
+            finish_reason="stop",
+            top_logprobs=tuple(log_chances) if request.top_logprobs else None,
+            served_model=self.name,
+        )
+
+
+def prose(kind: str, held: values.Value) -> str:
+    """Return what a reference respondent says when it is asked for anything but a choice."""
+    if held.utility is None:
+        return (
+            "My goal is to look at each question when it comes." if kind == "goal" else "All right."
+        )
+    return {
+        "describe": f"Such a person lives by one rule. {held.definition}",
+        "adopt": f"I will answer as a person with {held.word} values.",
+        "goal": f"My goal is to choose as {held.word} values ask of me.",
+    }[kind]

@@ -1,0 +1,323 @@
+"""A run: one execution of the workbook, and the folder that holds all of it.
+
+`Run` knows what the files of a run are called, reads and writes them, and says in one sentence what
+a folder lacks. `workbook` makes runs from notebooks; `Run.play` makes one without.
+
+Public names: Run, and the names of a run's files.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from hvae_utils import files, paths
+from hvae_utils.errors import UserError, brief, unknown
+from hvae_utils.run import bundle, manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hvae_utils.play.study import Study
+
+CONDITIONS, RECORDS, RESPONSES = "conditions.parquet", bundle.RECORDS, "responses.parquet"
+SCORES, CELLS, GOAL_EFFECTS = "scores.parquet", "value_rationality.csv", "goal_effects.csv"
+KEY_NUMBERS, FIGURES, NOTEBOOKS = "key_numbers.json", "figures/", "notebooks/"
+MANIFEST, REPORT = manifest.NAME, "report.html"
+LOCK = ".run.lock"  # held by what drives the notebooks, not by their kernels
+DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no files on Windows
+
+
+class Run:
+    """One execution of the workbook; its tables are read when they are first asked for.
+
+    run_id: the folder's name; runs: the folder of runs (default: the project's), relative to where
+    the user stands, `~` being their home. Making a Run neither reads nor writes anything.
+    Raises UserError for a run id that is no folder name on every system.
+
+    >>> run = Run("mine", runs="studies")
+    >>> run.folder.parts[-2:], run.path(SCORES).name
+    (('studies', 'mine'), 'scores.parquet')
+    """
+
+    def __init__(self, run_id: str = "default", runs: str | Path | None = None) -> None:
+        plain = re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9_-])?", str(run_id))
+        if not plain or DEVICE.fullmatch(str(run_id)):
+            raise UserError(
+                f"run id {brief(run_id)} is no folder name everywhere; use letters, digits, '-', "
+                "'_' and '.' between them"
+            )
+        self.name = str(run_id)
+        try:
+            folder = paths.RUNS if runs is None else Path(runs).expanduser().absolute()
+        except RuntimeError:
+            raise UserError(
+                f"the folder of runs {str(runs)!r} names no user of this machine"
+            ) from None
+        self.folder = folder / self.name
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r}, runs={str(self.folder.parent)!r})"
+
+    def _repr_html_(self) -> str:
+        names = [name for name in (CONDITIONS, RESPONSES, SCORES, CELLS) if self.has(name)]
+        state = "finished" if self.has(MANIFEST) else "not finished"
+        text = f"{paths.shown(self.folder)}: {state}; {', '.join(names) or 'no tables yet'}"
+        return f"<p><b>Run {escape(self.name)}</b> in {escape(text)}</p>"
+
+    def path(self, name: str) -> Path:
+        """Return where a file or folder of the run is, whether it is there or not."""
+        return self.folder / name
+
+    def has(self, name: str) -> bool:
+        """Return whether a file is there, or a folder with something in it."""
+        path = self.path(name)
+        return path.is_file() or (path.is_dir() and any(path.iterdir()))
+
+    def read(self, name: str) -> Any:
+        """Return a file's content: a DataFrame of .parquet and .csv, plain data of .json.
+
+        Raises UserError where the run or the file is not there, or the file is damaged.
+        """
+        import pandas as pd
+
+        with self._reading(), self.path(name).open("rb") as file:
+            if name.endswith(".json"):
+                return json.load(file)
+            if name.endswith(".parquet"):
+                return pd.read_parquet(file)
+            return pd.read_csv(file, keep_default_na=False, na_values=[""])
+
+    def write(self, name: str, content: Any) -> Path:
+        """Write a file of the run whole or not at all, and return where it is.
+
+        .parquet and .csv take a DataFrame (numbers in .csv have ten significant digits), .json
+        plain data, where NaN becomes null.
+        """
+        path = self.path(name)
+        data: str | bytes
+        if path.suffix == ".parquet":
+            data = content.to_parquet(None, index=False)
+        elif path.suffix == ".csv":
+            data = content.to_csv(None, index=False, float_format="%.10g", lineterminator="\n")
+        elif path.suffix == ".json":
+            plain = _plain(content)
+            data = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        else:
+            raise unknown("kind of file", name, (".parquet", ".csv", ".json"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_atomically(path, data)
+        return path
+
+    def make(self) -> None:
+        """Make the run's folder where there is none; UserError where that is not possible."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise files.unwritable(self.folder, fault) from None
+
+    # DataFrames: a row a condition, a row an item presented, a row an administration, a row a cell
+    conditions = cached_property(lambda self: self.read(CONDITIONS))
+    responses = cached_property(lambda self: self.read(RESPONSES))
+    scores = cached_property(lambda self: self.read(SCORES))
+    cells = cached_property(lambda self: self.read(CELLS))
+
+    @cached_property
+    def records(self) -> "pd.DataFrame":
+        """One row a request, in the order in which they were answered."""
+        import pandas as pd
+
+        from hvae_utils.play import records
+
+        with self._reading():
+            return pd.DataFrame(records.read(self.path(RECORDS)))
+
+    @property
+    def figures(self) -> list[dict[str, Any]]:
+        """The figures' slugs, titles, captions and alternative texts, in order."""
+        from hvae_utils.show import style
+
+        return style.listed(self.path(FIGURES))
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the run was made of; UserError where there is no such run or it did not finish."""
+        try:
+            return manifest.read(self.folder)
+        except FileNotFoundError:
+            self.require()
+            raise UserError(
+                f"run '{self.name}' is no finished run; continue it with "
+                f"hvae reproduce --run-id {self.name} and its profile"
+            ) from None
+        except OSError as fault:
+            raise UserError(f"run '{self.name}': {MANIFEST} cannot be read ({fault})") from None
+
+    def require(self) -> None:
+        """Raise UserError, naming the runs that there are, unless the run's folder is there."""
+        if self.folder.is_dir():
+            return
+        where = paths.shown(self.folder.parent)
+        names = sorted(path.name for path in self.folder.parent.glob("*") if path.is_dir())
+        if not names:
+            raise UserError(f"there is no run in {where} yet; hvae reproduce makes one")
+        raise unknown(f"run in {where}", self.name, names)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what goes wrong when files of the run are read into one sentence."""
+        try:
+            yield
+        except UserError:
+            raise
+        except FileNotFoundError as fault:
+            self.require()
+            name = Path(fault.filename).name
+            raise UserError(f"run '{self.name}' lacks {name}; run it again") from None
+        except (KeyError, ValueError, TypeError, OSError) as fault:
+            raise UserError(
+                f"run '{self.name}' has a damaged file ({fault!r}); run it again"
+            ) from None
+
+    def changed(self) -> list[str]:
+        """Return the outputs of a finished run that are gone, or not as they were at its end."""
+        outputs = self.manifest["outputs"].items()
+        return [
+            name
+            for name, digest in outputs
+            if not self.path(name).is_file() or files.sha256(self.path(name)) != digest
+        ]
+
+    def outcomes(self) -> "pd.DataFrame":
+        """Return how many items of each model (rows) ended in each outcome; empty without any."""
+        import pandas as pd
+
+        if not (self.has(RESPONSES) and self.has(CONDITIONS)):
+            return pd.DataFrame()
+        responses, conditions = self.read(RESPONSES), self.read(CONDITIONS)
+        if "outcome" not in responses or "model" not in conditions:
+            return pd.DataFrame()
+        models = responses["condition_id"].map(conditions.set_index("condition_id")["model"])
+        table = pd.crosstab(models, responses["outcome"])
+        return table.rename_axis(index=None, columns="items by outcome")
+
+    def error_share(self) -> float:
+        """Return the share of items that ended in a transport error; 0 for a run without items."""
+        counts = self.outcomes().sum()
+        return float(counts.get("error", 0) / counts.sum()) if len(counts) else 0.0
+
+    def how_items_ended(self) -> list[str]:
+        """Return the table of outcomes as lines; none where every item has a choice."""
+        table = self.outcomes()
+        if set(table) <= {"choice"}:
+            return []
+        lines = table.to_string().splitlines()
+        if failed := int(table.sum().get("error", 0)):
+            lines.append(
+                f"{failed} of {table.to_numpy().sum()} items ended in a transport error; "
+                "run again to ask them once more"
+            )
+        return lines
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder and keep other processes from running notebooks into it.
+
+        May be entered again by the process that holds it; the run's own kernels do not ask for it.
+        Raises UserError when another process holds it, or the folder cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        self.make()
+        lock = FileLock(self.path(LOCK), timeout=0, thread_local=False, is_singleton=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UserError(
+                f"another process is running {paths.shown(self.folder)}; wait until it has ended "
+                "or take another --run-id"
+            ) from None
+        except NotImplementedError as fault:  # a folder without locks
+            raise UserError(f"cannot write {paths.shown(self.folder)}: {fault}") from None
+        except OSError as fault:
+            raise files.unwritable(self.folder, fault) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def play(self, design: "Study", concurrency: int = 0) -> Self:
+        """Play a study here, without notebooks: conditions, records, responses, scores and cells.
+
+        What the folder's records answer is not asked again. concurrency: requests in flight a
+        model, 0 for the respondent's own number.
+        Raises EndpointError when a model cannot be reached; what it answered is in the records.
+        """
+        from hvae_utils.measure import scoring
+        from hvae_utils.metrics import quality, rationality
+        from hvae_utils.play import administer, study
+        from hvae_utils.play.records import Records
+
+        with self.held():
+            self.path(MANIFEST).unlink(missing_ok=True)  # it is of another study
+            for name in ("conditions", "records", "responses", "scores", "cells"):
+                self.__dict__.pop(name, None)
+            planned = study.conditions(design)
+            with Records(self.path(RECORDS)) as records:
+                conditions = administer.assign_values(planned, records, concurrency)
+                self.write(CONDITIONS, conditions)
+                responses = administer.put_items(conditions, records, concurrency=concurrency)
+            self.write(RESPONSES, responses)
+            scores = scoring.administrations(conditions, responses)
+            self.write(SCORES, scores)
+            cells = rationality.cells(scores)
+            self.write(CELLS, quality.with_readings(cells, conditions, responses, scores))
+        return self
+
+    def bundle(self, out: str | Path | None = None) -> "bundle.Bundle":
+        """Write a finished run into one file (default: NAME.zip here) that can be replayed.
+
+        Raises UserError when the run is not finished, was changed since, or holds what is not ours
+        to publish.
+        """
+        made_of, changed = self.manifest, self.changed()
+        where = paths.shown(self.folder)
+        if changed:
+            raise UserError(f"{where}: {changed[0]} changed after the run; reproduce it again")
+        names = set(self.conditions["model"])
+        return bundle.write(
+            made_of, self.path(RECORDS), names, where, Path(out or f"{self.name}.zip")
+        )
+
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write a finished run as one HTML file (default: report.html in its folder).
+
+        Raises UserError where the run did not finish or lacks a file, or a file is damaged.
+        """
+        from hvae_utils.run import report
+
+        made_of, out = self.manifest, Path(out) if out else self.path(REPORT)
+        with self._reading():
+            if not self.figures:
+                raise UserError(f"run '{self.name}' has no figure; run its notebooks again")
+            figures = [report.figure(self.path(FIGURES), entry) for entry in self.figures]
+            tables = self.cells, self.read(GOAL_EFFECTS)
+            text = report.page(self.name, made_of, self.changed(), *tables, figures)
+        files.write_atomically(out, text)
+        return out
+
+
+def _plain(content: Any) -> Any:
+    """Return JSON's own types: numpy scalars unwrapped, NaN and infinities as null."""
+    if isinstance(content, Mapping):
+        return {str(key): _plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(value) for value in content]
+    if hasattr(content, "item"):
+        content = content.item()
+    return None if isinstance(content, float) and not math.isfinite(content) else content
