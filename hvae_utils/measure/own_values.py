@@ -1,9 +1,8 @@
 """A reader's own value: from the texts of a form to a `Value` that can be tried.
 
 A weight w on the other's coins, beside a weight of 1 on one's own, is the point arctan(w) of the
-ring, so both ways of stating it lead to the same utility. The target is what an ideal holder of the
-value reaches on the slider, which need not be the point that was named: nine options do not reach
-every point.
+ring. The target is what an ideal holder of the value reaches on the slider, which need not be the
+point that was named: nine options do not reach every point.
 """
 
 import math
@@ -19,9 +18,7 @@ SAME = 0.05  # degrees; targets that are nearer are shown as the same number
 
 
 def number(text: str, what: str, low: float, high: float) -> float:
-    """Return the number that a text holds, with a decimal point or comma.
-
-    UserError, naming `what`, unless it is a number from `low` to `high`.
+    """Return the number in a text, with a decimal point or comma; UserError if not low to high.
 
     >>> number("0,5", "the weight", -10, 10)
     0.5
@@ -49,9 +46,7 @@ def from_point(word: str, definition: str, point: float) -> Value:
 
 
 def _value(word: str, definition: str, utility: tuple[float, float, float]) -> Value:
-    """Return the checked value; UserError where a text is empty, too long or only marks, or
-    where the word is that of a value with another target.
-    """
+    """Return the checked value; UserError for a bad text and the word of another value."""
     word = _text("the word for the value", word, WORD_LIMIT)
     definition = _text("the definition", definition, DEFINITION_LIMIT)
     value = Value(word, word, definition, utility, target=None, target_set=None)

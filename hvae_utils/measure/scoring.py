@@ -29,8 +29,7 @@ def choices(
 def option_shares(responses: pd.DataFrame, options: int) -> np.ndarray:
     """Return each option's share of the probability that fell on options, (rows, options).
 
-    responses: columns p1, p2 …, as listed by the endpoint (tables of the first version hold the
-    shares themselves). NaN where an endpoint listed none.
+    responses: columns p1, p2 …, as listed by the endpoint. NaN where it listed none.
 
     >>> option_shares(pd.DataFrame({"p1": [0.6, None], "p2": [0.2, None]}), 2).round(2).tolist()
     [[0.75, 0.25], [nan, nan]]
@@ -67,16 +66,12 @@ def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Dat
 def worked_example(responses: pd.DataFrame, instrument: instruments.Instrument) -> pd.DataFrame:
     """Return one administration to compute by hand: item, option (1-based), self, other (coins).
 
-    The first administration in which every item was answered; where there is none, the choices of
-    an ideal altruist.
+    The first that is complete; where there is none, the choices of an ideal altruist.
     """
     shown = ["item", "option", "self", "other"]
-    answered = responses.groupby("condition_id", sort=False)["option"].count()
-    complete = answered.index[answered == len(instrument.items)]
-    if len(complete):
-        return responses.loc[responses["condition_id"] == complete[0], shown].astype(
-            {"option": int}
-        )
+    for _, answered in responses.groupby("condition_id", sort=False):
+        if answered["option"].count() == len(instrument.items):
+            return answered[shown].astype({"option": int})
     chosen = svo.ideal_choices(values.get("altruistic"), instrument)
     payoffs = instrument.payoffs[np.arange(len(chosen)), chosen]
     columns = (instrument.items, chosen + 1, *payoffs.T)

@@ -1,9 +1,7 @@
 """The values a respondent can be assigned, read from `data/values.toml`.
 
 A value is a word, a definition, a utility over payoffs (what its ideal respondent maximises) and
-the angles such respondents reach on the published items; `svo.value_on` has those of another
-instrument. A value may be added to the file. What satisfies a value are targets with names:
-"published", "set" and whatever else the file gives.
+the angles such respondents reach on the published items. A value may be added to the file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +23,7 @@ _TARGET_KEYS = ("utility", "target_set", "source")
 
 @dataclass(frozen=True)
 class Target:
-    """What would satisfy a value: a closed interval of angles, and what is maximised on the way.
-
-    low, high: degrees; equal for a point. utility: as in `Value`.
-    """
+    """What would satisfy a value: a closed interval of angles (degrees) and a utility."""
 
     name: str
     low: float
@@ -81,8 +76,7 @@ class Value:
     def ideal_options(self, payoffs: ArrayLike, rounding: float = 0.0) -> np.ndarray:
         """Return bool (items, options): which options of payoffs (items, options, 2) are best.
 
-        Where all utilities of an item agree within `rounding` coins every option is: the item is
-        level, and only the printed coins are not. UserError for a value without a utility.
+        All, where the utilities of an item agree within `rounding` coins. Errors: as `utilities`.
         """
         utilities = self.utilities(payoffs)
         level = np.ptp(utilities, axis=1, keepdims=True) <= rounding + 1e-9
@@ -100,9 +94,7 @@ def load() -> dict[str, Value]:
 
 
 def get(name: str | Value) -> Value:
-    """Return the value called `name`; UserError naming the choices when there is none.
-
-    A `Value` is returned unchanged.
+    """Return the value called `name`, a `Value` unchanged; UserError where there is none.
 
     >>> get("prosocial").target
     45.0
@@ -131,15 +123,14 @@ _read_once = lru_cache(read)
 
 def _value(where: str, name: str, table: Any) -> Value:
     _check_keys(where, table, _KEYS)
+    table = {"source": "", "targets": {}} | table
     for key in ("word", "definition", "source"):
-        if not isinstance(table.get(key, "" if key == "source" else None), str):
+        if not isinstance(table.get(key), str):
             raise UserError(f"{where}: '{key}' must be a text")
     target, target_set = _targets(where, table)
-    others = table.get("targets", {})
-    if not isinstance(others, dict):
-        raise UserError(f"{where}: 'targets' must be a table of targets by name")
-    if others and target is None:
-        raise UserError(f"{where}: 'targets' beside no 'target' and 'target_set'")
+    others = table["targets"]
+    if not isinstance(others, dict) or (others and target is None):
+        raise UserError(f"{where}: 'targets' must be a table of further ones beside a 'target'")
     return Value(
         name=name,
         word=table["word"],
@@ -147,7 +138,7 @@ def _value(where: str, name: str, table: Any) -> Value:
         utility=_utility(where, table.get("utility")),
         target=target,
         target_set=target_set,
-        source=table.get("source", ""),
+        source=table["source"],
         others=tuple(_other(where, key, other) for key, other in others.items()),
     )
 
@@ -164,24 +155,21 @@ def _other(where: str, name: str, table: Any) -> Target:
     return Target(name, *_interval(where, table.get("target_set")), utility, source)
 
 
-def _check_keys(where: str, table: Any, keys: Sequence[str], what: str = "key") -> None:
+def _check_keys(where: str, table: Any, keys: Sequence[str]) -> None:
     """Raise UserError unless `table` is a TOML table of some of these keys."""
     if not isinstance(table, dict):
         raise UserError(f"{where}: must be a table of {', '.join(keys)}")
     for key in table:
         if key not in keys:
-            raise UserError(f"{where}: {unknown(what, key, keys)}")
+            raise UserError(f"{where}: {unknown('key', key, keys)}")
 
 
 def _utility(where: str, weights: Any) -> tuple[float, float, float] | None:
     if weights is None:
         return None
-    _check_keys(f"{where}, 'utility'", weights, WEIGHTS, "weight")
-    for key, weight in weights.items():
-        if not files.finite(weight):
-            raise UserError(f"{where}: the weight '{key}' must be a finite number")
-    if not any(weights.values()):
-        raise UserError(f"{where}: a utility needs a weight other than 0")
+    _check_keys(f"{where}, 'utility'", weights, WEIGHTS)
+    if not all(map(files.finite, weights.values())) or not any(weights.values()):
+        raise UserError(f"{where}: 'utility' needs finite weights, and one other than 0")
     return tuple(float(weights.get(key, 0)) for key in WEIGHTS)
 
 
@@ -192,18 +180,17 @@ def _targets(
     target, ends = table.get("target"), table.get("target_set")
     if target is None and ends is None:
         return None, None
-    if not files.finite(target):
-        raise UserError(f"{where}: 'target' must be an angle in degrees")
     low, high = _interval(where, ends)
-    if not low <= target <= high:
-        raise UserError(f"{where}: 'target' {target} must lie in 'target_set' {ends}, low to high")
+    if not files.finite(target) or not low <= target <= high:
+        raise UserError(
+            f"{where}: 'target' must be an angle in degrees, in the 'target_set' {ends}"
+        )
     return float(target), (low, high)
 
 
 def _interval(where: str, ends: Any) -> tuple[float, float]:
     """Return 'target_set' checked: two angles in degrees, low to high."""
-    if not isinstance(ends, list) or len(ends) != 2 or not all(map(files.finite, ends)):
-        raise UserError(f"{where}: 'target_set' must be two angles in degrees, [low, high]")
-    if not -180 <= ends[0] <= ends[1] <= 180:
-        raise UserError(f"{where}: 'target_set' {ends} must run from low to high, within 180")
+    numbers = isinstance(ends, list) and len(ends) == 2 and all(map(files.finite, ends))
+    if not numbers or not -180 <= ends[0] <= ends[1] <= 180:
+        raise UserError(f"{where}: 'target_set' must be [low, high], in degrees within 180")
     return float(ends[0]), float(ends[1])

@@ -103,8 +103,8 @@ def test_bad_files_are_listed_and_good_ones_still_count(tmp_path):
     assert len(people) == 5
     told = problems.set_index("file").problem
     assert told[".hidden.json"].startswith("is a hidden file")
-    assert told["link.json"].startswith("is a symbolic link")
-    assert told["folder.json"] == "is no file"
+    assert told["link.json"].startswith("is a link")
+    assert "no file" in told["folder.json"]
     assert told["big.json"].startswith("is too large")
     assert told["notes?<b>.txt"].startswith("is not JSON")
     assert told["a-copy.json"] == "is a copy of another file here, which counts once"
@@ -114,7 +114,7 @@ def test_bad_files_are_listed_and_good_ones_still_count(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_in_the_folder_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.json")
-    assert answers.gather(tmp_path)[1].problem.tolist() == ["is no file"]
+    assert answers.gather(tmp_path)[1].problem.str.contains("no file").all()
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
