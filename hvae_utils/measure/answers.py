@@ -87,7 +87,7 @@ def export(choices: Sequence[int | None], secondary: Sequence[int | None] | None
 
 
 def parse(content: bytes) -> Answers:
-    """Return the answers in a file's content; UserError, one sentence, where it is no such file."""
+    """Return the answers in a file's content; UserError where it is no such file."""
     if len(content) > LIMIT:
         raise UserError(f"is too large: an answers file has at most {LIMIT} bytes")
     try:
@@ -119,7 +119,8 @@ def gather(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
                 raise UserError("is a copy of another file here, which counts once")
             people[answers.id] = answers
         except UserError as fault:
-            problems.append({"file": _printable(path.name), "problem": str(fault)})
+            name = "".join(sign if sign.isprintable() else "?" for sign in path.name)
+            problems.append({"file": name[:_SHOWN], "problem": str(fault)})
     return _scored(list(people.values())), pd.DataFrame(problems, columns=["file", "problem"])
 
 
@@ -152,7 +153,7 @@ def histogram(described: Group, name: str) -> pd.DataFrame:
 
 
 def _read(path: Path) -> Answers:
-    """Return the answers of a file; never reads more than LIMIT bytes and one."""
+    """Return the answers of a file, of which at most LIMIT bytes and one are read."""
     if path.name.startswith("."):
         raise UserError("is a hidden file, which is not read")
     try:
@@ -176,9 +177,8 @@ def _checked(content: Any) -> Answers:
     """Return the answers in the parsed content; UserError where anything is not as exported."""
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UserError(f"is no answers file: its schema is not '{SCHEMA}'")
-    if odd := set(content) ^ set(_KEYS):
-        what = "lacks" if min(odd) in _KEYS else "holds more than answers, namely"
-        raise UserError(f"{what} '{_printable(min(odd))}'; export it anew")
+    if set(content) != set(_KEYS):
+        raise UserError(f"must hold {', '.join(_KEYS)} and nothing else; export it anew")
     if content["instrument"] != INSTRUMENT:
         raise UserError(f"belongs to another instrument; here is '{INSTRUMENT}' measured")
     texts = isinstance(content["id"], str) and isinstance(content["version"], str)
@@ -222,9 +222,3 @@ def _cells(angles: np.ndarray) -> pd.DataFrame:
             rows.append({"low": low, "high": high, "count": held, "share": held / len(angles)})
             low, held = high, 0
     return pd.DataFrame(rows, columns=["low", "high", "count", "share"])
-
-
-def _printable(text: str) -> str:
-    """Return a name for a sentence or a table: on one line and not too long."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"

@@ -1,7 +1,7 @@
 """Instruments: the items of a measure and their payoffs, and isomorphic forms of them.
 
 An instrument is two files of `data/instruments`: NAME.csv (item, option, self, other) and NAME.toml
-(title, source and what scoring needs to know). Files with a mistake are refused with its place.
+(title, source and what scoring needs to know).
 
 An isomorphic form keeps the choices and changes the surface: stakes, which number comes first, the
 word for coins, order of the items. Whoever weighs the payoffs keeps its angle. Item orders detect
@@ -25,6 +25,7 @@ from hvae_utils.errors import UserError, brief, unknown
 
 COLUMNS = ("item", "option", "self", "other")
 IDEALS = ("A", "P", "I", "C")  # altruist, prosocial, individualist, competitor
+_FOR_READERS = ("title", "source")  # of the .toml; scoring does not need them
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +36,14 @@ class Instrument:
     items: published item numbers; option 1 of the files is index 0 here.
     origin: (self, other) in coins, the point the angle is measured from.
     ends: per item the ideal respondents at its first and last option, such as ("P", "C");
-        None where the measure defines none, hence no transitivity.
+        None where the measure defines no transitivity.
     boundaries: degrees, the lower bounds of the first three categories of `svo.CATEGORIES`,
         falling; None where the measure defines no angle.
-    rounding: coins; printed payoffs are rounded, so an item whose utilities all lie this close is
-        level: it prefers no option.
+    rounding: coins; an item whose utilities all lie this close prefers no option.
     goods: the plural of what is given. other_first: whether the other's number is shown first.
     """
 
     name: str
-    title: str
-    source: str
     payoffs: np.ndarray
     items: tuple[int, ...]
     origin: tuple[float, float]
@@ -92,7 +90,7 @@ def read(items: Path) -> Instrument:
     notes = files.read_toml(items.with_suffix(".toml"))
     numbers, payoffs = _read_payoffs(items)
     fields = _checked(paths.shown(items.with_suffix(".toml")), notes, len(numbers))
-    return Instrument(name=items.stem, payoffs=payoffs, items=numbers, **fields)
+    return Instrument(items.stem, payoffs, numbers, **fields)
 
 
 @lru_cache
@@ -206,8 +204,6 @@ def _checked(where: str, notes: Mapping[str, Any], items: int) -> dict[str, Any]
     """Return the fields of a .toml, for so many items; lists become tuples."""
     pairs = [[*pair] for pair in permutations(IDEALS, 2)]
     wanted = {
-        "title": (_is_text, "a text"),
-        "source": (_is_text, "a text"),
         "origin": (_are_numbers, "2 finite numbers, the point (self, other) of no angle"),
         "rounding": (lambda x: files.finite(x) and x >= 0, "a number of coins, not negative"),
         "boundaries": (
@@ -220,16 +216,12 @@ def _checked(where: str, notes: Mapping[str, Any], items: int) -> dict[str, Any]
         ),
     }
     for key in notes:
-        if key not in wanted:
-            raise UserError(f"{where}: {unknown('key', key, sorted(wanted))}")
+        if key not in (*wanted, *_FOR_READERS):
+            raise UserError(f"{where}: {unknown('key', key, sorted((*wanted, *_FOR_READERS)))}")
     for key, (right, what) in wanted.items():
-        if (key in notes or key in ("title", "source", "origin")) and not right(notes.get(key)):
+        if (key in notes or key == "origin") and not right(notes.get(key)):
             raise UserError(f"{where}: '{key}' must be {what}")
-    return {key: _as_tuples(field) for key, field in notes.items()}
-
-
-def _is_text(field: Any) -> bool:
-    return isinstance(field, str) and bool(field.strip())
+    return {key: _as_tuples(notes[key]) for key in wanted if key in notes}
 
 
 def _are_numbers(field: Any, count: int = 2) -> bool:

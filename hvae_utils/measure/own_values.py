@@ -8,7 +8,7 @@ point that was named: nine options do not reach every point.
 import math
 from dataclasses import replace
 
-from hvae_utils.errors import UserError
+from hvae_utils.errors import UserError, brief
 from hvae_utils.measure import instruments, svo, values
 from hvae_utils.measure.values import Value
 
@@ -28,9 +28,7 @@ def number(text: str, what: str, low: float, high: float) -> float:
     except ValueError:
         value = math.nan
     if not low <= value <= high:
-        raise UserError(
-            f"{what} must be a number from {low:g} to {high:g}, not '{_one_line(str(text))[:30]}'"
-        )
+        raise UserError(f"{what} must be a number from {low:g} to {high:g}, not {brief(text)}")
     return value
 
 
@@ -62,14 +60,10 @@ def _value(word: str, definition: str, utility: tuple[float, float, float]) -> V
 
 
 def _text(what: str, text: str, limit: int) -> str:
+    """Return the text on one line, without control characters."""
     if len(text) > limit:
         raise UserError(f"{what} has {len(text):,} characters; at most {limit} are allowed")
-    line = _one_line(text)
+    line = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
     if not any(letter.isalpha() for letter in line):
         raise UserError(f"{what} is missing; write it in words")
     return line
-
-
-def _one_line(text: str) -> str:
-    """Return the text on one line, without control characters."""
-    return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())

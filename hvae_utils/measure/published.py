@@ -47,8 +47,7 @@ def radar() -> pd.DataFrame:
 def full_score() -> float:
     """Return the value rationality of an ideal respondent, degrees: the rim of the chart, 60.
 
-    From data/published/scale.toml, which says why it is inferred. Errors: UserError for a file
-    that holds no such number.
+    From data/published/scale.toml, which says why it is inferred. Errors: UserError without it.
     """
     path = paths.DATA / "published" / "scale.toml"
     full = files.read_toml(path).get("full")
@@ -63,9 +62,8 @@ def secondary_ideals() -> pd.DataFrame:
     Index: published item number, 7 to 15. Columns: inequality, joint_gain (NaN where the sum is
     the same in every option), individualist, altruist. (Ackermann & Murphy 2012)
     """
-    options = ("inequality", "joint_gain", "individualist", "altruist")
-    table = _table("secondary_ideals", ("source",), ("item", *options))
-    return table.set_index("item")[list(options)]
+    options = ["inequality", "joint_gain", "individualist", "altruist"]
+    return _table("secondary_ideals", (), ("item", *options)).set_index("item")[options]
 
 
 def _table(name: str, texts: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:

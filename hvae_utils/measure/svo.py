@@ -108,8 +108,8 @@ def ideal_choices(value: Value | str, instrument: Instrument) -> np.ndarray:
 def ideal_angles(value: Value | str, instrument: Instrument) -> tuple[float, float, float] | None:
     """Return the angle of `ideal_choices`, and the least and greatest of all ideal respondents.
 
-    Degrees; they differ where options tie. None for a value without a utility, and where it
-    prefers no option of any item. Errors: as `angle_distribution`.
+    Degrees; they differ where options tie. None for a value that prefers no option of any item.
+    Errors: as `angle_distribution`.
     """
     value = values.get(value)
     if value.utility is None:
@@ -137,11 +137,8 @@ def value_on(value: Value | str, instrument: Instrument | None) -> Value:
     for other in value.others:
         if reached := ideal_angles(replace(value, utility=other.utility), instrument):
             others.append(replace(other, low=reached[1], high=reached[2]))
-    source = f"computed from the ideal choices on '{instrument.name}'"
-    moved = replace(value, target=None, target_set=None, others=tuple(others), source=source)
-    if reached := ideal_angles(value, instrument):
-        return replace(moved, target=reached[0], target_set=reached[1:])
-    return moved
+    target, *target_set = ideal_angles(value, instrument) or (None,)
+    return replace(value, target=target, target_set=tuple(target_set) or None, others=tuple(others))
 
 
 def angle_distribution(
@@ -316,31 +313,22 @@ def _steepest(chosen: np.ndarray, points: np.ndarray, sign: int) -> np.ndarray:
 def _transitive(
     chosen: np.ndarray, incomplete: np.ndarray, instrument: Instrument
 ) -> pd.arrays.BooleanArray:
-    """Return whether the preferences shown are free of cycles, NA where an item is missing."""
+    """Return whether the preferences shown are free of cycles, NA where an item is missing.
+
+    An option prefers the ideal end point of its item that is nearer, by Euclidean distance, to the
+    other one; the exact middle prefers neither (Ackermann 2011).
+    """
     if instrument.ends is None:
         return pd.arrays.BooleanArray(np.zeros(len(chosen), bool), np.ones(len(chosen), bool))
+    payoffs = instrument.payoffs
+    first, last = (np.linalg.norm(payoffs - payoffs[:, [k]], axis=2) for k in (0, -1))
+    nearer = np.where(np.isclose(first, last, rtol=1e-9), 0, last - first)  # to the first end
     prefers = np.zeros((len(chosen), len(IDEALS), len(IDEALS)), bool)
-    for item, shown in enumerate(_preferences(instrument)):
-        prefers |= shown[chosen[:, item]]
+    for item, ends in enumerate(instrument.ends):
+        a, b = map(IDEALS.index, ends)
+        prefers[:, a, b] |= nearer[item, chosen[:, item]] > 0
+        prefers[:, b, a] |= nearer[item, chosen[:, item]] < 0
     for _ in range(2):  # paths of up to four steps, the longest cycle
         prefers |= prefers @ prefers
     cyclic = prefers.diagonal(axis1=1, axis2=2).any(axis=1)
     return pd.arrays.BooleanArray(~cyclic, incomplete.copy())
-
-
-def _preferences(instrument: Instrument) -> np.ndarray:
-    """Return bool (items, options + 1, 4, 4): whether an option prefers one ideal to another.
-
-    Per item the ideal end point nearer to the option, by Euclidean distance, is preferred to the
-    other one; the exact middle prefers neither (Ackermann 2011), nor does the last entry, which
-    stands for no choice.
-    """
-    payoffs, options = instrument.payoffs, instrument.options
-    first, last = (np.linalg.norm(payoffs - payoffs[:, [k]], axis=2) for k in (0, -1))
-    apart = ~np.isclose(first, last, rtol=1e-9)
-    prefers = np.zeros((len(payoffs), options + 1, len(IDEALS), len(IDEALS)), bool)
-    for item, ends in enumerate(instrument.ends):
-        a, b = map(IDEALS.index, ends)
-        prefers[item, :options, a, b] = apart[item] & (first[item] < last[item])
-        prefers[item, :options, b, a] = apart[item] & (first[item] > last[item])
-    return prefers

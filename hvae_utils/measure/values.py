@@ -29,7 +29,6 @@ class Target:
     low: float
     high: float
     utility: tuple[float, float, float] | None
-    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,15 +48,14 @@ class Value:
     utility: tuple[float, float, float] | None
     target: float | None
     target_set: tuple[float, float] | None
-    source: str = ""
     others: tuple[Target, ...] = ()
 
     def targets(self) -> dict[str, Target]:
         """Return the targets by name: "published", "set", then the others; empty if none."""
         if self.target is None or self.target_set is None:
             return {}
-        point = Target("published", self.target, self.target, self.utility, self.source)
-        reached = Target("set", *self.target_set, self.utility, self.source)
+        point = Target("published", self.target, self.target, self.utility)
+        reached = Target("set", *self.target_set, self.utility)
         return {target.name: target for target in (point, reached, *self.others)}
 
     def utilities(self, payoffs: ArrayLike) -> np.ndarray:
@@ -123,12 +121,11 @@ _read_once = lru_cache(read)
 
 def _value(where: str, name: str, table: Any) -> Value:
     _check_keys(where, table, _KEYS)
-    table = {"source": "", "targets": {}} | table
-    for key in ("word", "definition", "source"):
+    for key in ("word", "definition"):
         if not isinstance(table.get(key), str):
             raise UserError(f"{where}: '{key}' must be a text")
     target, target_set = _targets(where, table)
-    others = table["targets"]
+    others = table.get("targets", {})
     if not isinstance(others, dict) or (others and target is None):
         raise UserError(f"{where}: 'targets' must be a table of further ones beside a 'target'")
     return Value(
@@ -138,7 +135,6 @@ def _value(where: str, name: str, table: Any) -> Value:
         utility=_utility(where, table.get("utility")),
         target=target,
         target_set=target_set,
-        source=table["source"],
         others=tuple(_other(where, key, other) for key, other in others.items()),
     )
 
@@ -149,10 +145,9 @@ def _other(where: str, name: str, table: Any) -> Target:
         raise UserError(f"{where}: the target '{name}' is 'target' and 'target_set' already")
     where = f"{where}, target '{name}'"
     _check_keys(where, table, _TARGET_KEYS)
-    utility, source = _utility(where, table.get("utility")), table.get("source", "")
-    if utility is None or not isinstance(source, str):
-        raise UserError(f"{where}: needs a 'utility', and a text where there is a 'source'")
-    return Target(name, *_interval(where, table.get("target_set")), utility, source)
+    if (utility := _utility(where, table.get("utility"))) is None:
+        raise UserError(f"{where}: needs a 'utility'")
+    return Target(name, *_interval(where, table.get("target_set")), utility)
 
 
 def _check_keys(where: str, table: Any, keys: Sequence[str]) -> None:

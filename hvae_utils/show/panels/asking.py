@@ -167,9 +167,8 @@ class _Job(ipw.VBox):
             self._end(str(fault), "error")
 
     def _stop(self, _: ipw.Button | None = None) -> None:
-        if self._running is not None:
-            self.status.value = svg.note("Stopping …")
-            self._running.stop()
+        self.status.value = svg.note("Stopping …")
+        self._running.stop()
 
     def _report(self, event: Any) -> None:
         events = self._events  # another thread may clear it meanwhile
