@@ -6,6 +6,7 @@ of sums so far is carried to the pair it becomes under each option; equal pairs 
 531,441 profiles of the six primary items end in 19,742 pairs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -79,21 +80,13 @@ def checked_tables(probabilities: ArrayLike, instrument: Instrument) -> np.ndarr
     return tables / totals[..., None]
 
 
-@dataclass(frozen=True, eq=False)
-class Sums:
-    """What an instrument's items can add up to.
-
-    points: float array (pairs, 2), every distinct (sum self, sum other) in coins.
-    steps: one int array (pairs before, options) an item: the pair each pair becomes.
-    """
-
-    points: np.ndarray
-    steps: tuple[np.ndarray, ...]
-
-
 @lru_cache(maxsize=8)
-def sums(instrument: Instrument) -> Sums:
-    """Return the instrument's sums; UserError where memory would not hold them."""
+def sums(instrument: Instrument) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return what an instrument's items can add up to, and how.
+
+    Float array (pairs, 2), every distinct (sum self, sum other) in coins; an int array (pairs
+    before, options) an item: the pair each pair becomes. UserError where memory would not do.
+    """
     points, steps = np.zeros((1, 2)), []
     for item in instrument.payoffs:
         if len(points) * len(item) > _MOST:
@@ -107,23 +100,21 @@ def sums(instrument: Instrument) -> Sums:
         _, first, step = np.unique(keys, return_index=True, return_inverse=True)
         points = reached[first]
         steps.append(step.reshape(-1, len(item)))
-    for array in (points, *steps):
-        array.flags.writeable = False
-    return Sums(points, tuple(steps))
+    return points, steps
 
 
-def weights(table: np.ndarray, sums: Sums) -> np.ndarray:
+def weights(table: np.ndarray, steps: Sequence[np.ndarray]) -> np.ndarray:
     """Return float (pairs,): the probability of each of the sums' points.
 
     table: float array (items, options), rows summing to 1.
     """
     chances = np.ones(1)
-    for item, step in zip(table, sums.steps, strict=True):
+    for item, step in zip(table, steps, strict=True):
         chances = np.bincount(step.T.ravel(), np.outer(item, chances).ravel())
     return chances
 
 
-def expectations(tables: np.ndarray, of: np.ndarray, sums: Sums) -> np.ndarray:
+def expectations(tables: np.ndarray, of: np.ndarray, steps: Sequence[np.ndarray]) -> np.ndarray:
     """Return float (tables,): the mean of a number that each of the sums' points has.
 
     tables: float array (tables, items, options), rows summing to 1; of: float array (pairs,).
@@ -131,6 +122,6 @@ def expectations(tables: np.ndarray, of: np.ndarray, sums: Sums) -> np.ndarray:
     what a pair of sums so far has is the mean of what it becomes.
     """
     means = of[:, None]
-    for item, step in reversed([*enumerate(sums.steps)]):
+    for item, step in reversed([*enumerate(steps)]):
         means = sum(means[becomes] * tables[:, item, k] for k, becomes in enumerate(step.T))
     return means[0]

@@ -27,8 +27,7 @@ _PUBLISHED = "svo-slider"  # the instrument of the angles in data/values.toml
 def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     """Score administrations, one row each.
 
-    choices: int array (administrations, items), 0-based option in the instrument's order, -1
-        where the item has no choice.
+    choices: int array (administrations, items), 0-based options, -1 where the item has no choice.
     Columns: angle (degrees), category, vector_length (coins: the mean point's distance from the
     origin), transitive, angle_low and angle_high (degrees: the exact extremes over everything the
     missing items could have been), mean_self and mean_other (coins), answered (items with a
@@ -95,8 +94,8 @@ def category(angle: float) -> str | None:
 def ideal_choices(value: Value | str, instrument: Instrument) -> np.ndarray:
     """Return the 0-based options (items,) that maximise the value's utility on each item.
 
-    Options are tied as in `Value.ideal_options`, within the instrument's rounding; of tied ones the
-    middle is taken. Errors: UserError for an unknown value and for one without a utility.
+    Of tied ones (`Value.ideal_options`) the middle is taken. Errors: UserError for an unknown value
+    and for one without a utility.
 
     >>> ideal_choices("prosocial", instruments.load("svo-slider")).tolist()
     [0, 8, 8, 0, 4, 8]
@@ -159,9 +158,9 @@ def angle_distribution(
     tables = distribution.checked_tables(probabilities, instrument)
     if tables.ndim != 2:
         raise UserError(f"probabilities: expected one table, found the shape {tables.shape}")
-    sums = distribution.sums(instrument)
     distinct, which = _angles(instrument)
-    weights = np.bincount(which, distribution.weights(tables, sums), len(distinct))
+    _, steps = distribution.sums(instrument)
+    weights = np.bincount(which, distribution.weights(tables, steps), len(distinct))
     can_occur = weights > 0
     angles, weights = distinct[can_occur], weights[can_occur]
     if np.isnan(angles).any():
@@ -180,24 +179,22 @@ def angle_distribution(
 def mean_angles(tables: ArrayLike, instrument: Instrument | None = None) -> np.ndarray:
     """Return the exact mean angle (...,) of many tables (..., items, options), in degrees.
 
-    As `angle_distribution(table).mean` for each of them, with the same errors, save that no
-    profile at all may lie at the origin.
+    As `angle_distribution(table).mean`, but no profile at all may lie at the origin.
     """
     instrument = instrument or instruments.load("svo-slider")
     _boundaries(instrument)
     tables = distribution.checked_tables(tables, instrument)
-    sums = distribution.sums(instrument)
     distinct, which = _angles(instrument)
-    angles = distinct[which]
+    angles, (_, steps) = distinct[which], distribution.sums(instrument)
     if np.isnan(angles).any():
         raise UserError(
             f"instrument '{instrument.name}': a profile lies at the origin, at no angle"
         )
     flat = tables.reshape(-1, *tables.shape[-2:])
     size = max(1, _WEIGHTS // len(angles))
-    parts = [flat[start : start + size] for start in range(0, len(flat), size)]
-    means = [distribution.expectations(part, angles, sums) for part in parts]
-    return np.concatenate([*means, np.empty(0)]).reshape(tables.shape[:-2])
+    parts = np.split(flat, range(size, len(flat), size))
+    means = [distribution.expectations(part, angles, steps) for part in parts]
+    return np.concatenate(means).reshape(tables.shape[:-2])
 
 
 def options_by_angle(instrument: Instrument) -> np.ndarray | None:
@@ -223,8 +220,8 @@ def _angles(instrument: Instrument) -> tuple[np.ndarray, np.ndarray]:
 
     Angles within 1e-9 degrees are one: rounding alone tells them apart.
     """
-    means = distribution.sums(instrument).points.T / len(instrument.items)
-    angles = angle(*means, instrument.origin)
+    points, steps = distribution.sums(instrument)
+    angles = angle(*points.T / len(steps), instrument.origin)
     order = np.argsort(angles)
     new = ~(np.diff(angles[order], prepend=-np.inf) <= 1e-9)
     which = np.empty(len(angles), int)

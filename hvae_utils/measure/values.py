@@ -4,7 +4,7 @@ A value is a word, a definition, a utility over payoffs (what its ideal responde
 the angles such respondents reach on the published items. A value may be added to the file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -124,30 +124,33 @@ def _value(where: str, name: str, table: Any) -> Value:
     for key in ("word", "definition"):
         if not isinstance(table.get(key), str):
             raise UserError(f"{where}: '{key}' must be a text")
-    target, target_set = _targets(where, table)
+    target, ends = table.get("target"), _interval(where, table.get("target_set"))
+    absent = target is None and ends is None
+    if not absent and not (ends and files.finite(target) and ends[0] <= target <= ends[1]):
+        raise UserError(f"{where}: 'target' must be an angle in degrees, in the 'target_set'")
     others = table.get("targets", {})
-    if not isinstance(others, dict) or (others and target is None):
+    if not isinstance(others, dict) or (others and absent):
         raise UserError(f"{where}: 'targets' must be a table of further ones beside a 'target'")
     return Value(
         name=name,
         word=table["word"],
         definition=table["definition"].strip(),
         utility=_utility(where, table.get("utility")),
-        target=target,
-        target_set=target_set,
+        target=None if absent else float(target),
+        target_set=ends,
         others=tuple(_other(where, key, other) for key, other in others.items()),
     )
 
 
 def _other(where: str, name: str, table: Any) -> Target:
-    """Return one further target of a value, checked."""
     if name in ("published", "set"):
         raise UserError(f"{where}: the target '{name}' is 'target' and 'target_set' already")
     where = f"{where}, target '{name}'"
     _check_keys(where, table, _TARGET_KEYS)
-    if (utility := _utility(where, table.get("utility"))) is None:
-        raise UserError(f"{where}: needs a 'utility'")
-    return Target(name, *_interval(where, table.get("target_set")), utility)
+    utility = _utility(where, table.get("utility"))
+    if not utility or not (ends := _interval(where, table.get("target_set"))):
+        raise UserError(f"{where}: needs a 'utility' and a 'target_set'")
+    return Target(name, *ends, utility)
 
 
 def _check_keys(where: str, table: Any, keys: Sequence[str]) -> None:
@@ -168,23 +171,9 @@ def _utility(where: str, weights: Any) -> tuple[float, float, float] | None:
     return tuple(float(weights.get(key, 0)) for key in WEIGHTS)
 
 
-def _targets(
-    where: str, table: Mapping[str, Any]
-) -> tuple[float | None, tuple[float, float] | None]:
-    """Return target and target set in degrees: both or neither, the target inside the set."""
-    target, ends = table.get("target"), table.get("target_set")
-    if target is None and ends is None:
-        return None, None
-    low, high = _interval(where, ends)
-    if not files.finite(target) or not low <= target <= high:
-        raise UserError(
-            f"{where}: 'target' must be an angle in degrees, in the 'target_set' {ends}"
-        )
-    return float(target), (low, high)
-
-
-def _interval(where: str, ends: Any) -> tuple[float, float]:
-    """Return 'target_set' checked: two angles in degrees, low to high."""
+def _interval(where: str, ends: Any) -> tuple[float, float] | None:
+    if ends is None:
+        return None
     numbers = isinstance(ends, list) and len(ends) == 2 and all(map(files.finite, ends))
     if not numbers or not -180 <= ends[0] <= ends[1] <= 180:
         raise UserError(f"{where}: 'target_set' must be [low, high], in degrees within 180")

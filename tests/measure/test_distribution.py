@@ -98,7 +98,7 @@ def test_the_random_respondent_has_the_published_figures():
 
 
 def test_the_slider_has_19742_different_sums_and_each_angle_stands_once():
-    assert len(distribution.sums(PRIMARY).points) == 19_742
+    assert len(distribution.sums(PRIMARY)[0]) == 19_742
     found = svo.angle_distribution(UNIFORM)
     assert np.diff(found.angles).min() > 1e-6
     assert found.weights.sum() == pytest.approx(1, abs=1e-12)
