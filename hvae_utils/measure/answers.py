@@ -38,12 +38,12 @@ _SHOWN = 60  # characters of a name that are shown
 class Answers:
     """One person's answers: 0-based options in the instrument's order, -1 where missing.
 
-    id: the same only in copies of one export; secondary: None where these items were not asked.
+    id: the same only in copies of one export.
     """
 
     id: str
     choices: tuple[int, ...]
-    secondary: tuple[int, ...] | None = None
+    secondary: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -184,14 +184,14 @@ def _checked(content: Any) -> Answers:
     texts = isinstance(content["id"], str) and isinstance(content["version"], str)
     if not texts or not re.fullmatch("[0-9a-f]{32}", content["id"]):
         raise UserError("has an identifier or a version that no export writes; export it anew")
-    asked = content["secondary"] is not None
-    further = _options("secondary", content["secondary"]) if asked else None
-    return Answers(content["id"], _options("choices", content["choices"]), further)
+    return Answers(content["id"], *(_options(key, content[key]) for key in _PARTS))
 
 
 def _options(key: str, choices: Any) -> tuple[int, ...]:
     """Return the options of one part of the questionnaire, -1 for null."""
     items, options, _ = instruments.load(_PARTS[key]).payoffs.shape
+    if choices is None and key == "secondary":  # not asked
+        return (-1,) * items
     if not isinstance(choices, list) or len(choices) != items:
         raise UserError(f"'{key}' must be a list of {items} choices")
     for place, option in enumerate(choices, start=1):
@@ -204,10 +204,9 @@ def _options(key: str, choices: Any) -> tuple[int, ...]:
 
 def _scored(people: list[Answers]) -> pd.DataFrame:
     """Return one row a person, in the order of the angle."""
-    primary, further = (instruments.load(name) for name in _PARTS.values())
-    skipped = (-1,) * len(further.items)
+    primary, further = map(instruments.load, _PARTS.values())
     choices = np.array([one.choices for one in people], int).reshape(-1, len(primary.items))
-    more = np.array([one.secondary or skipped for one in people], int).reshape(-1, len(skipped))
+    more = np.array([one.secondary for one in people], int).reshape(-1, len(further.items))
     scores = svo.score(choices, primary).assign(index=secondary.score(more)["index"])
     return scores.sort_values(["angle", "index"], ignore_index=True)
 

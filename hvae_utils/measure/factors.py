@@ -62,7 +62,7 @@ def order_names(order: str, options: int) -> tuple[str, ...]:
 def option_order(name: str, item: int, options: int, seed: int = 0) -> tuple[int, ...]:
     """Return order[k], the option (from 0) shown at position k, of a named order.
 
-    item: row of the instrument; seed: of the condition; both matter to `shuffled` alone.
+    item: row of the instrument; seed: of the condition; both for `shuffled` alone.
 
     >>> option_order("reversed", 0, 4)
     (3, 2, 1, 0)
@@ -74,17 +74,11 @@ def option_order(name: str, item: int, options: int, seed: int = 0) -> tuple[int
         return fixed[::-1]
     if name == "shuffled":
         return tuple(int(k) for k in np.random.default_rng([seed, item]).permutation(options))
-    family, _, start = name.partition("-")
-    if family != "cyclic" or not start.isdecimal() or not 1 <= int(start) <= options:
-        raise unknown("order", name, [*ORDERS[:2], "cyclic-1", f"cyclic-{options}", "shuffled"])
-    return fixed[int(start) - 1 :] + fixed[: int(start) - 1]
-
-
-def labels_of(name: str) -> tuple[str, ...]:
-    """Return the labels of a named set, first position first."""
-    if name not in LABEL_SETS:
-        raise unknown("label set", name, LABEL_SETS)
-    return LABEL_SETS[name]
+    cyclic = order_names("cyclic", options)
+    if name not in cyclic:
+        raise unknown("order", name, ["fixed", "reversed", *cyclic, "shuffled"])
+    start = cyclic.index(name)
+    return fixed[start:] + fixed[:start]
 
 
 def goal_draws(conditions: pd.DataFrame) -> pd.Series:

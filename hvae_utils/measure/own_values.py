@@ -12,8 +12,6 @@ from hvae_utils.errors import UserError, brief
 from hvae_utils.measure import instruments, svo, values
 from hvae_utils.measure.values import Value
 
-WORD_LIMIT = 40  # characters
-DEFINITION_LIMIT = 600  # characters; ours have at most 160
 SAME = 0.05  # degrees; targets that are nearer are shown as the same number
 
 
@@ -45,16 +43,14 @@ def from_point(word: str, definition: str, point: float) -> Value:
 
 def _value(word: str, definition: str, utility: tuple[float, float, float]) -> Value:
     """Return the checked value; UserError for a bad text and the word of another value."""
-    word = _text("the word for the value", word, WORD_LIMIT)
-    definition = _text("the definition", definition, DEFINITION_LIMIT)
+    word = _text("the word for the value", word, 40)
+    definition = _text("the definition", definition, 600)
     value = Value(word, word, definition, utility, target=None, target_set=None)
     target, *_ = svo.ideal_angles(value, instruments.load("svo-slider"))
     namesake = values.load().get(word.lower())
     if namesake and (namesake.target is None or abs(namesake.target - target) > SAME):
-        aim = "no target" if namesake.target is None else f"the target {namesake.target:.1f}°"
         raise UserError(
-            f"'{word}' is a value of this workbook with {aim}; yours has the target "
-            f"{target:.1f}°, so give it another word"
+            f"the target of '{word}' in this workbook is not {target:.1f}°; give it another word"
         )
     return replace(value, target=target, target_set=(target, target))
 

@@ -150,7 +150,7 @@ class Sources:
         """Return how an item is shown; the seed matters to shuffled orders alone."""
         loaded = self.instrument(instrument)
         places = factors.option_order(order, item, loaded.payoffs.shape[1], seed)
-        return prompts.present(loaded, item, places, factors.labels_of(labels))
+        return prompts.present(loaded, item, places, factors.LABEL_SETS[labels])
 
     def _text(
         self,

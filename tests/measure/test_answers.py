@@ -48,7 +48,7 @@ def test_two_exports_of_one_person_cannot_be_linked_by_their_identifier():
 def test_what_was_exported_is_read_back_with_what_is_missing():
     read = answers.parse(answers.export([0, None, 8, 0, 4, 8]))
     assert read.choices == (0, -1, 8, 0, 4, 8)
-    assert read.secondary is None
+    assert read.secondary == (-1,) * 9
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_no_cell_holds_fewer_people_than_the_minimum_and_none_is_lost():
     rng = np.random.default_rng(5)
     for size in rng.integers(answers.MINIMUM, 60, 200):
         choices = rng.integers(0, 9, (size, 6)).tolist()
-        everybody = [answers.Answers("", tuple(one)) for one in choices]
+        everybody = [answers.Answers("", tuple(one), (-1,) * 9) for one in choices]
         cells = answers.group(answers._scored(everybody)).cells
         assert (cells["count"] >= answers.MINIMUM).all()
         assert cells["count"].sum() == size
