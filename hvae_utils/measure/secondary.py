@@ -29,7 +29,9 @@ def score(choices: ArrayLike) -> pd.DataFrame:
     """
     ideals = published.secondary_ideals()
     chosen = svo.checked_choices(choices, instruments.load("svo-slider-secondary"))
-    distances = np.stack([_distance(chosen, column) for column in ideals.to_numpy(float).T], 1)
+    answered = np.where(chosen < 0, np.nan, chosen + 1)
+    steps = [np.abs(answered - ideal) / _STEPS for ideal in ideals.to_numpy(float).T]
+    distances = np.stack([pd.DataFrame(each).mean(axis=1) for each in steps], axis=1)
     inequality, joint_gain, individualist, altruist = distances.T
     complete = ~np.isnan(distances).any(axis=1)
     prosocial = complete & (
@@ -38,15 +40,6 @@ def score(choices: ArrayLike) -> pd.DataFrame:
     total = np.where(prosocial, inequality + joint_gain, np.nan)  # never 0: the ideals differ
     table = pd.DataFrame(distances, columns=[f"d_{name}" for name in ideals])
     return table.assign(index=inequality / total, note=_notes(chosen, complete, prosocial))
-
-
-def _distance(chosen: np.ndarray, ideal: np.ndarray) -> np.ndarray:
-    """Return the mean of |option - ideal| / 8 over the items that have both, NaN for none."""
-    steps = np.abs(chosen + 1 - ideal) / _STEPS
-    available = (chosen >= 0) & ~np.isnan(ideal)
-    count = available.sum(axis=1)
-    total = np.where(available, steps, 0.0).sum(axis=1)
-    return total / np.where(count, count, np.nan)
 
 
 def _notes(chosen: np.ndarray, complete: np.ndarray, prosocial: np.ndarray) -> list[str]:

@@ -273,9 +273,7 @@ def checked_choices(choices: ArrayLike, instrument: Instrument) -> np.ndarray:
 
 def _codes(angles: np.ndarray, boundaries: tuple[float, ...]) -> np.ndarray:
     """Return the place of each angle's category in CATEGORIES, -1 for NaN."""
-    codes = sum((angles < bound).astype(np.int8) for bound in boundaries)
-    codes[np.isnan(angles)] = -1
-    return codes
+    return np.where(np.isnan(angles), -1, np.digitize(angles, boundaries))
 
 
 def _bounds(chosen: np.ndarray, instrument: Instrument) -> tuple[np.ndarray, np.ndarray]:
