@@ -1,20 +1,15 @@
 """The anonymous answers file of one person, and a folder of them as a group.
 
-A class measures itself: everybody exports one small file, the instructor gathers the files. A file
-holds choices and a random identifier made anew for every export; no name, no time and nothing
-about the machine.
-
-A group is described so that no single person can be picked out: only from MINIMUM complete
-measures on, and with as many people in every cell of its histogram. Cells of 10 degrees are joined
-with their neighbours until they hold enough people. There is one partition only, because the
-difference of two (by angle and by category, say) would single people out; for the same reason a
+A file holds choices and a random identifier made anew for every export; no name, no time and
+nothing about the machine. A group is described so that no single person can be picked out: only
+from MINIMUM complete measures on, and with as many people in every cell of its histogram. There is
+one partition only, because the difference of two would single people out; for the same reason a
 group is to be gathered once, when it is complete.
 """
 
 import json
 import re
 import secrets
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -36,20 +31,19 @@ _PARTS = {"choices": INSTRUMENT, "secondary": "svo-slider-secondary"}
 _KEYS = ("schema", "instrument", "version", "id", *_PARTS)
 _EDGES = np.arange(-17.5, 63, 10)  # degrees; edges of the published histograms of people, too
 _BIN = 2.5  # degrees of a bin of the published histograms
-_SHOWN = 60  # characters of a file's name that are shown
+_SHOWN = 60  # characters of a name that are shown
 
 
 @dataclass(frozen=True)
 class Answers:
     """One person's answers: 0-based options in the instrument's order, -1 where missing.
 
-    id: 32 hexadecimal digits, the same only in copies of one export; choices: the primary items;
-    secondary: the secondary ones, None where they were not asked.
+    id: the same only in copies of one export.
     """
 
     id: str
     choices: tuple[int, ...]
-    secondary: tuple[int, ...] | None = None
+    secondary: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -70,14 +64,14 @@ class Group:
 
 
 def file_name() -> str:
-    """Return a name for an answers file that no other has: a class puts them in one folder."""
+    """Return a name for an answers file that no other has."""
     return f"answers-{secrets.token_hex(4)}.json"
 
 
 def export(choices: Sequence[int | None], secondary: Sequence[int | None] | None = None) -> bytes:
     """Return a new answers file, JSON in UTF-8, with a random identifier.
 
-    choices, secondary: of the primary and secondary items, 0-based options, None where unanswered.
+    choices, secondary: 0-based options of the primary and secondary items, None where unanswered.
     Errors: UserError for anything that `parse` would refuse.
     """
     content = {
@@ -93,7 +87,7 @@ def export(choices: Sequence[int | None], secondary: Sequence[int | None] | None
 
 
 def parse(content: bytes) -> Answers:
-    """Return the answers in a file's content; UserError, one sentence, where it is no such file."""
+    """Return the answers in a file's content; UserError where it is no such file."""
     if len(content) > LIMIT:
         raise UserError(f"is too large: an answers file has at most {LIMIT} bytes")
     try:
@@ -109,16 +103,13 @@ def gather(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     People, one row each, are for `group` alone: the columns of `svo.score` and the index of
     `secondary.score` (NaN where not asked), in the order of the angle, so that no row leads back to
-    a file. Problems: file, problem (a sentence). Equal answers under another identifier are none,
-    because many people give the same six. Errors: UserError where the folder cannot be read.
+    a file. Problems: file, problem (a sentence). Errors: UserError for an unreadable folder.
     """
     try:
         entries = sorted(Path(folder).iterdir())
     except OSError as fault:
-        raise UserError(
-            f"the folder {paths.shown(Path(folder))} cannot be read ({fault.strerror}); "
-            "give the folder that holds the answers files"
-        ) from None
+        where = paths.shown(Path(folder))
+        raise UserError(f"the folder {where} cannot be read ({fault.strerror})") from None
     people: dict[str, Answers] = {}
     problems = []
     for path in entries:
@@ -128,7 +119,8 @@ def gather(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
                 raise UserError("is a copy of another file here, which counts once")
             people[answers.id] = answers
         except UserError as fault:
-            problems.append({"file": _printable(path.name), "problem": str(fault)})
+            name = "".join(sign if sign.isprintable() else "?" for sign in path.name)
+            problems.append({"file": name[:_SHOWN], "problem": str(fault)})
     return _scored(list(people.values())), pd.DataFrame(problems, columns=["file", "problem"])
 
 
@@ -153,8 +145,7 @@ def group(people: pd.DataFrame) -> Group:
 def histogram(described: Group, name: str) -> pd.DataFrame:
     """Return a group's cells as a sample beside those of `published.people_histogram`.
 
-    Columns: sample (`name`), low, high, count, share per 2.5 degrees, the published bins, so that
-    the heights of narrow and of joined cells compare.
+    Columns: sample (`name`), low, high, count, share per 2.5 degrees, as in the published bins.
     """
     cells = described.cells
     per_bin = cells["share"] * _BIN / (cells["high"] - cells["low"])
@@ -162,15 +153,12 @@ def histogram(described: Group, name: str) -> pd.DataFrame:
 
 
 def _read(path: Path) -> Answers:
-    """Return the answers of a file; never reads more than LIMIT bytes and one."""
+    """Return the answers of a file, of which at most LIMIT bytes and one are read."""
     if path.name.startswith("."):
         raise UserError("is a hidden file, which is not read")
     try:
-        mode = path.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            raise UserError("is a symbolic link, which is not followed")
-        if not stat.S_ISREG(mode):
-            raise UserError("is no file")
+        if path.is_symlink() or not path.is_file():
+            raise UserError("is a link or no file, which is not read")
         with path.open("rb") as file:
             return parse(file.read(LIMIT + 1))
     except OSError as fault:
@@ -189,23 +177,21 @@ def _checked(content: Any) -> Answers:
     """Return the answers in the parsed content; UserError where anything is not as exported."""
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UserError(f"is no answers file: its schema is not '{SCHEMA}'")
-    if odd := set(content) ^ set(_KEYS):
-        what = "lacks" if min(odd) in _KEYS else "holds more than answers, namely"
-        raise UserError(f"{what} '{_printable(min(odd))}'; export it anew")
+    if set(content) != set(_KEYS):
+        raise UserError(f"must hold {', '.join(_KEYS)} and nothing else; export it anew")
     if content["instrument"] != INSTRUMENT:
         raise UserError(f"belongs to another instrument; here is '{INSTRUMENT}' measured")
-    if not isinstance(content["id"], str) or not re.fullmatch("[0-9a-f]{32}", content["id"]):
-        raise UserError("has an identifier that was not made by an export; export it anew")
-    if not isinstance(content["version"], str):
-        raise UserError("has a version that is no text; export it anew")
-    asked = content["secondary"] is not None
-    further = _options("secondary", content["secondary"]) if asked else None
-    return Answers(content["id"], _options("choices", content["choices"]), further)
+    texts = isinstance(content["id"], str) and isinstance(content["version"], str)
+    if not texts or not re.fullmatch("[0-9a-f]{32}", content["id"]):
+        raise UserError("has an identifier or a version that no export writes; export it anew")
+    return Answers(content["id"], *(_options(key, content[key]) for key in _PARTS))
 
 
 def _options(key: str, choices: Any) -> tuple[int, ...]:
     """Return the options of one part of the questionnaire, -1 for null."""
     items, options, _ = instruments.load(_PARTS[key]).payoffs.shape
+    if choices is None and key == "secondary":  # not asked
+        return (-1,) * items
     if not isinstance(choices, list) or len(choices) != items:
         raise UserError(f"'{key}' must be a list of {items} choices")
     for place, option in enumerate(choices, start=1):
@@ -218,10 +204,9 @@ def _options(key: str, choices: Any) -> tuple[int, ...]:
 
 def _scored(people: list[Answers]) -> pd.DataFrame:
     """Return one row a person, in the order of the angle."""
-    primary, further = (instruments.load(name) for name in _PARTS.values())
-    skipped = (-1,) * len(further.items)
+    primary, further = map(instruments.load, _PARTS.values())
     choices = np.array([one.choices for one in people], int).reshape(-1, len(primary.items))
-    more = np.array([one.secondary or skipped for one in people], int).reshape(-1, len(skipped))
+    more = np.array([one.secondary for one in people], int).reshape(-1, len(further.items))
     scores = svo.score(choices, primary).assign(index=secondary.score(more)["index"])
     return scores.sort_values(["angle", "index"], ignore_index=True)
 
@@ -236,9 +221,3 @@ def _cells(angles: np.ndarray) -> pd.DataFrame:
             rows.append({"low": low, "high": high, "count": held, "share": held / len(angles)})
             low, held = high, 0
     return pd.DataFrame(rows, columns=["low", "high", "count", "share"])
-
-
-def _printable(text: str) -> str:
-    """Return a name for a sentence or a table: on one line and not too long."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"

@@ -1,12 +1,12 @@
 """Sums of independent items: every pair of coins a table of probabilities can add up to.
 
-From the probabilities of each option of each item the distribution of the payoffs' sums follows
-exactly, without sampling, and with it that of the SVO angle (`svo.angle_distribution`). Item by
-item, each pair of sums so far is carried to the pair it becomes under each option; equal pairs are
-merged, so the 531,441 profiles of the six primary items end in 19,742 pairs. Valid where items are
-answered independently, each in a context of its own; in one running conversation they are not.
+The distribution of the payoffs' sums, and with it that of the SVO angle, follows exactly from the
+probabilities of each item's options where items are answered independently. Item by item, each pair
+of sums so far is carried to the pair it becomes under each option; equal pairs are merged, so the
+531,441 profiles of the six primary items end in 19,742 pairs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,10 +41,8 @@ class AngleDistribution:
     def quantile(self, q: ArrayLike) -> np.ndarray | float:
         """Return the least angle (degrees) with P(angle <= it) >= q: the left-continuous inverse.
 
-        q: probabilities; 0 gives the least angle that can occur, 1 the greatest. Nothing is
-        interpolated: a quantile is an angle that can occur. The comparison allows 1e-12 for
-        rounding, so the median of two equally likely angles is the lower one.
-        Errors: UserError for a q outside 0 to 1.
+        q: probabilities, with 1e-12 allowed for rounding, so the median of two equally likely
+        angles is the lower one. Errors: UserError for a q outside 0 to 1.
         """
         q = np.asarray(q, float)
         if not ((q >= 0) & (q <= 1)).all():
@@ -57,61 +55,40 @@ class AngleDistribution:
 def checked_tables(probabilities: ArrayLike, instrument: Instrument) -> np.ndarray:
     """Return tables (..., items, options) as floats, each item's probabilities summing to 1.
 
-    Sums off by at most 1e-6 are scaled away. Errors: UserError naming the item (published number)
-    and, among several tables, its table, for another shape, a NaN, a negative and another sum.
+    Sums off by at most 1e-6 are scaled away. Errors: UserError for another shape, and for a NaN, a
+    negative and another sum, naming item (published number) and, of several, the table.
     """
     shape = instrument.payoffs.shape[:2]
     try:
         tables = np.asarray(probabilities, float)
     except (TypeError, ValueError):
-        raise UserError(
-            f"probabilities: must be numbers in the shape {shape} for '{instrument.name}'"
-        ) from None
+        tables = np.empty(0)
     if tables.shape[-2:] != shape:
         raise UserError(
-            f"probabilities: expected the shape (items, options) = {shape} for "
+            f"probabilities: expected numbers in the shape (items, options) = {shape} for "
             f"'{instrument.name}', found {tables.shape}"
         )
     totals = tables.sum(axis=-1)
-    for wrong, what in (
-        (~np.isfinite(tables).all(axis=-1), "holds a NaN or an infinity"),
-        ((tables < 0).any(axis=-1), "holds a negative number"),
-        (totals == 0, "is all zeros"),
-        (np.abs(totals - 1) > _OFF, "sums to {:.6g}, not to 1"),
-    ):
-        if wrong.any():
-            *table, item = np.argwhere(wrong)[0]
-            place = f"table {', '.join(map(str, table))}, " if table else ""
-            what = what.format(totals[tuple((*table, item))])
-            raise UserError(f"probabilities: {place}item {instrument.items[item]} {what}")
+    proper = (tables >= 0).all(axis=-1) & (np.abs(totals - 1) <= _OFF)
+    if not proper.all():
+        *table, item = np.argwhere(~proper)[0]
+        place = f"table {', '.join(map(str, table))}, " if table else ""
+        raise UserError(
+            f"probabilities: {place}item {instrument.items[item]} holds a NaN or a negative "
+            f"number, or sums to {totals[(*table, item)]:.6g}, not to 1"
+        )
     return tables / totals[..., None]
 
 
-@dataclass(frozen=True, eq=False)
-class Sums:
-    """What the items can add up to.
-
-    points: float array (pairs, 2), every distinct (sum self, sum other) in coins.
-    steps: one int array (pairs before, options) an item: the pair each pair becomes.
-    """
-
-    points: np.ndarray
-    steps: tuple[np.ndarray, ...]
-
-
-def sums(instrument: Instrument) -> Sums:
-    """Return the instrument's sums; worked out once for the same payoffs.
-
-    Errors: UserError for items with so many different sums that memory would not hold them.
-    """
-    payoffs = np.ascontiguousarray(instrument.payoffs, float)
-    return _sums(payoffs.tobytes(), payoffs.shape)
-
-
 @lru_cache(maxsize=8)
-def _sums(payoffs: bytes, shape: tuple[int, int, int]) -> Sums:
+def sums(instrument: Instrument) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return what an instrument's items can add up to, and how.
+
+    Float array (pairs, 2), every distinct (sum self, sum other) in coins; an int array (pairs
+    before, options) an item: the pair each pair becomes. UserError where memory would not do.
+    """
     points, steps = np.zeros((1, 2)), []
-    for item in np.frombuffer(payoffs).reshape(shape):
+    for item in instrument.payoffs:
         if len(points) * len(item) > _MOST:
             raise UserError(
                 f"an instrument's items add up to more than {_MOST:,} different sums; use fewer "
@@ -122,31 +99,29 @@ def _sums(payoffs: bytes, shape: tuple[int, int, int]) -> Sums:
         keys = np.round(reached, _SAME) @ np.array([1, 1j])
         _, first, step = np.unique(keys, return_index=True, return_inverse=True)
         points = reached[first]
-        steps.append(step.reshape(-1, shape[1]))
-    for array in (points, *steps):
-        array.flags.writeable = False
-    return Sums(points, tuple(steps))
+        steps.append(step.reshape(-1, len(item)))
+    return points, steps
 
 
-def weights(table: np.ndarray, sums: Sums) -> np.ndarray:
+def weights(table: np.ndarray, steps: Sequence[np.ndarray]) -> np.ndarray:
     """Return float (pairs,): the probability of each of the sums' points.
 
     table: float array (items, options), rows summing to 1.
     """
     chances = np.ones(1)
-    for item, step in zip(table, sums.steps, strict=True):
+    for item, step in zip(table, steps, strict=True):
         chances = np.bincount(step.T.ravel(), np.outer(item, chances).ravel())
     return chances
 
 
-def expectations(tables: np.ndarray, of: np.ndarray, sums: Sums) -> np.ndarray:
+def expectations(tables: np.ndarray, of: np.ndarray, steps: Sequence[np.ndarray]) -> np.ndarray:
     """Return float (tables,): the mean of a number that each of the sums' points has.
 
     tables: float array (tables, items, options), rows summing to 1; of: float array (pairs,).
-    From the last item backwards: what a pair of sums so far has is the mean of what it becomes,
-    and there are far fewer pairs before an item than after it. As `weights` @ `of` for each table.
+    From the last item backwards, because there are far fewer pairs before an item than after it:
+    what a pair of sums so far has is the mean of what it becomes.
     """
     means = of[:, None]
-    for item, step in reversed([*enumerate(sums.steps)]):
+    for item, step in reversed([*enumerate(steps)]):
         means = sum(means[becomes] * tables[:, item, k] for k, becomes in enumerate(step.T))
     return means[0]

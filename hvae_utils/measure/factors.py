@@ -1,12 +1,10 @@
 """The factors of a study: their names, their levels, and what they make of administrations.
 
 A cell is what a score is reported for: model x value x goal prompt. A cluster is what was drawn at
-random: one wording with one goal draw, the goal that a model wrote there. Repeats, inductions,
-placements, protocols, orders and label sets are levels that the study chose: they give no cluster
-of their own, unless the model wrote another goal under them.
-
-Order and labels of the options are factors, so that what belongs to a position or a letter can be
-told from what belongs to a value; `option_order` and `labels_of` say how an item is shown.
+random: one wording with one goal draw, the goal that a model wrote there. The other factors are
+levels that the study chose: they give no cluster of their own, unless the model wrote another goal
+under them. Order and labels of the options are factors, so that what belongs to a position or a
+letter can be told from what belongs to a value.
 """
 
 from zlib import crc32
@@ -43,21 +41,17 @@ MOST_OPTIONS = 9  # of an item: as many as every set has labels
 
 CELL = ("model", "value", "goal_prompt")
 CLUSTER = ("wording", "goal_draw")
-SIDES = ("_level", "_reference")  # of a pair
-_DRAWS = tuple(f"goal_draw{side}" for side in SIDES)
+_SIDES = ("_level", "_reference")  # of a pair
 
 
 def order_names(order: str, options: int) -> tuple[str, ...]:
     """Return the conditions of an order: one an option for `cyclic`, else itself.
 
-    In cyclic-j the instrument's option j comes first; every option meets every position once, so
-    any bias that belongs to positions alone cancels. cyclic-1 is the instrument's own order.
+    In cyclic-j the instrument's option j comes first, so every option meets every position once.
 
     >>> order_names("cyclic", 3)
     ('cyclic-1', 'cyclic-2', 'cyclic-3')
     """
-    if order not in ORDERS:
-        raise unknown("order", order, ORDERS)
     if order == "cyclic":
         return tuple(f"cyclic-{start}" for start in range(1, options + 1))
     return (order,)
@@ -66,7 +60,7 @@ def order_names(order: str, options: int) -> tuple[str, ...]:
 def option_order(name: str, item: int, options: int, seed: int = 0) -> tuple[int, ...]:
     """Return order[k], the option (from 0) shown at position k, of a named order.
 
-    item: row of the instrument; seed: of the condition; both matter to `shuffled` alone.
+    item: row of the instrument; seed: of the condition; both for `shuffled` alone.
 
     >>> option_order("reversed", 0, 4)
     (3, 2, 1, 0)
@@ -78,17 +72,11 @@ def option_order(name: str, item: int, options: int, seed: int = 0) -> tuple[int
         return fixed[::-1]
     if name == "shuffled":
         return tuple(int(k) for k in np.random.default_rng([seed, item]).permutation(options))
-    family, _, start = name.partition("-")
-    if family != "cyclic" or not start.isdecimal() or not 1 <= int(start) <= options:
-        raise unknown("order", name, [*ORDERS[:2], "cyclic-1", f"cyclic-{options}", "shuffled"])
-    return fixed[int(start) - 1 :] + fixed[: int(start) - 1]
-
-
-def labels_of(name: str) -> tuple[str, ...]:
-    """Return the labels of a named set, first position first."""
-    if name not in LABEL_SETS:
-        raise unknown("label set", name, LABEL_SETS)
-    return LABEL_SETS[name]
+    cyclic = order_names("cyclic", options)
+    if name not in cyclic:
+        raise unknown("order", name, ["fixed", "reversed", *cyclic, "shuffled"])
+    start = cyclic.index(name)
+    return fixed[start:] + fixed[:start]
 
 
 def goal_draws(conditions: pd.DataFrame) -> pd.Series:
@@ -107,10 +95,9 @@ def clusters(frame: pd.DataFrame) -> pd.Series:
     """Return the cluster of each row, an integer from 0: wording x goal draw.
 
     frame: administrations, or `pairs`, where a draw is the two goals of the pair together. Draws
-    are numbered within model, value and wording, and the same numbers of several values fall
-    together: values are levels of the study, so that asking for more of them adds no cluster.
+    are numbered within model, value and wording, so that asking for more values adds no cluster.
     """
-    draws = [name for name in _DRAWS if name in frame] or ["goal_draw"]
+    draws = [f"goal_draw{side}" for side in _SIDES if f"goal_draw{side}" in frame] or ["goal_draw"]
     needed_columns(frame, "scores", ["model", "value", "wording", *draws])
     draw = frame.groupby(draws, sort=False).ngroup()
     within = [frame[name] for name in ("model", "value", "wording")]
@@ -123,16 +110,15 @@ def pairs(
 ) -> pd.DataFrame:
     """Return the administrations that differ in this factor alone, one row a pair.
 
-    frame: the columns of FACTORS, goal_draw and the measure. Columns: the other factors,
-    {measure}_level and {measure}_reference, and goal_draw of both sides.
-    Errors: UserError for a missing column and an administration found twice.
+    Columns: the other factors, {measure}_level and {measure}_reference, and goal_draw of both
+    sides. Errors: UserError for a missing column and an administration found twice.
     """
     needed_columns(frame, "scores", [*FACTORS, "goal_draw", measure])
     once(frame)
     matched = [name for name in FACTORS if name != factor]
     kept = frame[[*matched, "goal_draw", measure]]
     first, other = (kept[frame[factor] == side] for side in (reference, level))
-    return other.merge(first, on=matched, suffixes=SIDES)
+    return other.merge(first, on=matched, suffixes=_SIDES)
 
 
 def once(frame: pd.DataFrame) -> None:

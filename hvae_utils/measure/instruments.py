@@ -1,18 +1,19 @@
 """Instruments: the items of a measure and their payoffs, and isomorphic forms of them.
 
 An instrument is two files of `data/instruments`: NAME.csv (item, option, self, other) and NAME.toml
-(title, source and what scoring needs to know). Files with a mistake are refused with its place.
+(title, source and what scoring needs to know).
 
-An isomorphic form keeps the choices and changes the surface: other stakes (`scaled`, `shifted`),
-the other's number first (`swapped`), another word for coins (`renamed`), another order of the items
-(`permuted`). Whoever weighs the payoffs keeps its angle. Item orders detect memorised letters,
-changed amounts memorised numbers, swapped columns whoever takes the first number for its own.
+An isomorphic form keeps the choices and changes the surface: stakes, which number comes first, the
+word for coins, order of the items. Whoever weighs the payoffs keeps its angle. Item orders detect
+memorised letters, changed amounts memorised numbers, swapped columns whoever takes the first number
+for its own.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils import files, paths
-from hvae_utils.errors import UserError, unknown
+from hvae_utils.errors import UserError, brief, unknown
 
 COLUMNS = ("item", "option", "self", "other")
 IDEALS = ("A", "P", "I", "C")  # altruist, prosocial, individualist, competitor
+_FOR_READERS = ("title", "source")  # of the .toml; scoring does not need them
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,21 +36,18 @@ class Instrument:
     items: published item numbers; option 1 of the files is index 0 here.
     origin: (self, other) in coins, the point the angle is measured from.
     ends: per item the ideal respondents at its first and last option, such as ("P", "C");
-        None where the measure defines none, hence no transitivity.
+        None where the measure defines no transitivity.
     boundaries: degrees, the lower bounds of the first three categories of `svo.CATEGORIES`,
         falling; None where the measure defines no angle.
-    rounding: coins; printed payoffs are rounded, so an item whose utilities all lie this close is
-        level: it prefers no option.
+    rounding: coins; an item whose utilities all lie this close prefers no option.
     goods: the plural of what is given. other_first: whether the other's number is shown first.
     """
 
     name: str
-    title: str
-    source: str
     payoffs: np.ndarray
     items: tuple[int, ...]
     origin: tuple[float, float]
-    ends: tuple[tuple[str, str], ...] | None
+    ends: tuple[tuple[str, str], ...] | None = None
     boundaries: tuple[float, float, float] | None = None
     rounding: float = 1.0
     goods: str = "coins"
@@ -83,18 +82,7 @@ def load(name: str) -> Instrument:
     base, *changes = name.split("+")
     if base not in names():
         raise unknown("instrument", base, names())
-    instrument = _load(paths.DATA / "instruments" / f"{base}.csv")
-    for change in changes:
-        kind, _, amount = change.partition("-")
-        if kind not in _CHANGES:
-            raise unknown("change of an instrument", kind, _CHANGES)
-        try:
-            instrument = _CHANGES[kind](instrument, amount)
-        except UserError:
-            raise
-        except ValueError:
-            raise UserError(f"instrument '{name}': '{change}' cannot be read") from None
-    return instrument
+    return _load(paths.DATA / "instruments" / f"{base}.csv", *changes)
 
 
 def read(items: Path) -> Instrument:
@@ -102,10 +90,17 @@ def read(items: Path) -> Instrument:
     notes = files.read_toml(items.with_suffix(".toml"))
     numbers, payoffs = _read_payoffs(items)
     fields = _checked(paths.shown(items.with_suffix(".toml")), notes, len(numbers))
-    return Instrument(name=items.stem, payoffs=payoffs, items=numbers, **fields)
+    return Instrument(items.stem, payoffs, numbers, **fields)
 
 
-_load = lru_cache(read)
+@lru_cache
+def _load(items: Path, *changes: str) -> Instrument:
+    if not changes:
+        return read(items)
+    kind, _, amount = changes[-1].partition("-")
+    if kind not in _CHANGES:
+        raise unknown("change of an instrument", kind, _CHANGES)
+    return _CHANGES[kind](_load(items, *changes[:-1]), amount)
 
 
 def scaled(instrument: Instrument, factor: float) -> Instrument:
@@ -115,7 +110,7 @@ def scaled(instrument: Instrument, factor: float) -> Instrument:
         raise UserError(f"the factor of the stakes must be above 0, not {factor:g}")
     return _changed(
         instrument,
-        f"scaled-{_written(factor)}",
+        f"scaled-{np.format_float_positional(factor, trim='-')}",
         payoffs=instrument.payoffs * factor,
         origin=tuple(x * factor for x in instrument.origin),
         rounding=instrument.rounding * factor,
@@ -136,7 +131,8 @@ def shifted(instrument: Instrument, amount: float) -> Instrument:
             f"'{instrument.name}' is {-instrument.payoffs.min():g}"
         )
     origin = tuple(x + amount for x in instrument.origin)
-    return _changed(instrument, f"shifted-{_written(amount)}", payoffs=payoffs, origin=origin)
+    change = f"shifted-{np.format_float_positional(amount, trim='-')}"
+    return _changed(instrument, change, payoffs=payoffs, origin=origin)
 
 
 def swapped(instrument: Instrument) -> Instrument:
@@ -147,7 +143,7 @@ def swapped(instrument: Instrument) -> Instrument:
 def renamed(instrument: Instrument, goods: str) -> Instrument:
     """Return the instrument with `goods` (a plural, one word of letters) in place of "coins"."""
     if not isinstance(goods, str) or not goods.isalpha():
-        raise UserError(f"goods must be one word of letters, as in 'points', not {goods!r}")
+        raise UserError(f"goods must be one word of letters, as in 'points', not {brief(goods)}")
     return _changed(instrument, f"renamed-{goods}", goods=goods)
 
 
@@ -157,28 +153,34 @@ def permuted(instrument: Instrument, order: Sequence[int]) -> Instrument:
     order: order[k] is the row, from 0, of the item that comes in place k. Items keep their
     published numbers. UserError unless every row is named once.
     """
-    count, ends = len(instrument.items), instrument.ends
-    rows = [int(row) if isinstance(row, int | np.integer) else -1 for row in order]
-    if sorted(rows) != list(range(count)):
-        raise UserError(f"order {order!r} must name each item from 0 to {count - 1} once")
+    rows, ends = list(order), instrument.ends
+    if sorted(rows) != list(range(len(instrument.items))):
+        raise UserError(
+            f"a new order must name each of the {len(instrument.items)} items of "
+            f"'{instrument.name}' once"
+        )
     return _changed(
         instrument,
         "permuted-" + "-".join(str(row + 1) for row in rows),
         payoffs=instrument.payoffs[rows],
         items=tuple(instrument.items[row] for row in rows),
-        ends=None if ends is None else tuple(ends[row] for row in rows),
+        ends=ends and tuple(ends[row] for row in rows),
     )
+
+
+def _permuted(instrument: Instrument, places: str) -> Instrument:
+    """Return `permuted` of an order written as in its name, such as 4-3-6-5-1-2."""
+    rows = {str(row + 1): row for row in range(len(instrument.items))}
+    return permuted(instrument, [rows.get(place, -1) for place in places.split("-")])
 
 
 # change -> function of an instrument and of the text after the first dash of the change's name
 _CHANGES = {
-    "scaled": lambda instrument, text: scaled(instrument, float(text)),
-    "shifted": lambda instrument, text: shifted(instrument, float(text)),
-    "swapped": lambda instrument, text: swapped(instrument),
+    "scaled": scaled,
+    "shifted": shifted,
+    "swapped": lambda instrument, _: swapped(instrument),
     "renamed": renamed,
-    "permuted": lambda instrument, text: permuted(
-        instrument, [int(place) - 1 for place in text.split("-")]
-    ),
+    "permuted": _permuted,
 }
 
 
@@ -188,59 +190,42 @@ def _changed(instrument: Instrument, change: str, **fields: Any) -> Instrument:
     return replace(instrument, name=f"{instrument.name}+{change}", **fields)
 
 
-def _number(what: str, value: Any) -> float:
-    if isinstance(value, bool | str) or not np.isscalar(value) or not math.isfinite(value):
-        raise UserError(f"the {what} must be a finite number, not {value!r}")
-    return float(value)
-
-
-def _written(number: float) -> str:
-    """Return the shortest text that reads as this number again, without a plus sign."""
-    short = f"{number:g}"
-    return (short if float(short) == number else repr(number)).replace("+", "")
+def _number(what: str, value: float | str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"the {what} must be a finite number, not {brief(value)}")
+    return number
 
 
 def _checked(where: str, notes: Mapping[str, Any], items: int) -> dict[str, Any]:
     """Return the fields of a .toml, for so many items; lists become tuples."""
-    letters = ", ".join(IDEALS)
+    pairs = [[*pair] for pair in permutations(IDEALS, 2)]
     wanted = {
-        "title": (_is_text, "a text"),
-        "source": (_is_text, "a text"),
         "origin": (_are_numbers, "2 finite numbers, the point (self, other) of no angle"),
         "rounding": (lambda x: files.finite(x) and x >= 0, "a number of coins, not negative"),
-        "boundaries": (_are_falling, "3 numbers that fall, as in [57.15, 22.45, -12.04]"),
+        "boundaries": (
+            lambda x: _are_numbers(x, 3) and x[0] > x[1] > x[2],
+            "3 numbers that fall, as in [57.15, 22.45, -12.04]",
+        ),
         "ends": (
-            lambda x: isinstance(x, list) and len(x) == items and all(map(_are_ends, x)),
-            f"{items} pairs, one an item, of two different letters of {letters}",
+            lambda x: isinstance(x, list) and len(x) == items and all(end in pairs for end in x),
+            f"{items} pairs, one an item, of two different letters of {', '.join(IDEALS)}",
         ),
     }
     for key in notes:
-        if key not in wanted:
-            raise UserError(f"{where}: {unknown('key', key, sorted(wanted))}")
-    fields = {"boundaries": None, "ends": None, "rounding": 1.0} | notes
+        if key not in (*wanted, *_FOR_READERS):
+            raise UserError(f"{where}: {unknown('key', key, sorted((*wanted, *_FOR_READERS)))}")
     for key, (right, what) in wanted.items():
-        absent = key in ("boundaries", "ends") and key not in notes
-        if not absent and not right(fields.get(key)):
+        if (key in notes or key == "origin") and not right(notes.get(key)):
             raise UserError(f"{where}: '{key}' must be {what}")
-    for key in ("origin", "boundaries", "ends"):
-        fields[key] = _as_tuples(fields[key])
-    return fields
-
-
-def _is_text(field: Any) -> bool:
-    return isinstance(field, str) and bool(field.strip())
+    return {key: _as_tuples(notes[key]) for key in wanted if key in notes}
 
 
 def _are_numbers(field: Any, count: int = 2) -> bool:
     return isinstance(field, list) and len(field) == count and all(map(files.finite, field))
-
-
-def _are_falling(field: Any) -> bool:
-    return _are_numbers(field, 3) and field[0] > field[1] > field[2]
-
-
-def _are_ends(field: Any) -> bool:
-    return field in [[a, b] for a in IDEALS for b in IDEALS if a != b]
 
 
 def _as_tuples(field: Any) -> Any:
@@ -252,28 +237,22 @@ def _read_payoffs(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
     where = paths.shown(path)
     try:
         rows = pd.read_csv(path, encoding="utf-8-sig", dtype=str, skipinitialspace=True)
-    except OSError as error:
-        raise UserError(f"{where}: cannot be read ({error.strerror})") from None
-    except pd.errors.EmptyDataError:
-        rows = pd.DataFrame()
-    except ValueError as error:  # ragged, or no text
-        raise UserError(f"{where}: is not a CSV file in UTF-8 ({str(error).strip()})") from None
+    except (OSError, ValueError) as error:  # unreadable, empty, ragged or not UTF-8
+        reason = files.one_line(getattr(error, "strerror", error))
+        raise UserError(f"{where}: cannot be read ({reason})") from None
     header = [str(name).strip() for name in rows]
-    if sorted(header) != sorted(COLUMNS) or list(rows.index) != list(range(len(rows))):
+    if sorted(header) != sorted(COLUMNS) or list(rows.index) != list(range(len(rows) or 1)):
         raise UserError(
-            f"{where}: the columns must be {', '.join(COLUMNS)}; "
-            f"found {', '.join(header) or 'an empty file'}"
+            f"{where}: the columns must be {', '.join(COLUMNS)}, with a line for each option; "
+            f"found {len(rows)} lines of {', '.join(header)}"
         )
-    if rows.empty:
-        raise UserError(f"{where}: holds no item")
     table = rows.set_axis(header, axis=1).apply(pd.to_numeric, errors="coerce")
-    whole = table[["item", "option"]] % 1 == 0
-    finite = table[["self", "other"]].abs() <= files.LARGEST
+    whole = (table[["item", "option"]] % 1 == 0).all(axis=1) & (table["option"] > 0)
+    finite = (table[["self", "other"]].abs() <= files.LARGEST).all(axis=1)
     twice = table.duplicated(["item", "option"])
     for wrong, what in (
-        (~whole.all(axis=1), "item and option must be whole numbers"),
-        (~finite.all(axis=1), "self and other must be finite numbers of coins"),
-        (table["option"] < 1, "options count from 1"),
+        (~whole, "item and option must be whole numbers, and options count from 1"),
+        (~finite, "self and other must be finite numbers of coins"),
         (twice, "the item and option of an earlier line"),
     ):
         if wrong.any():
@@ -290,8 +269,7 @@ def _grid(where: str, table: pd.DataFrame) -> tuple[tuple[int, ...], np.ndarray]
     if (lacking := payoffs["self"].isna()).any():
         item, option = lacking.idxmax()
         raise UserError(
-            f"{where}: item {item} lacks option {option}; every item needs options 1 to "
-            f"{options[-1]}"
+            f"{where}: item {item} lacks option {option}; all need options 1 to {options[-1]}"
         )
     grid = payoffs.to_numpy(float).reshape(len(items), len(options), 2)
     grid.flags.writeable = False

@@ -1,27 +1,22 @@
 """A reader's own value: from the texts of a form to a `Value` that can be tried.
 
 A weight w on the other's coins, beside a weight of 1 on one's own, is the point arctan(w) of the
-ring, so both ways of stating it lead to the same utility. The target is what an ideal holder of the
-value reaches on the slider, which need not be the point that was named: nine options do not reach
-every point.
+ring. The target is what an ideal holder of the value reaches on the slider, which need not be the
+point that was named: nine options do not reach every point.
 """
 
 import math
 from dataclasses import replace
 
-from hvae_utils.errors import UserError
+from hvae_utils.errors import UserError, brief
 from hvae_utils.measure import instruments, svo, values
 from hvae_utils.measure.values import Value
 
-WORD_LIMIT = 40  # characters
-DEFINITION_LIMIT = 600  # characters; ours have at most 160
 SAME = 0.05  # degrees; targets that are nearer are shown as the same number
 
 
 def number(text: str, what: str, low: float, high: float) -> float:
-    """Return the number that a text holds, with a decimal point or comma.
-
-    UserError, naming `what`, unless it is a number from `low` to `high`.
+    """Return the number in a text, with a decimal point or comma; UserError if not low to high.
 
     >>> number("0,5", "the weight", -10, 10)
     0.5
@@ -31,9 +26,7 @@ def number(text: str, what: str, low: float, high: float) -> float:
     except ValueError:
         value = math.nan
     if not low <= value <= high:
-        raise UserError(
-            f"{what} must be a number from {low:g} to {high:g}, not '{_one_line(str(text))[:30]}'"
-        )
+        raise UserError(f"{what} must be a number from {low:g} to {high:g}, not {brief(text)}")
     return value
 
 
@@ -49,32 +42,24 @@ def from_point(word: str, definition: str, point: float) -> Value:
 
 
 def _value(word: str, definition: str, utility: tuple[float, float, float]) -> Value:
-    """Return the checked value; UserError where a text is empty, too long or only marks, or
-    where the word is that of a value with another target.
-    """
-    word = _text("the word for the value", word, WORD_LIMIT)
-    definition = _text("the definition", definition, DEFINITION_LIMIT)
+    """Return the checked value; UserError for a bad text and the word of another value."""
+    word = _text("the word for the value", word, 40)
+    definition = _text("the definition", definition, 600)
     value = Value(word, word, definition, utility, target=None, target_set=None)
     target, *_ = svo.ideal_angles(value, instruments.load("svo-slider"))
     namesake = values.load().get(word.lower())
     if namesake and (namesake.target is None or abs(namesake.target - target) > SAME):
-        aim = "no target" if namesake.target is None else f"the target {namesake.target:.1f}°"
         raise UserError(
-            f"'{word}' is a value of this workbook with {aim}; yours has the target "
-            f"{target:.1f}°, so give it another word"
+            f"the target of '{word}' in this workbook is not {target:.1f}°; give it another word"
         )
     return replace(value, target=target, target_set=(target, target))
 
 
 def _text(what: str, text: str, limit: int) -> str:
+    """Return the text on one line, without control characters."""
     if len(text) > limit:
         raise UserError(f"{what} has {len(text):,} characters; at most {limit} are allowed")
-    line = _one_line(text)
+    line = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
     if not any(letter.isalpha() for letter in line):
         raise UserError(f"{what} is missing; write it in words")
     return line
-
-
-def _one_line(text: str) -> str:
-    """Return the text on one line, without control characters."""
-    return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())

@@ -4,13 +4,11 @@ Summary figures only, read from `data/published`; the data dictionary says where
 """
 
 from functools import lru_cache
-from pathlib import Path
 
 import pandas as pd
 
 from hvae_utils import files, paths
 from hvae_utils.errors import UserError
-from hvae_utils.files import needed_columns
 
 
 def people() -> pd.DataFrame:
@@ -20,8 +18,7 @@ def people() -> pd.DataFrame:
     individualistic, competitive, transitive (shares of the sample, rounded as published), source.
     """
     shares = ("altruistic", "prosocial", "individualistic", "competitive", "transitive")
-    numbers = ("n", "mean", "sd", "median", *shares)
-    return _table("people", ("sample", "description", "source"), numbers)
+    return _table("people", "n", "mean", "sd", "median", *shares)
 
 
 def people_histogram() -> pd.DataFrame:
@@ -29,7 +26,7 @@ def people_histogram() -> pd.DataFrame:
 
     Columns: sample, low, high (degrees; low <= angle < high), count, share (of the sample).
     """
-    bins = _table("people_histograms", ("sample", "source"), ("low", "high", "count"))
+    bins = _table("people_histograms", "low", "high", "count")
     share = bins["count"] / bins.groupby("sample")["count"].transform("sum")
     return bins.drop(columns="source").assign(share=share)
 
@@ -40,15 +37,14 @@ def radar() -> pd.DataFrame:
     Columns: model, value, goal_prompt (bool), vr and reading_error (degrees on the axis from 0 to
     60), read_from (Zhang et al., arXiv 2305.17147, version 1).
     """
-    return _table("hvae_radar", ("model", "value", "goal_prompt"), ("vr", "reading_error"))
+    return _table("hvae_radar", "vr", "reading_error")
 
 
 @lru_cache
 def full_score() -> float:
     """Return the value rationality of an ideal respondent, degrees: the rim of the chart, 60.
 
-    From data/published/scale.toml, which says why it is inferred. Errors: UserError for a file
-    that holds no such number.
+    From data/published/scale.toml, which says why it is inferred. Errors: UserError without it.
     """
     path = paths.DATA / "published" / "scale.toml"
     full = files.read_toml(path).get("full")
@@ -63,25 +59,19 @@ def secondary_ideals() -> pd.DataFrame:
     Index: published item number, 7 to 15. Columns: inequality, joint_gain (NaN where the sum is
     the same in every option), individualist, altruist. (Ackermann & Murphy 2012)
     """
-    options = ("inequality", "joint_gain", "individualist", "altruist")
-    table = _table("secondary_ideals", ("source",), ("item", *options))
-    return table.set_index("item")[list(options)]
+    options = ["inequality", "joint_gain", "individualist", "altruist"]
+    return _table("secondary_ideals", "item", *options).set_index("item")[options]
 
 
-def _table(name: str, texts: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
-    """Return `data/published/NAME.csv`, checked for its columns; a copy, so it may be changed."""
+def _table(name: str, *numbers: str) -> pd.DataFrame:
+    """Return `data/published/NAME.csv`, checked for the columns that hold numbers."""
     path = paths.DATA / "published" / f"{name}.csv"
-    table = _read(path).copy()
-    needed_columns(table, paths.shown(path), (*texts, *numbers))
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:  # unreadable, empty, ragged or not UTF-8
+        raise UserError(f"{paths.shown(path)}: cannot be read ({error})") from None
+    files.needed_columns(table, paths.shown(path), numbers)
     for column in numbers:
         if not pd.api.types.is_numeric_dtype(table[column]):
             raise UserError(f"{paths.shown(path)}: '{column}' must hold numbers only")
     return table
-
-
-@lru_cache
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:  # unreadable, empty, ragged or not UTF-8
-        raise UserError(f"{paths.shown(path)}: cannot be read ({error})") from None

@@ -66,16 +66,12 @@ def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Dat
 def worked_example(responses: pd.DataFrame, instrument: instruments.Instrument) -> pd.DataFrame:
     """Return one administration to compute by hand: item, option (1-based), self, other (coins).
 
-    The first administration in which every item was answered; where there is none, the choices of
-    an ideal altruist.
+    The first that is complete; where there is none, the choices of an ideal altruist.
     """
     shown = ["item", "option", "self", "other"]
-    answered = responses.groupby("condition_id", sort=False)["option"].count()
-    complete = answered.index[answered == len(instrument.items)]
-    if len(complete):
-        return responses.loc[responses["condition_id"] == complete[0], shown].astype(
-            {"option": int}
-        )
+    for _, answered in responses.groupby("condition_id", sort=False):
+        if answered["option"].count() == len(instrument.items):
+            return answered[shown].astype({"option": int})
     chosen = svo.ideal_choices(values.get("altruistic"), instrument)
     payoffs = instrument.payoffs[np.arange(len(chosen)), chosen]
     columns = (instrument.items, chosen + 1, *payoffs.T)

@@ -1,10 +1,9 @@
 """Why is a prosocial prosocial? Inequality aversion against joint gain, from the secondary items.
 
-The published scoring (Murphy, Ackermann & Handgraaf 2011; Ackermann & Murphy 2012, tutorial on
-the secondary items; ties as in the scoring script of the measure, Ackermann 2011) compares the
-choices with four ideal respondents. It does not say whether the choices carry any signal: of
-uniform random respondents 29.0% get an index, and 88% of these look averse to inequality, because
-the ideal options of inequality aversion lie nearer the middle. The primary items have to say first
+The published scoring (Murphy, Ackermann & Handgraaf 2011; Ackermann & Murphy 2012; ties as in
+Ackermann 2011) compares the choices with four ideal respondents. It does not say whether they carry
+any signal: of uniform random respondents 29.0% get an index, and 88% of these look averse to
+inequality, because its ideal options lie nearer the middle. The primary items have to say first
 whether somebody is prosocial at all.
 """
 
@@ -14,7 +13,6 @@ from numpy.typing import ArrayLike
 
 from hvae_utils.measure import instruments, published, svo
 
-IDEALS = ("inequality", "joint_gain", "individualist", "altruist")
 _STEPS = 8  # from the first option to the last
 
 
@@ -31,24 +29,17 @@ def score(choices: ArrayLike) -> pd.DataFrame:
     """
     ideals = published.secondary_ideals()
     chosen = svo.checked_choices(choices, instruments.load("svo-slider-secondary"))
-    distances = np.stack([_distance(chosen, ideals[name].to_numpy(float)) for name in IDEALS], 1)
+    answered = np.where(chosen < 0, np.nan, chosen + 1)
+    steps = [np.abs(answered - ideal) / _STEPS for ideal in ideals.to_numpy(float).T]
+    distances = np.stack([pd.DataFrame(each).mean(axis=1) for each in steps], axis=1)
     inequality, joint_gain, individualist, altruist = distances.T
     complete = ~np.isnan(distances).any(axis=1)
     prosocial = complete & (
         np.maximum(inequality, joint_gain) <= np.minimum(individualist, altruist) + 1e-12
     )
     total = np.where(prosocial, inequality + joint_gain, np.nan)  # never 0: the ideals differ
-    table = pd.DataFrame(distances, columns=[f"d_{name}" for name in IDEALS])
+    table = pd.DataFrame(distances, columns=[f"d_{name}" for name in ideals])
     return table.assign(index=inequality / total, note=_notes(chosen, complete, prosocial))
-
-
-def _distance(chosen: np.ndarray, ideal: np.ndarray) -> np.ndarray:
-    """Return the mean of |option - ideal| / 8 over the items that have both, NaN for none."""
-    steps = np.abs(chosen + 1 - ideal) / _STEPS
-    available = (chosen >= 0) & ~np.isnan(ideal)
-    count = available.sum(axis=1)
-    total = np.where(available, steps, 0.0).sum(axis=1)
-    return total / np.where(count, count, np.nan)
 
 
 def _notes(chosen: np.ndarray, complete: np.ndarray, prosocial: np.ndarray) -> list[str]:

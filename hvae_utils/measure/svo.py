@@ -3,9 +3,6 @@
 The SVO angle is atan2(mean other - origin, mean self - origin) over all items of the measure
 (Murphy, Ackermann & Handgraaf 2011). With a missing item there is no angle, only exact bounds for
 it. Everything works for any instrument that has an angle: any number of items and options.
-
-`score` scores choices, `angle_distribution` probabilities; `ideal_choices` and `value_on` say what
-a value asks for on an instrument.
 """
 
 from dataclasses import replace
@@ -30,13 +27,12 @@ _PUBLISHED = "svo-slider"  # the instrument of the angles in data/values.toml
 def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     """Score administrations, one row each.
 
-    choices: int array (administrations, items), 0-based option in the instrument's order, -1
-        where the item has no choice.
+    choices: int array (administrations, items), 0-based options, -1 where the item has no choice.
     Columns: angle (degrees), category, vector_length (coins: the mean point's distance from the
     origin), transitive, angle_low and angle_high (degrees: the exact extremes over everything the
     missing items could have been), mean_self and mean_other (coins), answered (items with a
     choice). With an item missing, angle, length and means are NaN, category and transitive NA.
-    Errors: UserError for anything that is not such an array, or an instrument without an angle.
+    Errors: UserError for another array and an instrument without an angle.
 
     >>> slider = instruments.load("svo-slider")
     >>> score([[0, 8, 8, 0, 4, 8]], slider)[["angle", "category"]].values.tolist()
@@ -44,9 +40,11 @@ def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     """
     boundaries = _boundaries(instrument)
     chosen = checked_choices(choices, instrument)
-    means = [_total(chosen, instrument.payoffs[..., k], np.nan) / chosen.shape[1] for k in (0, 1)]
+    items = np.arange(chosen.shape[1])
+    payoffs = np.pad(instrument.payoffs, ((0, 0), (0, 1), (0, 0)), constant_values=np.nan)  # at -1
+    mean_self, mean_other = payoffs[items, chosen].mean(axis=1).T
     origin = instrument.origin
-    angles = angle(*means, origin)
+    angles = angle(mean_self, mean_other, origin)
     answered = (chosen >= 0).sum(axis=1)
     incomplete = answered < chosen.shape[1]
     low, high = angles.copy(), angles.copy()
@@ -55,12 +53,12 @@ def score(choices: ArrayLike, instrument: Instrument) -> pd.DataFrame:
         {
             "angle": angles,
             "category": pd.Categorical.from_codes(_codes(angles, boundaries), CATEGORIES),
-            "vector_length": np.hypot(means[0] - origin[0], means[1] - origin[1]),
+            "vector_length": np.hypot(mean_self - origin[0], mean_other - origin[1]),
             "transitive": _transitive(chosen, incomplete, instrument),
             "angle_low": low,
             "angle_high": high,
-            "mean_self": means[0],
-            "mean_other": means[1],
+            "mean_self": mean_self,
+            "mean_other": mean_other,
             "answered": answered,
         }
     )
@@ -96,8 +94,8 @@ def category(angle: float) -> str | None:
 def ideal_choices(value: Value | str, instrument: Instrument) -> np.ndarray:
     """Return the 0-based options (items,) that maximise the value's utility on each item.
 
-    Options are tied as in `Value.ideal_options`, within the instrument's rounding; of tied ones the
-    middle is taken. Errors: UserError for an unknown value and for one without a utility.
+    Of tied ones (`Value.ideal_options`) the middle is taken. Errors: UserError for an unknown value
+    and for one without a utility.
 
     >>> ideal_choices("prosocial", instruments.load("svo-slider")).tolist()
     [0, 8, 8, 0, 4, 8]
@@ -109,8 +107,8 @@ def ideal_choices(value: Value | str, instrument: Instrument) -> np.ndarray:
 def ideal_angles(value: Value | str, instrument: Instrument) -> tuple[float, float, float] | None:
     """Return the angle of `ideal_choices`, and the least and greatest of all ideal respondents.
 
-    Degrees; they differ where options tie. None for a value without a utility, and where it
-    prefers no option of any item. Errors: as `angle_distribution`.
+    Degrees; they differ where options tie. None for a value that prefers no option of any item.
+    Errors: as `angle_distribution`.
     """
     value = values.get(value)
     if value.utility is None:
@@ -126,10 +124,9 @@ def ideal_angles(value: Value | str, instrument: Instrument) -> tuple[float, flo
 def value_on(value: Value | str, instrument: Instrument | None) -> Value:
     """Return the value with the targets it has on an instrument, degrees.
 
-    On svo-slider and its isomorphic forms these are the ones of `data/values.toml`. The published
-    points mean nothing on other items; there they are `ideal_angles`, and there is none where the
-    file has none. No instrument stands for svo-slider. Errors: UserError for an unknown value and
-    an instrument without an angle.
+    On svo-slider (or None) and its isomorphic forms these are the ones of `data/values.toml`, on
+    other items the `ideal_angles` of the values that have one there. Errors: UserError for an
+    unknown value and an instrument without an angle.
     """
     value = values.get(value)
     published = instrument is None or instrument.name.partition("+")[0] == _PUBLISHED
@@ -139,11 +136,8 @@ def value_on(value: Value | str, instrument: Instrument | None) -> Value:
     for other in value.others:
         if reached := ideal_angles(replace(value, utility=other.utility), instrument):
             others.append(replace(other, low=reached[1], high=reached[2]))
-    source = f"computed from the ideal choices on '{instrument.name}'"
-    moved = replace(value, target=None, target_set=None, others=tuple(others), source=source)
-    if reached := ideal_angles(value, instrument):
-        return replace(moved, target=reached[0], target_set=reached[1:])
-    return moved
+    target, *target_set = ideal_angles(value, instrument) or (None,)
+    return replace(value, target=target, target_set=tuple(target_set) or None, others=tuple(others))
 
 
 def angle_distribution(
@@ -153,8 +147,7 @@ def angle_distribution(
 
     probabilities: float array (items, options) in the instrument's order, rows summing to 1 (to
         within 1e-6, then scaled); instrument: `svo-slider` unless given.
-    Degrees. Every profile counts, nothing is sampled; about a millisecond once the instrument's
-    sums are known. In one running conversation items depend on each other, and this does not hold.
+    In one running conversation items depend on each other, and this does not hold.
     Errors: UserError naming the item of a bad table; an instrument without an angle.
 
     >>> round(angle_distribution(np.full((6, 9), 1 / 9)).mean, 3)
@@ -165,9 +158,9 @@ def angle_distribution(
     tables = distribution.checked_tables(probabilities, instrument)
     if tables.ndim != 2:
         raise UserError(f"probabilities: expected one table, found the shape {tables.shape}")
-    sums = distribution.sums(instrument)
-    distinct, which, _ = _angles(sums, instrument.origin)
-    weights = np.bincount(which, distribution.weights(tables, sums), len(distinct))
+    distinct, which = _angles(instrument)
+    _, steps = distribution.sums(instrument)
+    weights = np.bincount(which, distribution.weights(tables, steps), len(distinct))
     can_occur = weights > 0
     angles, weights = distinct[can_occur], weights[can_occur]
     if np.isnan(angles).any():
@@ -186,33 +179,31 @@ def angle_distribution(
 def mean_angles(tables: ArrayLike, instrument: Instrument | None = None) -> np.ndarray:
     """Return the exact mean angle (...,) of many tables (..., items, options), in degrees.
 
-    As `angle_distribution(table).mean` for each of them, with the same errors, save that no
-    profile at all may lie at the origin.
+    As `angle_distribution(table).mean`, but no profile at all may lie at the origin.
     """
     instrument = instrument or instruments.load("svo-slider")
     _boundaries(instrument)
     tables = distribution.checked_tables(tables, instrument)
-    sums = distribution.sums(instrument)
-    _, _, angles = _angles(sums, instrument.origin)
+    distinct, which = _angles(instrument)
+    angles, (_, steps) = distinct[which], distribution.sums(instrument)
     if np.isnan(angles).any():
         raise UserError(
             f"instrument '{instrument.name}': a profile lies at the origin, at no angle"
         )
     flat = tables.reshape(-1, *tables.shape[-2:])
     size = max(1, _WEIGHTS // len(angles))
-    parts = [flat[start : start + size] for start in range(0, len(flat), size)]
-    means = [distribution.expectations(part, angles, sums) for part in parts]
-    return np.concatenate([*means, np.empty(0)]).reshape(tables.shape[:-2])
+    parts = np.split(flat, range(size, len(flat), size))
+    means = [distribution.expectations(part, angles, steps) for part in parts]
+    return np.concatenate(means).reshape(tables.shape[:-2])
 
 
 def options_by_angle(instrument: Instrument) -> np.ndarray | None:
     """Return int (items, options): each item's options, the one of the least angle first.
 
     Whatever is chosen on the other items, the angle rises in this order, up to the rounding of the
-    coins (on item 3 of the slider one step can lower it, by less than 0.1 degrees). Options are
-    ordered by their cross product with the direction of the least and of the greatest angle; where
-    both agree, so does every angle in between. None for an instrument with an item that has no
-    such order. Errors: as `angle_distribution`.
+    coins (by less than 0.1 degrees). Options are ordered by their cross product with the direction
+    of the least and of the greatest angle; where both agree, so does every angle in between. None
+    where an item has no such order. Errors: as `angle_distribution`.
     """
     uniform = np.full(instrument.payoffs.shape[:2], 1 / instrument.payoffs.shape[1])
     ends = np.radians(angle_distribution(uniform, instrument).angles[[0, -1]])
@@ -224,19 +215,18 @@ def options_by_angle(instrument: Instrument) -> np.ndarray | None:
 
 
 @lru_cache(maxsize=8)
-def _angles(
-    sums: distribution.Sums, origin: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the distinct angles of the sums, rising, the index of each sum's, and each sum's.
+def _angles(instrument: Instrument) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct angles of the instrument's sums, rising, and the index of each sum's.
 
     Angles within 1e-9 degrees are one: rounding alone tells them apart.
     """
-    angles = angle(*sums.points.T / len(sums.steps), origin)
+    points, steps = distribution.sums(instrument)
+    angles = angle(*points.T / len(steps), instrument.origin)
     order = np.argsort(angles)
     new = ~(np.diff(angles[order], prepend=-np.inf) <= 1e-9)
     which = np.empty(len(angles), int)
     which[order] = np.cumsum(new) - 1
-    return angles[order][new], which, angles
+    return angles[order][new], which
 
 
 def _boundaries(instrument: Instrument) -> tuple[float, float, float]:
@@ -248,10 +238,7 @@ def _boundaries(instrument: Instrument) -> tuple[float, float, float]:
 
 
 def check_angle(instrument: Instrument) -> None:
-    """Raise UserError unless everything that can be chosen has an angle, and bounds of it.
-
-    It needs boundaries in the instrument's file, and mean payoffs to oneself above the origin.
-    """
+    """Raise UserError unless everything that can be chosen has an angle, and bounds of it."""
     _boundaries(instrument)
     if (instrument.payoffs[..., 0].min(axis=1) - instrument.origin[0]).sum() <= 0:
         raise UserError(
@@ -261,23 +248,19 @@ def check_angle(instrument: Instrument) -> None:
 
 
 def checked_choices(choices: ArrayLike, instrument: Instrument) -> np.ndarray:
-    """Return the choices as an int array (administrations, items) of options from 0, or -1.
+    """Return the choices, an int array (administrations, items) of options from 0, or -1.
 
     Errors: UserError, naming the place, for anything else.
     """
     items, options = instrument.items, instrument.options
     try:
         chosen = np.asarray(choices)
-    except ValueError:
-        raise UserError(f"choices: every administration needs {len(items)} items") from None
-    if chosen.ndim != 2 or chosen.shape[1] != len(items):
+    except ValueError:  # rows of different lengths
+        chosen = np.empty(0)
+    if chosen.shape[1:] != (len(items),) or chosen.dtype.kind not in "iu":
         raise UserError(
-            f"choices: expected the shape (administrations, {len(items)}) for "
-            f"'{instrument.name}', found {chosen.shape}"
-        )
-    if chosen.dtype.kind not in "iu":
-        raise UserError(
-            f"choices: options must be whole numbers, -1 where missing; found {chosen.dtype}"
+            f"choices: expected whole numbers, -1 where missing, in the shape (administrations, "
+            f"{len(items)}) for '{instrument.name}', found {chosen.dtype} in {chosen.shape}"
         )
     if chosen.size and (chosen.min() < -1 or chosen.max() >= options):
         row, column = np.argwhere((chosen < -1) | (chosen >= options))[0]
@@ -288,27 +271,17 @@ def checked_choices(choices: ArrayLike, instrument: Instrument) -> np.ndarray:
     return chosen
 
 
-def _total(chosen: np.ndarray, table: np.ndarray, missing: float) -> np.ndarray:
-    """Sum table[item, option] over the items; `missing` stands in where there is no choice."""
-    total = np.zeros(len(chosen))
-    for item, row in enumerate(table):
-        total += np.append(row, missing)[chosen[:, item]]  # -1 reads the appended entry
-    return total
-
-
 def _codes(angles: np.ndarray, boundaries: tuple[float, ...]) -> np.ndarray:
     """Return the place of each angle's category in CATEGORIES, -1 for NaN."""
-    codes = sum((angles < bound).astype(np.int8) for bound in boundaries)
-    codes[np.isnan(angles)] = -1
-    return codes
+    return np.where(np.isnan(angles), -1, np.digitize(angles, boundaries))
 
 
 def _bounds(chosen: np.ndarray, instrument: Instrument) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the greatest angle, in degrees, over all completions of each row.
 
     Exact. Every completion lies to the right of the origin (checked), so the angle rises with the
-    slope y / x. Its greatest value is found by Dinkelbach's (1967) iteration: fill in the options
-    that maximise y - slope x, take the slope they give, until it grows no more; the least likewise.
+    slope y / x, whose greatest value Dinkelbach's (1967) iteration finds: fill in the options that
+    maximise y - slope x, take the slope they give, until it grows no more; the least likewise.
     """
     points = instrument.payoffs - instrument.origin
     if len(chosen):
@@ -335,31 +308,22 @@ def _steepest(chosen: np.ndarray, points: np.ndarray, sign: int) -> np.ndarray:
 def _transitive(
     chosen: np.ndarray, incomplete: np.ndarray, instrument: Instrument
 ) -> pd.arrays.BooleanArray:
-    """Return whether the preferences shown are free of cycles, NA where an item is missing."""
+    """Return whether the preferences shown are free of cycles, NA where an item is missing.
+
+    An option prefers the ideal end point of its item that is nearer, by Euclidean distance, to the
+    other one; the exact middle prefers neither (Ackermann 2011).
+    """
     if instrument.ends is None:
         return pd.arrays.BooleanArray(np.zeros(len(chosen), bool), np.ones(len(chosen), bool))
+    payoffs = instrument.payoffs
+    first, last = (np.linalg.norm(payoffs - payoffs[:, [k]], axis=2) for k in (0, -1))
+    nearer = np.where(np.isclose(first, last, rtol=1e-9), 0, last - first)  # to the first end
     prefers = np.zeros((len(chosen), len(IDEALS), len(IDEALS)), bool)
-    for item, shown in enumerate(_preferences(instrument)):
-        prefers |= shown[chosen[:, item]]
+    for item, ends in enumerate(instrument.ends):
+        a, b = map(IDEALS.index, ends)
+        prefers[:, a, b] |= nearer[item, chosen[:, item]] > 0
+        prefers[:, b, a] |= nearer[item, chosen[:, item]] < 0
     for _ in range(2):  # paths of up to four steps, the longest cycle
         prefers |= prefers @ prefers
     cyclic = prefers.diagonal(axis1=1, axis2=2).any(axis=1)
     return pd.arrays.BooleanArray(~cyclic, incomplete.copy())
-
-
-def _preferences(instrument: Instrument) -> np.ndarray:
-    """Return bool (items, options + 1, 4, 4): whether an option prefers one ideal to another.
-
-    Per item the ideal end point nearer to the option, by Euclidean distance, is preferred to the
-    other one; the exact middle prefers neither (Ackermann 2011), nor does the last entry, which
-    stands for no choice.
-    """
-    payoffs, options = instrument.payoffs, instrument.options
-    first, last = (np.linalg.norm(payoffs - payoffs[:, [k]], axis=2) for k in (0, -1))
-    apart = ~np.isclose(first, last, rtol=1e-9)
-    prefers = np.zeros((len(payoffs), options + 1, len(IDEALS), len(IDEALS)), bool)
-    for item, ends in enumerate(instrument.ends):
-        a, b = map(IDEALS.index, ends)
-        prefers[item, :options, a, b] = apart[item] & (first[item] < last[item])
-        prefers[item, :options, b, a] = apart[item] & (first[item] > last[item])
-    return prefers

@@ -1,12 +1,10 @@
 """The values a respondent can be assigned, read from `data/values.toml`.
 
 A value is a word, a definition, a utility over payoffs (what its ideal respondent maximises) and
-the angles such respondents reach on the published items; `svo.value_on` has those of another
-instrument. A value may be added to the file. What satisfies a value are targets with names:
-"published", "set" and whatever else the file gives.
+the angles such respondents reach on the published items. A value may be added to the file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,16 +23,12 @@ _TARGET_KEYS = ("utility", "target_set", "source")
 
 @dataclass(frozen=True)
 class Target:
-    """What would satisfy a value: a closed interval of angles, and what is maximised on the way.
-
-    low, high: degrees; equal for a point. utility: as in `Value`.
-    """
+    """What would satisfy a value: a closed interval of angles (degrees) and a utility."""
 
     name: str
     low: float
     high: float
     utility: tuple[float, float, float] | None
-    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,15 +48,14 @@ class Value:
     utility: tuple[float, float, float] | None
     target: float | None
     target_set: tuple[float, float] | None
-    source: str = ""
     others: tuple[Target, ...] = ()
 
     def targets(self) -> dict[str, Target]:
         """Return the targets by name: "published", "set", then the others; empty if none."""
         if self.target is None or self.target_set is None:
             return {}
-        point = Target("published", self.target, self.target, self.utility, self.source)
-        reached = Target("set", *self.target_set, self.utility, self.source)
+        point = Target("published", self.target, self.target, self.utility)
+        reached = Target("set", *self.target_set, self.utility)
         return {target.name: target for target in (point, reached, *self.others)}
 
     def utilities(self, payoffs: ArrayLike) -> np.ndarray:
@@ -81,8 +74,7 @@ class Value:
     def ideal_options(self, payoffs: ArrayLike, rounding: float = 0.0) -> np.ndarray:
         """Return bool (items, options): which options of payoffs (items, options, 2) are best.
 
-        Where all utilities of an item agree within `rounding` coins every option is: the item is
-        level, and only the printed coins are not. UserError for a value without a utility.
+        All, where the utilities of an item agree within `rounding` coins. Errors: as `utilities`.
         """
         utilities = self.utilities(payoffs)
         level = np.ptp(utilities, axis=1, keepdims=True) <= rounding + 1e-9
@@ -100,9 +92,7 @@ def load() -> dict[str, Value]:
 
 
 def get(name: str | Value) -> Value:
-    """Return the value called `name`; UserError naming the choices when there is none.
-
-    A `Value` is returned unchanged.
+    """Return the value called `name`, a `Value` unchanged; UserError where there is none.
 
     >>> get("prosocial").target
     45.0
@@ -131,79 +121,60 @@ _read_once = lru_cache(read)
 
 def _value(where: str, name: str, table: Any) -> Value:
     _check_keys(where, table, _KEYS)
-    for key in ("word", "definition", "source"):
-        if not isinstance(table.get(key, "" if key == "source" else None), str):
+    for key in ("word", "definition"):
+        if not isinstance(table.get(key), str):
             raise UserError(f"{where}: '{key}' must be a text")
-    target, target_set = _targets(where, table)
+    target, ends = table.get("target"), _interval(where, table.get("target_set"))
+    absent = target is None and ends is None
+    if not absent and not (ends and files.finite(target) and ends[0] <= target <= ends[1]):
+        raise UserError(f"{where}: 'target' must be an angle in degrees, in the 'target_set'")
     others = table.get("targets", {})
-    if not isinstance(others, dict):
-        raise UserError(f"{where}: 'targets' must be a table of targets by name")
-    if others and target is None:
-        raise UserError(f"{where}: 'targets' beside no 'target' and 'target_set'")
+    if not isinstance(others, dict) or (others and absent):
+        raise UserError(f"{where}: 'targets' must be a table of further ones beside a 'target'")
     return Value(
         name=name,
         word=table["word"],
         definition=table["definition"].strip(),
         utility=_utility(where, table.get("utility")),
-        target=target,
-        target_set=target_set,
-        source=table.get("source", ""),
+        target=None if absent else float(target),
+        target_set=ends,
         others=tuple(_other(where, key, other) for key, other in others.items()),
     )
 
 
 def _other(where: str, name: str, table: Any) -> Target:
-    """Return one further target of a value, checked."""
     if name in ("published", "set"):
         raise UserError(f"{where}: the target '{name}' is 'target' and 'target_set' already")
     where = f"{where}, target '{name}'"
     _check_keys(where, table, _TARGET_KEYS)
-    utility, source = _utility(where, table.get("utility")), table.get("source", "")
-    if utility is None or not isinstance(source, str):
-        raise UserError(f"{where}: needs a 'utility', and a text where there is a 'source'")
-    return Target(name, *_interval(where, table.get("target_set")), utility, source)
+    utility = _utility(where, table.get("utility"))
+    if not utility or not (ends := _interval(where, table.get("target_set"))):
+        raise UserError(f"{where}: needs a 'utility' and a 'target_set'")
+    return Target(name, *ends, utility)
 
 
-def _check_keys(where: str, table: Any, keys: Sequence[str], what: str = "key") -> None:
+def _check_keys(where: str, table: Any, keys: Sequence[str]) -> None:
     """Raise UserError unless `table` is a TOML table of some of these keys."""
     if not isinstance(table, dict):
         raise UserError(f"{where}: must be a table of {', '.join(keys)}")
     for key in table:
         if key not in keys:
-            raise UserError(f"{where}: {unknown(what, key, keys)}")
+            raise UserError(f"{where}: {unknown('key', key, keys)}")
 
 
 def _utility(where: str, weights: Any) -> tuple[float, float, float] | None:
     if weights is None:
         return None
-    _check_keys(f"{where}, 'utility'", weights, WEIGHTS, "weight")
-    for key, weight in weights.items():
-        if not files.finite(weight):
-            raise UserError(f"{where}: the weight '{key}' must be a finite number")
-    if not any(weights.values()):
-        raise UserError(f"{where}: a utility needs a weight other than 0")
+    _check_keys(f"{where}, 'utility'", weights, WEIGHTS)
+    if not all(map(files.finite, weights.values())) or not any(weights.values()):
+        raise UserError(f"{where}: 'utility' needs finite weights, and one other than 0")
     return tuple(float(weights.get(key, 0)) for key in WEIGHTS)
 
 
-def _targets(
-    where: str, table: Mapping[str, Any]
-) -> tuple[float | None, tuple[float, float] | None]:
-    """Return target and target set in degrees: both or neither, the target inside the set."""
-    target, ends = table.get("target"), table.get("target_set")
-    if target is None and ends is None:
-        return None, None
-    if not files.finite(target):
-        raise UserError(f"{where}: 'target' must be an angle in degrees")
-    low, high = _interval(where, ends)
-    if not low <= target <= high:
-        raise UserError(f"{where}: 'target' {target} must lie in 'target_set' {ends}, low to high")
-    return float(target), (low, high)
-
-
-def _interval(where: str, ends: Any) -> tuple[float, float]:
-    """Return 'target_set' checked: two angles in degrees, low to high."""
-    if not isinstance(ends, list) or len(ends) != 2 or not all(map(files.finite, ends)):
-        raise UserError(f"{where}: 'target_set' must be two angles in degrees, [low, high]")
-    if not -180 <= ends[0] <= ends[1] <= 180:
-        raise UserError(f"{where}: 'target_set' {ends} must run from low to high, within 180")
+def _interval(where: str, ends: Any) -> tuple[float, float] | None:
+    if ends is None:
+        return None
+    numbers = isinstance(ends, list) and len(ends) == 2 and all(map(files.finite, ends))
+    if not numbers or not -180 <= ends[0] <= ends[1] <= 180:
+        raise UserError(f"{where}: 'target_set' must be [low, high], in degrees within 180")
     return float(ends[0]), float(ends[1])

@@ -137,7 +137,7 @@ class Sources:
         items = []
         for item in range(count):
             places = factors.option_order(order, item, options, seed)
-            shown = prompts.present(instrument, item, places, factors.labels_of(labels))
+            shown = prompts.present(instrument, item, places, factors.LABEL_SETS[labels])
             text = prompts.item_text(pack, assigned, instrument, shown, goal)
             items.append((shown, text))
         return items

@@ -48,7 +48,7 @@ def test_two_exports_of_one_person_cannot_be_linked_by_their_identifier():
 def test_what_was_exported_is_read_back_with_what_is_missing():
     read = answers.parse(answers.export([0, None, 8, 0, 4, 8]))
     assert read.choices == (0, -1, 8, 0, 4, 8)
-    assert read.secondary is None
+    assert read.secondary == (-1,) * 9
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_what_was_exported_is_read_back_with_what_is_missing():
         (b'"hvae-answers/1"', "no answers file"),
         (changed(schema="hvae-answers/9"), "no answers file"),
         (changed(instrument="triple-dominance"), "another instrument"),
-        (changed(name="somebody"), "holds more than answers, namely 'name'"),
-        (b'{"schema": "hvae-answers/1"}', "lacks 'choices'"),
+        (changed(name="somebody"), "nothing else"),
+        (b'{"schema": "hvae-answers/1"}', "must hold schema, instrument"),
         (b'{"schema": "hvae-answers/1", "schema": "hvae-answers/1"}', "twice"),
         (changed(choices=[0, 8, 8, 0, 4]), "list of 6"),
         (changed(choices={"1": 0}), "list of 6"),
@@ -103,8 +103,8 @@ def test_bad_files_are_listed_and_good_ones_still_count(tmp_path):
     assert len(people) == 5
     told = problems.set_index("file").problem
     assert told[".hidden.json"].startswith("is a hidden file")
-    assert told["link.json"].startswith("is a symbolic link")
-    assert told["folder.json"] == "is no file"
+    assert told["link.json"].startswith("is a link")
+    assert "no file" in told["folder.json"]
     assert told["big.json"].startswith("is too large")
     assert told["notes?<b>.txt"].startswith("is not JSON")
     assert told["a-copy.json"] == "is a copy of another file here, which counts once"
@@ -114,7 +114,7 @@ def test_bad_files_are_listed_and_good_ones_still_count(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_in_the_folder_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.json")
-    assert answers.gather(tmp_path)[1].problem.tolist() == ["is no file"]
+    assert answers.gather(tmp_path)[1].problem.str.contains("no file").all()
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
@@ -149,7 +149,7 @@ def test_no_cell_holds_fewer_people_than_the_minimum_and_none_is_lost():
     rng = np.random.default_rng(5)
     for size in rng.integers(answers.MINIMUM, 60, 200):
         choices = rng.integers(0, 9, (size, 6)).tolist()
-        everybody = [answers.Answers("", tuple(one)) for one in choices]
+        everybody = [answers.Answers("", tuple(one), (-1,) * 9) for one in choices]
         cells = answers.group(answers._scored(everybody)).cells
         assert (cells["count"] >= answers.MINIMUM).all()
         assert cells["count"].sum() == size

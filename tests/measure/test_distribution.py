@@ -98,7 +98,7 @@ def test_the_random_respondent_has_the_published_figures():
 
 
 def test_the_slider_has_19742_different_sums_and_each_angle_stands_once():
-    assert len(distribution.sums(PRIMARY).points) == 19_742
+    assert len(distribution.sums(PRIMARY)[0]) == 19_742
     found = svo.angle_distribution(UNIFORM)
     assert np.diff(found.angles).min() > 1e-6
     assert found.weights.sum() == pytest.approx(1, abs=1e-12)
@@ -182,18 +182,18 @@ def spoilt(item, row):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (spoilt(2, [np.nan] + [1 / 8] * 8), "item 3 holds a NaN"),
-        (spoilt(5, [np.inf] + [0] * 8), "item 6 holds a NaN or an infinity"),
-        (spoilt(0, [-0.1, 0.3] + [0.8 / 7] * 7), "item 1 holds a negative number"),
-        (spoilt(4, [0] * 9), "item 5 is all zeros"),
-        (spoilt(1, [0.1] * 9), "item 2 sums to 0.9, not to 1"),
-        (np.full((9, 6), 1 / 6), r"expected the shape .* \(6, 9\) .* found \(9, 6\)"),
+        (spoilt(2, [np.nan] + [1 / 8] * 8), "item 3 holds a NaN or a negative number"),
+        (spoilt(5, [np.inf] + [0] * 8), "item 6 holds a NaN or a negative number"),
+        (spoilt(0, [-0.1, 0.3] + [0.8 / 7] * 7), "item 1 holds a NaN or a negative number"),
+        (spoilt(4, [0] * 9), "item 5 .* sums to 0, not to 1"),
+        (spoilt(1, [0.1] * 9), "item 2 .* sums to 0.9, not to 1"),
+        (np.full((9, 6), 1 / 6), r"in the shape .* \(6, 9\) .* found \(9, 6\)"),
         (np.full(9, 1 / 9), r"found \(9,\)"),
         (np.empty((0, 9)), r"found \(0, 9\)"),
         ([], r"found \(0,\)"),
         (UNIFORM[None], "expected one table"),
-        ([["a"] * 9] * 6, "must be numbers"),
-        ([[1], [0, 1]], "must be numbers"),
+        ([["a"] * 9] * 6, "expected numbers"),
+        ([[1], [0, 1]], "expected numbers"),
     ],
 )
 def test_a_bad_table_is_refused_with_its_item_named(table, message):
@@ -203,7 +203,7 @@ def test_a_bad_table_is_refused_with_its_item_named(table, message):
 
 def test_among_many_tables_the_bad_one_is_named():
     tables = np.stack([UNIFORM, UNIFORM, spoilt(3, [0] * 9)])
-    with pytest.raises(UserError, match="table 2, item 4 is all zeros"):
+    with pytest.raises(UserError, match=r"table 2, item 4 .* sums to 0"):
         svo.mean_angles(tables)
 
 

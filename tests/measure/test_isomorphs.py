@@ -163,7 +163,7 @@ def test_the_secondary_items_have_isomorphs_too():
         (instruments.scaled, -1),
         (instruments.scaled, math.nan),
         (instruments.scaled, math.inf),
-        (instruments.scaled, "2"),
+        (instruments.scaled, "two"),
         (instruments.shifted, -15.5),
         (instruments.shifted, math.nan),
         (instruments.shifted, None),

@@ -90,6 +90,6 @@ def test_choices_or_values_that_are_none_are_refused():
 
 
 def test_a_measure_that_cannot_tell_the_options_apart_is_refused():
-    level = instruments.Instrument("level", "", "", np.full((1, 3, 2), 50.0), (1,), (50, 50), None)
+    level = instruments.Instrument("level", np.full((1, 3, 2), 50.0), (1,), (50, 50), None)
     with pytest.raises(UserError, match="tells no option of 'level' from another"):
         regret.table(values.get("altruistic"), level)

@@ -14,7 +14,6 @@ from hvae_utils.errors import UserError
 from hvae_utils.measure import answers, secondary, svo, values
 from hvae_utils.metrics import recovery
 from hvae_utils.play import watch
-from hvae_utils.show import panels
 from hvae_utils.show.panels import asking, sliders
 
 CELLS = pd.DataFrame(
@@ -359,12 +358,3 @@ def test_the_distance_is_from_ones_own_target():
     target = ask.choices[0]["value"].target
     assert f">{abs(40 - target):.1f}°<" in shown.value
     assert not np.isnan(target)
-
-
-def test_a_panel_is_loaded_by_its_name_and_a_wrong_name_is_answered_with_the_right_ones():
-    assert panels.Measure is sliders.Measure
-    assert set(panels.__all__) == {
-        name for name in panels.__all__ if callable(getattr(panels, name))
-    }
-    with pytest.raises(AttributeError, match="no panel 'nois'; there are Measure, flip, noise"):
-        _ = panels.nois

@@ -2,9 +2,7 @@
 
 Whoever asks is passed in as `ask(choices, report)`: each choice has the factors picked here, report
 is called with one event after the other (`play.watch.Event`) from another thread, and what `ask`
-returns can be stopped. Whatever goes wrong stands in the panel, where it happened.
-
-Panels: watch, design. Their pictures: watched, tried.
+returns can be stopped. Whatever goes wrong stands in the panel.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +26,6 @@ EXAMPLE = (
 )
 _FIELD = {"style": {"description_width": "100px"}, **WIDE}
 
-
 Report = Callable[[Any], None]
 Ask = Callable[[Sequence[Mapping[str, Any]], Report], Any]  # returns what has a method `stop`
 
@@ -48,9 +45,8 @@ def watch(ask: Ask, factors: Mapping[str, Sequence[str]]) -> ipw.VBox:
 
 def watched(events: Sequence[Any]) -> str:
     """Return one administration so far: the last question, its probabilities, all items."""
-    items = [event for event in events if event.kind == "item"]
-    asked = [event for event in events if event.kind == "asked"]
-    replied = [event for event in events if event.kind == "replied"]
+    kinds = ("item", "asked", "replied")
+    items, asked, replied = ([one for one in events if one.kind == kind] for kind in kinds)
     if not asked:
         return ""
     reply = "…"
@@ -66,7 +62,7 @@ def watched(events: Sequence[Any]) -> str:
     return (
         svg.key_numbers({"angle": _angle(items[-1]) if items else "not yet"})
         + svg.element("div", columns, style="display:flex;flex-wrap:wrap;gap:24px")
-        + _item_table(items)
+        + (_item_table(items) if items else "")
     )
 
 
@@ -138,10 +134,7 @@ def tried(events: Sequence[Any], designed: Value) -> str:
 
 
 class _Job(ipw.VBox):
-    """A button that starts, one that stops, a sentence, and the picture of the events so far.
-
-    One administration at a time: the next can start when the event done, error or stopped has come.
-    """
+    """A button that starts, one that stops, a sentence, and the picture of the events so far."""
 
     def __init__(
         self, label: str, start: Callable[[Report], Any], draw: Callable[[Sequence[Any]], str]
@@ -174,9 +167,8 @@ class _Job(ipw.VBox):
             self._end(str(fault), "error")
 
     def _stop(self, _: ipw.Button | None = None) -> None:
-        if self._running is not None:
-            self.status.value = svg.note("Stopping …")
-            self._running.stop()
+        self.status.value = svg.note("Stopping …")
+        self._running.stop()
 
     def _report(self, event: Any) -> None:
         events = self._events  # another thread may clear it meanwhile
@@ -194,7 +186,7 @@ class _Job(ipw.VBox):
 
 
 def _menu(name: str, choices: Iterable[str]) -> ipw.Dropdown | ipw.Combobox:
-    """Return a menu; a model may also be typed, because no list holds them all."""
+    """Return a menu; a model may also be typed."""
     field = {"description": name.capitalize(), "options": tuple(choices), **_FIELD}
     if name == "model":
         return ipw.Combobox(value=field["options"][0], ensure_option=False, **field)
@@ -214,12 +206,11 @@ def _item_table(items: Sequence[Any]) -> str:
     for event in items:
         choice = ""
         if event.option is not None:
-            choice = "{:g} for me, {:g} for you".format(
-                *SLIDER.payoffs[event.item - 1, event.option - 1]
-            )
+            me, you = SLIDER.payoffs[event.item - 1, event.option - 1]
+            choice = f"{me:g} for me, {you:g} for you"
         rows.append((event.item, event.outcome, choice, event.note, _angle(event)))
     header = ("item", "outcome", "choice", "read from", "angle still possible")
-    return svg.table("Items so far", header, rows) if rows else ""
+    return svg.table("Items so far", header, rows)
 
 
 def _angle(event: Any) -> str:

@@ -1,13 +1,8 @@
 """Panels that need no model: take the measure, flip one answer, add noise to a value.
 
-A panel holds what its reader did in its own widgets and nowhere else; it saves nothing, except the
-answers file when its button is pressed. A mistake in a field becomes a sentence beside it.
-
-ipywidgets gives sliders no name for a screen reader, so each has a list or a number field beside it
-or in its place.
-
-Panels: Measure, flip, noise. Points of the ring: ideals, respondents, published_models; people.
-Parts of a panel: WIDE, panel, redraw.
+A panel saves nothing, except the answers file when its button is pressed. A mistake in a field
+becomes a sentence beside it. ipywidgets gives sliders no name for a screen reader, so each has a
+list or a number field beside it or in its place.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,8 +36,7 @@ LEGEND = (
 class Measure(ipw.VBox):
     """The six items and the nine further ones, and where their reader stands on the ring.
 
-    An item counts as answered once its slider was moved. models: points beside the reader's own;
-    people: one sample's histogram.
+    models: points beside the reader's own; people: one sample's histogram.
     """
 
     def __init__(self, models: Sequence[svg.Point], people: pd.DataFrame) -> None:
@@ -54,8 +48,12 @@ class Measure(ipw.VBox):
         self.file = ipw.Text(self._name, description="File name", **WIDE)
         self.save = ipw.Button(description="Save my answers", tooltip="Write the answers file")
         self.save.on_click(self._save)
-        self.lists = _tick("Lists instead of sliders, as a screen reader reads them")
-        self.more = _tick("Nine more items: do you want equality, or the largest sum?")
+        texts = (
+            "Lists instead of sliders, as a screen reader reads them",
+            "Nine more items: do you want equality, or the largest sum?",
+        )
+        look = {"indent": False, "layout": {"width": "auto"}}
+        self.lists, self.more = (ipw.Checkbox(description=text, **look) for text in texts)
         self._further = ipw.VBox(self.secondary)
         super().__init__([
             self.lists, *self.primary, self.result, self.more, self._further,
@@ -132,7 +130,7 @@ class Measure(ipw.VBox):
 class _Item(ipw.HBox):
     """One item: a slider or a list of its nine divisions, and the bars of the one it stands on.
 
-    The list holds the answer, 0 for none; the slider follows. `changed` is called after it.
+    The list holds the answer, 0 for none; the slider follows, and `changed` is called.
     """
 
     def __init__(
@@ -290,10 +288,6 @@ def redraw(draw: Callable[[], None], *controls: ipw.Widget) -> None:
     for control in controls:
         control.observe(lambda _: draw(), "value")
     draw()
-
-
-def _tick(label: str) -> ipw.Checkbox:
-    return ipw.Checkbox(description=label, indent=False, layout={"width": "auto"})
 
 
 def _beside(slider: ipw.Widget, number: ipw.Widget) -> ipw.HBox:

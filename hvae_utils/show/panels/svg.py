@@ -3,9 +3,6 @@
 A panel redraws them whenever a slider moves, so nothing here computes a measure. Every text is
 escaped, each picture is an image with a sentence for those who cannot see it, and no meaning rests
 on colour alone.
-
-Pictures: Point, ring, payoff_bars, probability_bars, shares, angle_steps.
-Texts: note, key_numbers, table, degrees.
 """
 
 import html
@@ -17,6 +14,7 @@ from functools import cache
 import pandas as pd
 from matplotlib.markers import MarkerStyle
 
+from hvae_utils.files import one_line
 from hvae_utils.measure import instruments, svo
 from hvae_utils.show import marks, style
 
@@ -41,8 +39,7 @@ _SMALL = {"fill": style.MUTED, "font_size": 11}
 class Point:
     """A point on the ring: its name, its angle (degrees), and what it is.
 
-    kind: "you" (an arrow), "ideal", "published" (a model of the published chart) or "model"; value:
-    whose colour and shape it has; lane: of a model, counted inwards from the rim.
+    kind: one of _KINDS; value: whose colour and shape it has; lane: of a model, counted inwards.
     """
 
     name: str
@@ -55,8 +52,7 @@ class Point:
 def ring(points: Sequence[Point], people: pd.DataFrame | None = None) -> str:
     """Return the ring of the social value orientations with points on it.
 
-    people: one sample's bins (low, high: degrees; share), drawn outwards from the rim. Points
-    without an angle (NaN) are left out; the caller says so.
+    people: one sample's bins (low, high: degrees; share). Points without an angle are left out.
 
     >>> 'aria-label="A ring of angles. you 45.0°."' in ring([Point("you", 45.0, "you")])
     True
@@ -130,10 +126,7 @@ def note(text: str, kind: str = "hint") -> str:
 
 
 def key_numbers(numbers: Mapping[str, str]) -> str:
-    """Return labelled numbers in a row; the one called "angle" has the class `hvae-angle`.
-
-    In the page's own ink, which is light where the theme is dark.
-    """
+    """Return labelled numbers in a row; the one called "angle" has the class `hvae-angle`."""
     cells = []
     for name, number in numbers.items():
         label = element("div", html.escape(name), style="opacity:0.8;font-size:13px")
@@ -255,9 +248,9 @@ def _key(points: Sequence[Point], people: bool) -> list[str]:
     marked = [point.value for point in points if point.value and point.kind != "you"]
     parts, y = [], 192
     for name in dict.fromkeys([*svo.CATEGORIES, *marked]):
-        label = "no value assigned" if name == "none" else _cut(name, _KEY_CHARACTERS)
+        label = "no value assigned" if name == "none" else one_line(name, _KEY_CHARACTERS)
         if name in targets and name not in svo.CATEGORIES:
-            label = f"{_cut(name, _KEY_CHARACTERS - 6)} {targets[name]:.1f}°"
+            label = f"{one_line(name, _KEY_CHARACTERS - 6)} {targets[name]:.1f}°"
         parts += [_mark(name, 410, y, 5), _text(422, y + 4, label)]
         y += 18
     present = {point.kind for point in points}
@@ -293,8 +286,9 @@ def _arrow(point: Point) -> str:
 def _mark(value: str, x: float, y: float, size: float, hollow: bool = False) -> str:
     """Return the mark that a value has in every figure."""
     look = style.value_look(value)
-    colours = {"fill": "#fff", "stroke": look.colour, "stroke_width": 1.8}
-    colours = colours if hollow else {"fill": look.colour}
+    colours = {"fill": look.colour}
+    if hollow:
+        colours = {"fill": "#fff", "stroke": look.colour, "stroke_width": 1.8}
     if look.marker == "o":
         return element("circle", cx=x, cy=y, r=size, **colours)
     corners = " ".join(f"{x + size * a:.1f},{y - size * b:.1f}" for a, b in _outline(look.marker))
@@ -307,7 +301,3 @@ def _outline(marker: str) -> list[tuple[float, float]]:
     shape = MarkerStyle(marker)
     path = shape.get_path().transformed(shape.get_transform().frozen().scale(2))
     return [(float(x), float(y)) for x, y in path.to_polygons()[0]]
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
