@@ -100,8 +100,7 @@ def identity(name: str) -> str:
 def identities(names: Sequence[str]) -> dict[str, str]:
     """Return model -> identity, without the reference respondents.
 
-    The identity is a hash of the weights, or of the endpoint's URL and the model's name there;
-    records made under another one are not used.
+    A hash of the weights, or of URL and name there; records under another one are not used.
     """
     return {name: identity(name) for name in names if not name.startswith("reference/")}
 
@@ -114,12 +113,12 @@ def require(names: Sequence[str]) -> None:
         family, _, model = name.partition("/")
         if family == "reference" or replay.identities() is not None:
             continue
-        if family != "local":
-            missing += [f"{name}: {lack}"] if (lack := catalogue.endpoint(name).missing) else []
-            continue
         try:
-            local.find(model)
-            local.check_engine()
+            if family == "local":
+                local.find(model)
+                local.check_engine()
+            elif lack := catalogue.endpoint(name).missing:
+                missing.append(f"{name}: {lack}")
         except UserError as fault:
             missing.append(str(fault))
     if missing:
@@ -151,16 +150,15 @@ def table() -> pd.DataFrame:
     for name, weights in local.known().items():
         lack = "" if weights.cached.is_file() else f"run: hvae models fetch {name}"
         rows.append((f"local/{name}", "local", lack, f"embedded, {weights.licence}"))
-    for server in catalogue.read()["servers"]:
-        rows.append(_row(catalogue.endpoint(f"{server}/<model>"), "server"))
-    for model in catalogue.read()["models"]:
-        rows.append(_row(catalogue.endpoint(model), "model"))
+    rows += [_row(f"{server}/<model>", "server") for server in catalogue.read()["servers"]]
+    rows += [_row(model, "model") for model in catalogue.read()["models"]]
     frame = pd.DataFrame(rows, columns=["name", "kind", "missing", "about"])
     frame.insert(2, "ready", frame["missing"] == "")
     return frame
 
 
-def _row(endpoint: catalogue.Endpoint, kind: str) -> tuple[str, str, str, str]:
+def _row(name: str, kind: str) -> tuple[str, str, str, str]:
+    endpoint = catalogue.endpoint(name)
     lack, about = endpoint.missing, endpoint.about
     if replay.identities() is not None:
         lack = "a replay asks nobody"
@@ -168,7 +166,7 @@ def _row(endpoint: catalogue.Endpoint, kind: str) -> tuple[str, str, str, str]:
         served = _served(str(endpoint.url))
         lack = f"nothing answers at {public(endpoint.url)}" if served is None else ""
         about += f"; serves {', '.join(served)}" if served else ""
-    return endpoint.name, kind, lack, about
+    return name, kind, lack, about
 
 
 def _served(url: str) -> list[str] | None:

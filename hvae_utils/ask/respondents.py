@@ -17,9 +17,9 @@ class Request:
     """One question to one respondent.
 
     kind: describe, adopt, goal, item, readout or probe; messages: chat messages, oldest first;
-    condition: the factors of the condition that first asked (value, wording, …); temperature 0
-    means greedy; top_logprobs: how many alternatives of each token to ask for, 0 for none;
-    presentation: what an item showed, None for other kinds; identity: the respondent's.
+    condition: the factors of the condition that first asked; temperature 0 is greedy;
+    top_logprobs: alternatives of each token to ask for, 0 for none; presentation: what an item
+    showed, None for other kinds; identity: the respondent's.
     """
 
     kind: str
@@ -45,9 +45,8 @@ class Request:
         condition = [self.kind, self.model, self.condition["value"], self.messages]
         decoding = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
         content = [*condition, *decoding, self.repeat, self.attempt, self.identity]
-        options = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
         try:
-            text = orjson.dumps(content, option=options)
+            text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
         except TypeError:  # half a surrogate pair, a number of more than 64 bits
             return _digest(content)
         return hashlib.sha256(text).hexdigest()[:20]
@@ -55,15 +54,12 @@ class Request:
     @cached_property
     def draw(self) -> str:
         """Return 20 hex digits of what is asked, whoever answers; seeds simulated answers."""
-        decoding = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
-        return _digest(
-            {
-                **{name: getattr(self, name) for name in ("kind", "model", "repeat", "attempt")},
-                "value": str(self.condition["value"]),
-                "messages": [dict(message) for message in self.messages],
-                "decoding": decoding,
-            }
-        )
+        names = ("kind", "model", "repeat", "attempt")
+        content = {name: getattr(self, name) for name in names}
+        content["value"] = str(self.condition["value"])
+        content["messages"] = [dict(message) for message in self.messages]
+        content["decoding"] = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
+        return _digest(content)
 
 
 def _digest(content: Any) -> str:

@@ -121,7 +121,7 @@ def test_a_real_model_is_told_a_value_plays_and_is_scored_end_to_end(tmp_path):
     assert asked == 3 + responses.attempts.sum()
     assert responses.covered_mass.between(0, 1).all()
     chances = responses[[f"p{option}" for option in range(1, 10)]].sum(axis=1)
-    assert chances.to_numpy() == pytest.approx(1)
+    assert chances.to_numpy() == pytest.approx(responses.covered_mass.to_numpy())
     scores = scoring.administrations(assigned, responses)
     assert scores.answered[0] == (responses.outcome == "choice").sum()
     assert -16.27 < scores.angle_low[0] <= scores.angle_high[0] < 61.40
