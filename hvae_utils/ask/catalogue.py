@@ -1,20 +1,14 @@
 """data/models.toml: the servers, models and weights that are known by name."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from hvae_utils import files, paths
 from hvae_utils.ask.urls import on_loopback, well_formed
 from hvae_utils.errors import UserError, unknown
-
-_CAPS = ("requests_per_minute", "tokens_per_minute", "max_in_flight")
-_SERVER = ("base_url", "base_url_env", "api_key_env", "about", "start", *_CAPS)
-_WEIGHTS = ("package", "version", "package_sha256", "file", "file_sha256")
-_WEIGHTS += ("q8_0", "sha256", "licence")
-_FIELDS = {"servers": _SERVER, "models": ("model", "server", *_SERVER), "weights": _WEIGHTS}
-_REQUIRED = {"servers": (), "models": ("model",), "weights": _WEIGHTS}
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,35 @@ class Endpoint:
         if self.api_key_env and not self.key and not on_loopback(self.url):
             return self.malformed or f"set {self.api_key_env}"
         return self.malformed
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a known model's weights come from and how they are recognised.
+
+    file, file_sha256: as published, inside the package; q8_0, sha256: as served.
+    """
+
+    name: str
+    package: str
+    version: str
+    package_sha256: str
+    file: str
+    file_sha256: str
+    q8_0: str
+    sha256: str
+    licence: str
+
+    @property
+    def cached(self) -> Path:
+        """Return where the file that is served lies once it was fetched."""
+        return paths.cache() / "weights" / self.q8_0
+
+
+_CAPS = ("requests_per_minute", "tokens_per_minute", "max_in_flight")
+_MODEL, _WEIGHTS = ([field.name for field in fields(kind)][1:] for kind in (Endpoint, Weights))
+_FIELDS = {"servers": _MODEL[1:], "models": [*_MODEL, "server"], "weights": _WEIGHTS}
+_REQUIRED = {"servers": [], "models": ["model"], "weights": _WEIGHTS}
 
 
 @lru_cache

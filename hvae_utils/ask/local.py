@@ -15,13 +15,14 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hvae_utils import files, paths
+from hvae_utils import files
 from hvae_utils.ask import catalogue
+from hvae_utils.ask.catalogue import Weights
 from hvae_utils.ask.chat import NO_KEY, ChatModel, Limit
 from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.errors import EndpointError, UserError, unknown
@@ -31,29 +32,6 @@ MAGIC = b"GGUF"
 
 Place = MutableMapping[Path, Any]
 _kept: ContextVar[Place] = ContextVar("kept")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Where a known model's weights come from and how they are recognised.
-
-    file, file_sha256: as published, inside the package; q8_0, sha256: as served.
-    """
-
-    name: str
-    package: str
-    version: str
-    package_sha256: str
-    file: str
-    file_sha256: str
-    q8_0: str
-    sha256: str
-    licence: str
-
-    @property
-    def cached(self) -> Path:
-        """Return where the file that is served lies once it was fetched."""
-        return paths.cache() / "weights" / self.q8_0
 
 
 def known() -> dict[str, Weights]:

@@ -64,15 +64,11 @@ def respondent(
     limits = {} if limits is None else limits
     where = public(endpoint.url).rstrip("/")
     if where not in limits:
-        limits[where] = _limit(endpoint, concurrency)
+        usual = LOOPBACK_MOST if on_loopback(endpoint.url) else HOSTED_MOST
+        most = min(concurrency or usual, endpoint.max_in_flight or concurrency or usual)
+        caps = endpoint.requests_per_minute, endpoint.tokens_per_minute
+        limits[where] = Limit(most, bool(concurrency), *caps)
     return ChatModel(name, endpoint.model, endpoint.url, endpoint.key or NO_KEY, limits[where])
-
-
-def _limit(endpoint: catalogue.Endpoint, concurrency: int) -> Limit:
-    """Return a new limit for an endpoint; its own most in flight is never passed."""
-    usual = LOOPBACK_MOST if on_loopback(endpoint.url) else HOSTED_MOST
-    most = min(concurrency or usual, endpoint.max_in_flight or concurrency or usual)
-    return Limit(most, bool(concurrency), endpoint.requests_per_minute, endpoint.tokens_per_minute)
 
 
 def served_at(name: str) -> tuple[str, str]:
