@@ -61,7 +61,6 @@ class Weights:
     file, file_sha256: as published, inside the package; q8_0, sha256: as served.
     """
 
-    name: str
     package: str
     version: str
     package_sha256: str
@@ -78,8 +77,9 @@ class Weights:
 
 
 _CAPS = ("requests_per_minute", "tokens_per_minute", "max_in_flight")
-_MODEL, _WEIGHTS = ([field.name for field in fields(kind)][1:] for kind in (Endpoint, Weights))
-_FIELDS = {"servers": _MODEL[1:], "models": [*_MODEL, "server"], "weights": _WEIGHTS}
+_WEIGHTS = [field.name for field in fields(Weights)]
+_SERVER = [field.name for field in fields(Endpoint) if field.name not in ("name", "model")]
+_FIELDS = {"servers": _SERVER, "models": ["model", "server", *_SERVER], "weights": _WEIGHTS}
 _REQUIRED = {"servers": [], "models": ["model"], "weights": _WEIGHTS}
 
 

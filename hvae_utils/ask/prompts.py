@@ -84,23 +84,21 @@ def load(name: str) -> Pack:
 def parse(name: str, text: str, where: str) -> Pack:
     """Return the pack that the TOML `text` holds; `where` names its file in a UserError."""
     table = files.parse_toml(text, where)
-    required, imported = (*_NOTES, *TEMPLATES), ("instrument", "goal_turn", "items")
-    keys = (*required, *imported, "fixed_goal")
+    required, imported = [*_NOTES, *TEMPLATES], ["instrument", "goal_turn", "items"]
+    keys = [*required, *imported, "fixed_goal"]
     for key, content in table.items():
         if key not in keys:
             raise UserError(f"{where}: {unknown('key', key, keys)}")
         if key != "items" and not (isinstance(content, str) and content.strip()):
             raise UserError(f"{where}: '{key}' must be a text that is not empty")
+    required += [] if table.keys() <= {*required} else imported
     for key in required:
         if key not in table:
-            raise UserError(f"{where}: '{key}' is missing; every pack has {', '.join(TEMPLATES)}")
+            raise UserError(f"{where}: '{key}' is missing; a pack has {', '.join(required)}")
     for key, placeholders in TEMPLATES.items():
         _check_template(f"{where}: '{key}'", table[key], placeholders)
     sentences = {key: table.pop(key) for key in TEMPLATES}
-    if more := [key for key in table if key not in _NOTES]:
-        for key in imported:
-            if key not in table:
-                raise UserError(f"{where}: '{key}' is missing; a pack with '{more[0]}' has it")
+    if "items" in table:
         texts = table["items"] if isinstance(table["items"], list) else [None]
         if not all(isinstance(text, str) and "{goal}" in text for text in texts):
             raise UserError(f"{where}: 'items' must be a list of texts that hold {{goal}}")
