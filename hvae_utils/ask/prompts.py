@@ -10,7 +10,6 @@ pack (`import_prompts`) keeps the text of its file.
 """
 
 import re
-import string
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,19 +107,14 @@ def parse(name: str, text: str, where: str) -> Pack:
 
 def _check_template(what: str, template: str, wanted: set[str]) -> None:
     """Raise UserError unless the placeholders of `template` are exactly `wanted`."""
-    try:
-        parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
-    except ValueError as error:
-        raise UserError(
-            f"{what}: unbalanced braces ({error}); a brace that is no placeholder is doubled"
-        ) from None
-    placeholders = [f"{{{name}}}" for name in sorted(wanted)]
-    for field, spec, conversion in parts:
-        if field not in wanted or spec or conversion:
-            shown = field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            raise UserError(f"{what}: {unknown('placeholder', f'{{{shown}}}', placeholders)}")
-    if wanted - {field for field, _, _ in parts}:
-        raise UserError(f"{what}: must hold {', '.join(placeholders)}")
+    placeholders = {f"{{{name}}}" for name in wanted}
+    written = re.findall(r"\{\{|\}\}|(\{[^{}]*\}|[{}])", template)
+    for placeholder in filter(None, written):
+        if placeholder not in placeholders:
+            fault = unknown("placeholder", placeholder, sorted(placeholders))
+            raise UserError(f"{what}: {fault} A brace that is no placeholder is doubled.")
+    if not placeholders <= set(written):
+        raise UserError(f"{what}: must hold {', '.join(sorted(placeholders))}")
 
 
 @dataclass(frozen=True)

@@ -139,48 +139,35 @@ def _parsed(content: bytes, response: Response) -> Any:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         try:
-            return _plain(json.loads(content, parse_constant=lambda name: None))
+            tree = json.loads(content, parse_constant=lambda name: None)
+            text = json.dumps(tree, ensure_ascii=False)
+            return json.loads(
+                text.encode("utf-8", "replace")
+            )  # lone surrogates, which no file holds
         except (ValueError, RecursionError):
             headers = response.headers
             kind = headers.get("content-encoding") or headers.get("content-type") or "no type given"
             raise Failure(f"the reply is no JSON ({kind[:60]})") from None
 
 
-def _plain(tree: Any) -> Any:
-    """Return a JSON tree with `?` for lone surrogates, which no file and no request can hold."""
-    if isinstance(tree, dict):
-        return {_plain(name): _plain(part) for name, part in tree.items()}
-    if isinstance(tree, list):
-        return [_plain(part) for part in tree]
-    return tree.encode("utf-8", "replace").decode() if isinstance(tree, str) else tree
-
-
 def _refusal(response: Response, content: bytes) -> Failure:
     """Return what a status other than 200 means; another try helps by the openai client's rule."""
     try:
         body = json.loads(content)
+        error = body.get("error", body) if isinstance(body, dict) else {}
+        error = error if isinstance(error, dict) else {"message": error}
+        message, code = (str(error.get(part) or "") for part in ("message", "code"))
     except (ValueError, RecursionError):
-        body = None
-    error = body.get("error", body) if isinstance(body, dict) else {}
-    error = error if isinstance(error, dict) else {"message": error}
+        message = code = ""
     status, headers = response.status, response.headers
-    message, wait_s = _word(error.get("message"))[:EXCERPT], _retry_after(headers)
-    line = f"HTTP {status}" + (f": {message}" if message else "")
+    line = f"HTTP {status}" + (f": {message[:EXCERPT]}" if message else "")
     line += " (a redirect; none is followed)" if status < 400 else ""
     advice = headers.get("x-should-retry")
     again = advice == "true" or (advice != "false" and (status in PASSING or status >= 500))
+    wait_s = _retry_after(headers)
     if wait_s is not None and wait_s > MAX_RETRY_AFTER_S:
         again, line = False, f"{line} (asks to wait {wait_s:.0f} s)"
-    code = _word(error.get("code"))
     return Failure(line, status=status, again=again, wait_s=wait_s, code=code)
-
-
-def _word(part: Any) -> str:
-    """Return a part of an error as text, "" for none and for a tree too deep to be written."""
-    try:
-        return str(part or "")
-    except RecursionError:
-        return ""
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
