@@ -85,11 +85,7 @@ _REQUIRED = {"servers": [], "models": ["model"], "weights": _WEIGHTS}
 
 @lru_cache
 def read() -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the servers, models and weights of data/models.toml: kind -> name -> fields.
-
-    Raises UserError for a file that cannot be read and for the first field that is unknown, missing
-    or of the wrong type.
-    """
+    """Return data/models.toml: kind -> name -> fields; UserError for what is malformed in it."""
     path = paths.DATA / "models.toml"
     table = files.read_toml(path)
     for kind in _FIELDS:
@@ -120,9 +116,7 @@ def _check(kind: str, entry: Any, where: str) -> None:
 
 
 def endpoint(name: str) -> Endpoint:
-    """Return the endpoint of a model in data/models.toml, or of any model on a server named there.
-
-    Raises UserError, with the nearest name, where there is none.
+    """Return the endpoint of a known model, or of any on a known server; UserError for others.
 
     >>> endpoint("ollama/llama3.2").base_url
     'http://127.0.0.1:11434/v1'

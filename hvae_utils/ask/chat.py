@@ -1,8 +1,7 @@
 """A chat model behind any OpenAI-compatible endpoint: one request, exactly one answer.
 
-Faults that pass (see `http`) are tried again, within the endpoint's `Limit`. What fails after that
-is either this one request (an Answer with `error`) or the endpoint as a whole (EndpointError).
-Keys are neither logged nor stored, and no shape of a reply is taken for granted.
+Faults that pass are tried again, within the endpoint's `Limit`. What fails after that is this one
+request (an Answer with `error`) or the endpoint (EndpointError). No shape of a reply is assumed.
 """
 
 import asyncio
@@ -38,8 +37,7 @@ class ChatModel(Respondent):
     """One model of one endpoint.
 
     name: as in the study (`openai/gpt-4o`); model: as the endpoint calls it; base_url: None for
-    the client's default; api_key: from the environment, or any text where none is needed;
-    limit: of the endpoint, shared with its other models.
+    the client's default; api_key: any text where none is needed; limit: shared by its models.
     """
 
     def __init__(

@@ -43,10 +43,10 @@ def check_name(name: str) -> None:
 def respondent(
     name: str, limits: dict[str, Limit] | None = None, concurrency: int = 0
 ) -> Respondent:
-    """Return the respondent of a name, not yet entered. Raises UserError when it is not usable.
+    """Return the respondent of a name, not yet entered. UserError when it is not usable.
 
-    limits: what models of one endpoint share, by endpoint; what is missing is added to it.
-    concurrency: requests in flight that the user wants, 0 to let the endpoint's answers decide.
+    limits: by endpoint, shared by its models, added to; concurrency: requests in flight, 0 to let
+    the endpoint's answers decide.
 
     >>> respondent("reference/random").name
     'reference/random'

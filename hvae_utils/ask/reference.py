@@ -1,7 +1,6 @@
 """Simulated respondents whose truth is known, for tests, teaching and calibration.
 
-They are asked the same prompts and answer in words, so that parsing, records and scores treat them
-as a model. All randomness comes from the request: asked again, they answer the same.
+They answer the same prompts in words, so that all treats them as a model, and always the same way.
 """
 
 from collections.abc import Callable

@@ -37,10 +37,9 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """Return 20 hex digits that name the request: same content, same respondent, same key.
+        """Return 20 hex digits: same question to the same respondent, same key and one record.
 
-        Goal arm and condition are left out on purpose: conditions that put the very same question
-        (a self-description, say) share one record.
+        The condition is left out, so that conditions share the answer to a question they share.
         """
         condition = [self.kind, self.model, self.condition["value"], self.messages]
         decoding = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
@@ -72,9 +71,8 @@ class Answer:
     """One reply: the raw text and what the endpoint said about it; `error` when there is none.
 
     top_logprobs: (token, log-probability in nats) of the first answer token, None if not given;
-    dropped: request parameters that the endpoint refused and that were left out;
-    latency_s: seconds of the try that answered, None where nobody measured; tries: how often the
-    request was sent.
+    dropped: request parameters that the endpoint refused; latency_s: seconds of the try that
+    answered, None if not measured; tries: how often the request was sent.
     """
 
     text: str | None = None

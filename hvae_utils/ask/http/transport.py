@@ -1,7 +1,6 @@
 """One try of one request: configured by the `openai` client, sent by libcurl.
 
-The client says where and how (base URL, headers, OPENAI_* variables); its request building,
-response models and HTTP layer, which cost more time than a fast endpoint, are left out. Secrets
+The client gives base URL and headers; the rest of it costs more time than a fast endpoint. Secrets
 that an endpoint echoes are masked.
 """
 
