@@ -139,10 +139,8 @@ def _parsed(content: bytes, response: Response) -> Any:
     except orjson.JSONDecodeError:
         try:
             tree = json.loads(content, parse_constant=lambda name: None)
-            text = json.dumps(tree, ensure_ascii=False)
-            return json.loads(
-                text.encode("utf-8", "replace")
-            )  # lone surrogates, which no file holds
+            text = json.dumps(tree, ensure_ascii=False)  # lone surrogates, which no file holds, ...
+            return json.loads(text.encode("utf-8", "replace"))  # ... become question marks
         except (ValueError, RecursionError):
             headers = response.headers
             kind = headers.get("content-encoding") or headers.get("content-type") or "no type given"
