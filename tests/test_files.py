@@ -94,13 +94,13 @@ def test_a_cache_that_cannot_be_written_costs_only_time(hashed, large, monkeypat
 
 
 def test_weights_are_hashed_once_by_all_that_ask_for_them(hashed, monkeypatch, tmp_path):
-    weights = local.known()["smollm2-135m-instruct"]
+    ((known, weights),) = local.known().items()
     weights.cached.parent.mkdir(parents=True)
     weights.cached.write_bytes(b"GGUF and more")
     digest = hashlib.sha256(b"GGUF and more").hexdigest()
     entry = replace(weights, sha256=digest)
-    monkeypatch.setattr(local, "known", lambda: {weights.name: entry})
-    name = f"local/{weights.name}"
+    monkeypatch.setattr(local, "known", lambda: {known: entry})
+    name = f"local/{known}"
     models.require([name])
     assert models.identity(name) == models.respondent(name).identity == digest
     assert models.identities([name]) == {name: digest}

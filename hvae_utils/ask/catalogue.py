@@ -1,20 +1,14 @@
 """data/models.toml: the servers, models and weights that are known by name."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from hvae_utils import files, paths
 from hvae_utils.ask.urls import on_loopback, well_formed
 from hvae_utils.errors import UserError, unknown
-
-_CAPS = ("requests_per_minute", "tokens_per_minute", "max_in_flight")
-_SERVER = ("base_url", "base_url_env", "api_key_env", "about", "start", *_CAPS)
-_WEIGHTS = ("package", "version", "package_sha256", "file", "file_sha256")
-_WEIGHTS += ("q8_0", "sha256", "licence")
-_FIELDS = {"servers": _SERVER, "models": ("model", "server", *_SERVER), "weights": _WEIGHTS}
-_REQUIRED = {"servers": (), "models": ("model",), "weights": _WEIGHTS}
 
 
 @dataclass(frozen=True)
@@ -60,13 +54,38 @@ class Endpoint:
         return self.malformed
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Where a known model's weights come from and how they are recognised.
+
+    file, file_sha256: as published, inside the package; q8_0, sha256: as served.
+    """
+
+    package: str
+    version: str
+    package_sha256: str
+    file: str
+    file_sha256: str
+    q8_0: str
+    sha256: str
+    licence: str
+
+    @property
+    def cached(self) -> Path:
+        """Return where the file that is served lies once it was fetched."""
+        return paths.cache() / "weights" / self.q8_0
+
+
+_CAPS = ("requests_per_minute", "tokens_per_minute", "max_in_flight")
+_WEIGHTS = [field.name for field in fields(Weights)]
+_SERVER = [field.name for field in fields(Endpoint) if field.name not in ("name", "model")]
+_FIELDS = {"servers": _SERVER, "models": ["model", "server", *_SERVER], "weights": _WEIGHTS}
+_REQUIRED = {"servers": [], "models": ["model"], "weights": _WEIGHTS}
+
+
 @lru_cache
 def read() -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the servers, models and weights of data/models.toml: kind -> name -> fields.
-
-    Raises UserError for a file that cannot be read and for the first field that is unknown, missing
-    or of the wrong type.
-    """
+    """Return data/models.toml: kind -> name -> fields; UserError for what is malformed in it."""
     path = paths.DATA / "models.toml"
     table = files.read_toml(path)
     for kind in _FIELDS:
@@ -97,9 +116,7 @@ def _check(kind: str, entry: Any, where: str) -> None:
 
 
 def endpoint(name: str) -> Endpoint:
-    """Return the endpoint of a model in data/models.toml, or of any model on a server named there.
-
-    Raises UserError, with the nearest name, where there is none.
+    """Return the endpoint of a known model, or of any on a known server; UserError for others.
 
     >>> endpoint("ollama/llama3.2").base_url
     'http://127.0.0.1:11434/v1'

@@ -1,8 +1,7 @@
 """A chat model behind any OpenAI-compatible endpoint: one request, exactly one answer.
 
-Faults that pass (see `http`) are tried again, within the endpoint's `Limit`. What fails after that
-is either this one request (an Answer with `error`) or the endpoint as a whole (EndpointError).
-Keys are neither logged nor stored, and no shape of a reply is taken for granted.
+Faults that pass are tried again, within the endpoint's `Limit`. What fails after that is this one
+request (an Answer with `error`) or the endpoint (EndpointError). No shape of a reply is assumed.
 """
 
 import asyncio
@@ -38,8 +37,7 @@ class ChatModel(Respondent):
     """One model of one endpoint.
 
     name: as in the study (`openai/gpt-4o`); model: as the endpoint calls it; base_url: None for
-    the client's default; api_key: from the environment, or any text where none is needed;
-    limit: of the endpoint, shared with its other models.
+    the client's default; api_key: any text where none is needed; limit: shared by its models.
     """
 
     def __init__(
@@ -56,7 +54,7 @@ class ChatModel(Respondent):
         self.identity = identity(base_url, model)
 
     async def __aenter__(self) -> Self:
-        """Open one session; it belongs to the running event loop."""
+        """Open one session in the running event loop."""
         await self._transport.__aenter__()
         return self
 
@@ -116,10 +114,7 @@ class ChatModel(Respondent):
         return {name: content for name, content in spelled.items() if name is not None}
 
     def _do_without(self, complaint: str, sent: dict[str, Any]) -> bool:
-        """Drop or rename a parameter that was sent and that a 400 complains about.
-
-        False when there is none: each retry sends less, so retries come to an end.
-        """
+        """Drop or rename a parameter that was sent and is complained about; False for none."""
         for name, other in RENAMED.items():
             if name in sent and other in complaint:
                 self._spelling[name] = other
@@ -144,21 +139,17 @@ class ChatModel(Respondent):
         else:
             complaint = f"{fault} ({tries} tries)" if tries > 1 else str(fault)
             masked = self._transport.masked(complaint.encode("utf-8", "replace")).decode()
-            line = " ".join(masked.split())
-            return Answer(error=line[:300], tries=tries)
+            return Answer(error=" ".join(masked.split())[:300], tries=tries)
         raise EndpointError(f"{self.name}: {reason}") from None
 
 
 def identity(base_url: str | None, model: str) -> str:
-    """Return what the records of a model depend on: a hash of its endpoint and its name there.
-
-    A hash, because manifests and bundles carry it and a URL may be a private matter.
-    """
+    """Return a hash of endpoint and model, which records depend on; a URL may be private."""
     return hashlib.sha256(f"{public(base_url)} {model}".encode()).hexdigest()
 
 
 def body(model: str, request: Request) -> dict[str, Any]:
-    """Return the JSON body of a chat completion: a request to `model`, as the endpoint calls it."""
+    """Return the JSON body of a chat completion; `model` is its name at the endpoint."""
     parameters: dict[str, Any] = {
         "model": model,
         "messages": request.messages,

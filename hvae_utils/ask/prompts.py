@@ -1,30 +1,18 @@
 """Prompts: wording packs -> the texts of system and user turns; presentations of items.
 
-A pack (`data/prompts/NAME.toml`) holds ten sentences; here stands which of them make a turn, and in
-which order. So wordings differ in words only, and two arms of a study in exactly one sentence:
-
-induction    one adopting sentence for all; `label` is that sentence alone, `definition` puts our
-             definition before it, `self_description` the model's own description
-placement    the same sentences, in the system turn or in the dialogue
-goal prompt  with a goal, an item says what it says without one, plus the sentence quoting the goal
-value        `none` leaves out every sentence that names a value; nothing else changes
+A pack (`data/prompts/NAME.toml`) holds ten sentences; which of them make a turn, in which order,
+stands here. So wordings differ in words only and two arms of a study in one sentence. What is the
+same for all items of a condition comes first: a server that keeps prefixes reads only the end anew.
 
 Deviation from the released code (Zhang et al., arXiv 2305.17147): there the quoted goal replaces a
-sentence that reminds of the value and limits the length of the answer, so its arms differ in three
-things. We keep the reminder and ask for the answer in the same words in both arms. A pack imported
-from a file in the form of the release (`import_prompts`) keeps the text of that file.
-
-Sentences that are the same for all items of a condition come first, options and question last: a
-server that keeps prefixes reads only the end anew.
+reminder of the value and a limit on the answer's length. We keep both in both arms. An imported
+pack (`import_prompts`) keeps the text of its file.
 """
 
 import re
-import string
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from hvae_utils import files, paths
@@ -56,9 +44,8 @@ _DOUBLE_QUOTES = '"“”„‟«»\uff02'
 class Pack:
     """One wording: its sentences (see TEMPLATES) and where they come from.
 
-    An imported pack also has the name of the instrument that its payoffs were checked against, the
-    text of the turn that asks for the goal, one text an item holding {goal}, and, if the file had
-    one, the sentence that stands for the goal where there is none ({value} is the value's word).
+    The rest is an imported pack's: its instrument, the turn that asks for the goal, one text an
+    item holding {goal}, and what stands there without a goal ({value} is the value's word).
     """
 
     name: str
@@ -90,72 +77,51 @@ def load(name: str) -> Pack:
     if name not in names():
         raise unknown("wording", name, names())
     path = paths.DATA / "prompts" / f"{name}.toml"
-    return _load(path, path.stat().st_mtime_ns)
-
-
-@lru_cache
-def _load(path: Path, changed: int) -> Pack:
-    """Return the pack of a file; `changed` (ns) makes an edited file a new one."""
-    return parse(path.stem, files.read_text(path), paths.shown(path))
+    return parse(name, files.read_text(path), paths.shown(path))
 
 
 def parse(name: str, text: str, where: str) -> Pack:
     """Return the pack that the TOML `text` holds; `where` names its file in a UserError."""
     table = files.parse_toml(text, where)
-    required, imported = (*_NOTES, *TEMPLATES), ("instrument", "goal_turn", "items")
-    keys = (*required, *imported, "fixed_goal")
+    required, imported = [*_NOTES, *TEMPLATES], ["instrument", "goal_turn", "items"]
+    keys = [*required, *imported, "fixed_goal"]
     for key, content in table.items():
         if key not in keys:
             raise UserError(f"{where}: {unknown('key', key, keys)}")
         if key != "items" and not (isinstance(content, str) and content.strip()):
             raise UserError(f"{where}: '{key}' must be a text that is not empty")
+    required += [] if table.keys() <= {*required} else imported
     for key in required:
         if key not in table:
-            raise UserError(f"{where}: '{key}' is missing; every pack has {', '.join(TEMPLATES)}")
+            raise UserError(f"{where}: '{key}' is missing; a pack has {', '.join(required)}")
     for key, placeholders in TEMPLATES.items():
         _check_template(f"{where}: '{key}'", table[key], placeholders)
     sentences = {key: table.pop(key) for key in TEMPLATES}
-    if more := [key for key in table if key not in _NOTES]:
-        for key in imported:
-            if key not in table:
-                raise UserError(f"{where}: '{key}' is missing; a pack with '{more[0]}' has it")
-        table["items"] = _items(where, table["items"])
+    if "items" in table:
+        texts = table["items"] if isinstance(table["items"], list) else [None]
+        if not all(isinstance(text, str) and "{goal}" in text for text in texts):
+            raise UserError(f"{where}: 'items' must be a list of texts that hold {{goal}}")
+        table["items"] = tuple(texts)
     return Pack(name=name, sentences=sentences, **table)
 
 
 def _check_template(what: str, template: str, wanted: set[str]) -> None:
     """Raise UserError unless the placeholders of `template` are exactly `wanted`."""
-    try:
-        parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
-    except ValueError as error:
-        raise UserError(
-            f"{what}: unbalanced braces ({error}); a brace that is no placeholder is doubled"
-        ) from None
-    placeholders = [f"{{{name}}}" for name in sorted(wanted)]
-    for field, spec, conversion in parts:
-        if field not in wanted or spec or conversion:
-            shown = field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            raise UserError(f"{what}: {unknown('placeholder', f'{{{shown}}}', placeholders)}")
-    if missing := [f"{{{name}}}" for name in sorted(wanted - {field for field, _, _ in parts})]:
-        raise UserError(f"{what}: must hold {', '.join(missing)}")
-
-
-def _items(where: str, items: Any) -> tuple[str, ...]:
-    """Return the item texts of an imported pack; UserError unless each holds {goal}."""
-    if not isinstance(items, list) or not all(isinstance(text, str) for text in items):
-        raise UserError(f"{where}: 'items' must be a list of texts, one an item")
-    for number, text in enumerate(items, start=1):
-        if "{goal}" not in text:
-            raise UserError(f"{where}: text {number} of 'items' must hold {{goal}}")
-    return tuple(items)
+    placeholders = {f"{{{name}}}" for name in wanted}
+    written = re.findall(r"\{\{|\}\}|(\{[^{}]*\}|[{}])", template)
+    for placeholder in filter(None, written):
+        if placeholder not in placeholders:
+            fault = unknown("placeholder", placeholder, sorted(placeholders))
+            raise UserError(f"{what}: {fault} A brace that is no placeholder is doubled.")
+    if not placeholders <= set(written):
+        raise UserError(f"{what}: must hold {', '.join(sorted(placeholders))}")
 
 
 @dataclass(frozen=True)
 class Presentation:
-    """How one item is shown.
+    """How one item (row of the instrument, from 0) is shown.
 
-    item: row of the instrument, from 0; order: order[k] is the option, from 0 in the instrument's
-    order, at position k; labels: labels[k] is the label of position k.
+    order[k] is the option, from 0 in the instrument's order, at position k; labels[k] its label.
     """
 
     item: int
@@ -172,7 +138,7 @@ def present(
     """Return the presentation of `item` (from 0); by default in the instrument's own order.
 
     UserError for an item that does not exist, an order that is no permutation of the options, and
-    labels that are too few, empty, spaced, or alike when case and width are ignored.
+    labels that are too few, empty, spaced, or alike.
     """
     count, last = instrument.payoffs.shape[1], len(instrument.items) - 1
     if not 0 <= item <= last:
@@ -180,13 +146,13 @@ def present(
     order = range(count) if order is None else order
     if sorted(order) != list(range(count)):
         raise UserError(f"order {list(order)} must name each option from 0 to {count - 1} once")
-    if len(labels) < count:
-        raise UserError(f"{len(labels)} labels are too few for {count} options")
     labels = tuple(labels[:count])
-    if any(not label or any(map(str.isspace, label)) for label in labels):
-        raise UserError(f"labels {list(labels)} must not be empty or hold spaces")
-    if len({unicodedata.normalize("NFKC", label).casefold() for label in labels}) < count:
-        raise UserError(f"labels {list(labels)} must differ, case and width ignored")
+    forms = {unicodedata.normalize("NFKC", label).casefold() for label in labels}
+    if len(forms) < count or not all(form and form.split() == [form] for form in forms):
+        raise UserError(
+            f"labels {list(labels)} must be {count} that differ, case and width ignored, and none "
+            "may be empty or hold spaces"
+        )
     return Presentation(int(item), tuple(map(int, order)), labels)
 
 
@@ -196,11 +162,7 @@ def describe_text(pack: Pack, value: Value) -> str:
 
 
 def adopt_text(pack: Pack, value: Value, induction: str) -> str:
-    """Return the turn, in the dialogue, that has the value adopted.
-
-    The same sentence for every induction; `definition` has our definition before it,
-    `self_description` has had the model's own description as the turn before.
-    """
+    """Return the dialogue's turn that has the value adopted; `definition` puts ours before it."""
     if induction not in INDUCTIONS:
         raise unknown("induction", induction, INDUCTIONS)
     adopt = pack.say("adopt", value=_word(value))
@@ -213,10 +175,7 @@ def adopt_text(pack: Pack, value: Value, induction: str) -> str:
 
 
 def system_text(pack: Pack, value: Value, induction: str, description: str | None = None) -> str:
-    """Return the system turn that assigns the value: what the dialogue says, in one turn.
-
-    description: the model's own, quoted; needed for `self_description` only.
-    """
+    """Return the system turn that assigns the value; `self_description` quotes the model's own."""
     adopt = adopt_text(pack, value, induction)
     if induction != "self_description":
         return adopt
@@ -227,10 +186,7 @@ def system_text(pack: Pack, value: Value, induction: str, description: str | Non
 
 
 def goal_text(pack: Pack, value: Value, instrument: Instrument) -> str:
-    """Return the turn that describes the task and asks for the goal, in one sentence.
-
-    An imported pack says here what its file says, whatever the value.
-    """
+    """Return the turn that asks for the goal, after the task; an imported pack has its own."""
     if pack.goal_turn is not None:
         _check_instrument(pack, instrument)
         return pack.goal_turn
@@ -248,9 +204,8 @@ def item_text(
 ) -> str:
     """Return the turn that puts one item: framing, goal if there is one, options, question.
 
-    goal: the model's own, quoted; a blank one is quoted as such. Without one the turn is the same
-    but for that sentence. An imported pack has the goal, or what stands for it, filled into its
-    own text, and raises UserError for another instrument or presentation than its file's.
+    goal: the model's own, quoted, a blank one as such; None leaves out that sentence alone.
+    UserError for an imported pack and another instrument or presentation than its file's.
     """
     if pack.items is not None:
         return _imported_item(pack, value, instrument, presentation, goal)
@@ -275,8 +230,8 @@ def reminder_text(pack: Pack, presentation: Presentation) -> str:
 def quotable(text: str, limit: int) -> str:
     """Return what a model wrote as one line of at most `limit` characters, for double quotes.
 
-    Spaces and line breaks become one space, enclosing quotation marks go, double ones inside
-    become single, control characters go; what is cut ends in an ellipsis.
+    Runs of white space become one space, enclosing quotation marks and control characters go,
+    double quotes inside become single; what is cut ends in an ellipsis.
 
     >>> quotable('"To get\\nmore than \u201cthey\u201d do."', 40)
     "To get more than 'they' do."
@@ -295,10 +250,7 @@ def coins(amount: float) -> str:
 
 
 def _framing(pack: Pack, value: Value, instrument: Instrument) -> list[str]:
-    """Return the sentences that open every turn about the task; a value is named if assigned.
-
-    An isomorphic form may name other goods than coins, or show the other's number first.
-    """
+    """Return the sentences that open every turn about the task, in an isomorphic form's words."""
     both = ("your coins", "the other person's coins")
     first, second = both[::-1] if instrument.other_first else both
     task = pack.say("task", first=first, second=second)

@@ -1,7 +1,6 @@
 """Simulated respondents whose truth is known, for tests, teaching and calibration.
 
-They are asked the same prompts and answer in words, so that parsing, records and scores treat them
-as a model. All randomness comes from the request: asked again, they answer the same.
+They answer the same prompts in words, so that all treats them as a model, and always the same way.
 """
 
 from collections.abc import Callable
@@ -79,11 +78,8 @@ class Reference(Respondent):
         place = int(rng.choice(len(chances), p=chances))
         first, second = map(coins, instrument.printed[shown.item, shown.order[place]])
         phrase = PHRASES[int(rng.integers(len(PHRASES)))]
-        log_chances = [
-            (label, float(np.log(chance)))
-            for label, chance in zip(shown.labels, chances, strict=False)
-            if chance > 0
-        ]
+        places = np.flatnonzero(chances)
+        log_chances = [(shown.labels[k], float(np.log(chances[k]))) for k in places]
         return Answer(
             text=phrase.format(label=shown.labels[place], first=first, second=second),
             finish_reason="stop",
@@ -95,9 +91,8 @@ class Reference(Respondent):
 def prose(kind: str, held: values.Value) -> str:
     """Return what a reference respondent says when it is asked for anything but a choice."""
     if held.utility is None:
-        return (
-            "My goal is to look at each question when it comes." if kind == "goal" else "All right."
-        )
+        goal = "My goal is to look at each question when it comes."
+        return goal if kind == "goal" else "All right."
     return {
         "describe": f"Such a person lives by one rule. {held.definition}",
         "adopt": f"I will answer as a person with {held.word} values.",

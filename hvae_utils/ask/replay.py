@@ -1,9 +1,8 @@
 """Replays: models answer from their records alone, without endpoints, keys and weights.
 
-While `replaying` is in force, in this process and in the kernels it starts, `models` gives a
-`Recorded` for every model, under the identity it was recorded with, so that each request finds its
-record. A request without a record is an error that says which. Reference respondents are
-simulations and answer as always.
+While `replaying` is in force, here and in the kernels started here, `models` gives a `Recorded` for
+every model, under its recorded identity, so that each request finds its record. Reference
+respondents answer as always.
 """
 
 import json
@@ -38,7 +37,7 @@ def identities() -> dict[str, str] | None:
 
 
 class Recorded(Respondent):
-    """A model of a replay: it has an identity and nothing to say beyond its records."""
+    """A model of a replay: it has nothing to say beyond its records."""
 
     def __init__(self, name: str, identity: str) -> None:
         self.name, self.identity = name, identity

@@ -17,9 +17,9 @@ class Request:
     """One question to one respondent.
 
     kind: describe, adopt, goal, item, readout or probe; messages: chat messages, oldest first;
-    condition: the factors of the condition that first asked (value, wording, …); temperature 0
-    means greedy; top_logprobs: how many alternatives of each token to ask for, 0 for none;
-    presentation: what an item showed, None for other kinds; identity: the respondent's.
+    condition: the factors of the condition that first asked; temperature 0 is greedy;
+    top_logprobs: alternatives of each token to ask for, 0 for none; presentation: what an item
+    showed, None for other kinds; identity: the respondent's.
     """
 
     kind: str
@@ -37,17 +37,15 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """Return 20 hex digits that name the request: same content, same respondent, same key.
+        """Return 20 hex digits: same question to the same respondent, same key and one record.
 
-        Goal arm and condition are left out on purpose: conditions that put the very same question
-        (a self-description, say) share one record.
+        The condition is left out, so that conditions share the answer to a question they share.
         """
         condition = [self.kind, self.model, self.condition["value"], self.messages]
         decoding = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
         content = [*condition, *decoding, self.repeat, self.attempt, self.identity]
-        options = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
         try:
-            text = orjson.dumps(content, option=options)
+            text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
         except TypeError:  # half a surrogate pair, a number of more than 64 bits
             return _digest(content)
         return hashlib.sha256(text).hexdigest()[:20]
@@ -55,15 +53,12 @@ class Request:
     @cached_property
     def draw(self) -> str:
         """Return 20 hex digits of what is asked, whoever answers; seeds simulated answers."""
-        decoding = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
-        return _digest(
-            {
-                **{name: getattr(self, name) for name in ("kind", "model", "repeat", "attempt")},
-                "value": str(self.condition["value"]),
-                "messages": [dict(message) for message in self.messages],
-                "decoding": decoding,
-            }
-        )
+        names = ("kind", "model", "repeat", "attempt")
+        content = {name: getattr(self, name) for name in names}
+        content["value"] = str(self.condition["value"])
+        content["messages"] = [dict(message) for message in self.messages]
+        content["decoding"] = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
+        return _digest(content)
 
 
 def _digest(content: Any) -> str:
@@ -76,9 +71,8 @@ class Answer:
     """One reply: the raw text and what the endpoint said about it; `error` when there is none.
 
     top_logprobs: (token, log-probability in nats) of the first answer token, None if not given;
-    dropped: request parameters that the endpoint refused and that were left out;
-    latency_s: seconds of the try that answered, None where nobody measured; tries: how often the
-    request was sent.
+    dropped: request parameters that the endpoint refused; latency_s: seconds of the try that
+    answered, None if not measured; tries: how often the request was sent.
     """
 
     text: str | None = None

@@ -7,8 +7,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 def well_formed(url: str) -> bool:
     """Return whether a URL can be one of an endpoint: http or https, a host, no odd signs."""
-    parts = _parts(url)
-    plain = url.isprintable() and " " not in url
+    parts, plain = _parts(url), url.isprintable() and " " not in url
     return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 

@@ -48,7 +48,7 @@ def heard(connection):
 
 
 def with_curl(url, work, **changes):
-    given = {"timeout_s": 5, "connect_s": 5, "proxy": "", "most_bytes": 1000} | changes
+    given = {"timeout_s": 5, "proxy": "", "most_bytes": 1000} | changes
 
     async def main():
         curl = Curl(url, {"Content-Type": "application/json"}, **given)

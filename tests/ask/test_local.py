@@ -239,7 +239,7 @@ def weights(monkeypatch, tmp_path):
         for name in ("published.gguf", "expected.gguf")
     ]
     names = ["p/m.Q4_1.gguf", digests[0], "m.Q8_0.gguf", digests[1]]
-    entry = local.Weights("m", "p", "1", "", *names, "")
+    entry = local.Weights("p", "1", "", *names, "")
     entry.cached.parent.mkdir(parents=True)
     source.rename(entry.cached.with_name("m.Q4_1.gguf"))
     monkeypatch.setattr(local, "known", lambda: {"m": entry})

@@ -24,10 +24,9 @@ class Limit:
     """Admission to one endpoint, shared by all models on it. Belongs to one event loop.
 
     most: requests in flight never exceeded; fixed: start at a quarter of `most` and grow to it
-    whatever the latency (a number the user chose); requests_per_minute, tokens_per_minute: hold in
-    every minute, None for no cap (tokens may pass by those of one request). A window is as many
-    answers, to requests sent since it began, as may be in flight. Throughput is requests in flight
-    / latency (Little's law).
+    whatever the latency; requests_per_minute, tokens_per_minute: hold in every minute, None for no
+    cap (tokens may pass by those of one request). A window is as many answers, to requests sent
+    since it began, as may be in flight. Throughput is requests in flight / latency (Little's law).
     """
 
     def __init__(

@@ -1,7 +1,6 @@
 """One try of one request: configured by the `openai` client, sent by libcurl.
 
-The client says where and how (base URL, headers, OPENAI_* variables); its request building,
-response models and HTTP layer, which cost more time than a fast endpoint, are left out. Secrets
+The client gives base URL and headers; the rest of it costs more time than a fast endpoint. Secrets
 that an endpoint echoes are masked.
 """
 
@@ -24,7 +23,6 @@ from hvae_utils.ask.http.curl import Curl, Fault, Response
 from hvae_utils.ask.urls import on_loopback
 
 REPLY_BYTES = 1_000_000  # of one reply; 24 tokens with 20 alternatives each take about 40,000
-CONNECT_S = 30.0
 NO_KEY = "not-needed"  # the client wants one even where the endpoint does not
 SHORTEST_KEY = 8  # characters; what is shorter is no secret, and may stand in an honest reply
 MAX_RETRY_AFTER_S = 120.0  # as in the openai client: an endpoint that asks for more is given up
@@ -37,19 +35,14 @@ PASSING = (408, 409, 429)  # with all from 500: what the openai client tries aga
 
 @dataclass(eq=False)
 class Failure(Exception):
-    """A try that brought no reply, with what its caller needs to decide what comes next.
-
-    status: of HTTP, 0 without; again: another try may help; wait_s: seconds the endpoint asks to
-    wait, None where it does not say; code: the endpoint's own error code; reached: a connection
-    was made.
-    """
+    """A try that brought no reply, with what its caller needs to decide what comes next."""
 
     message: str
-    status: int = 0
-    again: bool = False
-    wait_s: float | None = None
-    code: str = ""
-    reached: bool = True
+    status: int = 0  # of HTTP, 0 without
+    again: bool = False  # another try may help
+    wait_s: float | None = None  # seconds the endpoint asks to wait, None where it does not say
+    code: str = ""  # the endpoint's own
+    reached: bool = True  # a connection was made
 
 
 class Transport:
@@ -74,16 +67,14 @@ class Transport:
             headers = {**client.default_headers, **client.auth_headers}
             base, query = urlsplit(str(client.base_url)), urlencode(client.default_query)
         headers["Accept-Encoding"] = "identity"  # compressed replies could unpack to any size
-        headers = {
-            name: text
-            for name, text in headers.items()
-            if text and isinstance(text, str) and not name.startswith(TELEMETRY)
-        }
+        for name, text in list(headers.items()):
+            if not text or not isinstance(text, str) or name.startswith(TELEMETRY):
+                del headers[name]
         path, query = f"{base.path.rstrip('/')}/chat/completions", f"{base.query}&{query}"
         url = base._replace(path=path, query=query.strip("&")).geturl()
         self._secrets = _secrets(url, self._options["api_key"])
         sys.audit("hvae_utils.connect", base.hostname)  # libcurl's sockets are not Python's
-        self._curl = Curl(url, headers, self._timeout_s, CONNECT_S, _proxy(url), REPLY_BYTES)
+        self._curl = Curl(url, headers, self._timeout_s, _proxy(url), REPLY_BYTES)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -115,16 +106,13 @@ class Transport:
             return Failure(f"the reply has more than {REPLY_BYTES:,} bytes")
         if not fault.connected:
             return Failure(str(fault), again=fault.code not in NO_URL, reached=False)
-        slow = fault.code == TIMED_OUT
-        message = f"no reply within {self._timeout_s:g} s" if slow else f"connection lost ({fault})"
-        return Failure(message, again=True)
+        if fault.code == TIMED_OUT:
+            return Failure(f"no reply within {self._timeout_s:g} s", again=True)
+        return Failure(f"connection lost ({fault})", again=True)
 
 
 def _secrets(url: str, api_key: str) -> tuple[bytes, ...]:
-    """Return the ways in which key, user, password and query can stand in a reply, long ones first.
-
-    What is shorter than SHORTEST_KEY is no secret.
-    """
+    """Return the forms that key, user, password and query can have in a reply, long ones first."""
     parts = urlsplit(url)
     user, password = parts.username or "", parts.password or ""
     query = [value for _, value in parse_qsl(parts.query)]
@@ -150,48 +138,33 @@ def _parsed(content: bytes, response: Response) -> Any:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         try:
-            return _plain(json.loads(content, parse_constant=lambda name: None))
+            tree = json.loads(content, parse_constant=lambda name: None)
+            text = json.dumps(tree, ensure_ascii=False)  # lone surrogates, which no file holds, ...
+            return json.loads(text.encode("utf-8", "replace"))  # ... become question marks
         except (ValueError, RecursionError):
             headers = response.headers
             kind = headers.get("content-encoding") or headers.get("content-type") or "no type given"
             raise Failure(f"the reply is no JSON ({kind[:60]})") from None
 
 
-def _plain(tree: Any) -> Any:
-    """Return a JSON tree with `?` for lone surrogates, which no file and no request can hold."""
-    if isinstance(tree, dict):
-        return {_plain(name): _plain(part) for name, part in tree.items()}
-    if isinstance(tree, list):
-        return [_plain(part) for part in tree]
-    return tree.encode("utf-8", "replace").decode() if isinstance(tree, str) else tree
-
-
 def _refusal(response: Response, content: bytes) -> Failure:
     """Return what a status other than 200 means; another try helps by the openai client's rule."""
     try:
         body = json.loads(content)
+        error = body.get("error", body) if isinstance(body, dict) else {}
+        error = error if isinstance(error, dict) else {"message": error}
+        message, code = (str(error.get(part) or "") for part in ("message", "code"))
     except (ValueError, RecursionError):
-        body = None
-    error = body.get("error", body) if isinstance(body, dict) else {}
-    error = error if isinstance(error, dict) else {"message": error}
+        message = code = ""
     status, headers = response.status, response.headers
-    message, wait_s = _word(error.get("message"))[:EXCERPT], _retry_after(headers)
-    line = f"HTTP {status}" + (f": {message}" if message else "")
+    line = f"HTTP {status}" + (f": {message[:EXCERPT]}" if message else "")
     line += " (a redirect; none is followed)" if status < 400 else ""
     advice = headers.get("x-should-retry")
     again = advice == "true" or (advice != "false" and (status in PASSING or status >= 500))
+    wait_s = _retry_after(headers)
     if wait_s is not None and wait_s > MAX_RETRY_AFTER_S:
         again, line = False, f"{line} (asks to wait {wait_s:.0f} s)"
-    code = _word(error.get("code"))
     return Failure(line, status=status, again=again, wait_s=wait_s, code=code)
-
-
-def _word(part: Any) -> str:
-    """Return a part of an error as text, "" for none and for a tree too deep to be written."""
-    try:
-        return str(part or "")
-    except RecursionError:
-        return ""
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

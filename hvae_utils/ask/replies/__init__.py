@@ -1,8 +1,4 @@
-"""What a reply says: `parse` a text, `read` an endpoint's answer, with its `option_probabilities`.
-
-plain_text makes a reply plain, `cues.toml` lists the words that matter, rules apply them, reading
-decides.
-"""
+"""What a reply says: made plain, then read by rules that apply the words of `cues.toml`."""
 
 from hvae_utils.ask.replies.reading import (
     OUTCOMES,

@@ -1,8 +1,7 @@
 """A reply made plain, and the payoffs in it turned into signs, before any rule reads it.
 
-Plain: one kind of digits, letters, quotes and dashes; no markdown, no invisible characters, no
-thinking block; of a long reply only the two ends. Payoffs that belong to exactly one option become
-one private character for that option. Nothing is decided here.
+Plain: one kind of digits, letters, quotes and dashes; no markdown, invisible characters or
+thinking; of a long reply the two ends. Payoffs of exactly one option become its private character.
 """
 
 import re

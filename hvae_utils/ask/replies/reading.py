@@ -1,21 +1,16 @@
 """What a respondent's reply says: one of six outcomes, and the option if it names one.
 
-A label counts only where the reply decides for it. Two labels without a decision, a label that is
-denied or merely discussed, and a label whose stated payoffs are another option's are
-`unparseable`: a missing answer widens bounds, a wrong one is wrong data.
-
-A reply is first made plain (`plain_text`), and payoffs that belong to exactly one option become a
-sign for that option. Then four rules are tried, strongest first. The first that finds anything
-decides, if it finds ONE:
+A label counts only where the reply decides for it; what is unclear is `unparseable`: a missing
+answer widens bounds, a wrong one is wrong data. A reply is made plain (`plain_text`), then rules
+are tried, strongest first. The first that finds anything decides, if it finds ONE option:
 
 1. marked    "\\boxed{C}", "<answer>C</answer>", "final answer: C"
 2. declared  "I choose C", "my answer is C", '{"choice": "C"}', "C is my choice", "Ich wähle C"
 3. bare      a line or sentence that is nothing but "C", "(c)", "Option C", "C: 88, 63", "88, 63"
 4. stated    a line opening with "C." or "C because"; "would choose C"; "the best option is C"
 
-"A" and "I" are also English words: they count as labels only where a label can end (before
-punctuation, "because" ...). Cyrillic and Greek look-alikes and Roman numerals are not read: in
-their own alphabets they stand at other places.
+The words "A" and "I" are labels only where a label can end. Look-alikes of other alphabets and
+Roman numerals are not read: there they stand at other places.
 """
 
 import math
@@ -51,10 +46,9 @@ class Reply:
 def parse(text: str, labels: Sequence[str], payoffs: np.ndarray | None = None) -> Reply:
     """Read one reply: choice, refusal, unparseable or empty.
 
-    labels: the options' labels as shown; payoffs: float array (options, 2), (self, other), in the
-    order shown; without it only labels are read. A label wins over payoffs that name no option or
-    several; beside payoffs that are exactly one other option's it is unparseable. Payoffs alone
-    decide when they are the only ones named. UserError: labels that are not distinct.
+    labels: as shown, distinct (UserError); payoffs: (options, 2), (self, other), in coins, as
+    shown; without it only labels are read. A label wins over payoffs of no option or several;
+    beside those of one other option it is unparseable. Payoffs alone decide if no others are named.
 
     >>> parse("Both are fair, but I choose B.", "AB")
     Reply(outcome='choice', index=1, evidence='declared: I choose B')
@@ -133,10 +127,9 @@ def read(
 ) -> Reply:
     """Read one answer of an endpoint: `parse`, and what only the endpoint knows.
 
-    error: the transport failed. truncated: `finish_reason` is "length" and no choice was made, or
-    the cut fell directly behind "A", "I", a small letter or a digit (it may have made the label
-    out of a word or number) or in the first line of what may be a repeated option list. A content
-    filter that leaves no choice is a refusal.
+    truncated: `finish_reason` is "length" and no choice was made, or the cut may have made it: of
+    a word, a number or the first line of an option list. A content filter that leaves no choice is
+    a refusal.
     """
     if error:
         return Reply("error", None, " ".join(str(error).split())[:120] or "error")
@@ -170,7 +163,7 @@ def option_probabilities(
     """
     mass = label_mass(top_logprobs, labels)
     covered = math.fsum(mass)
-    if not covered > 0:
+    if covered == 0:
         return np.full(len(labels), np.nan), 0.0
     return mass / covered, min(covered, 1.0)
 

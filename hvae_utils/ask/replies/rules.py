@@ -1,8 +1,7 @@
 """The four rules that say which option a reply decides for, and what denies it.
 
-A rule takes the labels and a plain text with signs and returns the options decided for, in order
-of appearance; `parse` tries the rules strongest first. What does not count: a label that is denied,
-supposed, asked, quoted as somebody else's, or one line of a repeated option list.
+A rule takes the labels and a plain text with signs and returns the options decided for, in order.
+Not counted: a label denied, supposed, asked, another's, or a line of a repeated option list.
 """
 
 import re
@@ -55,7 +54,7 @@ class Decision:
     index: int
     start: int
     end: int
-    label: bool  # named by its label, not by its payoffs alone
+    label: bool  # False: by its payoffs alone
 
 
 def _begin(m: re.Match) -> int:
@@ -98,14 +97,6 @@ def _cued(labels: Labels, text: str, rule: str) -> list[Decision]:
     return [decision for m in decided for decision in _all_strung(labels, text, m)]
 
 
-def _pieces(text: str, boundary: str) -> Iterator[tuple[int, str]]:
-    start = 0
-    for m in re.finditer(boundary, text):
-        yield start, text[start : m.start()]
-        start = m.end()
-    yield start, text[start:]
-
-
 def _completes_denial(text: str, start: int) -> bool:
     """Say whether a piece ends a sentence begun before it that denies it ("The worst is:\\nB")."""
     before = text[max(0, start - 200) : start].rstrip()
@@ -126,16 +117,25 @@ def _not_echoed(labels: Labels, text: str, decisions: list[Decision]) -> list[De
     return [d for d in decisions if d.label and d.end not in ends and d.index != due]
 
 
+def _pieces(
+    labels: Labels, text: str, boundary: str, name: str
+) -> Iterator[tuple[int, int, re.Match]]:
+    """Yield (start, end, match) of each piece of a text that a cue matches and nothing denies."""
+    start = 0
+    for end, following in [*(m.span() for m in re.finditer(boundary, text)), (len(text), 0)]:
+        m = labels.cue(name).match(text[start:end])
+        if m and not _completes_denial(text, start):
+            yield start, end, m
+        start = following
+
+
 def bare(labels: Labels, text: str) -> list[Decision]:
     """Find the lines and sentences that are nothing but an answer."""
     decisions = []
-    for start, piece in _pieces(text, cue("break").pattern):
-        m = labels.cue("bare").match(piece)
-        if not m or _completes_denial(text, start):
-            continue
-        rest = text[start + len(piece) :][:20]
+    for start, end, m in _pieces(labels, text, cue("break").pattern, "bare"):
+        rest = text[end : end + 20]
         listed = m["x"].isdigit() and re.match(r"\. ?\w", rest)  # "1. First, ..."
-        broken_off = m["x"] == "I" and not rest and piece.startswith(" ")  # "Fine. I"
+        broken_off = m["x"] == "I" and not rest and text[start] == " "  # "Fine. I"
         if not listed and not broken_off:
             decisions += _all_strung(labels, text, m, start)
     return _not_echoed(labels, text, decisions)
@@ -157,10 +157,7 @@ def _opens(labels: Labels, m: re.Match, rest: str) -> bool:
 
 def _stated(labels: Labels, text: str) -> list[Decision]:
     decisions = []
-    for start, line in _pieces(text, "\n"):
-        m = labels.cue("opening").match(line)
-        if not m or _completes_denial(text, start):
-            continue
+    for start, _, m in _pieces(labels, text, "\n", "opening"):
         if _opens(labels, m, text[start + m.end() :][:500]):
             decisions += _all_strung(labels, text, m, start)
     return _cued(labels, text, "advised") + _not_echoed(labels, text, decisions)
