@@ -182,7 +182,7 @@ def test_a_notebook_opened_alone_by_plain_papermill_makes_what_it_reads(tmp_path
 
 @pytest.mark.slow
 def test_the_smoke_workbook_runs_end_to_end(tmp_path):
-    run = workbook.reproduce("smoke", runs=tmp_path)
+    run = workbook.reproduce("smoke", runs=tmp_path).folder
     drawn = {path.suffix for path in (run / "figures").iterdir()}
     assert drawn == {".svg", ".png", ".csv", ".json"}
     vr = pd.read_csv(run / "value_rationality.csv").set_index(["model", "value"]).vr
