@@ -1,12 +1,9 @@
-"""Plays a study on a Dask cluster: shards go out to workers, records come back to one store.
+"""Plays a study on a Dask cluster (docs/scaling.md): shards go out, records come back.
 
-For whoever outgrows one machine; docs/scaling.md says when that pays. A worker plays a shard with
-`administer`, on records held in memory; only the process that asked for it writes to the run.
-Requests that share a record stay in one shard, so nothing is asked twice, and a shard whose worker
-is lost is played again by another one. An embedded model stays loaded on a worker until it loads
-another. Keys stay where they are: a worker reads its own environment.
-
-Public names: player, OnCluster, require, local_cluster, shards_of, place_of.
+A worker plays a shard with `administer`, on records held in memory; only the process that asked
+for it writes to the run. Requests that share a record stay in one shard, so nothing is asked
+twice, and a shard whose worker is lost is played again by another one. Keys stay where they are: a
+worker reads its own environment.
 """
 
 import contextlib
@@ -21,12 +18,10 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from hvae_utils import paths
@@ -58,8 +53,8 @@ def player(scheduler: str) -> Iterator["OnCluster"]:
 
     scheduler: the address of a running one (tcp://host:port), or `local` for one process a core
     on this machine, reachable from it alone and ended with the context.
-    Raises UserError where `distributed` is missing, the address is none, or a worker runs other
-    code; EndpointError where no scheduler or no worker is there within seconds.
+    Raises UserError as `require` and where a worker runs other code; EndpointError where no
+    scheduler or no worker is there within seconds.
     """
     require(scheduler)
     import distributed
@@ -76,7 +71,7 @@ def player(scheduler: str) -> Iterator["OnCluster"]:
         yield OnCluster(client)
 
 
-def require(scheduler: str, budget: str = "") -> None:
+def require(scheduler: str, budget: Any = None) -> None:
     """Raise UserError unless a study with this budget can be put on this cluster."""
     if importlib.util.find_spec("distributed") is None:
         raise UserError(
@@ -87,11 +82,7 @@ def require(scheduler: str, budget: str = "") -> None:
         raise UserError(
             f"scheduler {brief(scheduler)} is no address; write tcp://host:port, local, or nothing"
         )
-    _refuse(budget or None)
-
-
-def _refuse(budget: Any) -> None:
-    if budget is not None:  # it counts what is in flight, and only one process can know that
+    if budget:  # it counts what is in flight, and only one process can know that
         raise UserError("a budget is kept by one process; leave budget or scheduler empty")
 
 
@@ -150,20 +141,17 @@ def _code() -> str:
 # ---- on a worker --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Place:
-    """What a worker keeps between shards: the embedded model of the last shard that had one.
+class Place:
+    """What a worker keeps between shards: the embedded model of the last shard that had one."""
 
-    lock: a worker with several threads has one engine and one embedded model.
-    """
-
-    lock: Any = field(default_factory=threading.Lock)
-    loaded: dict[Path, Any] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # a worker with several threads has one embedded model
+        self.loaded: dict[Path, Any] = {}
 
 
-def place_of(worker: "Worker") -> _Place:
+def place_of(worker: "Worker") -> Place:
     """Return the place of a worker, made when it is first asked for and gone with the worker."""
-    return vars(worker).setdefault("_hvae_place", _Place())
+    return vars(worker).setdefault("_hvae_place", Place())
 
 
 # What came of a shard: its table or None, every new record, the fault that ended it or None.
@@ -173,10 +161,9 @@ Played = tuple[pd.DataFrame | None, list[Record], Exception | None]
 def _play_shard(
     code: str, verb: str, shard: pd.DataFrame, seed: list[Record], how: tuple[Any, ...]
 ) -> Played:
-    """Play one shard, on a worker. What was answered before a fault comes back with it.
+    """Play one shard with the function `verb` of `administer`; seed: the answers that are there.
 
-    code: as it is in the process that asks; verb: the function of `administer`; seed: the answers
-    that are there; how: the function's further arguments.
+    What was answered before a fault comes back with it.
     """
     from distributed import get_worker
 
@@ -186,12 +173,8 @@ def _play_shard(
     records = Held(seed)
     silence = io.StringIO()  # the process that asks shows how far the study is
     place = place_of(get_worker())
-    with (
-        place.lock,
-        local.keeping(place.loaded),
-        contextlib.redirect_stdout(silence),
-        contextlib.redirect_stderr(silence),
-    ):
+    quiet = contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence)
+    with place.lock, local.keeping(place.loaded), quiet[0], quiet[1]:
         try:
             return getattr(administer, verb)(shard, records, *how), records.new, None
         except Exception as fault:
@@ -204,41 +187,21 @@ def _play_shard(
 
 
 class OnCluster:
-    """Plays on the workers of one cluster, with the functions of `administer`.
-
-    concurrency is that of each worker; a budget is refused.
-    """
+    """Plays with the functions of `administer` on workers, each with its own `concurrency`."""
 
     def __init__(self, client: "Client") -> None:
         self._client = client
 
-    def assign_values(
-        self, conditions: pd.DataFrame, records: Records, concurrency: int = 0, budget: Any = None
-    ) -> pd.DataFrame:
-        """As administer.assign_values."""
-        _refuse(budget)
-        return self._play("assign_values", SAME_RECORDS, conditions, records, concurrency)
-
-    def put_items(
-        self,
-        conditions: pd.DataFrame,
-        records: Records,
-        reask: bool = True,
-        concurrency: int = 0,
-        budget: Any = None,
-    ) -> pd.DataFrame:
-        """As administer.put_items."""
-        _refuse(budget)
-        return self._play("put_items", SAME_PREFIX, conditions, records, reask, concurrency)
-
     def _play(
-        self, verb: str, together: list[str], conditions: pd.DataFrame, records: Records, *how: Any
+        self, verb: str, conditions: pd.DataFrame, records: Records, *how: Any, budget: Any = None
     ) -> pd.DataFrame:
-        """Play all shards; return their tables as one, in the order of the conditions.
+        """Do in shards what the function `verb` of `administer` does; how: its other arguments.
 
         The first fault stops handing out; shards under way are waited for, their answers kept.
         """
+        require("local", budget)
         workers = self._workers()
+        together = SAME_RECORDS if verb == "assign_values" else SAME_PREFIX
         shards = shards_of(conditions, together, workers)
         keys = _answered_keys(records, shards, verb)
         waiting = list(reversed(range(len(shards))))
@@ -272,6 +235,9 @@ class OnCluster:
             raise fault
         return _one_table([tables[number] for number in range(len(shards))], conditions)
 
+    assign_values = partialmethod(_play, "assign_values")
+    put_items = partialmethod(_play, "put_items")
+
     def _workers(self) -> int:
         """Return how many workers there are; 1 where there is none, who may come."""
         return max(1, len(self._client.nthreads()))
@@ -279,7 +245,7 @@ class OnCluster:
     def _arrived(
         self, underway: dict["Future", int], shards: list[pd.DataFrame]
     ) -> list[tuple["Future", Played]]:
-        """Return what came of shards, once one is back; of all of them when no worker is left."""
+        """Return what came of shards, once one is back; of all when no worker is left."""
         from distributed import CancelledError, wait
 
         seen = time.monotonic()
@@ -337,23 +303,23 @@ def _answered_keys(records: Records, shards: list[pd.DataFrame], verb: str) -> l
         users[shard["model"].iloc[0]].append(number)
         for group in shard[SAME_RECORDS].drop_duplicates().itertuples(index=False, name=None):
             users[group].append(number)
-    keys: list[dict[str, None]] = [{} for _ in shards]
+    keys: list[list[str]] = [[] for _ in shards]
     for record in read(records.path) if records.path.exists() else ():
         assigning = record["kind"] in ASSIGNING
         if record["error"] or assigning != (verb == "assign_values"):
             continue
         group = tuple(record[name] for name in SAME_RECORDS)
         for number in users[record["model"] if record["kind"] == "probe" else group]:
-            keys[number][record["key"]] = None
-    return [list(of_shard) for of_shard in keys]
+            keys[number].append(record["key"])
+    return keys
 
 
 def _one_table(tables: list[pd.DataFrame], conditions: pd.DataFrame) -> pd.DataFrame:
     """Stack tables in the order of the conditions, with the types of a table made at once."""
-    stacked = pd.concat(tables, ignore_index=True)
     place = pd.Series(range(len(conditions)), index=conditions["condition_id"])
-    order = np.argsort(place[stacked["condition_id"]].to_numpy(), kind="stable")
-    stacked = stacked.iloc[order].reset_index(drop=True)
+    stacked = pd.concat(tables, ignore_index=True).sort_values(
+        "condition_id", key=place.get, kind="stable", ignore_index=True
+    )
     for name, kind in stacked.dtypes.items():
         if pd.api.types.is_object_dtype(kind):  # text beside a shard that had none
             stacked[name] = pd.Series(stacked[name].tolist())

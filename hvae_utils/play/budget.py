@@ -1,15 +1,10 @@
 """What requests cost, and what a run may spend: in requests, tokens or money.
 
-Prices are those of `data/prices.toml`, which users edit. A price belongs to a host and a model, so
-that the same name served elsewhere has none; only what runs on this machine is free.
-
-A budget belongs to the run's folder: what its records have spent counts, so the same command with
-the same budget asks nothing more, and with a larger one continues. A request is admitted if it
-cannot pass the budget even at its greatest length, at which it counts until it is answered. Token
-counts of prompts are estimated and corrected upwards by what the endpoint reports; only the first
-requests can overshoot.
-
-Public names: Price, prices, price_of, currency, tokens_of, Amount, parse, require, Budget.
+Users edit `data/prices.toml`. A price belongs to a host and a model; only what runs on this machine
+is free. A budget belongs to the run's folder: what its records have spent counts. A request is
+admitted if it cannot pass the budget even at its greatest length, at which it counts until it is
+answered. Token counts of prompts are estimated and corrected upwards by what the endpoint reports;
+only the first requests can overshoot.
 """
 
 import math
@@ -63,7 +58,8 @@ NUMBERS |= {"batch": "a share"}
 FREE = Price(0.0, 0.0, source="runs on this machine")
 
 
-def prices(path: Path) -> tuple[str, dict[str, Price]]:
+@lru_cache
+def prices(path: Path = paths.DATA / "prices.toml") -> tuple[str, dict[str, Price]]:
     """Return the currency and the prices by HOST/MODEL; UserError for a malformed file."""
     where = paths.shown(path)
     table = files.read_toml(path)
@@ -87,16 +83,6 @@ def _price(entry: Any, name: str, where: str) -> Price:
     return Price(**{**entry, "date": str(entry.get("date", ""))})
 
 
-@lru_cache
-def _table() -> tuple[str, dict[str, Price]]:
-    return prices(paths.DATA / "prices.toml")
-
-
-def currency() -> str:
-    """Return the currency of the price table, in capitals."""
-    return _table()[0]
-
-
 def price_of(model: str) -> Price | None:
     """Return the price of a model's name in a study, or None where the table has none."""
     if model.startswith(("reference/", "local/")):
@@ -104,7 +90,7 @@ def price_of(model: str) -> Price | None:
     url, name = models.served_at(model)
     if on_loopback(url):
         return FREE
-    return _table()[1].get(f"{urlsplit(url).hostname}/{name}")
+    return prices()[1].get(f"{urlsplit(url).hostname}/{name}")
 
 
 def tokens_of(messages: Sequence[Mapping[str, str]]) -> float:
@@ -135,7 +121,7 @@ def parse(text: str) -> Amount:
     >>> str(parse("2M tokens"))
     '2,000,000 tokens'
     """
-    money = currency()
+    money, _ = prices()
     examples = EXAMPLES.format(money)
     match = AMOUNT.fullmatch(text)
     if not match:
@@ -153,7 +139,7 @@ def parse(text: str) -> Amount:
 
 def require(text: str, models: Iterable[str]) -> None:
     """Raise UserError unless `text` is '' or a budget that fits these models' prices."""
-    if text and parse(text).unit == currency():
+    if text and parse(text).unit == prices()[0]:
         for model in models:
             _price_in_a_budget(model)
 
@@ -177,8 +163,9 @@ class Budget:
     @classmethod
     def of_run(cls, text: str, records: Path) -> Self | None:
         """Return the budget `text` of the run with these records; None for ''."""
-        spent = read(records) if text and records.exists() else ()
-        return cls(parse(text), spent) if text else None
+        if not text:
+            return None
+        return cls(parse(text), read(records) if records.exists() else ())
 
     def admit(self, request: Request) -> None:
         """Set aside what a request can cost at most; BudgetReached when that is not left."""

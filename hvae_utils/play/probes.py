@@ -2,8 +2,6 @@
 
 Secondary items tell why a prosocial respondent is prosocial; isomorphic instruments find one that
 has memorised the published items. What is asked is recorded like everything else and asked once.
-
-Public names: administer, planned, check.
 """
 
 from collections.abc import Sequence
@@ -70,10 +68,7 @@ def _scores(
 def planned(
     names: Sequence[str], models: Sequence[str], values: Sequence[str], wording: str
 ) -> list[pd.DataFrame]:
-    """Return the conditions of both probes, one table an instrument; no values, no tables.
-
-    names: of the isomorphs beside the primary items.
-    """
+    """Return the conditions of both probes, one table an instrument; names: of the isomorphs."""
     asked = {"models": models, "values": values, "goal_prompts": [False], "wordings": [wording]}
     return [
         study.conditions(study.Study(**asked, instrument=name))
