@@ -62,7 +62,9 @@ def _export(name: str, planned: Sequence[Design], records: Held, out: Path) -> E
     lines, size = LINES, 0
     with contextlib.ExitStack() as opened:
         for request in unanswered(name, planned, records, None):
-            line = _line(served, request)
+            entry = {"custom_id": request.key, "method": "POST", "url": URL}
+            entry["body"] = chat.body(served, request)
+            line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
             if lines == LINES or size + len(line) > BYTES:
                 opened.close()
                 lines, size = 0, 0
@@ -78,12 +80,6 @@ def _export(name: str, planned: Sequence[Design], records: Held, out: Path) -> E
 def _asked_by_batch(planned: Sequence[Design]) -> list[str]:
     names = dict.fromkeys(name for design in planned for name in design.conditions["model"])
     return [name for name in names if not name.startswith(("reference/", "local/"))]
-
-
-def _line(served: str, request: Request) -> bytes:
-    body = chat.body(served, request)
-    line = {"custom_id": request.key, "method": "POST", "url": URL, "body": body}
-    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 
 @dataclass
@@ -154,7 +150,7 @@ def _take_line(line: bytes, wanted: Mapping[str, Request], records: Records) -> 
 
 
 def _answer(content: Mapping[str, Any]) -> Answer:
-    """Return the answer of an output line, or its error in one line."""
+    """Return the answer of an output line, or its error."""
     response = content.get("response")
     response = response if isinstance(response, dict) else {}
     status, body = response.get("status_code"), response.get("body")

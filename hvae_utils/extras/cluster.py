@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster, Worker
 
 CONNECT_S = 5  # how long a scheduler, and then a first worker, is waited for
-# How long a study waits without any worker: one that died is started anew within seconds where a
-# nanny watches it, within a minute where a batch system does; later, the same command continues.
+# How long a study waits without any worker: a batch system starts one anew within a minute.
 NO_WORKER_S = 120
 LOOK_S = 1  # how often workers are looked for while no shard comes back
 SHARD_CONDITIONS = 200  # at most: what a lost worker loses
@@ -112,13 +111,11 @@ def _check_workers(client: "Client", scheduler: str) -> None:
             f"the Dask scheduler at {scheduler} has no worker; start one: dask worker {scheduler}"
         ) from None
     codes = client.run(_code, on_error="return")
-    strange = [worker for worker, code in codes.items() if code != _code()]
+    strange = [f"{worker} has {code}" for worker, code in codes.items() if code != _code()]
     if strange:
-        code = codes[strange[0]]
-        reason = f"has no hvae_utils ({code})" if isinstance(code, Exception) else "differs"
         raise UserError(
             f"{len(strange)} of {len(codes)} workers do not run the code and data of this process "
-            f"({_code()}): {strange[0]} {reason}; install the same everywhere"
+            f"({_code()}): {strange[0]}; install the same everywhere"
         )
 
 
@@ -286,8 +283,7 @@ def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> li
     shards = []
     for _, group in conditions.groupby("model", sort=False):
         number = group.groupby(together, sort=False, dropna=False).ngroup()
-        sizes = number.value_counts().sort_index()
-        start = sizes.cumsum() - sizes  # of each group, when one follows the other
+        start = number.value_counts().sort_index().cumsum().shift(fill_value=0)
         shards += [shard for _, shard in group.groupby(number.map(start) // size)]
     return shards
 
@@ -295,8 +291,7 @@ def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> li
 def _answered_keys(records: Records, shards: list[pd.DataFrame], verb: str) -> list[list[str]]:
     """Return for each shard the keys of the answered records that it can use.
 
-    A probe is asked once a model. What was said while values were assigned is in the prefixes of
-    the conditions in which items are put.
+    A probe is asked once a model. The prefixes hold what was said while values were assigned.
     """
     users: dict[Any, list[int]] = defaultdict(list)
     for number, shard in enumerate(shards):

@@ -24,7 +24,6 @@ from hvae_utils.play.engine import NOTHING_SAID, Dialogue, Job, Message, Questio
 from hvae_utils.play.records import Held, Record
 
 MIN_MASS = 0.95  # of the first token's probability that must fall on options to be read exactly
-REASK_ATTEMPTS = 2  # the first question and one reminder
 SHOWN_CHARACTERS = 2000  # of a reply in the responses table; the record keeps all of it
 CACHED = 4096  # texts, presentations and readings of replies kept for the next that are the same
 SHORT = 200  # characters of a reply that is likely to come again
@@ -211,8 +210,7 @@ def item_dialogues(row: Row, sources: Sources, reask: bool) -> Iterator[tuple[st
     seed = row["seed"] + row["repeat"] if row["order"] == "shuffled" else 0
     shown = row["instrument"], row["order"], row["labels"], seed
     items = sources.items(*shown, row["wording"], row["value"], goal)
-    prefix = _prefix_of(row)
-    before = json.loads(prefix) if prefix else []
+    before = json.loads(_prefix_of(row) or "[]")
     apart = row["protocol"] == "independent"
     for together in ([item] for item in items) if apart else [items]:
         yield together[0][1], len(together), _put(row, sources, [*before], together, reask)
@@ -222,8 +220,8 @@ def _put(
     row: Row, sources: Sources, dialogue: list[Message], items: list[tuple[Any, str]], reask: bool
 ) -> Dialogue:
     """Put items of one condition in one dialogue, in this order; the result is their rows."""
-    lost = isinstance(row["not_assigned"], str)
-    reason = f"value not assigned: {row['not_assigned']}" if lost else ""
+    lost = row["not_assigned"]
+    reason = f"value not assigned: {lost}" if isinstance(lost, str) else ""
     rows = []
     for shown, text in items:
         dialogue.append(_user(text))
@@ -264,8 +262,9 @@ def _put_for_text(
     """Read the reply as text; one reminder after a reply without a choice."""
     exchange: list[Message] = []
     records, readings = [], []
-    attempts = REASK_ATTEMPTS if reask else 1
-    for attempt in range(1, attempts + 1):
+    for attempt in (1, 2) if reask else (1,):
+        if attempt == 2:
+            exchange.append(_user(prompts.reminder_text(sources.pack(row["wording"]), shown)))
         record = yield Question("item", [*messages, *exchange], row, shown, attempt)
         records.append(record)
         read = sources.reading if len(record["text"] or "") <= SHORT else sources.read
@@ -274,8 +273,6 @@ def _put_for_text(
         exchange.append(_assistant(record["text"] or NOTHING_SAID))
         if readings[-1].outcome in ("choice", "error"):
             break
-        if attempt < attempts:
-            exchange.append(_user(prompts.reminder_text(sources.pack(row["wording"]), shown)))
     return _Put(records, readings, "text", exchange)
 
 

@@ -24,8 +24,8 @@ from hvae_utils.errors import BudgetReached, UserError, unknown
 from hvae_utils.play.records import Record, read
 
 MILLION = 1_000_000
-# Marks of the turns included. With the tokenizer of the embedded model, whose digits are tokens of
-# their own, the prompts of a profile come out 8% too long (default) to 4% too short (paper).
+# With the tokenizer of the embedded model, whose digits are tokens of their own, the prompts of a
+# profile come out 8% too long (default) to 4% too short (paper).
 CHARACTERS_PER_TOKEN = 3.3
 MARKS = len("<||>\n\n")  # around a turn and its role, as a chat template writes them
 # A comma or underscore groups three digits; K or M stands right after the number.
@@ -145,10 +145,10 @@ def require(text: str, models: Iterable[str]) -> None:
 
 
 def _price_in_a_budget(model: str) -> Price:
-    if (price := price_of(model)) is None:
-        choices = "add one, or set the budget in requests or tokens"
-        raise UserError(f"{model} has no price in data/prices.toml; {choices}")
-    return price
+    if price := price_of(model):
+        return price
+    choices = "add one, or set the budget in requests or tokens"
+    raise UserError(f"{model} has no price in data/prices.toml; {choices}")
 
 
 class Budget:
@@ -171,11 +171,10 @@ class Budget:
         """Set aside what a request can cost at most; BudgetReached when that is not left."""
         open_requests = (*self._in_flight.values(), request)
         if self.spent + math.fsum(map(self._most, open_requests)) > self.amount.number + 1e-9:
-            spent = f"this run has spent {self.spent:,.4g} {self.amount.unit}"
             raise BudgetReached(
-                f"the budget of {self.amount} is reached: {spent} and the next request could pass "
-                "it; all answers are recorded, run the same command with a larger budget to "
-                "continue"
+                f"the budget of {self.amount} is reached: this run has spent {self.spent:,.4g} "
+                f"{self.amount.unit} and the next request could pass it; all answers are recorded, "
+                "run the same command with a larger budget to continue"
             )
         self._in_flight[request.key] = request
 

@@ -31,8 +31,8 @@ TOP_LOGPROBS = 20  # the most that OpenAI-compatible endpoints give
 READ_EXACTLY = ("readout", "probe")  # kinds of which only the first token's alternatives matter
 READ_TOKENS = ("item", *READ_EXACTLY)
 NOTHING_SAID = "(no reply)"  # stands for an empty reply in a dialogue; endpoints refuse empty turns
-# An endpoint counts as gone after so many failures without a success between them: ten, and every
-# request in flight twice. An outage that all requests in flight meet once is survived.
+# An endpoint counts as gone after so many failures without a success between them; an outage that
+# all requests in flight meet once is survived.
 FAILURES_IN_A_ROW, FAILURES_A_WORKER = 10, 2
 SECONDS_BETWEEN_LINES = 10.0
 LINE = "{desc}: {n_fmt}/{total_fmt}{unit}s, {rate_noinv_fmt}, {elapsed} so far, {remaining} left"
@@ -43,17 +43,13 @@ Place = tuple[int, int]  # of a result: its condition, its dialogue
 
 
 class Question(NamedTuple):
-    """What is put to the respondent of a condition: chat messages, oldest first.
+    """What is put to the respondent of a condition: chat messages, oldest first."""
 
-    kind: as in `Request`; row: the condition; shown: how an item is presented, None for other
-    kinds; attempt: 1, and 2 after a reminder.
-    """
-
-    kind: str
+    kind: str  # as in `Request`
     messages: list[Message]
-    row: Row
-    shown: Presentation | None = None
-    attempt: int = 1
+    row: Row  # the condition
+    shown: Presentation | None = None  # of an item
+    attempt: int = 1  # 2 after a reminder
 
 
 Dialogue = Generator[Question, Record, Any]
@@ -313,20 +309,17 @@ async def _share(jobs: Iterator[tuple[Place, Job]], asker: Asker, done: dict[Pla
 
 
 async def _together(coroutines: Iterator[Coroutine[Any, Any, None]]) -> None:
-    """Run coroutines at the same time; the first failure stops them all.
-
-    It is raised alone and bare: a notebook hides an exception that has a group in its context.
-    """
-    first: BaseException | None = None
+    """Run coroutines at the same time; the first failure stops them all and is raised alone."""
     try:
         async with asyncio.TaskGroup() as group:
             for coroutine in coroutines:
                 group.create_task(coroutine)
     except BaseExceptionGroup as faults:
         first = faults.exceptions[0]
-    if first is not None:
-        first.__context__ = first.__cause__ = None
-        raise first
+    else:
+        return
+    first.__context__ = first.__cause__ = None  # a notebook hides an exception with a group there
+    raise first
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -355,8 +348,9 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
             thread.submit(here).result()
         except KeyboardInterrupt:
             with contextlib.suppress(RuntimeError):  # it has just ended
-                for task in asyncio.all_tasks(loop):
-                    loop.call_soon_threadsafe(task.cancel)
+                loop.call_soon_threadsafe(
+                    lambda: [task.cancel() for task in asyncio.all_tasks(loop)]
+                )
             raise
 
 

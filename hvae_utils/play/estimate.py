@@ -21,8 +21,7 @@ from hvae_utils.play import administer, budget, probes, study
 from hvae_utils.play.engine import Dialogue, Message, Question, record_of, request_for
 from hvae_utils.play.records import Held, Record
 
-# Tokens of a reply that is no longer than it needs to be, by kind: the median replies of chat
-# models to these prompts are sentences for goal and adoption, a letter for an item.
+# Tokens of a usual reply, by kind: sentences for goal and adoption, a letter for an item.
 TYPICAL_TOKENS = {"describe": 96, "adopt": 30, "goal": 30, "item": 2, "readout": 1, "probe": 1}
 WORD = "word "  # of placeholder text: about one token
 # Requests per second that are assumed, by kind of respondent: simulated, embedded (two cores),
@@ -66,7 +65,7 @@ def unanswered(
 ) -> Iterator[Request]:
     """Yield each request to `model` that the records do not answer, once, in the order of play.
 
-    reply: what pretends to be the answer. None: the requests are those that can be asked now.
+    reply: pretends to answer; None: the requests are those that can be asked now.
     """
     sources = administer.Sources()
     rehearsal = _Rehearsal(models.identity(model), records, reply)
@@ -170,7 +169,10 @@ def _of_model(
     tokens = round(usual["prompt"].sum()), usual["kind"].map(TYPICAL_TOKENS).sum()
     tokens_most = round(most["prompt"].sum()), most["max_tokens"].sum()
     price = budget.price_of(name) or budget.Price(math.nan, math.nan, source=NO_PRICE)
-    rate = rate or RATES[_kind(name)]
+    kind = name.partition("/")[0]
+    if kind not in ("reference", "local"):
+        kind = "loopback" if on_loopback(models.served_at(name)[0]) else "hosted"
+    rate = rate or RATES[kind]
     return {
         "model": name,
         "requests": len(usual),
@@ -193,13 +195,6 @@ def _requests(requests: Iterator[Request]) -> pd.DataFrame:
     rows = [(one.kind, budget.tokens_of(one.messages), one.max_tokens) for one in requests]
     table = pd.DataFrame(rows, columns=["kind", "prompt", "max_tokens"])
     return table.astype({"prompt": float, "max_tokens": int})
-
-
-def _kind(name: str) -> str:
-    family = name.partition("/")[0]
-    if family in ("reference", "local"):
-        return family
-    return "loopback" if on_loopback(models.served_at(name)[0]) else "hosted"
 
 
 def shown(table: pd.DataFrame) -> list[str]:

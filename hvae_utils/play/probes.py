@@ -34,16 +34,15 @@ def administer(
     """Play both probes on the records of a run; return the tables of angles and of motives.
 
     isomorphs (beside the primary items), values: lists, or texts as `study.listed` takes them; no
-    values, no rows. reask and the following: the parameters of the notebooks of these names.
+    values, no rows. reask to budget: as the notebooks take them.
     Columns of the first: model, value, instrument, answered (items), angle (degrees, NaN if items
     miss); of the second: model, value and those of secondary.score.
     """
     values = study.levels("probe_values", values, empty=True)
     names = study.levels("isomorphs", isomorphs, empty=True)
     if not values:
-        keys = ["model", "value"]
-        angles = pd.DataFrame(columns=[*keys, "instrument", "answered", "angle"])
-        return angles, pd.DataFrame(columns=[*keys, "index"])
+        columns = ["model", "value", "instrument", "answered", "angle"]
+        return pd.DataFrame(columns=columns), pd.DataFrame(columns=["model", "value", "index"])
     how = reask, concurrency, Budget.of_run(budget, records)
     with Records(records) as opened:
         tables = planned(names, models, values, wording)

@@ -40,7 +40,6 @@ class Held:
     """Records by key, in memory: for rehearsals and the workers of a cluster.
 
     An answer wins over errors with the same key; among equals the later one wins.
-    seed: records that are there already; new: those appended, in order.
 
     >>> records = Held()
     >>> records.append({"key": "k1", "text": None, "error": "timeout"})
@@ -49,7 +48,7 @@ class Held:
     """
 
     def __init__(self, seed: Iterable[Record] = ()) -> None:
-        self.new: list[Record] = []
+        self.new: list[Record] = []  # those appended, in order
         self._answered: dict[str, Any] = {}  # key -> where its record is
         self._failed: dict[str, Any] = {}
         self._items: Counter[str] = Counter()
@@ -70,10 +69,7 @@ class Held:
         return None if place is None else self._at(place)
 
     def answered_items(self, condition_id: str) -> int:
-        """Return how many answered requests about items a condition was the first to make.
-
-        Only a hint of what is left to ask: conditions share requests, and old records do not say.
-        """
+        """Return how many items a condition was the first to ask: a hint of what is left."""
         return self._items[condition_id]
 
     def append(self, record: Record) -> None:

@@ -150,7 +150,7 @@ def ask(choices: Sequence[Mapping[str, Any]], report: Report) -> "Running":
 
     choices: what `condition` takes, each. report is called from that thread; the last event is
     done, error or stopped.
-    Raises UserError for a level that does not exist and a model that is not ready.
+    UserError: a level that does not exist, a model that is not ready.
     """
     rows = [condition(**choice) for choice in choices]
     models.require([row["model"] for row in rows])
@@ -158,9 +158,7 @@ def ask(choices: Sequence[Mapping[str, Any]], report: Report) -> "Running":
 
 
 def factors() -> dict[str, tuple[str, ...]]:
-    """Return what can be chosen: model (the ready ones, an embedded one first) and so on.
-
-    A server's models are not listed, their names can be typed."""
+    """Return what can be chosen; models are the ready ones, an embedded one first."""
     table = models.table()
     ready = table[table["ready"] & ~table["name"].str.contains("<")]
     packs = [name for name in prompts.names() if prompts.load(name).items is None]
