@@ -4,20 +4,17 @@ A prompt can quote earlier replies, so a study goes out in stages: each export h
 asked by now, and after its import the next one holds what follows. Records are those of a run that
 asks directly, with the same keys, so `hvae reproduce` then finds everything answered.
 It sends nothing, and a line it cannot use is counted.
-
-Public names: export, Exported, take, Imported, LINES, BYTES.
 """
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import paths
+from hvae_utils import files, paths
 from hvae_utils.ask import chat, models
 from hvae_utils.ask.respondents import Answer, Request
 from hvae_utils.errors import UserError
@@ -34,10 +31,7 @@ URL = "/v1/chat/completions"
 
 @dataclass
 class Exported:
-    """What an export wrote, for one model.
-
-    stage: requests by kind; later: about how many follow, with replies of usual length.
-    """
+    """What an export wrote for one model: requests by kind, and about how many follow later."""
 
     model: str
     files: list[Path] = field(default_factory=list)
@@ -64,39 +58,28 @@ def export(planned: Sequence[Design], records: Held, out: Path) -> list[Exported
 def _export(name: str, planned: Sequence[Design], records: Held, out: Path) -> Exported:
     exported = Exported(name)
     stem = "".join(sign if sign.isalnum() or sign in ".-" else "-" for sign in name)
-    requests = unanswered(name, planned, records, None)
-    for number, entries in groupby(_numbered(name, requests), key=itemgetter(0)):
-        exported.files.append(out / f"{stem}-{number:03}.jsonl")
-        with exported.files[-1].open("wb") as file:
-            for _, kind, line in entries:
-                exported.stage[kind] += 1
-                file.write(line)
+    _, served = models.served_at(name)
+    lines, size = LINES, 0
+    with contextlib.ExitStack() as opened:
+        for request in unanswered(name, planned, records, None):
+            entry = {"custom_id": request.key, "method": "POST", "url": URL}
+            entry["body"] = chat.body(served, request)
+            line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+            if lines == LINES or size + len(line) > BYTES:
+                opened.close()
+                lines, size = 0, 0
+                exported.files.append(out / f"{stem}-{len(exported.files) + 1:03}.jsonl")
+                file = opened.enter_context(exported.files[-1].open("wb"))
+            lines, size = lines + 1, size + file.write(line)
+            exported.stage[request.kind] += 1
     whole = sum(1 for _ in unanswered(name, planned, records, typical))
     exported.later = whole - exported.stage.total()
     return exported
 
 
-def _numbered(name: str, requests: Iterable[Request]) -> Iterator[tuple[int, str, bytes]]:
-    """Yield for each request the number of its input file, from 1, its kind and its line."""
-    _, served = models.served_at(name)
-    number, lines, length = 1, 0, 0
-    for request in requests:
-        line = _line(served, request)
-        if lines == LINES or length + len(line) > BYTES:
-            number, lines, length = number + 1, 0, 0
-        lines, length = lines + 1, length + len(line)
-        yield number, request.kind, line
-
-
 def _asked_by_batch(planned: Sequence[Design]) -> list[str]:
     names = dict.fromkeys(name for design in planned for name in design.conditions["model"])
     return [name for name in names if not name.startswith(("reference/", "local/"))]
-
-
-def _line(served: str, request: Request) -> bytes:
-    body = chat.body(served, request)
-    line = {"custom_id": request.key, "method": "POST", "url": URL, "body": body}
-    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 
 @dataclass
@@ -113,7 +96,7 @@ class Imported:
     error: str = ""
 
 
-def take(planned: Sequence[Design], records: Records, files: Iterable[Path]) -> list[Imported]:
+def take(planned: Sequence[Design], records: Records, outputs: Iterable[Path]) -> list[Imported]:
     """Append what output and error files answer to the open `records`; say what was in each.
 
     Raises UserError for a file that cannot be read.
@@ -123,24 +106,23 @@ def take(planned: Sequence[Design], records: Records, files: Iterable[Path]) -> 
         for name in _asked_by_batch(planned)
         for request in unanswered(name, planned, records, None)
     }
-    return [_take_file(path, wanted, records) for path in files]
-
-
-def _take_file(path: Path, wanted: Mapping[str, Request], records: Records) -> Imported:
-    imported = Imported(path)
-    try:
+    taken = []
+    for path in outputs:
+        taken.append(Imported(path))
         for line in _lines(path):
             what, error = _take_line(line, wanted, records)
-            imported.lines[what] += 1
-            imported.error = imported.error or error
-    except OSError as fault:
-        raise UserError(f"cannot read {paths.shown(path)}: {fault.strerror}") from None
-    return imported
+            taken[-1].lines[what] += 1
+            taken[-1].error = taken[-1].error or error
+    return taken
 
 
 def _lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file that are not blank; of a line without end, its first part only."""
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as fault:
+        raise UserError(f"cannot read {paths.shown(path)}: {fault.strerror}") from None
+    with file:
         while line := file.readline(LONGEST_LINE):
             rest = line
             while not rest.endswith(b"\n") and (rest := file.readline(LONGEST_LINE)):
@@ -168,7 +150,7 @@ def _take_line(line: bytes, wanted: Mapping[str, Request], records: Records) -> 
 
 
 def _answer(content: Mapping[str, Any]) -> Answer:
-    """Return the answer of an output line, or its error in one line."""
+    """Return the answer of an output line, or its error."""
     response = content.get("response")
     response = response if isinstance(response, dict) else {}
     status, body = response.get("status_code"), response.get("body")
@@ -177,5 +159,5 @@ def _answer(content: Mapping[str, Any]) -> Answer:
     fault = content.get("error") or (body.get("error") if isinstance(body, dict) else None) or {}
     fault = fault if isinstance(fault, dict) else {"message": fault}
     parts = (part for part in (status, fault.get("code"), fault.get("message")) if part is not None)
-    reason = " ".join(" ".join(map(str, parts)).split())
-    return Answer(error=f"batch: {reason or 'no reply'}"[:SHOWN_CHARACTERS])
+    reason = " ".join(map(str, parts)) or "no reply"
+    return Answer(error=files.one_line(f"batch: {reason}", SHOWN_CHARACTERS))

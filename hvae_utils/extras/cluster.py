@@ -1,12 +1,9 @@
-"""Plays a study on a Dask cluster: shards go out to workers, records come back to one store.
+"""Plays a study on a Dask cluster (docs/scaling.md): shards go out, records come back.
 
-For whoever outgrows one machine; docs/scaling.md says when that pays. A worker plays a shard with
-`administer`, on records held in memory; only the process that asked for it writes to the run.
-Requests that share a record stay in one shard, so nothing is asked twice, and a shard whose worker
-is lost is played again by another one. An embedded model stays loaded on a worker until it loads
-another. Keys stay where they are: a worker reads its own environment.
-
-Public names: player, OnCluster, require, local_cluster, shards_of, place_of.
+A worker plays a shard with `administer`, on records held in memory; only the process that asked
+for it writes to the run. Requests that share a record stay in one shard, so nothing is asked
+twice, and a shard whose worker is lost is played again by another one. Keys stay where they are: a
+worker reads its own environment.
 """
 
 import contextlib
@@ -21,12 +18,10 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from hvae_utils import paths
@@ -40,8 +35,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster, Worker
 
 CONNECT_S = 5  # how long a scheduler, and then a first worker, is waited for
-# How long a study waits without any worker: one that died is started anew within seconds where a
-# nanny watches it, within a minute where a batch system does; later, the same command continues.
+# How long a study waits without any worker: a batch system starts one anew within a minute.
 NO_WORKER_S = 120
 LOOK_S = 1  # how often workers are looked for while no shard comes back
 SHARD_CONDITIONS = 200  # at most: what a lost worker loses
@@ -58,8 +52,8 @@ def player(scheduler: str) -> Iterator["OnCluster"]:
 
     scheduler: the address of a running one (tcp://host:port), or `local` for one process a core
     on this machine, reachable from it alone and ended with the context.
-    Raises UserError where `distributed` is missing, the address is none, or a worker runs other
-    code; EndpointError where no scheduler or no worker is there within seconds.
+    Raises UserError as `require` and where a worker runs other code; EndpointError where no
+    scheduler or no worker is there within seconds.
     """
     require(scheduler)
     import distributed
@@ -76,7 +70,7 @@ def player(scheduler: str) -> Iterator["OnCluster"]:
         yield OnCluster(client)
 
 
-def require(scheduler: str, budget: str = "") -> None:
+def require(scheduler: str, budget: Any = None) -> None:
     """Raise UserError unless a study with this budget can be put on this cluster."""
     if importlib.util.find_spec("distributed") is None:
         raise UserError(
@@ -87,11 +81,7 @@ def require(scheduler: str, budget: str = "") -> None:
         raise UserError(
             f"scheduler {brief(scheduler)} is no address; write tcp://host:port, local, or nothing"
         )
-    _refuse(budget or None)
-
-
-def _refuse(budget: Any) -> None:
-    if budget is not None:  # it counts what is in flight, and only one process can know that
+    if budget:  # it counts what is in flight, and only one process can know that
         raise UserError("a budget is kept by one process; leave budget or scheduler empty")
 
 
@@ -121,13 +111,11 @@ def _check_workers(client: "Client", scheduler: str) -> None:
             f"the Dask scheduler at {scheduler} has no worker; start one: dask worker {scheduler}"
         ) from None
     codes = client.run(_code, on_error="return")
-    strange = [worker for worker, code in codes.items() if code != _code()]
+    strange = [f"{worker} has {code}" for worker, code in codes.items() if code != _code()]
     if strange:
-        code = codes[strange[0]]
-        reason = f"has no hvae_utils ({code})" if isinstance(code, Exception) else "differs"
         raise UserError(
             f"{len(strange)} of {len(codes)} workers do not run the code and data of this process "
-            f"({_code()}): {strange[0]} {reason}; install the same everywhere"
+            f"({_code()}): {strange[0]}; install the same everywhere"
         )
 
 
@@ -150,20 +138,17 @@ def _code() -> str:
 # ---- on a worker --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Place:
-    """What a worker keeps between shards: the embedded model of the last shard that had one.
+class Place:
+    """What a worker keeps between shards: the embedded model of the last shard that had one."""
 
-    lock: a worker with several threads has one engine and one embedded model.
-    """
-
-    lock: Any = field(default_factory=threading.Lock)
-    loaded: dict[Path, Any] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # a worker with several threads has one embedded model
+        self.loaded: dict[Path, Any] = {}
 
 
-def place_of(worker: "Worker") -> _Place:
+def place_of(worker: "Worker") -> Place:
     """Return the place of a worker, made when it is first asked for and gone with the worker."""
-    return vars(worker).setdefault("_hvae_place", _Place())
+    return vars(worker).setdefault("_hvae_place", Place())
 
 
 # What came of a shard: its table or None, every new record, the fault that ended it or None.
@@ -173,10 +158,9 @@ Played = tuple[pd.DataFrame | None, list[Record], Exception | None]
 def _play_shard(
     code: str, verb: str, shard: pd.DataFrame, seed: list[Record], how: tuple[Any, ...]
 ) -> Played:
-    """Play one shard, on a worker. What was answered before a fault comes back with it.
+    """Play one shard with the function `verb` of `administer`; seed: the answers that are there.
 
-    code: as it is in the process that asks; verb: the function of `administer`; seed: the answers
-    that are there; how: the function's further arguments.
+    What was answered before a fault comes back with it.
     """
     from distributed import get_worker
 
@@ -186,12 +170,8 @@ def _play_shard(
     records = Held(seed)
     silence = io.StringIO()  # the process that asks shows how far the study is
     place = place_of(get_worker())
-    with (
-        place.lock,
-        local.keeping(place.loaded),
-        contextlib.redirect_stdout(silence),
-        contextlib.redirect_stderr(silence),
-    ):
+    quiet = contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence)
+    with place.lock, local.keeping(place.loaded), quiet[0], quiet[1]:
         try:
             return getattr(administer, verb)(shard, records, *how), records.new, None
         except Exception as fault:
@@ -204,41 +184,21 @@ def _play_shard(
 
 
 class OnCluster:
-    """Plays on the workers of one cluster, with the functions of `administer`.
-
-    concurrency is that of each worker; a budget is refused.
-    """
+    """Plays with the functions of `administer` on workers, each with its own `concurrency`."""
 
     def __init__(self, client: "Client") -> None:
         self._client = client
 
-    def assign_values(
-        self, conditions: pd.DataFrame, records: Records, concurrency: int = 0, budget: Any = None
-    ) -> pd.DataFrame:
-        """As administer.assign_values."""
-        _refuse(budget)
-        return self._play("assign_values", SAME_RECORDS, conditions, records, concurrency)
-
-    def put_items(
-        self,
-        conditions: pd.DataFrame,
-        records: Records,
-        reask: bool = True,
-        concurrency: int = 0,
-        budget: Any = None,
-    ) -> pd.DataFrame:
-        """As administer.put_items."""
-        _refuse(budget)
-        return self._play("put_items", SAME_PREFIX, conditions, records, reask, concurrency)
-
     def _play(
-        self, verb: str, together: list[str], conditions: pd.DataFrame, records: Records, *how: Any
+        self, verb: str, conditions: pd.DataFrame, records: Records, *how: Any, budget: Any = None
     ) -> pd.DataFrame:
-        """Play all shards; return their tables as one, in the order of the conditions.
+        """Do in shards what the function `verb` of `administer` does; how: its other arguments.
 
         The first fault stops handing out; shards under way are waited for, their answers kept.
         """
+        require("local", budget)
         workers = self._workers()
+        together = SAME_RECORDS if verb == "assign_values" else SAME_PREFIX
         shards = shards_of(conditions, together, workers)
         keys = _answered_keys(records, shards, verb)
         waiting = list(reversed(range(len(shards))))
@@ -272,6 +232,9 @@ class OnCluster:
             raise fault
         return _one_table([tables[number] for number in range(len(shards))], conditions)
 
+    assign_values = partialmethod(_play, "assign_values")
+    put_items = partialmethod(_play, "put_items")
+
     def _workers(self) -> int:
         """Return how many workers there are; 1 where there is none, who may come."""
         return max(1, len(self._client.nthreads()))
@@ -279,7 +242,7 @@ class OnCluster:
     def _arrived(
         self, underway: dict["Future", int], shards: list[pd.DataFrame]
     ) -> list[tuple["Future", Played]]:
-        """Return what came of shards, once one is back; of all of them when no worker is left."""
+        """Return what came of shards, once one is back; of all when no worker is left."""
         from distributed import CancelledError, wait
 
         seen = time.monotonic()
@@ -320,8 +283,7 @@ def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> li
     shards = []
     for _, group in conditions.groupby("model", sort=False):
         number = group.groupby(together, sort=False, dropna=False).ngroup()
-        sizes = number.value_counts().sort_index()
-        start = sizes.cumsum() - sizes  # of each group, when one follows the other
+        start = number.value_counts().sort_index().cumsum().shift(fill_value=0)
         shards += [shard for _, shard in group.groupby(number.map(start) // size)]
     return shards
 
@@ -329,31 +291,30 @@ def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> li
 def _answered_keys(records: Records, shards: list[pd.DataFrame], verb: str) -> list[list[str]]:
     """Return for each shard the keys of the answered records that it can use.
 
-    A probe is asked once a model. What was said while values were assigned is in the prefixes of
-    the conditions in which items are put.
+    A probe is asked once a model. The prefixes hold what was said while values were assigned.
     """
     users: dict[Any, list[int]] = defaultdict(list)
     for number, shard in enumerate(shards):
         users[shard["model"].iloc[0]].append(number)
         for group in shard[SAME_RECORDS].drop_duplicates().itertuples(index=False, name=None):
             users[group].append(number)
-    keys: list[dict[str, None]] = [{} for _ in shards]
+    keys: list[list[str]] = [[] for _ in shards]
     for record in read(records.path) if records.path.exists() else ():
         assigning = record["kind"] in ASSIGNING
         if record["error"] or assigning != (verb == "assign_values"):
             continue
         group = tuple(record[name] for name in SAME_RECORDS)
         for number in users[record["model"] if record["kind"] == "probe" else group]:
-            keys[number][record["key"]] = None
-    return [list(of_shard) for of_shard in keys]
+            keys[number].append(record["key"])
+    return keys
 
 
 def _one_table(tables: list[pd.DataFrame], conditions: pd.DataFrame) -> pd.DataFrame:
     """Stack tables in the order of the conditions, with the types of a table made at once."""
-    stacked = pd.concat(tables, ignore_index=True)
     place = pd.Series(range(len(conditions)), index=conditions["condition_id"])
-    order = np.argsort(place[stacked["condition_id"]].to_numpy(), kind="stable")
-    stacked = stacked.iloc[order].reset_index(drop=True)
+    stacked = pd.concat(tables, ignore_index=True).sort_values(
+        "condition_id", key=place.get, kind="stable", ignore_index=True
+    )
     for name, kind in stacked.dtypes.items():
         if pd.api.types.is_object_dtype(kind):  # text beside a shard that had none
             stacked[name] = pd.Series(stacked[name].tolist())

@@ -1,13 +1,9 @@
 """Values are assigned, items are put: what is said to a respondent, and what it answered.
 
-This module knows prompts and readings. It writes dialogues (`engine.Dialogue`), which `engine`
-carries out with its concurrency and records; what a reply means is left to `replies`. Nothing is
-scored here.
-
-Items in separate contexts are dialogues of their own, so they are asked at the same time where the
-respondent allows it; a conversation is one dialogue.
-
-Public names: assign_values, put_items, Sources, assignment, item_dialogues, COLUMNS, MIN_MASS.
+It writes dialogues, which `engine` carries out with its concurrency and records; what a reply
+means is left to `replies`, and nothing is scored here. Items in separate contexts are dialogues of
+their own, so they are asked at the same time where the respondent allows it; a conversation is one
+dialogue.
 """
 
 import json
@@ -28,11 +24,12 @@ from hvae_utils.play.engine import NOTHING_SAID, Dialogue, Job, Message, Questio
 from hvae_utils.play.records import Held, Record
 
 MIN_MASS = 0.95  # of the first token's probability that must fall on options to be read exactly
-REASK_ATTEMPTS = 2  # the first question and one reminder
 SHOWN_CHARACTERS = 2000  # of a reply in the responses table; the record keeps all of it
 CACHED = 4096  # texts, presentations and readings of replies kept for the next that are the same
 SHORT = 200  # characters of a reply that is likely to come again
 PROBE = "Answer with the letter C and nothing else."
+# What decides how the dialogue that assigns a value begins.
+OPENING = ("wording", "placement", "induction", "value", "repeat", "goal_prompt")
 SUMMED = ("prompt_tokens", "cached_tokens", "completion_tokens", "latency_s")  # over attempts
 COLUMNS = (
     *("condition_id", "item", "order", "labels", "method"),
@@ -55,11 +52,12 @@ def assign_values(
     concurrency and errors: as in `engine.for_each`; what was answered is in the records.
     """
     if player := players.elsewhere():
-        return player.assign_values(conditions, records, concurrency, budget)
+        return player.assign_values(conditions, records, concurrency, budget=budget)
     sources = Sources()
 
     def plan(_: int, row: Row) -> Iterator[Job]:
-        yield Job(_opening(row), "", 1, assignment(row, sources))
+        opening = " ".join(str(row[factor]) for factor in OPENING)
+        yield Job(opening, "", 1, assignment(row, sources))
 
     rows = conditions.to_dict("records")
     assigned = for_each("assign", plan, rows, records, concurrency, 1, budget)
@@ -93,7 +91,7 @@ def put_items(
     [85.0, 100.0, 50.0, 50.0, 50.0, 85.0]
     """
     if player := players.elsewhere():
-        return player.put_items(conditions, records, reask, concurrency, budget)
+        return player.put_items(conditions, records, reask, concurrency, budget=budget)
     sources = Sources()
 
     def plan(_: int, row: Row) -> Iterator[Job]:
@@ -108,10 +106,7 @@ def put_items(
 
 
 class Sources:
-    """What one call takes from the data files: each read once, and each text made once.
-
-    gives_probabilities: by model, whether its endpoint lists token probabilities.
-    """
+    """What one call takes from the data files: each read once, and each text made once."""
 
     def __init__(self) -> None:
         self.pack = cache(prompts.load)
@@ -119,46 +114,25 @@ class Sources:
         self.instrument = cache(instruments.load)
         self.items = lru_cache(CACHED)(self._items)
         self.reading = lru_cache(CACHED)(self.read)
-        self.gives_probabilities: dict[str, bool] = {}
+        self.gives_probabilities: dict[str, bool] = {}  # by model: what its probe showed
 
     def _items(
-        self,
-        name: str,
-        order: str,
-        labels: str,
-        seed: int,
-        wording: str,
-        value: str,
-        goal: str | None,
+        self, name: str, order: str, labels: str, seed: int, wording: str, value: str, goal: Any
     ) -> list[tuple[prompts.Presentation, str]]:
         """Return how each item is shown and in which words; the seed matters to shuffled orders."""
         instrument, pack, assigned = self.instrument(name), self.pack(wording), self.value(value)
-        count, options, _ = instrument.payoffs.shape
         items = []
-        for item in range(count):
-            places = factors.option_order(order, item, options, seed)
+        for item in range(len(instrument.items)):
+            places = factors.option_order(order, item, instrument.options, seed)
             shown = prompts.present(instrument, item, places, factors.LABEL_SETS[labels])
             text = prompts.item_text(pack, assigned, instrument, shown, goal)
             items.append((shown, text))
         return items
 
-    def read(
-        self,
-        text: str | None,
-        finish_reason: str | None,
-        error: str | None,
-        name: str,
-        shown: prompts.Presentation,
-    ) -> replies.Reply:
-        """Return the reading of a reply to an item of the instrument of this name."""
+    def read(self, name: str, shown: prompts.Presentation, *ended: str | None) -> replies.Reply:
+        """Return the reading of a reply to an item; ended: its text, finish_reason and error."""
         payoffs = self.instrument(name).printed[shown.item, list(shown.order)]
-        return replies.read(text, finish_reason, error, shown.labels, payoffs)
-
-
-def _opening(row: Row) -> str:
-    """Return what decides how the dialogue that assigns a condition its value begins."""
-    deciding = ("wording", "placement", "induction", "value", "repeat", "goal_prompt")
-    return " ".join(str(row[factor]) for factor in deciding)
+        return replies.read(*ended, shown.labels, payoffs)
 
 
 def _prefix_of(row: Row) -> str:
@@ -175,14 +149,14 @@ class _NotSaid(RuntimeError):
 
 def assignment(row: Row, sources: Sources) -> Dialogue:
     """Assign one condition its value; the result is what `assign_values` adds to its row."""
+    added = dict.fromkeys(("not_assigned", "prefix", "description", "goal"))
     try:
-        return {"not_assigned": None, **(yield from _assign(row, sources))}
+        return added | (yield from _assign(row, sources))
     except _NotSaid as fault:
-        return {"not_assigned": str(fault), "prefix": None, "description": None, "goal": None}
+        return added | {"not_assigned": str(fault)}
 
 
 def _assign(row: Row, sources: Sources) -> Dialogue:
-    """Say what assigns the value; the result is prefix, description and goal."""
     pack, value = sources.pack(row["wording"]), sources.value(row["value"])
     messages: list[Message] = []
     description = goal = None
@@ -230,32 +204,24 @@ class _Put:
 def item_dialogues(row: Row, sources: Sources, reask: bool) -> Iterator[tuple[str, int, Dialogue]]:
     """Yield the dialogues of a condition: first text, number of items, and the dialogue itself.
 
-    row: as from `assign_values`. A dialogue's result is its rows of the responses table, tuples in
-    the order of COLUMNS.
+    row: as from `assign_values`. A dialogue's result: rows of the responses table, as COLUMNS.
     """
     goal = row["goal"] if isinstance(row["goal"], str) else None
     seed = row["seed"] + row["repeat"] if row["order"] == "shuffled" else 0
     shown = row["instrument"], row["order"], row["labels"], seed
     items = sources.items(*shown, row["wording"], row["value"], goal)
-    prefix = _prefix_of(row)
-    before = json.loads(prefix) if prefix else []
+    before = json.loads(_prefix_of(row) or "[]")
     apart = row["protocol"] == "independent"
     for together in ([item] for item in items) if apart else [items]:
-        (_, text), *_ = together
-        yield text, len(together), _put(row, sources, before, together, reask)
+        yield together[0][1], len(together), _put(row, sources, [*before], together, reask)
 
 
 def _put(
-    row: Row,
-    sources: Sources,
-    before: list[Message],
-    items: list[tuple[prompts.Presentation, str]],
-    reask: bool,
+    row: Row, sources: Sources, dialogue: list[Message], items: list[tuple[Any, str]], reask: bool
 ) -> Dialogue:
     """Put items of one condition in one dialogue, in this order; the result is their rows."""
-    lost = isinstance(row["not_assigned"], str)
-    reason = f"value not assigned: {row['not_assigned']}" if lost else ""
-    dialogue = list(before)
+    lost = row["not_assigned"]
+    reason = f"value not assigned: {lost}" if isinstance(lost, str) else ""
     rows = []
     for shown, text in items:
         dialogue.append(_user(text))
@@ -276,10 +242,7 @@ def _put(
 def _put_for_probabilities(
     row: Row, sources: Sources, shown: prompts.Presentation, messages: list[Message]
 ) -> Dialogue:
-    """Read all options from the first token; None where the endpoint or the mass does not allow.
-
-    The reading is the most probable option; the table keeps all nine probabilities.
-    """
+    """Read the most probable option from the first token; None where that cannot be done."""
     if row["model"] not in sources.gives_probabilities:
         record = yield Question("probe", [_user(PROBE)], {**row, "value": "none", "repeat": 1})
         sources.gives_probabilities[row["model"]] = bool(record["top_logprobs"])
@@ -299,18 +262,17 @@ def _put_for_text(
     """Read the reply as text; one reminder after a reply without a choice."""
     exchange: list[Message] = []
     records, readings = [], []
-    attempts = REASK_ATTEMPTS if reask else 1
-    for attempt in range(1, attempts + 1):
+    for attempt in (1, 2) if reask else (1,):
+        if attempt == 2:
+            exchange.append(_user(prompts.reminder_text(sources.pack(row["wording"]), shown)))
         record = yield Question("item", [*messages, *exchange], row, shown, attempt)
         records.append(record)
         read = sources.reading if len(record["text"] or "") <= SHORT else sources.read
         ended = record["text"], record["finish_reason"], record["error"]
-        readings.append(read(*ended, row["instrument"], shown))
+        readings.append(read(row["instrument"], shown, *ended))
         exchange.append(_assistant(record["text"] or NOTHING_SAID))
         if readings[-1].outcome in ("choice", "error"):
             break
-        if attempt < attempts:
-            exchange.append(_user(prompts.reminder_text(sources.pack(row["wording"]), shown)))
     return _Put(records, readings, "text", exchange)
 
 
@@ -319,8 +281,7 @@ def _response(
 ) -> tuple[Any, ...]:
     """Return one row of the responses table, in the instrument's own order.
 
-    The reading is the last attempt's; the probabilities are those of the first question, before
-    any reminder; tokens and latency are summed over the attempts. A tuple, for a table of many.
+    The reading is the last attempt's, the probabilities are those of the first.
     """
     records, last = put.records, put.readings[-1]
     option = None if last.index is None else shown.order[last.index]

@@ -1,15 +1,10 @@
 """What requests cost, and what a run may spend: in requests, tokens or money.
 
-Prices are those of `data/prices.toml`, which users edit. A price belongs to a host and a model, so
-that the same name served elsewhere has none; only what runs on this machine is free.
-
-A budget belongs to the run's folder: what its records have spent counts, so the same command with
-the same budget asks nothing more, and with a larger one continues. A request is admitted if it
-cannot pass the budget even at its greatest length, at which it counts until it is answered. Token
-counts of prompts are estimated and corrected upwards by what the endpoint reports; only the first
-requests can overshoot.
-
-Public names: Price, prices, price_of, currency, tokens_of, Amount, parse, require, Budget.
+Users edit `data/prices.toml`. A price belongs to a host and a model; only what runs on this machine
+is free. A budget belongs to the run's folder: what its records have spent counts. A request is
+admitted if it cannot pass the budget even at its greatest length, at which it counts until it is
+answered. Token counts of prompts are estimated and corrected upwards by what the endpoint reports;
+only the first requests can overshoot.
 """
 
 import math
@@ -29,8 +24,8 @@ from hvae_utils.errors import BudgetReached, UserError, unknown
 from hvae_utils.play.records import Record, read
 
 MILLION = 1_000_000
-# Marks of the turns included. With the tokenizer of the embedded model, whose digits are tokens of
-# their own, the prompts of a profile come out 8% too long (default) to 4% too short (paper).
+# With the tokenizer of the embedded model, whose digits are tokens of their own, the prompts of a
+# profile come out 8% too long (default) to 4% too short (paper).
 CHARACTERS_PER_TOKEN = 3.3
 MARKS = len("<||>\n\n")  # around a turn and its role, as a chat template writes them
 # A comma or underscore groups three digits; K or M stands right after the number.
@@ -63,7 +58,8 @@ NUMBERS |= {"batch": "a share"}
 FREE = Price(0.0, 0.0, source="runs on this machine")
 
 
-def prices(path: Path) -> tuple[str, dict[str, Price]]:
+@lru_cache
+def prices(path: Path = paths.DATA / "prices.toml") -> tuple[str, dict[str, Price]]:
     """Return the currency and the prices by HOST/MODEL; UserError for a malformed file."""
     where = paths.shown(path)
     table = files.read_toml(path)
@@ -87,16 +83,6 @@ def _price(entry: Any, name: str, where: str) -> Price:
     return Price(**{**entry, "date": str(entry.get("date", ""))})
 
 
-@lru_cache
-def _table() -> tuple[str, dict[str, Price]]:
-    return prices(paths.DATA / "prices.toml")
-
-
-def currency() -> str:
-    """Return the currency of the price table, in capitals."""
-    return _table()[0]
-
-
 def price_of(model: str) -> Price | None:
     """Return the price of a model's name in a study, or None where the table has none."""
     if model.startswith(("reference/", "local/")):
@@ -104,7 +90,7 @@ def price_of(model: str) -> Price | None:
     url, name = models.served_at(model)
     if on_loopback(url):
         return FREE
-    return _table()[1].get(f"{urlsplit(url).hostname}/{name}")
+    return prices()[1].get(f"{urlsplit(url).hostname}/{name}")
 
 
 def tokens_of(messages: Sequence[Mapping[str, str]]) -> float:
@@ -135,7 +121,7 @@ def parse(text: str) -> Amount:
     >>> str(parse("2M tokens"))
     '2,000,000 tokens'
     """
-    money = currency()
+    money, _ = prices()
     examples = EXAMPLES.format(money)
     match = AMOUNT.fullmatch(text)
     if not match:
@@ -153,16 +139,16 @@ def parse(text: str) -> Amount:
 
 def require(text: str, models: Iterable[str]) -> None:
     """Raise UserError unless `text` is '' or a budget that fits these models' prices."""
-    if text and parse(text).unit == currency():
+    if text and parse(text).unit == prices()[0]:
         for model in models:
             _price_in_a_budget(model)
 
 
 def _price_in_a_budget(model: str) -> Price:
-    if (price := price_of(model)) is None:
-        choices = "add one, or set the budget in requests or tokens"
-        raise UserError(f"{model} has no price in data/prices.toml; {choices}")
-    return price
+    if price := price_of(model):
+        return price
+    choices = "add one, or set the budget in requests or tokens"
+    raise UserError(f"{model} has no price in data/prices.toml; {choices}")
 
 
 class Budget:
@@ -177,18 +163,18 @@ class Budget:
     @classmethod
     def of_run(cls, text: str, records: Path) -> Self | None:
         """Return the budget `text` of the run with these records; None for ''."""
-        spent = read(records) if text and records.exists() else ()
-        return cls(parse(text), spent) if text else None
+        if not text:
+            return None
+        return cls(parse(text), read(records) if records.exists() else ())
 
     def admit(self, request: Request) -> None:
         """Set aside what a request can cost at most; BudgetReached when that is not left."""
         open_requests = (*self._in_flight.values(), request)
         if self.spent + math.fsum(map(self._most, open_requests)) > self.amount.number + 1e-9:
-            spent = f"this run has spent {self.spent:,.4g} {self.amount.unit}"
             raise BudgetReached(
-                f"the budget of {self.amount} is reached: {spent} and the next request could pass "
-                "it; all answers are recorded, run the same command with a larger budget to "
-                "continue"
+                f"the budget of {self.amount} is reached: this run has spent {self.spent:,.4g} "
+                f"{self.amount.unit} and the next request could pass it; all answers are recorded, "
+                "run the same command with a larger budget to continue"
             )
         self._in_flight[request.key] = request
 

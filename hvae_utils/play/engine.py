@@ -1,14 +1,10 @@
 """The engine: many requests, bounded concurrency, each asked once and recorded when answered.
 
-It knows respondents, requests and records. What is asked and what a reply means is `administer`'s,
-which hands over DIALOGUES: generators that yield a question, get its record back, and at last
-return a result. A model's workers take the dialogues in order, so no more requests are in flight
-than it has places, and no more conditions are begun than are needed to keep them busy.
-
-A server that keeps prompt prefixes (`Respondent.prefix_reuse`) is asked in the order of prefixes,
-and the first dialogue with a prefix is done before the others with it begin: each is read once.
-
-Public names: Question, Dialogue, request_for, record_of, converse, ask, Job, for_each, Progress.
+What is asked comes as DIALOGUES: generators that yield a question, get its record back, and at
+last return a result. A model's workers take them in order, so no more conditions are begun than
+are needed to keep its places busy. A server that keeps prompt prefixes (`Respondent.prefix_reuse`)
+is asked in the order of prefixes, and the first dialogue with a prefix is done before the others
+with it begin: each is read once.
 """
 
 import asyncio
@@ -20,7 +16,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable,
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any, NamedTuple
 
 from hvae_utils.ask import models, replay
@@ -36,8 +31,8 @@ TOP_LOGPROBS = 20  # the most that OpenAI-compatible endpoints give
 READ_EXACTLY = ("readout", "probe")  # kinds of which only the first token's alternatives matter
 READ_TOKENS = ("item", *READ_EXACTLY)
 NOTHING_SAID = "(no reply)"  # stands for an empty reply in a dialogue; endpoints refuse empty turns
-# An endpoint counts as gone after so many failures without a success between them: ten, and every
-# request in flight twice. An outage that all requests in flight meet once is survived.
+# An endpoint counts as gone after so many failures without a success between them; an outage that
+# all requests in flight meet once is survived.
 FAILURES_IN_A_ROW, FAILURES_A_WORKER = 10, 2
 SECONDS_BETWEEN_LINES = 10.0
 LINE = "{desc}: {n_fmt}/{total_fmt}{unit}s, {rate_noinv_fmt}, {elapsed} so far, {remaining} left"
@@ -48,17 +43,13 @@ Place = tuple[int, int]  # of a result: its condition, its dialogue
 
 
 class Question(NamedTuple):
-    """What is put to the respondent of a condition: chat messages, oldest first.
+    """What is put to the respondent of a condition: chat messages, oldest first."""
 
-    kind: as in `Request`; row: the condition; shown: how an item is presented, None for other
-    kinds; attempt: 1, and 2 after a reminder.
-    """
-
-    kind: str
+    kind: str  # as in `Request`
     messages: list[Message]
-    row: Row
-    shown: Presentation | None = None
-    attempt: int = 1
+    row: Row  # the condition
+    shown: Presentation | None = None  # of an item
+    attempt: int = 1  # 2 after a reminder
 
 
 Dialogue = Generator[Question, Record, Any]
@@ -122,15 +113,11 @@ async def converse(dialogue: Dialogue, ask: Callable[[Question], Awaitable[Recor
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One dialogue of a model's work.
+    """One dialogue of a model's work."""
 
-    prefix: what its prompts begin with; text: the first question after that; steps: the units of
-    progress it counts.
-    """
-
-    prefix: str
-    text: str
-    steps: int
+    prefix: str  # what its prompts begin with
+    text: str  # the first question after that
+    steps: int  # the units of progress it counts
     dialogue: Dialogue
 
 
@@ -171,9 +158,9 @@ def for_each(
 
     concurrency: requests in flight a model, 0 for the respondent's own number; per_condition:
     units of progress. Conditions whose items are all answered come last, so that a run that
-    continues asks at once. Models are asked at the same time, those on this machine one after the
-    other. Raises EndpointError when a model cannot be reached and BudgetReached when the budget is
-    used up, saying how many records are safe.
+    continues asks at once. Models are asked at the same time, those on this machine, which share
+    its processors and memory, one after the other. Raises EndpointError when a model cannot be
+    reached and BudgetReached when the budget is used up, saying how many records are safe.
     """
     if not isinstance(concurrency, int) or concurrency < 0:
         raise UserError(f"concurrency is {concurrency!r}; it must be a whole number from 0")
@@ -184,14 +171,23 @@ def for_each(
     for number, row in enumerate(conditions):
         rows_of.setdefault(str(row["model"]), []).append((number, row))
     asked = {name: models.respondent(name, limits, concurrency) for name in rows_of}
+    lanes: dict[str, list[str]] = {}
+    for name, respondent in asked.items():
+        here = respondent.prefix_reuse or name.startswith("reference/")
+        lanes.setdefault("" if here else name, []).append(name)
+
+    def answered(numbered: tuple[int, Row]) -> bool:
+        return records.answered_items(numbered[1].get("condition_id", "")) >= per_condition
 
     async def one_model(name: str) -> None:
-        rows, respondent = rows_of[name], asked[name]
-        parts: tuple[list[tuple[int, Row]], ...] = [], []  # what is left to ask, what is answered
-        for number, row in rows:
-            count = records.answered_items(row.get("condition_id", ""))
-            parts[count >= per_condition].append((number, row))
-        jobs = chain(*(_placed(part, plan, respondent.prefix_reuse) for part in parts))
+        respondent, rows = asked[name], sorted(rows_of[name], key=answered)
+        jobs = (
+            ((number, place), job)
+            for number, row in rows
+            for place, job in enumerate(plan(number, row))
+        )
+        if respondent.prefix_reuse:
+            jobs = iter(sorted(jobs, key=lambda entry: (entry[1].prefix, entry[1].text)))
         unit = "item" if per_condition > 1 else "condition"
         with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
             workers = concurrency or respondent.concurrency
@@ -204,57 +200,27 @@ def for_each(
             if not stops:
                 await one_model(name)
 
-    stopped: EndpointError | BudgetReached | None = None
     try:
-        _run(_together(lane(names) for names in _lanes(asked)))
-        stopped = stops[0] if stops else None
-    except EndpointError as fault:
-        stopped = fault
-    if stopped is not None:
-        raise type(stopped)(
-            f"{stopped}; {len(records)} records are safe, run the same study again to continue"
-        )
+        _run(_together(lane(names) for names in lanes.values()))
+        if stops:
+            raise stops[0]
+    except (EndpointError, BudgetReached) as fault:
+        raise type(fault)(
+            f"{fault}; {len(records)} records are safe, run the same study again to continue"
+        ) from None
     return [done[place] for place in sorted(done)]
-
-
-def _placed(
-    rows: list[tuple[int, Row]], plan: Plan, by_prefix: bool
-) -> Iterable[tuple[Place, Job]]:
-    """Return the jobs of conditions, each with its place, in the order of work."""
-    jobs = (
-        ((number, place), job)
-        for number, row in rows
-        for place, job in enumerate(plan(number, row))
-    )
-    return sorted(jobs, key=lambda entry: (entry[1].prefix, entry[1].text)) if by_prefix else jobs
-
-
-def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
-    """Return the models in groups that are asked at the same time; in a group one by one.
-
-    Models on this machine share its processors and its memory: they make one group.
-    """
-    groups: dict[str, list[str]] = {}
-    for name, respondent in respondents.items():
-        here = respondent.prefix_reuse or name.startswith("reference/")
-        groups.setdefault("" if here else name, []).append(name)
-    return list(groups.values())
 
 
 @dataclass
 class Asker:
-    """Asks one respondent: from the records where the answer is there, otherwise once.
-
-    workers: how many ask at the same time; stops: shared by all models, holds the BudgetReached
-    after which nothing more is sent.
-    """
+    """Asks one respondent: from the records where the answer is there, otherwise once."""
 
     respondent: Respondent
     records: Held
     progress: "Progress"
-    workers: int
+    workers: int  # how many ask at the same time
     budget: Budget | None
-    stops: list[BudgetReached]
+    stops: list[BudgetReached]  # shared by all models; after one, nothing more is sent
     _underway: dict[str, asyncio.Future[Record]] = field(default_factory=dict)
     _failures: int = 0
 
@@ -316,27 +282,23 @@ async def _share(jobs: Iterator[tuple[Place, Job]], asker: Asker, done: dict[Pla
     workers = 2 * asker.workers if by_prefix and asker.workers > 1 else asker.workers
 
     async def do(place: Place, job: Job) -> None:
+        nonlocal prefix, warm
+        ended = asyncio.Event()
+        if by_prefix and job.prefix == prefix:
+            await warm.wait()
+        else:
+            prefix, warm = job.prefix, ended
         await places.get()
         try:
             done[place] = await converse(job.dialogue, asker.ask)
         finally:
             places.put_nowait(None)
-
-    async def do_in_turn(place: Place, job: Job) -> None:
-        nonlocal prefix, warm
-        if job.prefix == prefix:
-            await warm.wait()
-            return await do(place, job)
-        prefix, warm = job.prefix, (first_done := asyncio.Event())
-        try:
-            await do(place, job)
-        finally:
-            first_done.set()
+            ended.set()
 
     async def work() -> None:
         for place, job in jobs:
             try:
-                await (do_in_turn if by_prefix else do)(place, job)
+                await do(place, job)
             except BudgetReached as fault:
                 asker.stops.append(fault)
                 return
@@ -347,20 +309,17 @@ async def _share(jobs: Iterator[tuple[Place, Job]], asker: Asker, done: dict[Pla
 
 
 async def _together(coroutines: Iterator[Coroutine[Any, Any, None]]) -> None:
-    """Run coroutines at the same time; the first failure stops them all.
-
-    It is raised alone and bare: a notebook hides an exception that has a group in its context.
-    """
-    first: BaseException | None = None
+    """Run coroutines at the same time; the first failure stops them all and is raised alone."""
     try:
         async with asyncio.TaskGroup() as group:
             for coroutine in coroutines:
                 group.create_task(coroutine)
     except BaseExceptionGroup as faults:
         first = faults.exceptions[0]
-    if first is not None:
-        first.__context__ = first.__cause__ = None
-        raise first
+    else:
+        return
+    first.__context__ = first.__cause__ = None  # a notebook hides an exception with a group there
+    raise first
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -396,11 +355,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 
 class Progress(contextlib.AbstractContextManager):
-    """Counts to `total` and shows rate and time left. Use as a context manager.
-
-    In JupyterLab and on a terminal a bar; under papermill and in a log a line every ten seconds
-    and a last one.
-    """
+    """Counts to `total` and shows rate and time left; a bar, or where nobody watches, lines."""
 
     def __init__(self, label: str, total: int, unit: str = "item") -> None:
         shown = {"desc": label, "total": total, "unit": f" {unit}"}
@@ -437,9 +392,8 @@ class _Lines:
 
 def _someone_watches() -> bool:
     """Return whether a bar would be seen: a live notebook front end, or a terminal."""
-    if "IPython" in sys.modules:
-        kernel = getattr(sys.modules["IPython"].get_ipython(), "kernel", None)
-        if kernel is not None:
-            # a headless executor (papermill, nbclient) refuses input, a front end allows it
-            return bool(getattr(kernel, "_allow_stdin", False))
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if (kernel := getattr(shell, "kernel", None)) is not None:
+        # a headless executor (papermill, nbclient) refuses input, a front end allows it
+        return bool(getattr(kernel, "_allow_stdin", False))
     return sys.stderr.isatty()

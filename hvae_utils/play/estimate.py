@@ -1,11 +1,9 @@
 """What a study will take, before anybody is asked: its requests, their tokens, money and time.
 
-The study is rehearsed: its dialogues are those of the run, so they ask what the run will ask, with
-the same keys. What the records answer is taken from them; the rest is answered in pretence, or not
-at all. `estimate` rehearses twice: with a model that understands, and with one that never chooses
-and always talks to the end, which is the most that can come.
-
-Public names: Design, designs, unanswered, typical, stubborn, estimate, shown, RATES.
+The study is rehearsed with the dialogues of the run, so they ask what it will ask, with the same
+keys. What the records answer is taken from them; the rest is answered in pretence, or not at all.
+`estimate` rehearses twice: with a model that understands, and with one that never chooses and
+always talks to the end, which is the most that can come.
 """
 
 import math
@@ -23,13 +21,11 @@ from hvae_utils.play import administer, budget, probes, study
 from hvae_utils.play.engine import Dialogue, Message, Question, record_of, request_for
 from hvae_utils.play.records import Held, Record
 
-# Tokens of a reply that is no longer than it needs to be, by kind: the median replies of chat
-# models to these prompts are sentences for goal and adoption, a letter for an item.
+# Tokens of a usual reply, by kind: sentences for goal and adoption, a letter for an item.
 TYPICAL_TOKENS = {"describe": 96, "adopt": 30, "goal": 30, "item": 2, "readout": 1, "probe": 1}
 WORD = "word "  # of placeholder text: about one token
-# Requests per second that are assumed, by kind of respondent: what one process reaches with
-# simulated respondents, with the embedded model on two cores, with another server on this
-# machine, and a cautious share of what hosted endpoints grant.
+# Requests per second that are assumed, by kind of respondent: simulated, embedded (two cores),
+# served on this machine, and a cautious share of what hosted endpoints grant.
 RATES = {"reference": 500.0, "local": 3.0, "loopback": 5.0, "hosted": 10.0}
 ITEMS = ("item", "readout")
 SUMMED = [
@@ -69,8 +65,7 @@ def unanswered(
 ) -> Iterator[Request]:
     """Yield each request to `model` that the records do not answer, once, in the order of play.
 
-    reply: what pretends to be the answer. None: nobody answers, and the requests are those whose
-    prompts the records determine, which is what can be asked in one go.
+    reply: pretends to answer; None: the requests are those that can be asked now.
     """
     sources = administer.Sources()
     rehearsal = _Rehearsal(models.identity(model), records, reply)
@@ -105,13 +100,10 @@ def _placeholder(request: Request, tokens: int) -> Answer:
 
 
 class _Rehearsal:
-    """Carries dialogues out without sending anything.
-
-    open: the requests that the records do not answer, each once, until somebody takes them away.
-    """
+    """Carries dialogues out without sending anything."""
 
     def __init__(self, identity: str, records: Held, reply: Reply | None) -> None:
-        self.open: list[Request] = []
+        self.open: list[Request] = []  # which the records do not answer, each once
         self._identity, self._records, self._reply = identity, records, reply
         self._seen: set[str] = set()
         self._unread: tuple[Message, ...] | str | None = None
@@ -127,7 +119,6 @@ class _Rehearsal:
             record = self._ask(question)
 
     def _ask(self, question: Question) -> Record:
-        """Return a record: of the records, one in pretence, or one of an error."""
         request = request_for(question, self._identity)
         if record := self._records.answered(request.key):
             return record
@@ -155,14 +146,12 @@ class _Rehearsal:
 def estimate(planned: Sequence[Design], records: Held, rate: float | None = None) -> pd.DataFrame:
     """Return one row a model and a last one for all: what the records do not answer yet.
 
-    rate: requests per second, None for RATES.
+    rate: requests per second, None for RATES; UserError for one that is none.
     Columns: model; requests, prompt_tokens, completion_tokens: with replies of typical length;
     the same with `_most`: with a reminder for every item and replies at their greatest length;
     tokens_per_item: prompt tokens of an item presentation; cost, cost_most, and cost_batch (the
-    typical one through the Batch API) in the price table's currency, NaN without a price, and for
-    all the sum of those with one; rate, seconds: one model after the other; price: its source.
-    Tokens are counted about, by budget.tokens_of.
-    Raises UserError for a rate that is none.
+    typical one through the Batch API) in the price table's currency, NaN without a price; rate;
+    seconds; price: its source. Tokens are counted about, by budget.tokens_of.
     """
     if rate is not None and not 0 < rate < math.inf:
         raise UserError(f"rate is {rate:g}; it must be a number of requests per second above 0")
@@ -175,13 +164,15 @@ def estimate(planned: Sequence[Design], records: Held, rate: float | None = None
 def _of_model(
     name: str, planned: Sequence[Design], records: Held, rate: float | None
 ) -> dict[str, Any]:
-    """Return the row of one model."""
     usual = _requests(unanswered(name, planned, records, typical))
     most = _requests(unanswered(name, planned, records, stubborn))
     tokens = round(usual["prompt"].sum()), usual["kind"].map(TYPICAL_TOKENS).sum()
     tokens_most = round(most["prompt"].sum()), most["max_tokens"].sum()
     price = budget.price_of(name) or budget.Price(math.nan, math.nan, source=NO_PRICE)
-    rate = rate or RATES[_kind(name)]
+    kind = name.partition("/")[0]
+    if kind not in ("reference", "local"):
+        kind = "loopback" if on_loopback(models.served_at(name)[0]) else "hosted"
+    rate = rate or RATES[kind]
     return {
         "model": name,
         "requests": len(usual),
@@ -201,18 +192,9 @@ def _of_model(
 
 
 def _requests(requests: Iterator[Request]) -> pd.DataFrame:
-    """Return one row a request: kind, prompt and max_tokens, in tokens."""
     rows = [(one.kind, budget.tokens_of(one.messages), one.max_tokens) for one in requests]
     table = pd.DataFrame(rows, columns=["kind", "prompt", "max_tokens"])
     return table.astype({"prompt": float, "max_tokens": int})
-
-
-def _kind(name: str) -> str:
-    """Return the kind of respondent by which a rate is assumed."""
-    family = name.partition("/")[0]
-    if family in ("reference", "local"):
-        return family
-    return "loopback" if on_loopback(models.served_at(name)[0]) else "hosted"
 
 
 def shown(table: pd.DataFrame) -> list[str]:
@@ -233,7 +215,7 @@ def shown(table: pd.DataFrame) -> list[str]:
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     per_item, cost = row["tokens_per_item"], row["cost"]
-    money = f"{cost:,.2f} to {row['cost_most']:,.2f} {budget.currency()}"
+    money = f"{cost:,.2f} to {row['cost_most']:,.2f} {budget.prices()[0]}"
     if not math.isnan(row["cost_batch"]):
         money += f" (batch {row['cost_batch']:,.2f})"
     return {

@@ -3,8 +3,6 @@
 A plug-in is a module with `player(argument)`, a context that gives an object with the functions
 `assign_values` and `put_items` of `administer`, and with `require(argument, budget)`, which raises
 UserError where it cannot play. `hvae reproduce --scheduler` names `extras.cluster`.
-
-Public names: VARIABLE, playing, require, elsewhere.
 """
 
 import atexit
@@ -24,10 +22,7 @@ atexit.register(_opened.close)
 
 @contextlib.contextmanager
 def playing(plug_in: str) -> Iterator[None]:
-    """Let `plug_in`, module:argument, play the studies of this process and its kernels.
-
-    '': as the environment says.
-    """
+    """Let `plug_in`, module:argument, play the studies of this process and its kernels."""
     before = os.environ.get(VARIABLE, "")
     os.environ[VARIABLE] = plug_in or before
     try:

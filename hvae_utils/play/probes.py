@@ -2,8 +2,6 @@
 
 Secondary items tell why a prosocial respondent is prosocial; isomorphic instruments find one that
 has memorised the published items. What is asked is recorded like everything else and asked once.
-
-Public names: administer, planned, check.
 """
 
 from collections.abc import Sequence
@@ -36,16 +34,15 @@ def administer(
     """Play both probes on the records of a run; return the tables of angles and of motives.
 
     isomorphs (beside the primary items), values: lists, or texts as `study.listed` takes them; no
-    values, no rows. reask and the following: the parameters of the notebooks of these names.
+    values, no rows. reask to budget: as the notebooks take them.
     Columns of the first: model, value, instrument, answered (items), angle (degrees, NaN if items
     miss); of the second: model, value and those of secondary.score.
     """
     values = study.levels("probe_values", values, empty=True)
     names = study.levels("isomorphs", isomorphs, empty=True)
     if not values:
-        keys = ["model", "value"]
-        angles = pd.DataFrame(columns=[*keys, "instrument", "answered", "angle"])
-        return angles, pd.DataFrame(columns=[*keys, "index"])
+        columns = ["model", "value", "instrument", "answered", "angle"]
+        return pd.DataFrame(columns=columns), pd.DataFrame(columns=["model", "value", "index"])
     how = reask, concurrency, Budget.of_run(budget, records)
     with Records(records) as opened:
         tables = planned(names, models, values, wording)
@@ -70,10 +67,7 @@ def _scores(
 def planned(
     names: Sequence[str], models: Sequence[str], values: Sequence[str], wording: str
 ) -> list[pd.DataFrame]:
-    """Return the conditions of both probes, one table an instrument; no values, no tables.
-
-    names: of the isomorphs beside the primary items.
-    """
+    """Return the conditions of both probes, one table an instrument; names: of the isomorphs."""
     asked = {"models": models, "values": values, "goal_prompts": [False], "wordings": [wording]}
     return [
         study.conditions(study.Study(**asked, instrument=name))

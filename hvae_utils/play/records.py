@@ -1,14 +1,11 @@
 """The append-only store of a run: every request and its reply, one JSON line each.
 
-A line is written the moment an answer arrives. A key that is answered is never asked again; an
-error is kept but does not count as an answer. Records stay in the file: memory holds where each
-begins, so a run may have many times more of them than would fit.
+A key that is answered is never asked again; an error is kept but does not count as an answer.
+Memory holds where each record begins, so a run may have many times more than would fit.
 
 One process writes, any number may read. The writer holds a lock that ends with it, however it
 ends. A last line that was cut off by a crash is dropped by the next writer, with a warning; damage
 anywhere else is an error, and nothing is overwritten.
-
-Public names: Record, Held (in memory), Records (in a file), read.
 """
 
 import contextlib
@@ -43,7 +40,6 @@ class Held:
     """Records by key, in memory: for rehearsals and the workers of a cluster.
 
     An answer wins over errors with the same key; among equals the later one wins.
-    seed: records that are there already; new: those appended, in order.
 
     >>> records = Held()
     >>> records.append({"key": "k1", "text": None, "error": "timeout"})
@@ -52,7 +48,7 @@ class Held:
     """
 
     def __init__(self, seed: Iterable[Record] = ()) -> None:
-        self.new: list[Record] = []
+        self.new: list[Record] = []  # those appended, in order
         self._answered: dict[str, Any] = {}  # key -> where its record is
         self._failed: dict[str, Any] = {}
         self._items: Counter[str] = Counter()
@@ -73,10 +69,7 @@ class Held:
         return None if place is None else self._at(place)
 
     def answered_items(self, condition_id: str) -> int:
-        """Return how many answered requests about items a condition was the first to make.
-
-        Only a hint of what is left to ask: conditions share requests, and old records do not say.
-        """
+        """Return how many items a condition was the first to ask: a hint of what is left."""
         return self._items[condition_id]
 
     def append(self, record: Record) -> None:
@@ -85,7 +78,6 @@ class Held:
         self._index(record, record)
 
     def _index(self, record: Record, place: Any) -> None:
-        """Note where a record is."""
         key = record["key"]
         if not record["error"]:
             self._failed.pop(key, None)
@@ -96,7 +88,6 @@ class Held:
             self._failed[key] = place
 
     def _at(self, place: Any) -> Record:
-        """Return the record at a place."""
         return place
 
 
@@ -155,7 +146,10 @@ class Records(Held):
             raise RuntimeError("append needs the store open: use `with Records(path) as records`")
         if os.fstat(self._file.fileno()).st_nlink == 0:  # what is written there, nobody finds
             raise UserError(f"{paths.shown(self.path)} was removed while it was written; run again")
-        line = _line(record)
+        try:
+            line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:  # half a surrogate pair, say: JSON, but not everybody's
+            line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         rest = memoryview(line)
         try:
             while rest:
@@ -177,12 +171,10 @@ class Records(Held):
             self._note(record, size)
 
     def _note(self, record: Record, size: int) -> None:
-        """Index the record whose line of `size` bytes is the next one."""
         self._index(record, self._end)
         self._end, self._count = self._end + size, self._count + 1
 
     def _at(self, place: int) -> Record:
-        """Return the record whose line begins at this byte."""
         with contextlib.ExitStack() as stack:
             file = self._reader or stack.enter_context(self.path.open("rb"))
             file.seek(place)
@@ -215,15 +207,8 @@ def _lines(path: Path, begin: int = 0, count: int = 0) -> Iterator[tuple[Record,
 def _parse(line: bytes) -> Any:
     try:
         return orjson.loads(line)
-    except ValueError:  # half a surrogate pair, say: JSON, but not everybody's
+    except ValueError:
         return json.loads(line)
-
-
-def _line(record: Record) -> bytes:
-    try:
-        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:
-        return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
 def _why(fault: Exception) -> str:

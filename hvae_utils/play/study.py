@@ -3,8 +3,6 @@
 A condition fixes every factor, the repeat included, so one condition is administered once.
 Factors that make no difference are folded together: without a value there is no induction to
 vary, and a chat model that decodes greedily says the same in every repeat.
-
-Public names: Study, conditions, listed, levels, check_number.
 """
 
 import hashlib
@@ -84,15 +82,12 @@ class Study:
                 f"instrument '{self.instrument}' has {instrument.options} options an item; "
                 f"there are labels for 2 to {factors.MOST_OPTIONS}"
             )
-        assigned = [values.get(name) for name in self.values]
-        for value in assigned:
+        for value in map(values.get, self.values):
             if "definition" in self.inductions and value.word and not value.definition:
                 raise UserError(f"value '{value.name}' has no definition for that induction")
         if self.readout == "probabilities" and "conversation" in self.protocols:
-            raise UserError(
-                "readout 'probabilities' needs items in separate contexts; "
-                "take protocol 'independent'"
-            )
+            needed = "items in separate contexts; take protocol 'independent'"
+            raise UserError(f"readout 'probabilities' needs {needed}")
         as_published = self.orders == ("fixed",) and self.labels == ("A-I",)
         for wording in self.wordings:
             if prompts.load(wording).items and not as_published:

@@ -2,11 +2,8 @@
 
 The dialogues are a study's own (`administer`), but nothing is recorded: each step is an event that
 goes to a callback. A thread with an event loop of its own does the asking, so that no page waits
-for a model, and it can be stopped at any moment. The embedded model loads and ends inside native
-code that lets no other thread run, for seconds: it is asked in a process of its own. Whatever goes
-wrong, a model that disappears or a mistake of ours, ends as an event with a sentence.
-
-Public names: ask, Running, Event, condition, decide, factors.
+for a model. The embedded model loads and ends inside native code that lets no other thread run,
+for seconds: it is asked in a process of its own. Whatever goes wrong ends as an event, too.
 """
 
 import asyncio
@@ -96,7 +93,8 @@ async def decide(rows: Sequence[Row], report: Report) -> None:
     for row in rows:
         sources = administer.Sources()
         async with models.respondent(row["model"]) as respondent:
-            watcher = _Watcher(respondent, row, sources.instrument(row["instrument"]), report)
+            value, slider = values.get(row["value"]).name, sources.instrument(row["instrument"])
+            watcher = _Watcher(respondent, value, slider, report)
             assigned = await converse(administer.assignment(row, sources), watcher.ask)
             if assigned["not_assigned"]:
                 raise EndpointError(f"{row['model']} did not answer: {assigned['not_assigned']}")
@@ -108,16 +106,13 @@ async def decide(rows: Sequence[Row], report: Report) -> None:
 class _Watcher:
     """Asks one respondent and reports what is asked and answered; records nothing."""
 
-    def __init__(
-        self, respondent: Respondent, row: Row, slider: Instrument, report: Report
-    ) -> None:
+    def __init__(self, respondent: Respondent, value: str, slider: Instrument, report: Report):
         self._respondent, self._slider, self._report = respondent, slider, report
-        self._value = values.get(row["value"]).name
+        self._value = value
         self._orders: dict[int, tuple[int, ...]] = {}
         self._chosen = np.full((1, len(slider.items)), -1)
 
     async def ask(self, question: Question) -> Record:
-        """Return the record that a study would make of a question and its answer."""
         request = request_for(question, self._respondent.identity)
         self._report(Event("asked", self._value, messages=request.messages))
         answer = await self._respondent.answer(request)
@@ -155,7 +150,7 @@ def ask(choices: Sequence[Mapping[str, Any]], report: Report) -> "Running":
 
     choices: what `condition` takes, each. report is called from that thread; the last event is
     done, error or stopped.
-    Raises UserError for a level that does not exist and a model that is not ready.
+    UserError: a level that does not exist, a model that is not ready.
     """
     rows = [condition(**choice) for choice in choices]
     models.require([row["model"] for row in rows])
@@ -163,16 +158,13 @@ def ask(choices: Sequence[Mapping[str, Any]], report: Report) -> "Running":
 
 
 def factors() -> dict[str, tuple[str, ...]]:
-    """Return what can be chosen: model (the ready ones, an embedded one first) and so on.
-
-    A server's models are not listed, their names can be typed."""
+    """Return what can be chosen; models are the ready ones, an embedded one first."""
     table = models.table()
     ready = table[table["ready"] & ~table["name"].str.contains("<")]
     packs = [name for name in prompts.names() if prompts.load(name).items is None]
+    ready = ready.sort_values("kind", key=lambda kind: kind != "local", kind="stable")
     return {
-        "model": tuple(
-            ready.sort_values("kind", key=lambda k: k != "local", kind="stable")["name"]
-        ),
+        "model": tuple(ready["name"]),
         "value": values.names(),
         "induction": prompts.INDUCTIONS,
         "wording": tuple(sorted(packs, key=lambda name: name != "plain")),

@@ -376,7 +376,7 @@ def test_a_budget_is_refused_before_anything_is_asked(two_workers, asked, tmp_pa
         Records(tmp_path / "records.jsonl") as records,
         pytest.raises(UserError, match="budget"),
     ):
-        player.assign_values(conditions, records, 0, object())
+        player.assign_values(conditions, records, 0, budget=object())
     assert not asked.received
 
 

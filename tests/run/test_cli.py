@@ -58,7 +58,7 @@ def hvae(*arguments):
         (["reproduce", "--profile", "smoke", "--run-id", "../x"], "no folder name"),
         (["models", "fetch", "smollm"], "unknown local model 'smollm'"),
         (["models", "fech", "x"], "unknown action 'fech'; choose from fetch"),
-        (["prompts", "import", "nowhere.py"], "no file nowhere.py"),
+        (["prompts", "import", "nowhere.py"], "nowhere.py: cannot be read"),
         (["report", "--runs", "/nowhere"], "there is no run in /nowhere yet; hvae reproduce makes"),
         (["prompts", "import", "x.py", "--name", "../x"], "wording name '../x'"),
     ],
