@@ -16,11 +16,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 # Whole files or single tests go to the worker that is free; the slowest are named at the end.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations=10
 
-.PHONY: help setup weights lab smoke reproduce check publish test test-all test-browser lint lines bench drills lock clean
+.PHONY: help setup weights lab smoke reproduce check publish test test-rest test-all test-browser lint lines bench drills lock clean
 
 help:
 	@echo 'make reproduce  run the workbook (default profile); its figures are in runs/default'
 	@echo 'make test       lint, and run the tests but those marked slow and those of extras'
+	@echo 'make test-rest  run the tests that make test leaves out'
 	@echo 'make test-all   lint and run every test'
 	@echo 'make test-browser  run the tests that need a browser (chromium, or CHROMIUM=PATH)'
 	@echo 'make smoke      run the workbook with the reference respondents only'
@@ -80,13 +81,16 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 lines:
-	@echo "$$(find hvae_utils -name '*.py' -exec cat {} + | wc -l) lines in the package"
+	@echo "$$(find hvae_utils \( -name '*.py' -o -name '*.html' -o -name '*.j2' \) -exec cat {} + | wc -l) lines in the package"
 
 test: lint weights
 	$(PYTEST) -m 'not slow' --ignore=tests/extras --ignore=tests/browser
 
-test-all: lint weights
-	$(PYTEST) --ignore=tests/browser
+test-rest: weights
+	$(PYTEST) -m slow --ignore=tests/extras --ignore=tests/browser
+	$(PYTEST) tests/extras
+
+test-all: test test-rest
 
 # A stamp of its own: whoever wants no browser need not install what drives one.
 $(VENV)/.browser: $(VENV)/.package tests/browser/requirements.lock

@@ -263,11 +263,16 @@ def fading_limits(samples, level=LEVEL):
     left = np.maximum(0, 1 - np.median(deviations, axis=1) / (0.1 * (high - low)))
     unseen = left * (1 - (1 - level) ** (1 / size))
     half = stdtrit(size - 1, (1 + level) / 2) * samples.std(axis=1, ddof=1) / np.sqrt(size)
-    outer = intervals.bounded_mean_limits(samples, level, low, high)
+    outer = bounded_mean_limits(samples, level)
     return (
         np.maximum(mean - np.hypot(half, unseen * (mean - low)), outer[0]),
         np.minimum(mean + np.hypot(half, unseen * (high - mean)), outer[1]),
     )
+
+
+def bounded_mean_limits(samples, level=LEVEL):
+    (lower,), (upper,) = intervals.bounded_mean_limits(samples, (level,), *chance.reachable())
+    return lower, upper
 
 
 METHODS = {
@@ -278,7 +283,7 @@ METHODS = {
     "t with both ends added": ends_limits,
     "t with a fading allowance": fading_limits,
     "hedged betting": betting_limits,
-    "bounded mean": lambda x: intervals.bounded_mean_limits(x, LEVEL, *chance.reachable()),
+    "bounded mean": bounded_mean_limits,
     "covering": lambda x: intervals.covering_limits(x, LEVEL, *chance.reachable()),
 }
 

@@ -13,6 +13,7 @@ from filelock import FileLock
 from tests.support import indiscreet as whole_workbook
 
 OFFLINE = Path(__file__).parent / "offline"
+collect_ignore = ["offline", "support"]  # no tests, and no examples, in there
 
 
 def pytest_configure(config):

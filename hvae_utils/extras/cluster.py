@@ -6,8 +6,7 @@ Requests that share a record stay in one shard, so nothing is asked twice, and a
 is lost is played again by another one. An embedded model stays loaded on a worker until it loads
 another. Keys stay where they are: a worker reads its own environment.
 
-Public names: player, OnCluster, require, connect, local_cluster, shards_of, place_of, CONNECT_S,
-NO_WORKER_S, SHARD_CONDITIONS, SHARDS_PER_WORKER.
+Public names: player, OnCluster, require, local_cluster, shards_of, place_of.
 """
 
 import contextlib
@@ -55,18 +54,7 @@ ASSIGNING = ("describe", "adopt", "goal")  # kinds of requests that assign a val
 
 @contextlib.contextmanager
 def player(scheduler: str) -> Iterator["OnCluster"]:
-    """Give what plays a study on a cluster, with the functions of `administer`.
-
-    scheduler and errors: as in `connect`. concurrency is that of each worker, and a budget is
-    refused with a UserError.
-    """
-    with connect(scheduler) as client:
-        yield OnCluster(client)
-
-
-@contextlib.contextmanager
-def connect(scheduler: str) -> Iterator["Client"]:
-    """Give the client of a Dask cluster whose workers run the code of this process.
+    """Give what plays on a Dask cluster whose workers run the code of this process.
 
     scheduler: the address of a running one (tcp://host:port), or `local` for one process a core
     on this machine, reachable from it alone and ended with the context.
@@ -85,7 +73,7 @@ def connect(scheduler: str) -> Iterator["Client"]:
         except ValueError as fault:
             raise UserError(f"scheduler '{scheduler}': {fault}") from None
         _check_workers(client, scheduler)
-        yield client
+        yield OnCluster(client)
 
 
 def require(scheduler: str, budget: str = "") -> None:
@@ -178,18 +166,13 @@ def place_of(worker: "Worker") -> _Place:
     return vars(worker).setdefault("_hvae_place", _Place())
 
 
-@dataclass(frozen=True)
-class _Played:
-    """What came of a shard: its table or the fault that ended it, and every new record."""
-
-    table: pd.DataFrame | None
-    new: list[Record]
-    fault: Exception | None = None
+# What came of a shard: its table or None, every new record, the fault that ended it or None.
+Played = tuple[pd.DataFrame | None, list[Record], Exception | None]
 
 
 def _play_shard(
     code: str, verb: str, shard: pd.DataFrame, seed: list[Record], how: tuple[Any, ...]
-) -> _Played:
+) -> Played:
     """Play one shard, on a worker. What was answered before a fault comes back with it.
 
     code: as it is in the process that asks; verb: the function of `administer`; seed: the answers
@@ -210,18 +193,21 @@ def _play_shard(
         contextlib.redirect_stderr(silence),
     ):
         try:
-            return _Played(getattr(administer, verb)(shard, records, *how), records.new)
+            return getattr(administer, verb)(shard, records, *how), records.new, None
         except Exception as fault:
             if not isinstance(fault, UserError | EndpointError):
                 fault.add_note(f"On a worker:\n{traceback.format_exc()}")
-            return _Played(None, records.new, fault.with_traceback(None))
+            return None, records.new, fault.with_traceback(None)
 
 
 # ---- in the process that asks -------------------------------------------------------------------
 
 
 class OnCluster:
-    """Plays on the workers of one cluster, with the functions of `administer`."""
+    """Plays on the workers of one cluster, with the functions of `administer`.
+
+    concurrency is that of each worker; a budget is refused.
+    """
 
     def __init__(self, client: "Client") -> None:
         self._client = client
@@ -268,14 +254,14 @@ class OnCluster:
                     seed = [records.get(key) for key in keys[number]]
                     task = _play_shard, _code(), verb, shards[number], seed, how
                     underway[self._client.submit(*task, pure=False)] = number
-                for future, played in self._arrived(underway, shards):
+                for future, (table, new, failure) in self._arrived(underway, shards):
                     number = underway.pop(future)
-                    for record in played.new:
+                    for record in new:
                         if records.answered(record["key"]) is None:
                             records.append(record)
-                    fault = fault or played.fault
-                    if played.table is not None:
-                        tables[number] = played.table
+                    fault = fault or failure
+                    if table is not None:
+                        tables[number] = table
                         progress.step(len(shards[number]))
         if isinstance(fault, EndpointError):
             reason = re.sub(r"; \d+ records are safe.*", "", str(fault))  # counted by a worker
@@ -292,7 +278,7 @@ class OnCluster:
 
     def _arrived(
         self, underway: dict["Future", int], shards: list[pd.DataFrame]
-    ) -> list[tuple["Future", _Played]]:
+    ) -> list[tuple["Future", Played]]:
         """Return what came of shards, once one is back; of all of them when no worker is left."""
         from distributed import CancelledError, wait
 
@@ -308,21 +294,19 @@ class OnCluster:
         except (CancelledError, OSError):
             why = "is gone"
         fault = EndpointError(f"the Dask scheduler at {self._client.scheduler.address} {why}")
-        return [(future, _Played(None, [], fault)) for future in underway]
+        return [(future, (None, [], fault)) for future in underway]
 
 
-def _result(future: "Future", shard: pd.DataFrame) -> _Played:
+def _result(future: "Future", shard: pd.DataFrame) -> Played:
     """Return what came of a finished shard. Raises TimeoutError where it was lost on its way."""
     from distributed import KilledWorker
 
     try:
         return future.result(timeout=NO_WORKER_S)
     except KilledWorker:
-        why = (
-            f"{shard['model'].iloc[0]}: workers died again and again over the same "
-            f"{len(shard)} conditions, for want of memory perhaps"
-        )
-        return _Played(None, [], EndpointError(why))
+        model, count = shard["model"].iloc[0], len(shard)
+        why = f"died again and again over the same {count} conditions, for want of memory perhaps"
+        return None, [], EndpointError(f"{model}: workers {why}")
 
 
 def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> list[pd.DataFrame]:

@@ -29,8 +29,7 @@ def choices(
 def option_shares(responses: pd.DataFrame, options: int) -> np.ndarray:
     """Return each option's share of the probability that fell on options, (rows, options).
 
-    responses: columns p1, p2 …, as listed by the endpoint (tables of the first version hold the
-    shares themselves). NaN where an endpoint listed none.
+    responses: columns p1, p2 …, of either version. NaN where an endpoint listed none.
 
     >>> option_shares(pd.DataFrame({"p1": [0.6, None], "p2": [0.2, None]}), 2).round(2).tolist()
     [[0.75, 0.25], [nan, nan]]

@@ -66,11 +66,6 @@ class Stated:
     named: bool
     evidence: tuple[str, ...]
 
-    @property
-    def readable(self) -> bool:
-        """Whether the goal states one value."""
-        return self.value not in (MIXED, UNCLEAR)
-
 
 @dataclass(frozen=True)
 class Rule:

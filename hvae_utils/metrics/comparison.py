@@ -136,7 +136,7 @@ def against_nulls(
 
 @lru_cache
 def _null_scores(instrument: Instrument | None) -> pd.DataFrame:
-    return rationality.null_respondents(1, instrument=instrument)
+    return rationality.null_respondents(1, instrument)
 
 
 def holm(pvalues: ArrayLike) -> np.ndarray:

@@ -167,13 +167,8 @@ def _logs(table: np.ndarray, floor: ArrayLike | None) -> np.ndarray:
             f"probabilities[{_first(unlisted)}] is 0: give a floor, the bound of options outside "
             "the list, or 0 where the zeros are true ones"
         )
-    floors = np.asarray(0.0 if floor is None else floor, float)
-    if floors.ndim and floors.shape[-1] != table.shape[-2]:
-        raise UserError(
-            f"floor: expected a number or (..., orders) for probabilities {table.shape}, found "
-            f"{floors.shape}"
-        )
-    bounds = np.broadcast_to(floors[..., None], table.shape)
+    floors = np.asarray(0.0 if floor is None else floor, float)[..., None]
+    bounds = np.broadcast_to(floors, table.shape)
     wrong = unlisted & ~((bounds >= 0) & (bounds <= 1))
     if wrong.any():
         raise UserError(f"floor: must be a probability, not {bounds[wrong][0]}")

@@ -88,9 +88,7 @@ def goal_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -> 
 
 def _levels(table: pd.DataFrame, factor: str) -> list[object]:
     """Return the factor's levels, the reference first, the others as they appear."""
-    levels = list(table[factor].unique())
-    reference = factors.REFERENCES.get(factor)
-    return sorted(levels, key=lambda level: level != reference) if reference in levels else levels
+    return sorted(table[factor].unique(), key=lambda level: level != factors.REFERENCES.get(factor))
 
 
 def _of_factor(

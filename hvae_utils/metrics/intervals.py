@@ -154,7 +154,7 @@ def covering_limits(
     mean - (1 - (1 - level)^(1/K)) * (mean - low).
     """
     lower, upper = t_limits(samples, level)
-    least, greatest = _bounded_means(samples, (level, 2 * level - 1), low, high)
+    least, greatest = bounded_mean_limits(samples, (level, 2 * level - 1), low, high)
     return np.clip(lower, *least), np.clip(upper, *greatest[::-1])
 
 
@@ -169,9 +169,9 @@ def t_limits(samples: ArrayLike, level: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bounded_mean_limits(
-    samples: ArrayLike, level: float, low: float, high: float
+    samples: ArrayLike, levels: tuple[float, ...], low: float, high: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return lower and upper limits of the bounded-mean interval, one each a sample.
+    """Return lower and upper limits (levels, samples) of the bounded-mean interval.
 
     samples: float array (samples, K) within low to high. Upper limit: the quantile (1 + level) / 2
     of the weighted mean of the sample and of one more observation at `high`, weights drawn evenly
@@ -180,14 +180,6 @@ def bounded_mean_limits(
     distribution within the range; for a mixture of the two ends it is Clopper-Pearson). Nothing
     is drawn: the quantile is exact to 1e-9 of the range.
     """
-    (lower,), (upper,) = _bounded_means(samples, (level,), low, high)
-    return lower, upper
-
-
-def _bounded_means(
-    samples: ArrayLike, levels: tuple[float, ...], low: float, high: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return `bounded_mean_limits` of every level, (levels, samples) each, by one bisection."""
     samples, tails = np.asarray(samples, float), (1 - np.array(levels)) / 2
     with_low, with_high = (np.insert(samples, 0, end, axis=1) for end in (low, high))
     values = np.vstack([*[with_low] * len(tails), *[with_high] * len(tails)])

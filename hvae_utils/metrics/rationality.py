@@ -12,8 +12,8 @@ paper states no formula. Noise alone scores well on it for the values in the mid
 random. "regret" is 1 - mean regret per item and needs no target. What cannot be estimated is NaN
 with a note.
 
-Public names: SCALES, value_rationality, random_baseline, null_respondents; by_administration,
-cells, beyond_chance, in_order; of the published chart: published_chance, published_angles.
+Public names: SCALES, value_rationality, random_baseline, null_respondents, expected_scores;
+by_administration, cells, beyond_chance, in_order; published_chance, published_angles.
 """
 
 from collections.abc import Sequence
@@ -53,9 +53,8 @@ def value_rationality(
 ) -> float:
     """Return the value rationality of administrations with these angles (degrees).
 
-    scale: "raw", 60 - D; inferred from the published chart; 60 is perfect, below 0 is possible.
-        "chance", 1 - D / expected D of as many random administrations; 1 is perfect, 0 random.
-        "regret", 1 - mean regret per item, 0 to 1; random is near 0.5.
+    scale: "raw" (60 is perfect, below 0 is possible), "chance" or "regret" (0 to 1, random is near
+        0.5), as above.
     target: a name of `Value.targets()` ("published", "set", ...), or degrees: an angle or
         an interval. D is the distance of the mean angle from its nearest point; a named
         target also says which utility is regretted.
@@ -116,23 +115,33 @@ def null_respondents(administrations: int, instrument: Instrument | None = None)
     rows = []
     assigned = [svo.value_on(name, instrument) for name in values.names()]
     for value in (one for one in assigned if one.target is not None):
-        expected = random_distance(value.target, administrations, instrument)
         slips = {f"lapse {e}": lapse.probabilities(value, e, instrument) for e in _LAPSES}
         for name, table in (constant | slips).items():
-            distance = chance.expected_distance(table, value.target, administrations, instrument)
-            not_regretted = 1 - float(regret.expected(table, value, instrument))
-            scores = (full_score() - distance, 1 - distance / expected, not_regretted)
+            scores = expected_scores(table, value, administrations, instrument)
             rows.append((name, value.name, *scores))
     return pd.DataFrame(rows, columns=["respondent", "value", "vr", "vr_chance", "vr_regret"])
+
+
+def expected_scores(
+    table: ArrayLike, value: Value, administrations: int, instrument: Instrument
+) -> tuple[float, float, float]:
+    """Return the expected score on each of SCALES of answers with these probabilities.
+
+    table: float array (items, options), rows sum to 1; value: one with a target.
+    """
+    distance = chance.expected_distance(table, value.target, administrations, instrument)
+    of_chance = distance / random_distance(value.target, administrations, instrument)
+    lost = float(regret.expected(table, value, instrument))
+    return full_score() - distance, 1 - of_chance, 1 - lost
 
 
 def by_administration(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
     """Return the administrations that have a target, with target, vr and vr_chance added.
 
-    scores: columns value and angle (degrees). target: degrees, the published point
-    (of another instrument than svo-slider the computed one, `svo.value_on`); vr: 60 minus
-    the distance of the angle from it (scale inferred from the published chart); vr_chance: 1 minus
-    that distance over what one random administration expects. NaN where nothing was scored.
+    scores: columns value and angle (degrees). target: degrees, the published point (of another
+    instrument than svo-slider the computed one, `svo.value_on`); vr: 60 minus the distance of the
+    angle from it (scale inferred from the published chart); vr_chance: 1 minus that distance over
+    what one random administration expects. NaN where nothing was scored.
     Errors: UserError for a missing column or an unknown value.
     """
     needed_columns(scores, "scores", ["value", "angle"])
@@ -141,7 +150,7 @@ def by_administration(scores: pd.DataFrame, instrument: Instrument | None = None
     rated = scores.assign(
         target=target,
         vr=full_score() - distance,
-        vr_chance=1 - distance / target.map(_random_distances(target, 1, instrument)),
+        vr_chance=1 - distance / _random_distances(target, 1, instrument),
     )
     return rated[target.notna()]
 
@@ -211,8 +220,8 @@ def published_chance(published: pd.DataFrame, administrations: int = 10) -> pd.D
     """
     needed_columns(published, "published scores", ["value", "vr"])
     target = _targets(published["value"])
-    expected = target.map(_random_distances(target, administrations))
-    return published.assign(vr_chance=1 - (full_score() - published["vr"]) / expected)
+    distance = full_score() - published["vr"]
+    return published.assign(vr_chance=1 - distance / _random_distances(target, administrations))
 
 
 def published_angles(published: pd.DataFrame) -> pd.DataFrame:
@@ -240,10 +249,10 @@ def _target(value: Value | str, instrument: Instrument | None) -> float:
 
 def _random_distances(
     targets: pd.Series, administrations: int, instrument: Instrument | None = None
-) -> dict[float, float]:
-    """Return target -> `chance.random_distance`, for each that occurs."""
-    known = targets.dropna().unique().tolist()
-    return {target: random_distance(target, administrations, instrument) for target in known}
+) -> pd.Series:
+    """Return `chance.random_distance` of each target, worked out once for equal ones."""
+    expected = {one: random_distance(one, administrations, instrument) for one in targets.unique()}
+    return targets.map(expected).astype(float)
 
 
 def _without_regret(

@@ -27,9 +27,8 @@ from numpy.typing import ArrayLike
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, svo, values
 from hvae_utils.measure.instruments import Instrument
-from hvae_utils.measure.published import full_score
 from hvae_utils.measure.values import Value
-from hvae_utils.metrics import chance, debias, lapse, rationality, regret
+from hvae_utils.metrics import debias, lapse, rationality
 
 _TIE = 1e-9  # coins of utility; nearer than this, two options are equally good
 
@@ -239,13 +238,11 @@ def noisy(value: Value | str, lapse_rate: float, bias: float, favourite: int) ->
     guided = lapse.probabilities(value, lapse_rate, instrument)
     table = (1 - bias) * guided + bias * np.eye(options)[favourite]
     angle = svo.angle_distribution(table, instrument)
-    distance = chance.expected_distance(table, value.target)
+    scores = rationality.expected_scores(table, value, 1, instrument)
     return {
         "mean_angle": angle.mean,
         "sd": angle.sd,
         "category": svo.category(angle.mean),
         "categories": angle.categories,
-        "raw": full_score() - distance,
-        "chance": 1 - distance / chance.random_distance(value.target, 1),
-        "regret": 1 - float(regret.expected(table, value, instrument)),
+        **dict(zip(rationality.SCALES, scores, strict=True)),
     }

@@ -5,21 +5,16 @@ carries out with its concurrency and records; what a reply means is left to `rep
 scored here.
 
 Items in separate contexts are dialogues of their own, so they are asked at the same time where the
-respondent allows it; a conversation is one dialogue. Where the respondent's server keeps prefixes,
-they come in the order of their texts: what begins alike stands together, each item before its
-reminder.
+respondent allows it; a conversation is one dialogue.
 
-Public names: assign_values, put_items, Sources, assignment, item_dialogues, COLUMNS, MIN_MASS,
-REASK_ATTEMPTS.
+Public names: assign_values, put_items, Sources, assignment, item_dialogues, COLUMNS, MIN_MASS.
 """
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -28,16 +23,8 @@ import pandas as pd
 from hvae_utils.ask import prompts, replies
 from hvae_utils.measure import factors, instruments, values
 from hvae_utils.play import players
-from hvae_utils.play.engine import (
-    NOTHING_SAID,
-    Budget,
-    Dialogue,
-    Job,
-    Message,
-    Question,
-    Row,
-    for_each,
-)
+from hvae_utils.play.budget import Budget
+from hvae_utils.play.engine import NOTHING_SAID, Dialogue, Job, Message, Question, Row, for_each
 from hvae_utils.play.records import Held, Record
 
 MIN_MASS = 0.95  # of the first token's probability that must fall on options to be read exactly
@@ -46,13 +33,14 @@ SHOWN_CHARACTERS = 2000  # of a reply in the responses table; the record keeps a
 CACHED = 4096  # texts, presentations and readings of replies kept for the next that are the same
 SHORT = 200  # characters of a reply that is likely to come again
 PROBE = "Answer with the letter C and nothing else."
-NOT_ANSWERED = "an earlier item of this dialogue was not answered"
+SUMMED = ("prompt_tokens", "cached_tokens", "completion_tokens", "latency_s")  # over attempts
 COLUMNS = (
     *("condition_id", "item", "order", "labels", "method"),
     *("outcome", "option", "label", "self", "other"),
     *(f"p{number}" for number in range(1, factors.MOST_OPTIONS + 1)),
-    *("covered_mass", "attempts", "first_outcome", "reply", "evidence", "prompt_tokens"),
-    *("cached_tokens", "completion_tokens", "latency_s", "dropped", "key"),
+    *("covered_mass", "attempts", "first_outcome", "reply", "evidence"),
+    *SUMMED,
+    *("dropped", "key"),
 )
 
 
@@ -70,14 +58,11 @@ def assign_values(
         return player.assign_values(conditions, records, concurrency, budget)
     sources = Sources()
 
-    def jobs(rows: Sequence[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
-        for number, row in (
-            sorted(rows, key=lambda entry: _opening(entry[1])) if by_prefix else rows
-        ):
-            yield Job((number, 0), _opening(row), 1, assignment(row, sources))
+    def plan(_: int, row: Row) -> Iterator[Job]:
+        yield Job(_opening(row), "", 1, assignment(row, sources))
 
     rows = conditions.to_dict("records")
-    assigned = for_each("assign", jobs, rows, records, concurrency, 1, budget)
+    assigned = for_each("assign", plan, rows, records, concurrency, 1, budget)
     return conditions.reset_index(drop=True).join(pd.DataFrame(assigned))
 
 
@@ -93,9 +78,10 @@ def put_items(
     conditions: as from `assign_values`; reask: allow one reminder after a reply without a choice.
     Columns: condition_id, item, order, labels, method (text or probabilities), outcome, option
     (1-based, in the instrument's order), label, self and other (coins), p1 … p9 (probability that
-    the first token of the reply names the option, in the instrument's order), covered_mass (their
-    sum), attempts, first_outcome, reply, evidence, prompt_tokens, cached_tokens, completion_tokens,
-    latency_s, dropped (request parameters that the endpoint refused), key.
+    the first token of the reply names the option, in the instrument's order, NaN where none is
+    listed), covered_mass (their sum), attempts, first_outcome, reply, evidence, prompt_tokens,
+    cached_tokens, completion_tokens, latency_s, dropped (request parameters that the endpoint
+    refused), key.
     concurrency and errors: as in `engine.for_each`; what was answered is in the records.
 
     >>> from hvae_utils.play import study
@@ -110,21 +96,13 @@ def put_items(
         return player.put_items(conditions, records, reask, concurrency, budget)
     sources = Sources()
 
-    def jobs(rows: Sequence[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
-        if not by_prefix:
-            yield from map(itemgetter(1), texts_and_jobs(rows))
-            return
-        for _, group in groupby(sorted(rows, key=_prefix_of), key=_prefix_of):
-            yield from map(itemgetter(1), sorted(texts_and_jobs(group), key=itemgetter(0)))
-
-    def texts_and_jobs(rows: Iterator[tuple[int, Row]]) -> Iterator[tuple[str, Job]]:
-        for number, row in rows:
-            for place, (text, count, dialogue) in enumerate(item_dialogues(row, sources, reask)):
-                yield text, Job((number, place), _prefix_of((number, row)), count, dialogue)
+    def plan(_: int, row: Row) -> Iterator[Job]:
+        for text, count, dialogue in item_dialogues(row, sources, reask):
+            yield Job(_prefix_of(row), text, count, dialogue)
 
     items = max(len(sources.instrument(name).items) for name in conditions["instrument"].unique())
     rows = conditions.to_dict("records")
-    played = for_each("play", jobs, rows, records, concurrency, items, budget)
+    played = for_each("play", plan, rows, records, concurrency, items, budget)
     frame = pd.DataFrame([row for rows in played for row in rows], columns=COLUMNS)
     return frame.astype({"option": "Int64", "self": float, "other": float})
 
@@ -139,53 +117,53 @@ class Sources:
         self.pack = cache(prompts.load)
         self.value = cache(values.get)
         self.instrument = cache(instruments.load)
-        self.shown = lru_cache(CACHED)(self._shown)
-        self.text = lru_cache(CACHED)(self._text)
+        self.items = lru_cache(CACHED)(self._items)
         self.reading = lru_cache(CACHED)(self.read)
         self.gives_probabilities: dict[str, bool] = {}
 
-    def _shown(
-        self, instrument: str, item: int, order: str, labels: str, seed: int
-    ) -> prompts.Presentation:
-        """Return how an item is shown; the seed matters to shuffled orders alone."""
-        loaded = self.instrument(instrument)
-        places = factors.option_order(order, item, loaded.payoffs.shape[1], seed)
-        return prompts.present(loaded, item, places, factors.labels_of(labels))
-
-    def _text(
+    def _items(
         self,
+        name: str,
+        order: str,
+        labels: str,
+        seed: int,
         wording: str,
         value: str,
-        instrument: str,
-        shown: prompts.Presentation,
         goal: str | None,
-    ) -> str:
-        pack, assigned = self.pack(wording), self.value(value)
-        return prompts.item_text(pack, assigned, self.instrument(instrument), shown, goal)
+    ) -> list[tuple[prompts.Presentation, str]]:
+        """Return how each item is shown and in which words; the seed matters to shuffled orders."""
+        instrument, pack, assigned = self.instrument(name), self.pack(wording), self.value(value)
+        count, options, _ = instrument.payoffs.shape
+        items = []
+        for item in range(count):
+            places = factors.option_order(order, item, options, seed)
+            shown = prompts.present(instrument, item, places, factors.labels_of(labels))
+            text = prompts.item_text(pack, assigned, instrument, shown, goal)
+            items.append((shown, text))
+        return items
 
     def read(
         self,
         text: str | None,
         finish_reason: str | None,
         error: str | None,
-        instrument: str,
+        name: str,
         shown: prompts.Presentation,
     ) -> replies.Reply:
-        """Return the reading of a reply."""
-        payoffs = self.instrument(instrument).printed[shown.item, list(shown.order)]
+        """Return the reading of a reply to an item of the instrument of this name."""
+        payoffs = self.instrument(name).printed[shown.item, list(shown.order)]
         return replies.read(text, finish_reason, error, shown.labels, payoffs)
 
 
 def _opening(row: Row) -> str:
     """Return what decides how the dialogue that assigns a condition its value begins."""
-    factors = ("wording", "placement", "induction", "value", "repeat", "goal_prompt")
-    return " ".join(str(row[factor]) for factor in factors)
+    deciding = ("wording", "placement", "induction", "value", "repeat", "goal_prompt")
+    return " ".join(str(row[factor]) for factor in deciding)
 
 
-def _prefix_of(entry: tuple[int, Row]) -> str:
+def _prefix_of(row: Row) -> str:
     """Return the messages, as JSON, that come before a condition's items."""
-    prefix = entry[1]["prefix"]
-    return prefix if isinstance(prefix, str) else ""  # pandas says NaN for None
+    return row["prefix"] if isinstance(row["prefix"], str) else ""  # pandas says NaN for None
 
 
 # ---- a value is assigned ------------------------------------------------------------------------
@@ -198,10 +176,9 @@ class _NotSaid(RuntimeError):
 def assignment(row: Row, sources: Sources) -> Dialogue:
     """Assign one condition its value; the result is what `assign_values` adds to its row."""
     try:
-        added = yield from _assign(row, sources)
+        return {"not_assigned": None, **(yield from _assign(row, sources))}
     except _NotSaid as fault:
-        added = {"prefix": None, "description": None, "goal": None, "not_assigned": str(fault)}
-    return {"not_assigned": None, **added}
+        return {"not_assigned": str(fault), "prefix": None, "description": None, "goal": None}
 
 
 def _assign(row: Row, sources: Sources) -> Dialogue:
@@ -241,14 +218,6 @@ def _reply(kind: str, messages: list[Message], row: Row) -> Dialogue:
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
-    """An item as it is put: what is shown, in which words."""
-
-    shown: prompts.Presentation
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Put:
     """What an item came to: records and readings of its attempts, and what was said after it."""
 
@@ -266,40 +235,41 @@ def item_dialogues(row: Row, sources: Sources, reask: bool) -> Iterator[tuple[st
     """
     goal = row["goal"] if isinstance(row["goal"], str) else None
     seed = row["seed"] + row["repeat"] if row["order"] == "shuffled" else 0
-    name = row["instrument"]
-    items = []
-    for item in range(len(sources.instrument(name).items)):
-        shown = sources.shown(name, item, row["order"], row["labels"], seed)
-        text = sources.text(row["wording"], row["value"], name, shown, goal)
-        items.append(_Item(shown, text))
-    prefix = _prefix_of((0, row))
+    shown = row["instrument"], row["order"], row["labels"], seed
+    items = sources.items(*shown, row["wording"], row["value"], goal)
+    prefix = _prefix_of(row)
     before = json.loads(prefix) if prefix else []
     apart = row["protocol"] == "independent"
     for together in ([item] for item in items) if apart else [items]:
-        yield together[0].text, len(together), _put(row, sources, before, together, reask)
+        (_, text), *_ = together
+        yield text, len(together), _put(row, sources, before, together, reask)
 
 
 def _put(
-    row: Row, sources: Sources, before: list[Message], items: list[_Item], reask: bool
+    row: Row,
+    sources: Sources,
+    before: list[Message],
+    items: list[tuple[prompts.Presentation, str]],
+    reask: bool,
 ) -> Dialogue:
     """Put items of one condition in one dialogue, in this order; the result is their rows."""
     lost = isinstance(row["not_assigned"], str)
     reason = f"value not assigned: {row['not_assigned']}" if lost else ""
     dialogue = list(before)
     rows = []
-    for item in items:
-        dialogue.append(_user(item.text))
+    for shown, text in items:
+        dialogue.append(_user(text))
         put = None
         if reason:
             put = _Put([], [replies.Reply("error", None, reason)], "text", [])
         elif row["readout"] == "probabilities":
-            put = yield from _put_for_probabilities(row, sources, item.shown, dialogue)
+            put = yield from _put_for_probabilities(row, sources, shown, dialogue)
         if put is None:
-            put = yield from _put_for_text(row, sources, item.shown, dialogue, reask)
+            put = yield from _put_for_text(row, sources, shown, dialogue, reask)
         dialogue += put.exchange
         if put.readings[-1].outcome == "error":
-            reason = reason or NOT_ANSWERED
-        rows.append(_response(row, sources.instrument(row["instrument"]), item.shown, put))
+            reason = reason or "an earlier item of this dialogue was not answered"
+        rows.append(_response(row, sources.instrument(row["instrument"]), shown, put))
     return rows
 
 
@@ -324,16 +294,13 @@ def _put_for_probabilities(
 
 
 def _put_for_text(
-    row: Row,
-    sources: Sources,
-    shown: prompts.Presentation,
-    messages: list[Message],
-    reask: bool,
+    row: Row, sources: Sources, shown: prompts.Presentation, messages: list[Message], reask: bool
 ) -> Dialogue:
     """Read the reply as text; one reminder after a reply without a choice."""
     exchange: list[Message] = []
     records, readings = [], []
-    for attempt in range(1, (REASK_ATTEMPTS if reask else 1) + 1):
+    attempts = REASK_ATTEMPTS if reask else 1
+    for attempt in range(1, attempts + 1):
         record = yield Question("item", [*messages, *exchange], row, shown, attempt)
         records.append(record)
         read = sources.reading if len(record["text"] or "") <= SHORT else sources.read
@@ -342,9 +309,8 @@ def _put_for_text(
         exchange.append(_assistant(record["text"] or NOTHING_SAID))
         if readings[-1].outcome in ("choice", "error"):
             break
-        exchange.append(_user(prompts.reminder_text(sources.pack(row["wording"]), shown)))
-    if exchange[-1]["role"] == "user":
-        exchange.pop()
+        if attempt < attempts:
+            exchange.append(_user(prompts.reminder_text(sources.pack(row["wording"]), shown)))
     return _Put(records, readings, "text", exchange)
 
 
@@ -363,28 +329,16 @@ def _response(
     if records and (listed := _listed(records[0])):
         as_shown = replies.label_mass(listed, shown.labels).tolist()
         mass = min(math.fsum(as_shown), 1.0)
-        for place, chance in zip(shown.order, as_shown, strict=True):
+        for place, chance in zip(shown.order, as_shown, strict=True) if mass else ():
             chances[place] = chance
     return (
-        row["condition_id"],
-        instrument.items[shown.item],
-        row["order"],
-        row["labels"],
-        put.method,
-        last.outcome,
-        None if option is None else option + 1,
-        None if last.index is None else shown.labels[last.index],
-        *map(float, payoffs),
-        *chances,
-        mass,
-        len(records),
-        put.readings[0].outcome,
+        *(row["condition_id"], instrument.items[shown.item], row["order"], row["labels"]),
+        *(put.method, last.outcome, None if option is None else option + 1),
+        *(None if last.index is None else shown.labels[last.index], *map(float, payoffs)),
+        *(*chances, mass, len(records), put.readings[0].outcome),
         (records[-1]["text"] or "")[:SHOWN_CHARACTERS] if records else "",
         last.evidence,
-        _sum(records, "prompt_tokens"),
-        _sum(records, "cached_tokens"),
-        _sum(records, "completion_tokens"),
-        _sum(records, "latency_s"),
+        *(_sum(records, name) for name in SUMMED),
         ", ".join(sorted({name for record in records for name in record["dropped"]})),
         records[-1]["key"] if records else None,
     )

@@ -1,18 +1,15 @@
 """What requests cost, and what a run may spend: in requests, tokens or money.
 
 Prices are those of `data/prices.toml`, which users edit. A price belongs to a host and a model, so
-that the same name served elsewhere has none. Without a price there is None and never 0; only what
-runs on this machine is free.
+that the same name served elsewhere has none; only what runs on this machine is free.
 
-A budget is one of the run's folder: what its records have spent counts, whoever asked, so the same
-command with the same budget asks nothing more, and with a larger one continues. A request is
-admitted only if it cannot pass the budget even at its greatest length; what is in flight counts at
-that length until it is answered. Token counts of prompts are estimated and corrected upwards by
-what the endpoint reports; only the first requests can overshoot. A request that was admitted is
-never stopped.
+A budget belongs to the run's folder: what its records have spent counts, so the same command with
+the same budget asks nothing more, and with a larger one continues. A request is admitted if it
+cannot pass the budget even at its greatest length, at which it counts until it is answered. Token
+counts of prompts are estimated and corrected upwards by what the endpoint reports; only the first
+requests can overshoot.
 
-Public names: Price, prices, currency, price_of, tokens_of, CHARACTERS_PER_TOKEN, Amount, parse,
-require, Budget.
+Public names: Price, prices, price_of, currency, tokens_of, Amount, parse, require, Budget.
 """
 
 import math
@@ -61,6 +58,8 @@ class Price:
         return (self.input * prompt_tokens + self.output * completion_tokens) / MILLION
 
 
+NUMBERS = dict.fromkeys(("input", "output"), "a number from 0, per million tokens")
+NUMBERS |= {"batch": "a share"}
 FREE = Price(0.0, 0.0, source="runs on this machine")
 
 
@@ -81,10 +80,9 @@ def _price(entry: Any, name: str, where: str) -> Price:
     for key in entry:
         if key not in columns:
             raise unknown(f"key of {name} in {where}:", key, columns)
-    for key in ("input", "output", "batch"):
+    for key, wanted in NUMBERS.items():
         number = entry.get(key, 0 if key == "batch" else None)
         if not files.finite(number) or number < 0:
-            wanted = "a number from 0, per million tokens" if key != "batch" else "a share"
             raise UserError(f"{where}: {key} of {name} is {number!r}; it must be {wanted}")
     return Price(**{**entry, "date": str(entry.get("date", ""))})
 
@@ -107,16 +105,6 @@ def price_of(model: str) -> Price | None:
     if on_loopback(url):
         return FREE
     return _table()[1].get(f"{urlsplit(url).hostname}/{name}")
-
-
-def _price_in_a_budget(model: str) -> Price:
-    price = price_of(model)
-    if price is None:
-        raise UserError(
-            f"{model} has no price in data/prices.toml; add one, or set the budget in requests "
-            "or tokens"
-        )
-    return price
 
 
 def tokens_of(messages: Sequence[Mapping[str, str]]) -> float:
@@ -170,6 +158,13 @@ def require(text: str, models: Iterable[str]) -> None:
             _price_in_a_budget(model)
 
 
+def _price_in_a_budget(model: str) -> Price:
+    if (price := price_of(model)) is None:
+        choices = "add one, or set the budget in requests or tokens"
+        raise UserError(f"{model} has no price in data/prices.toml; {choices}")
+    return price
+
+
 class Budget:
     """What may be spent and what was; use `of_run`."""
 
@@ -181,22 +176,19 @@ class Budget:
 
     @classmethod
     def of_run(cls, text: str, records: Path) -> Self | None:
-        """Return the budget `text` of the run with these records; None for ''.
-
-        Raises UserError for a text that is no budget and records that cannot be read.
-        """
-        if not text:
-            return None
-        return cls(parse(text), read(records) if records.exists() else ())
+        """Return the budget `text` of the run with these records; None for ''."""
+        spent = read(records) if text and records.exists() else ()
+        return cls(parse(text), spent) if text else None
 
     def admit(self, request: Request) -> None:
         """Set aside what a request can cost at most; BudgetReached when that is not left."""
         open_requests = (*self._in_flight.values(), request)
         if self.spent + math.fsum(map(self._most, open_requests)) > self.amount.number + 1e-9:
+            spent = f"this run has spent {self.spent:,.4g} {self.amount.unit}"
             raise BudgetReached(
-                f"the budget of {self.amount} is reached: this run has spent "
-                f"{self.spent:,.4g} {self.amount.unit} and the next request could pass it; all "
-                "answers are recorded, run the same command with a larger budget to continue"
+                f"the budget of {self.amount} is reached: {spent} and the next request could pass "
+                "it; all answers are recorded, run the same command with a larger budget to "
+                "continue"
             )
         self._in_flight[request.key] = request
 

@@ -8,8 +8,7 @@ than it has places, and no more conditions are begun than are needed to keep the
 A server that keeps prompt prefixes (`Respondent.prefix_reuse`) is asked in the order of prefixes,
 and the first dialogue with a prefix is done before the others with it begin: each is read once.
 
-Public names: Question, Dialogue, request_for, record_of, converse, ask, Job, for_each, Budget,
-Progress, MAX_TOKENS, NOTHING_SAID.
+Public names: Question, Dialogue, request_for, record_of, converse, ask, Job, for_each, Progress.
 """
 
 import asyncio
@@ -17,26 +16,18 @@ import contextlib
 import gc
 import sys
 import time
-from collections.abc import (
-    Awaitable,
-    Callable,
-    Coroutine,
-    Generator,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple
 
 from hvae_utils.ask import models, replay
 from hvae_utils.ask.prompts import Presentation
 from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
+from hvae_utils.play.budget import Budget
 from hvae_utils.play.records import Held, Record
 
 # Longest reply asked for, in tokens, by kind of request.
@@ -53,6 +44,7 @@ LINE = "{desc}: {n_fmt}/{total_fmt}{unit}s, {rate_noinv_fmt}, {elapsed} so far, 
 
 Row = Mapping[str, Any]  # of a table of conditions
 Message = dict[str, str]
+Place = tuple[int, int]  # of a result: its condition, its dialogue
 
 
 class Question(NamedTuple):
@@ -63,7 +55,7 @@ class Question(NamedTuple):
     """
 
     kind: str
-    messages: Sequence[Message]
+    messages: list[Message]
     row: Row
     shown: Presentation | None = None
     attempt: int = 1
@@ -128,35 +120,24 @@ async def converse(dialogue: Dialogue, ask: Callable[[Question], Awaitable[Recor
         record = await ask(question)
 
 
-class Budget(Protocol):
-    """What may be spent; both methods raise BudgetReached when nothing more may be."""
-
-    def admit(self, request: Request) -> None:
-        """Let this request be sent."""
-
-    def note(self, record: Record) -> None:
-        """Take note of what it came to."""
-
-
 @dataclass(frozen=True, slots=True)
 class Job:
     """One dialogue of a model's work.
 
-    place: where its result belongs, results are sorted by it; prefix: what its prompts begin with;
-    steps: the units of progress it counts.
+    prefix: what its prompts begin with; text: the first question after that; steps: the units of
+    progress it counts.
     """
 
-    place: tuple[int, int]
     prefix: str
+    text: str
     steps: int
     dialogue: Dialogue
 
 
-# Numbered rows of conditions, whether to go by prefixes -> the jobs to do.
-Plan = Callable[[Sequence[tuple[int, Row]], bool], Iterator[Job]]
+Plan = Callable[[int, Row], Iterable[Job]]  # number and row of a condition -> its jobs
 
 
-def ask(questions: Sequence[Question], records: Held, concurrency: int = 0) -> list[Record]:
+def ask(questions: list[Question], records: Held, concurrency: int = 0) -> list[Record]:
     """Put questions that need no reply to each other; return their records, in the same order.
 
     Asked is what the records do not answer. concurrency and errors: as in `for_each`.
@@ -171,23 +152,22 @@ def ask(questions: Sequence[Question], records: Held, concurrency: int = 0) -> l
     def put(question: Question) -> Dialogue:
         return (yield question)
 
-    def jobs(rows: Sequence[tuple[int, Row]], by_prefix: bool) -> Iterator[Job]:
-        for number, _ in rows:
-            yield Job((number, 0), "", 1, put(questions[number]))
+    def plan(number: int, _: Row) -> list[Job]:
+        return [Job("", "", 1, put(questions[number]))]
 
-    return for_each("ask", jobs, [question.row for question in questions], records, concurrency)
+    return for_each("ask", plan, [question.row for question in questions], records, concurrency)
 
 
 def for_each(
     verb: str,
     plan: Plan,
-    conditions: Sequence[Row],
+    conditions: Iterable[Row],
     records: Held,
     concurrency: int = 0,
     per_condition: int = 1,
     budget: Budget | None = None,
 ) -> list[Any]:
-    """Do the jobs of every condition; return their results in the conditions' order.
+    """Do the jobs of every condition; return their results, in the conditions' order.
 
     concurrency: requests in flight a model, 0 for the respondent's own number; per_condition:
     units of progress. Conditions whose items are all answered come last, so that a run that
@@ -197,7 +177,7 @@ def for_each(
     """
     if not isinstance(concurrency, int) or concurrency < 0:
         raise UserError(f"concurrency is {concurrency!r}; it must be a whole number from 0")
-    done: dict[tuple[int, int], Any] = {}
+    done: dict[Place, Any] = {}
     stops: list[BudgetReached] = []
     limits: dict[str, Any] = {}  # one an endpoint, shared by its models
     rows_of: dict[str, list[tuple[int, Row]]] = {}
@@ -207,19 +187,17 @@ def for_each(
 
     async def one_model(name: str) -> None:
         rows, respondent = rows_of[name], asked[name]
-        ready: list[tuple[int, Row]] = []
-        first: list[tuple[int, Row]] = []
-        for entry in rows:
-            count = records.answered_items(entry[1].get("condition_id", ""))
-            (ready if count >= per_condition else first).append(entry)
-        jobs = chain.from_iterable(plan(part, respondent.prefix_reuse) for part in (first, ready))
+        parts: tuple[list[tuple[int, Row]], ...] = [], []  # what is left to ask, what is answered
+        for number, row in rows:
+            count = records.answered_items(row.get("condition_id", ""))
+            parts[count >= per_condition].append((number, row))
+        jobs = chain(*(_placed(part, plan, respondent.prefix_reuse) for part in parts))
         unit = "item" if per_condition > 1 else "condition"
         with Progress(f"{verb} {name}", len(rows) * per_condition, unit) as progress:
+            workers = concurrency or respondent.concurrency
+            asker = Asker(respondent, records, progress, workers, budget, stops)
             async with respondent:
-                workers = concurrency or respondent.concurrency
-                await _share(
-                    jobs, Asker(respondent, records, progress, workers, budget, stops), done
-                )
+                await _share(jobs, asker, done)
 
     async def lane(names: list[str]) -> None:
         for name in names:
@@ -239,6 +217,18 @@ def for_each(
     return [done[place] for place in sorted(done)]
 
 
+def _placed(
+    rows: list[tuple[int, Row]], plan: Plan, by_prefix: bool
+) -> Iterable[tuple[Place, Job]]:
+    """Return the jobs of conditions, each with its place, in the order of work."""
+    jobs = (
+        ((number, place), job)
+        for number, row in rows
+        for place, job in enumerate(plan(number, row))
+    )
+    return sorted(jobs, key=lambda entry: (entry[1].prefix, entry[1].text)) if by_prefix else jobs
+
+
 def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
     """Return the models in groups that are asked at the same time; in a group one by one.
 
@@ -251,6 +241,7 @@ def _lanes(respondents: Mapping[str, Respondent]) -> list[list[str]]:
     return list(groups.values())
 
 
+@dataclass
 class Asker:
     """Asks one respondent: from the records where the answer is there, otherwise once.
 
@@ -258,22 +249,19 @@ class Asker:
     after which nothing more is sent.
     """
 
-    def __init__(
-        self,
-        respondent: Respondent,
-        records: Held,
-        progress: "Progress",
-        workers: int,
-        budget: Budget | None,
-        stops: list[BudgetReached],
-    ) -> None:
-        self.respondent, self.records, self.progress = respondent, records, progress
-        self.workers, self._budget, self.stops = workers, budget, stops
-        self._underway: dict[str, asyncio.Future[Record]] = {}
-        self._failures = 0
-        self._patience = max(FAILURES_IN_A_ROW, FAILURES_A_WORKER * workers)
+    respondent: Respondent
+    records: Held
+    progress: "Progress"
+    workers: int
+    budget: Budget | None
+    stops: list[BudgetReached]
+    _underway: dict[str, asyncio.Future[Record]] = field(default_factory=dict)
+    _failures: int = 0
+
+    def __post_init__(self) -> None:
+        self._patience = max(FAILURES_IN_A_ROW, FAILURES_A_WORKER * self.workers)
         # a replay repeats a recorded error, too, which otherwise would be asked again
-        self._settled = records.answered if replay.identities() is None else records.get
+        self._settled = self.records.answered if replay.identities() is None else self.records.get
 
     async def ask(self, question: Question) -> Record:
         """Return the record of a question, asked at most once however many wait for it."""
@@ -296,16 +284,16 @@ class Asker:
     async def _ask_now(self, request: Request) -> Record:
         if self.stops:
             raise self.stops[0]
-        if self._budget is not None:
-            self._budget.admit(request)
+        if self.budget is not None:
+            self.budget.admit(request)
         self.progress.asking()
         started = time.perf_counter()
         answer = await self.respondent.answer(request)
         latency = time.perf_counter() - started if answer.latency_s is None else answer.latency_s
         record = record_of(request, answer, round(latency, 4))
         self.records.append(record)
-        if self._budget is not None:
-            self._budget.note(record)
+        if self.budget is not None:
+            self.budget.note(record)
         self._failures = self._failures + 1 if answer.error else 0
         if self._failures >= self._patience:
             raise EndpointError(
@@ -314,12 +302,11 @@ class Asker:
         return record
 
 
-async def _share(jobs: Iterable[Job], asker: Asker, done: dict[tuple[int, int], Any]) -> None:
+async def _share(jobs: Iterator[tuple[Place, Job]], asker: Asker, done: dict[Place, Any]) -> None:
     """Let the workers take the jobs in order until there are none, or no budget is left.
 
     Of workers that wait for the first job with a prefix there may be as many again.
     """
-    waiting = iter(jobs)
     prefix: str | None = None
     warm = asyncio.Event()
     by_prefix = asker.respondent.prefix_reuse
@@ -328,29 +315,28 @@ async def _share(jobs: Iterable[Job], asker: Asker, done: dict[tuple[int, int], 
         places.put_nowait(None)
     workers = 2 * asker.workers if by_prefix and asker.workers > 1 else asker.workers
 
-    async def do(job: Job) -> None:
+    async def do(place: Place, job: Job) -> None:
         await places.get()
         try:
-            done[job.place] = await converse(job.dialogue, asker.ask)
+            done[place] = await converse(job.dialogue, asker.ask)
         finally:
             places.put_nowait(None)
 
-    async def do_in_turn(job: Job) -> None:
+    async def do_in_turn(place: Place, job: Job) -> None:
         nonlocal prefix, warm
         if job.prefix == prefix:
             await warm.wait()
-            await do(job)
-        else:
-            prefix, warm = job.prefix, (first_done := asyncio.Event())
-            try:
-                await do(job)
-            finally:
-                first_done.set()
+            return await do(place, job)
+        prefix, warm = job.prefix, (first_done := asyncio.Event())
+        try:
+            await do(place, job)
+        finally:
+            first_done.set()
 
     async def work() -> None:
-        for job in waiting:
+        for place, job in jobs:
             try:
-                await (do_in_turn(job) if by_prefix else do(job))
+                await (do_in_turn if by_prefix else do)(place, job)
             except BudgetReached as fault:
                 asker.stops.append(fault)
                 return
@@ -360,7 +346,7 @@ async def _share(jobs: Iterable[Job], asker: Asker, done: dict[tuple[int, int], 
     await _together(work() for _ in range(workers))
 
 
-async def _together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def _together(coroutines: Iterator[Coroutine[Any, Any, None]]) -> None:
     """Run coroutines at the same time; the first failure stops them all.
 
     It is raised alone and bare: a notebook hides an exception that has a group in its context.
@@ -377,7 +363,7 @@ async def _together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
         raise first
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
+def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine to its end, in a thread of its own where a loop is running (a notebook)."""
     try:
         from uvloop import new_event_loop
@@ -385,11 +371,11 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         new_event_loop = asyncio.SelectorEventLoop
     runner = asyncio.Runner(loop_factory=new_event_loop)
 
-    def here() -> Any:
+    def here() -> None:
         gc.freeze()  # a sixth of the processor time went into collecting what stays
         try:
             with runner:
-                return runner.run(work)
+                runner.run(work)
         finally:
             gc.unfreeze()
 
@@ -400,7 +386,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
     loop = runner.get_loop()
     with ThreadPoolExecutor(1) as thread:
         try:
-            return thread.submit(here).result()
+            thread.submit(here).result()
         except KeyboardInterrupt:
             with contextlib.suppress(RuntimeError):  # it has just ended
                 loop.call_soon_threadsafe(
@@ -409,7 +395,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
             raise
 
 
-class Progress:
+class Progress(contextlib.AbstractContextManager):
     """Counts to `total` and shows rate and time left. Use as a context manager.
 
     In JupyterLab and on a terminal a bar; under papermill and in a log a line every ten seconds
@@ -420,17 +406,13 @@ class Progress:
         shown = {"desc": label, "total": total, "unit": f" {unit}"}
         if _someone_watches():
             from tqdm.auto import tqdm
-
-            self._bar = tqdm(**shown)
         else:
             from tqdm import tqdm
 
-            every = {"mininterval": SECONDS_BETWEEN_LINES, "miniters": 1, "smoothing": 0}
-            self._bar = tqdm(**shown, **every, file=_Lines(), bar_format=LINE, position=0)
-        self._asking = False
-
-    def __enter__(self) -> Self:
-        return self
+            shown |= {"mininterval": SECONDS_BETWEEN_LINES, "miniters": 1, "smoothing": 0}
+            shown |= {"file": _Lines(), "bar_format": LINE, "position": 0}
+        self._bar, self._asking = tqdm(**shown), False
+        self.step = self._bar.update  # count: that many more units are done
 
     def __exit__(self, *exc: object) -> None:
         self._bar.close()
@@ -440,10 +422,6 @@ class Progress:
         if not self._asking:
             self._asking, self._bar.initial = True, self._bar.n
             self._bar.start_t = self._bar.last_print_t = time.time()
-
-    def step(self, count: int = 1) -> None:
-        """Note that `count` more units are done."""
-        self._bar.update(count)
 
 
 class _Lines:

@@ -2,20 +2,16 @@
 
 The study is rehearsed: its dialogues are those of the run, so they ask what the run will ask, with
 the same keys. What the records answer is taken from them; the rest is answered in pretence, or not
-at all. No model is touched and no record written.
+at all. `estimate` rehearses twice: with a model that understands, and with one that never chooses
+and always talks to the end, which is the most that can come.
 
-`estimate` rehearses twice: with a model that understands, and with one that never chooses and
-always talks to the end, which is the most that can come. Replies cannot be known beforehand, so
-these are two figures and not one.
-
-Public names: Design, designs, unanswered, typical, stubborn, TYPICAL_TOKENS, estimate, shown,
-RATES.
+Public names: Design, designs, unanswered, typical, stubborn, estimate, shown, RATES.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import fields
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -49,8 +45,7 @@ Reply = Callable[[Request], Answer]
 # ---- conditions -> requests ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Design:
+class Design(NamedTuple):
     """What is played in one go: conditions, and whether one reminder is allowed."""
 
     conditions: pd.DataFrame

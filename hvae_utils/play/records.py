@@ -122,7 +122,9 @@ class Records(Held):
             self._lock.acquire()
             self._take_in()  # what the last writer added since
             self._file = self.path.open("ab", buffering=0)
-            self._drop_torn_line(self._file)
+            if self._file.seek(0, 2) > self._end:  # the writer of the last line was stopped midway
+                self._file.truncate(self._end)
+                warnings.warn(f"{paths.shown(self.path)}: dropped a torn last line", stacklevel=2)
             self._reader = self.path.open("rb")
         except Timeout:
             raise UserError(
@@ -171,15 +173,13 @@ class Records(Held):
 
     def _take_in(self) -> None:
         """Index the whole lines from the last one that was read on."""
-        if self.path.exists():
-            for record, size in _lines(self.path, self._end, self._count):
-                self._note(record, size)
+        for record, size in _lines(self.path, self._end, self._count) if self.path.exists() else ():
+            self._note(record, size)
 
     def _note(self, record: Record, size: int) -> None:
         """Index the record whose line of `size` bytes is the next one."""
         self._index(record, self._end)
-        self._end += size
-        self._count += 1
+        self._end, self._count = self._end + size, self._count + 1
 
     def _at(self, place: int) -> Record:
         """Return the record whose line begins at this byte."""
@@ -187,12 +187,6 @@ class Records(Held):
             file = self._reader or stack.enter_context(self.path.open("rb"))
             file.seek(place)
             return _parse(file.readline())
-
-    def _drop_torn_line(self, file: BinaryIO) -> None:
-        """Cut off a last line without a line end: its writer was stopped midway."""
-        if file.seek(0, 2) > self._end:
-            file.truncate(self._end)
-            warnings.warn(f"{paths.shown(self.path)}: dropped a torn last line", stacklevel=3)
 
 
 def _lines(path: Path, begin: int = 0, count: int = 0) -> Iterator[tuple[Record, int]]:

@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -64,10 +63,10 @@ class Study:
             ("label set", self.labels, factors.LABEL_SETS),
             ("readout", (self.readout,), factors.READOUTS),
         )
-        for what, given, choices in checks:
-            for name in given:
-                if name not in choices:
-                    raise unknown(what, name, map(str, choices))
+        for what, levels_given, choices in checks:
+            for level in levels_given:
+                if level not in choices:
+                    raise unknown(what, level, map(str, choices))
         for name in self.models:
             models.check_name(name)
         for wording in self.wordings:
@@ -109,68 +108,55 @@ def conditions(study: Study) -> pd.DataFrame:
     Columns: condition_id (12 hex digits of the factors' hash), model, value, goal_prompt,
     induction, placement, protocol, wording, order, labels, repeat (from 1), instrument, readout,
     temperature, seed.
+
+    >>> conditions(Study(["reference/faithful"], ["altruistic", "none"]))[["value", "goal_prompt"]]
+            value  goal_prompt
+    0  altruistic        False
+    1  altruistic         True
+    2        none        False
+    3        none         True
     """
-    rows = [dict(row) for row in dict.fromkeys(_factor_rows(study))]
-    for row in rows:
-        text = json.dumps(row, sort_keys=True)
-        row["condition_id"] = hashlib.sha256(text.encode()).hexdigest()[:12]
-    frame = pd.DataFrame(rows)
-    return frame[["condition_id", *frame.columns.drop("condition_id")]]
-
-
-def _factor_rows(study: Study) -> Iterator[tuple[tuple[str, Any], ...]]:
     options = instruments.load(study.instrument).options
-    crossed = itertools.product(
-        study.models,
-        study.protocols,
-        study.wordings,
-        study.placements,
-        study.inductions,
-        study.values,
-        range(1, study.repeats + 1),
-        study.goal_prompts,
-        study.labels,
-        [name for order in study.orders for name in factors.order_names(order, options)],
-    )
-    for (
-        model,
-        protocol,
-        wording,
-        placement,
-        induction,
-        value,
-        repeat,
-        goal,
-        labels,
-        order,
-    ) in crossed:
-        if study.temperature == 0 and repeat > 1 and not model.startswith("reference/"):
-            continue
-        if not values.get(value).word:
-            placement = induction = "none"
-        row = {
-            "model": model,
-            "value": value,
-            "goal_prompt": goal,
-            "induction": induction,
-            "placement": placement,
-            "protocol": protocol,
-            "wording": wording,
-            "order": order,
-            "labels": labels,
-            "repeat": repeat,
-            "instrument": study.instrument,
-            "readout": study.readout,
-            "temperature": float(study.temperature),
-            "seed": study.seed,
-        }
-        yield tuple(row.items())
+    orders = [name for order in study.orders for name in factors.order_names(order, options)]
+    crossed = {
+        "model": study.models,
+        "protocol": study.protocols,
+        "wording": study.wordings,
+        "placement": study.placements,
+        "induction": study.inductions,
+        "value": study.values,
+        "repeat": range(1, study.repeats + 1),
+        "goal_prompt": study.goal_prompts,
+        "labels": study.labels,
+        "order": orders,
+    }
+    fixed = {
+        "instrument": study.instrument,
+        "readout": study.readout,
+        "temperature": float(study.temperature),
+        "seed": study.seed,
+    }
+    rows = {}
+    for levels_of_row in itertools.product(*crossed.values()):
+        row = dict(zip(crossed, levels_of_row, strict=True)) | fixed
+        if not values.get(row["value"]).word:
+            row["placement"] = row["induction"] = "none"
+        simulated = row["model"].startswith("reference/")
+        if study.temperature or row["repeat"] == 1 or simulated:
+            text = json.dumps(row, sort_keys=True)
+            rows[hashlib.sha256(text.encode()).hexdigest()[:12]] = row
+    frame = pd.DataFrame(rows.values(), columns=[*factors.FACTORS, *fixed])
+    frame.insert(0, "condition_id", list(rows))
+    return frame
 
 
 def listed(name: str, text: str) -> list[str]:
     """Return the items of a list as people write it, `a,b` or `[a, b]`, in JSON too; all texts.
 
     Raises UserError, naming `name`, for brackets that hold no list of names.
+
+    >>> listed("values", "[none, prosocial]")
+    ['none', 'prosocial']
     """
     if not text.lstrip().startswith("["):
         return [item.strip() for item in text.split(",") if item.strip()]
@@ -185,27 +171,27 @@ def listed(name: str, text: str) -> list[str]:
     return items
 
 
-def levels(name: str, given: Any, empty: bool = False) -> tuple[Any, ...]:
+def levels(name: str, choice: Any, empty: bool = False) -> tuple[Any, ...]:
     """Return a factor's levels as a tuple, of a list or of a text as `listed` takes it.
 
     empty: whether there may be none. Raises UserError for none and for one that comes twice.
     """
-    if isinstance(given, str):
-        given = listed(name, given)
+    if isinstance(choice, str):
+        choice = listed(name, choice)
         if name == "goal_prompts":
-            given = [{"true": True, "false": False}.get(item.lower(), item) for item in given]
-    found = (given,) if isinstance(given, bool) else tuple(given)
-    if not (found or empty):
+            choice = [{"true": True, "false": False}.get(item.lower(), item) for item in choice]
+    chosen = (choice,) if isinstance(choice, bool) else tuple(choice)
+    if not (chosen or empty):
         raise UserError(f"{name} is empty; name at least one")
-    repeated = sorted(level for level, count in Counter(map(str, found)).items() if count > 1)
+    repeated = sorted(level for level, count in Counter(map(str, chosen)).items() if count > 1)
     if repeated:
         raise UserError(f"{name} names {', '.join(repeated)} more than once")
-    return found
+    return chosen
 
 
-def check_number(name: str, given: Any, low: float, high: float, whole: bool = False) -> None:
-    """Raise UserError unless `given` is a number, whole where wanted, from `low` to `high`."""
+def check_number(name: str, number: Any, low: float, high: float, whole: bool = False) -> None:
+    """Raise UserError unless this is a number, whole where wanted, from `low` to `high`."""
     kinds = int if whole else (int, float)
-    if isinstance(given, bool) or not isinstance(given, kinds) or not low <= given <= high:
+    if isinstance(number, bool) or not isinstance(number, kinds) or not low <= number <= high:
         kind = "a whole number" if whole else "a number"
-        raise UserError(f"{name} is {brief(given)}; it must be {kind} from {low} to {high}")
+        raise UserError(f"{name} is {brief(number)}; it must be {kind} from {low} to {high}")

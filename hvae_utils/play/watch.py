@@ -88,30 +88,33 @@ def condition(model: str, value: str | Value, **factors: Any) -> Row:
     return row if filed else row | {"value": assigned}
 
 
-async def decide(row: Row, report: Report) -> None:
-    """Assign the value and put the items of one condition, as a study does, reporting every step.
+async def decide(rows: Sequence[Row], report: Report) -> None:
+    """Assign the value and put the items of each condition, as a study does; report every step.
 
-    Raises EndpointError when the model is gone or its value could not be assigned.
+    Raises EndpointError when a model is gone or its value could not be assigned.
     """
-    sources = administer.Sources()
-    slider = sources.instrument(row["instrument"])
-    chosen = np.full(len(slider.items), -1)
-    async with models.respondent(row["model"]) as respondent:
-        watcher = _Watcher(respondent, values.get(row["value"]).name, report)
-        assigned = await converse(administer.assignment(row, sources), watcher.ask)
-        if assigned["not_assigned"]:
-            raise EndpointError(f"{row['model']} did not answer: {assigned['not_assigned']}")
-        for _, _, dialogue in administer.item_dialogues({**row, **assigned}, sources, True):
-            for response in await converse(dialogue, watcher.ask):
-                watcher.settle(slider, chosen, response)
+    for row in rows:
+        sources = administer.Sources()
+        async with models.respondent(row["model"]) as respondent:
+            watcher = _Watcher(respondent, row, sources.instrument(row["instrument"]), report)
+            assigned = await converse(administer.assignment(row, sources), watcher.ask)
+            if assigned["not_assigned"]:
+                raise EndpointError(f"{row['model']} did not answer: {assigned['not_assigned']}")
+            for _, _, dialogue in administer.item_dialogues({**row, **assigned}, sources, True):
+                for response in await converse(dialogue, watcher.ask):
+                    watcher.settle(dict(zip(administer.COLUMNS, response, strict=True)))
 
 
 class _Watcher:
     """Asks one respondent and reports what is asked and answered; records nothing."""
 
-    def __init__(self, respondent: Respondent, value: str, report: Report) -> None:
-        self._respondent, self._value, self._report = respondent, value, report
+    def __init__(
+        self, respondent: Respondent, row: Row, slider: Instrument, report: Report
+    ) -> None:
+        self._respondent, self._slider, self._report = respondent, slider, report
+        self._value = values.get(row["value"]).name
         self._orders: dict[int, tuple[int, ...]] = {}
+        self._chosen = np.full((1, len(slider.items)), -1)
 
     async def ask(self, question: Question) -> Record:
         """Return the record that a study would make of a question and its answer."""
@@ -124,27 +127,25 @@ class _Watcher:
             self._orders[question.shown.item] = question.shown.order
         return record_of(request, answer)
 
-    def settle(self, slider: Instrument, chosen: np.ndarray, response: Sequence[Any]) -> None:
-        """Report a row of the responses table; chosen: the options so far, which this one joins."""
-        row = pd.DataFrame([response], columns=administer.COLUMNS)
-        shares = scoring.option_shares(row, slider.options)[0].tolist()
-        cells = row.to_dict("records")[0]
-        item, option = slider.items.index(cells["item"]), cells["option"]
-        chosen[item] = -1 if option is None else option - 1
-        scored = svo.score(chosen[None], slider).iloc[0]
+    def settle(self, response: Mapping[str, Any]) -> None:
+        """Report a row of the responses table, and what the answers so far say of the angle."""
+        item, option = self._slider.items.index(response["item"]), response["option"]
+        self._chosen[0, item] = -1 if option is None else option - 1
+        shares = scoring.option_shares(pd.DataFrame([response]), self._slider.options)
+        scored = svo.score(self._chosen, self._slider).iloc[0]
         self._report(
             Event(
                 "item",
                 self._value,
                 item=item + 1,
-                outcome=cells["outcome"],
+                outcome=response["outcome"],
                 option=option,
-                chances=tuple(shares),
+                chances=tuple(shares[0].tolist()),
                 order=self._orders.get(item, ()),
                 low=float(scored["angle_low"]),
                 high=float(scored["angle_high"]),
                 angle=float(scored["angle"]),
-                note=cells["evidence"],
+                note=response["evidence"],
             )
         )
 
@@ -185,7 +186,9 @@ class Running:
     def __init__(self, rows: Sequence[Row], report: Report) -> None:
         self._rows, self._report = tuple(rows), report
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        self._task = self._runner.get_loop().create_task(self._decide_all())
+        embedded = any(row["model"].startswith("local/") for row in rows)
+        work = (_decide_elsewhere if embedded else decide)(self._rows, report)
+        self._task = self._runner.get_loop().create_task(work)
         self._thread = threading.Thread(target=self._run, name="hvae-explore", daemon=True)
         self._thread.start()
 
@@ -213,17 +216,6 @@ class Running:
             note = f"this should not happen ({type(fault).__name__}: {fault})"
             end = Event("error", first, note=note)
         self._report(end)
-
-    async def _decide_all(self) -> None:
-        if any(row["model"].startswith("local/") for row in self._rows):
-            await _decide_elsewhere(self._rows, self._report)
-        else:
-            await _decide_here(self._rows, self._report)
-
-
-async def _decide_here(rows: Sequence[Row], report: Report) -> None:
-    for row in rows:
-        await decide(row, report)
 
 
 async def _decide_elsewhere(rows: Sequence[Row], report: Report) -> None:
@@ -253,7 +245,7 @@ async def _decide_elsewhere(rows: Sequence[Row], report: Report) -> None:
 def _in_process(rows: Sequence[Row], sender: Connection) -> None:
     """Decide here; send the events, then None or the error that ended it."""
     try:
-        asyncio.run(_decide_here(rows, sender.send))
+        asyncio.run(decide(rows, sender.send))
     except (UserError, EndpointError) as fault:
         sender.send(fault)
     else:

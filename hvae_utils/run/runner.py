@@ -103,6 +103,7 @@ def execute(
                 _unformatted(notebook),
                 _unformatted(executed),
                 parameters=dict(parameters),
+                engine_name=_engine(),
                 kernel_name="python3",
                 progress_bar=False,
                 stdout_file=_Echo(report),
@@ -136,6 +137,26 @@ def _papermill() -> Any:
         if hidden:
             del sys.modules["rfc3987_syntax"]
     return papermill
+
+
+def _engine() -> str:
+    """Return the name of a papermill engine that saves a notebook at its start and its end only.
+
+    papermill's own saves all of it before and after every cell, the figures drawn so far included.
+    """
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Engine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, *arguments: Any, **options: Any) -> Any:
+            path, nb_man.output_path = nb_man.output_path, None
+            try:
+                return super().execute_managed_notebook(nb_man, *arguments, **options)
+            finally:
+                nb_man.output_path = path
+
+    papermill_engines.register("hvae", Engine)
+    return "hvae"
 
 
 def _literals(source: str, name: str) -> dict[str, Any]:

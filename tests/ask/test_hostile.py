@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import hostile
 from hvae_utils.ask import chat
+from hvae_utils.ask.http import limits
 from hvae_utils.ask.http.limits import Limit
 from hvae_utils.errors import EndpointError
 from tests.ask.test_chat import KEY, request
@@ -18,6 +19,7 @@ def _short_waits(monkeypatch):
     monkeypatch.setattr(chat, "TIMEOUT_S", 0.3)
     monkeypatch.setattr(chat, "BACKOFF_S", 0.01)
     monkeypatch.setattr(chat, "QUOTA_WAIT_S", 0.3)
+    monkeypatch.setattr(limits, "PAUSE_S", 0.01)
 
 
 def ask(url, **changes):

@@ -50,6 +50,13 @@ def ask(*requests):
     return asyncio.run(main())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _loaded_once():
+    """Load the model for the first test that asks it, and keep it for the others."""
+    with local.keeping({}):
+        yield
+
+
 @pytest.fixture(scope="module")
 def answers():
     question = "Say the word yes."
@@ -94,7 +101,7 @@ def test_a_file_that_only_looks_like_weights_is_named_and_nothing_crashes(tmp_pa
         async with models.respondent(f"local/{path}") as model:
             await model.answer(request("hello"))
 
-    with pytest.raises(EndpointError, match=r"cannot load broken\.gguf"):
+    with local.keeping({}), pytest.raises(EndpointError, match=r"cannot load broken\.gguf"):
         asyncio.run(main())
 
 
@@ -121,7 +128,7 @@ def test_a_real_model_is_told_a_value_plays_and_is_scored_end_to_end(tmp_path):
     assert asked == 3 + responses.attempts.sum()
     assert responses.covered_mass.between(0, 1).all()
     chances = responses[[f"p{option}" for option in range(1, 10)]].sum(axis=1)
-    assert chances.to_numpy() == pytest.approx(1)
+    assert chances.to_numpy() == pytest.approx(responses.covered_mass.to_numpy())
     scores = scoring.administrations(assigned, responses)
     assert scores.answered[0] == (responses.outcome == "choice").sum()
     assert -16.27 < scores.angle_low[0] <= scores.angle_high[0] < 61.40

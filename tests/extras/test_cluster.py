@@ -397,7 +397,7 @@ def other_data(monkeypatch, tmp_path):
 def test_workers_with_other_code_are_refused(two_workers):
     with (
         pytest.raises(UserError, match="2 of 2 workers do not run the code"),
-        cluster.connect(two_workers.scheduler_address),
+        cluster.player(two_workers.scheduler_address),
     ):
         pass
 
@@ -409,7 +409,7 @@ def test_a_scheduler_that_is_not_there_is_said_so(monkeypatch):
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     with (
         pytest.raises(EndpointError, match=f"no Dask scheduler answers at {address}"),
-        cluster.connect(address),
+        cluster.player(address),
     ):
         pass
 
@@ -419,7 +419,7 @@ def test_a_scheduler_without_workers_is_said_so(monkeypatch):
     with (
         cluster.local_cluster(0) as alone,
         pytest.raises(EndpointError, match="has no worker"),
-        cluster.connect(alone.scheduler_address),
+        cluster.player(alone.scheduler_address),
     ):
         pass
 
@@ -428,14 +428,14 @@ def test_a_scheduler_without_workers_is_said_so(monkeypatch):
 def test_what_is_no_address_is_refused(scheduler):
     with (
         pytest.raises(UserError, match=f"scheduler '{scheduler}' is no"),
-        cluster.connect(scheduler),
+        cluster.player(scheduler),
     ):
         pass
 
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UserError, match=r"hvae-workbook\[dask\]"), cluster.connect("local"):
+    with pytest.raises(UserError, match=r"hvae-workbook\[dask\]"), cluster.player("local"):
         pass
 
 

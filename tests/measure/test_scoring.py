@@ -58,3 +58,12 @@ def test_responses_of_another_study_are_refused(names):
 def test_choices_are_counted_from_zero_and_missing_is_minus_one():
     found = scoring.choices(responses(a=[1, 9, None, 5, 2, 3]), pd.Series(["a"]), SLIDER)
     assert found.tolist() == [[0, 8, -1, 4, 1, 2]]
+
+
+def test_shares_of_options_are_read_from_raw_probabilities_and_from_older_tables_alike():
+    raw = pd.DataFrame([[0.3, 0.1, 0.0], [0.0, 0.0, 0.0], [np.nan] * 3], columns=["p1", "p2", "p3"])
+    older = raw.assign(**{name: raw[name] / 0.4 for name in raw})
+    for table in (raw, older):
+        shares = scoring.option_shares(table, options=3)
+        assert shares[0] == pytest.approx([0.75, 0.25, 0])
+        assert np.isnan(shares[1:]).all()

@@ -1,5 +1,6 @@
 """Chance is counted, not drawn: whoever answers at random is as far off as all profiles say."""
 
+import dataclasses
 import itertools
 import math
 
@@ -235,3 +236,18 @@ def test_a_p_value_is_written_the_same_on_any_machine():
     assert chance.p_value(6.255e-17) == chance.p_value(0.0) == 1e-9
     assert chance.p_value(0.123456789) == 0.123457
     assert np.isnan(chance.p_value(np.nan))
+
+
+def test_chance_belongs_to_the_instrument_whatever_its_items_and_options():
+    slider = instruments.load("svo-slider")
+    payoffs = slider.payoffs[:4, ::2] * [1.0, 0.9]
+    small = dataclasses.replace(slider, payoffs=payoffs, items=slider.items[:4], ends=None)
+    profiles = np.array(list(itertools.product(range(5), repeat=4)))
+    x, y = (payoffs[np.arange(4), profiles].mean(axis=1) - 50).T
+    angles = np.degrees(np.arctan2(y, x))
+    assert chance.uniform(small).shape == (4, 5)
+    assert chance.reachable(small) == pytest.approx((angles.min(), angles.max()))
+    away = np.abs(angles - 20)
+    assert chance.random_distance(20, 1, small) == pytest.approx(away.mean(), abs=1e-6)
+    assert chance.greatest_distance(20, small) == pytest.approx(away.max())
+    assert chance.random_share(20, 1, 7.0, small) == pytest.approx((away <= 7).mean(), abs=2e-3)

@@ -367,7 +367,7 @@ def test_a_goal_is_read_as_what_it_says(says, goal):
 
 @pytest.mark.parametrize("goal", TRAPS)
 def test_words_of_the_rubric_that_say_something_else_are_not_read(goal):
-    assert not stated(goal).readable, stated(goal)
+    assert stated(goal).value in (MIXED, UNCLEAR), stated(goal)
 
 
 @pytest.mark.parametrize(("says", "goal"), UNREAD)

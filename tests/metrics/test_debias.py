@@ -338,7 +338,6 @@ def test_a_bad_table_is_refused_with_its_place(function, table, message):
         (-0.1, "must be a probability"),
         (1.5, "must be a probability"),
         ([0.1, np.nan], "must be a probability"),
-        ([0.1] * 3, r"expected a number or \(\.\.\., orders\)"),
     ],
 )
 def test_a_floor_that_is_no_bound_is_refused(floor, message):

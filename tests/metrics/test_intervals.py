@@ -23,7 +23,7 @@ RANGE = HIGH - LOW
 
 def bounded_mean(sample, level=0.95, low=LOW, high=HIGH):
     """Return the limits of one sample."""
-    (lower,), (upper,) = intervals.bounded_mean_limits([sample], level, low, high)
+    ((lower,),), ((upper,),) = intervals.bounded_mean_limits([sample], (level,), low, high)
     return lower, upper
 
 

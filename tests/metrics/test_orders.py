@@ -66,10 +66,18 @@ def top_of(responses, kept):
     table = responses[OPTIONS].to_numpy()
     last = np.sort(table, axis=1)[:, [-kept]]
     listed = np.where(table >= last, table, 0)
-    covered = listed.sum(axis=1)
-    cut = responses.assign(covered_mass=covered)
-    cut[OPTIONS] = listed / covered[:, None]
+    cut = responses.assign(covered_mass=listed.sum(axis=1))
+    cut[OPTIONS] = listed
     return cut
+
+
+def test_a_table_of_the_first_version_which_holds_shares_is_read_as_the_same():
+    conditions, responses = run(soft("prosocial", 0.05), np.linspace(1.5, -1.5, 9), NINE)
+    cut = top_of(responses, 5)
+    shares = cut.copy()
+    shares[OPTIONS] = cut[OPTIONS].to_numpy() / cut[["covered_mass"]].to_numpy()
+    found, expected = (orders.debiased(conditions, table) for table in (shares, cut))
+    pd.testing.assert_frame_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", ["altruistic", "prosocial", "individualistic", "competitive"])
@@ -95,7 +103,7 @@ def test_the_bounds_hold_whatever_the_missing_options_are():
         listed, filled = cut[OPTIONS].to_numpy(), cut.copy()
         share = rng.choice([rng.random(listed.shape), rng.integers(0, 2, listed.shape)])
         covered = cut.covered_mass.to_numpy()[:, None]
-        full = np.where(listed > 0, listed * covered, np.maximum(share, 1e-9) * (1 - covered))
+        full = np.where(listed > 0, listed, np.maximum(share, 1e-9) * (1 - covered))
         filled[OPTIONS] = full / full.sum(axis=1, keepdims=True)
         found.append(orders.debiased(conditions, filled.assign(covered_mass=1.0)).angle_logit[0])
     assert row.angle_logit_low <= min(found) < max(found) <= row.angle_logit_high

@@ -1,4 +1,4 @@
-"""Beside the main study: who recites is found, and why a prosocial is prosocial is asked."""
+"""Beside the main study: memorised items are found, and why a prosocial is prosocial is asked."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ import time
 import pytest
 
 from hvae_utils.play import probes
-from hvae_utils.play.records import Records, read
+from hvae_utils.play.records import read
 from tests.support.fake_endpoint import completion, serve
 
 CHANGES = (
@@ -20,21 +20,21 @@ IDEAL = {"altruistic": 61.390, "prosocial": 45.0, "individualistic": 0.0, "compe
 
 @pytest.fixture
 def records(tmp_path):
-    with Records(tmp_path / "records.jsonl") as opened:
-        yield opened
+    return tmp_path / "records.jsonl"
 
 
-def test_who_acts_on_the_payoffs_keeps_its_angle_in_every_dress(records):
-    found = probes.angles(records, NAMES, ["reference/faithful"], list(IDEAL), "plain")
-    assert len(found) == len(NAMES) * 4
-    assert (found.angle - found.value.map(IDEAL)).abs().max() < 5e-3
+def test_who_acts_on_the_payoffs_keeps_its_angle_in_every_isomorphic_instrument(records):
+    isomorphs = [name for name in NAMES if name != "svo-slider"]
+    angles, _ = probes.administer(records, isomorphs, ["reference/faithful"], list(IDEAL), "plain")
+    assert len(angles) == (1 + len(isomorphs)) * 4
+    assert (angles.angle - angles.value.map(IDEAL)).abs().max() < 5e-3
 
 
-def test_the_dress_is_seen_by_the_respondent(records):
+def test_the_isomorphic_items_are_seen_by_the_respondent(records):
     name = "svo-slider+scaled-0.5+swapped+renamed-tokens"
-    probes.angles(records, [name], ["reference/faithful"], ["none"], "plain")
-    (second,) = [record for record in read(records.path) if record["item"] == 2]
-    text = second["messages"][-1]["content"]
+    probes.administer(records, [name], ["reference/faithful"], ["none"], "plain")
+    texts = [line["messages"][-1]["content"] for line in read(records) if line["item"] == 2]
+    (text,) = [text for text in texts if "token" in text]
     assert "A: 7.5, 42.5" in text
     assert "the first number is the other person's tokens" in text
     assert "Each token is worth one reward" in text
@@ -43,15 +43,16 @@ def test_the_dress_is_seen_by_the_respondent(records):
 
 def test_the_motive_of_a_joint_gain_maximiser_is_joint_gain(records):
     models = ["reference/agreeable", "reference/first-option"]
-    found = probes.motives(records, models, ["prosocial"], "plain").set_index("model")
-    assert found.loc["reference/agreeable", "index"] > 0.5
-    assert len(found) == 2
+    _, motives = probes.administer(records, [], models, ["prosocial"], "plain")
+    assert motives.set_index("model").loc["reference/agreeable", "index"] > 0.5
+    assert len(motives) == 2
 
 
 def test_without_a_value_to_probe_nothing_is_asked(records):
-    assert probes.angles(records, NAMES, ["reference/random"], [], "plain").empty
-    assert probes.motives(records, ["reference/random"], [], "plain").empty
-    assert len(records) == 0
+    angles, motives = probes.administer(records, NAMES[1:], ["reference/random"], [], "plain")
+    assert angles.empty
+    assert motives.empty
+    assert not records.exists()
 
 
 @pytest.mark.parametrize(("reask", "reminded"), [(True, True), (False, False)])

@@ -36,12 +36,11 @@ def table(
     administrations). "random": of uniform random choices. "target": angles of ideal respondents.
     """
     need(conditions, "conditions", ["condition_id", "model", "value"])
-    need(responses, "responses", ["condition_id", "item", *_columns(instrument)])
+    complete = _complete(responses, instrument)
     asked = conditions[conditions["condition_id"].isin(responses["condition_id"])]
     if asked.empty:
         raise UserError("responses: none of them belongs to a condition of the table of conditions")
     assigned = [name for name in values if name in set(asked["value"])]
-    complete = _complete(responses, instrument)
     rows = []
     for model, value in product(asked["model"].unique(), assigned):
         cell = asked[(asked["model"] == model) & (asked["value"] == value)]
@@ -57,13 +56,10 @@ def table(
     return stack(random, targets, measured)[columns].astype({"administrations": "Int64"})
 
 
-def _columns(instrument: Instrument) -> list[str]:
-    return [f"p{option}" for option in range(1, instrument.options + 1)]
-
-
 def _complete(responses: pd.DataFrame, instrument: Instrument) -> dict[str, np.ndarray]:
     """Return the probabilities (items, options) of each condition that has them for all items."""
-    columns = _columns(instrument)
+    columns = [f"p{option}" for option in range(1, instrument.options + 1)]
+    need(responses, "responses", ["condition_id", "item", *columns])
     rows = responses[["condition_id", "item"]].copy()
     rows[columns] = scoring.option_shares(responses, instrument.options)
     rows = rows.dropna(subset=columns)

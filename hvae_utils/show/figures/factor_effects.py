@@ -67,10 +67,7 @@ def _level(row) -> tuple[str, str, str]:
 
 
 def _places(table: pd.DataFrame, scopes: int) -> tuple[dict, dict[float, str], float]:
-    """Return where each level stands, all labels by place, and where the panel ends.
-
-    A factor with its reference is a line of its own above its levels; scopes: single values below.
-    """
+    """Return the place of each level, all labels (a factor's above its levels), and the end."""
     levels = list(dict.fromkeys(map(_level, table.itertuples())))
     places, labels, y = {}, {}, 0.0
     for factor, reference in dict.fromkeys(level[:2] for level in levels):

@@ -22,9 +22,7 @@ _ANGLE = (-19.0, 65.0)  # degrees: what answers can reach, with room
 
 
 def table(
-    values: dict[str, Value],
-    rates: Iterable[float] = _RATES,
-    instrument: Instrument | None = None,
+    values: dict[str, Value], rates: Iterable[float] = _RATES, instrument: Instrument | None = None
 ) -> pd.DataFrame:
     """Return what lapses do to the ideal respondent of each value that has a utility and a target.
 

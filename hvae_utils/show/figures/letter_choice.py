@@ -37,8 +37,7 @@ def draw(table: pd.DataFrame) -> Figure:
     ticks = np.arange(0, highest + 1e-9, 0.25 if highest > 0.5 else 0.1)
     for axes, rows in panels:
         _shares(axes, rows, options)
-        axes.set(xlim=(0.4, options + 0.6), ylim=(0, 1.06 * highest))
-        axes.set_xticks(range(1, options + 1))
+        axes.set(xticks=range(1, options + 1), xlim=(0.4, options + 0.6), ylim=(0, 1.06 * highest))
         axes.set_yticks(ticks, [f"{100 * tick:.0f}%" for tick in ticks])
     label = "position as shown, 1 = first (debiased: option in the instrument's own order)"
     keys = [

@@ -40,8 +40,7 @@ def draw(table: pd.DataFrame) -> Figure:
             axes.plot(line["position"], line["bias"], gid=name, **look)
         shared = rows.dropna(subset="position_part").drop_duplicates("position")
         axes.plot(shared["position"], shared["position_part"], gid="position part", **_SHARED)
-        axes.set(xlim=(0.4, options + 0.6), ylim=(-highest, highest))
-        axes.set_xticks(range(1, options + 1))
+        axes.set(xticks=range(1, options + 1), xlim=(0.4, options + 0.6), ylim=(-highest, highest))
     keys = [marks.key(f"labels {name}", **look) for name, look in looks.items()]
     if table["position_part"].notna().any():
         keys.append(marks.key("the position's part", **_SHARED))

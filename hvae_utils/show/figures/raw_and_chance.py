@@ -29,9 +29,7 @@ _NUMBER = {"ha": "center", "va": "center_baseline", "fontsize": 6.8}
 
 
 def table(
-    published: pd.DataFrame,
-    cells: pd.DataFrame | None = None,
-    instrument: Instrument | None = None,
+    published: pd.DataFrame, cells: pd.DataFrame | None = None, instrument: Instrument | None = None
 ) -> pd.DataFrame:
     """Return value rationality on the raw and on the chance scale: published models, then a run's.
 
@@ -97,10 +95,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _with_lanes(models: pd.DataFrame, limits: dict[str, tuple[float, float]]) -> pd.DataFrame:
-    """Return the models with `lane`: the first of its row where a mark covers no other.
-
-    On both scales, counted from 0; NaN for models without an angle.
-    """
+    """Return the models with `lane`, from 0: the first where no marks overlap on either scale."""
     lanes = pd.Series(np.nan, models.index)
     for _, rows in models[models["raw"].notna()].groupby(["source", "value"], sort=False):
         ends: list[np.ndarray] = []  # of each lane, on each scale

@@ -29,9 +29,8 @@ _STAGES = {
         {"color": "#0072B2", "lw": 0, "marker": "o", "ms": 5.4, "mfc": "none", "zorder": 5},
     ),
 }
-_COLUMNS = dict(  # of the study, and the stage it becomes
-    zip(("unbiased", "fixed", "cyclic_probability", "cyclic_logit"), _STAGES, strict=True)
-)
+_STUDIED = ("unbiased", "fixed", "cyclic_probability", "cyclic_logit")  # columns of the study
+_COLUMNS = dict(zip(_STUDIED, _STAGES, strict=True))
 
 
 def table(study: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:

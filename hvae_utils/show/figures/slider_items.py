@@ -23,8 +23,7 @@ def table(instrument: Instrument, values: dict[str, Value]) -> pd.DataFrame:
     """Return every option of every item in coins.
 
     part "option": item, option (from 1), letter, self, other, end (the value whose ideal end point
-    the option is, empty for the others). "origin": the point angles are measured from. "random":
-    the expected mean point of uniform random choices.
+    the option is, or empty). "origin": of angles. "random": expected mean of random choices.
     """
     if not instrument.payoffs.size:
         raise UserError(f"instrument '{instrument.name}' has no item to show")

@@ -64,11 +64,8 @@ def table(cells: pd.DataFrame, instrument: Instrument, values: dict[str, Value])
 
 
 def _reach(instrument: Instrument) -> np.ndarray:
-    """Return the corners (n, 2), in coins and in order, of the hull of all mean points.
-
-    The mean point furthest in a direction is the mean of the options furthest in it, the same
-    between two directions that are normal to steps from one option to another.
-    """
+    """Return the corners (n, 2), in coins and in order, of the hull of all mean points."""
+    # The furthest mean in a direction changes only at normals to steps between two options.
     points = instrument.payoffs
     first, second = np.triu_indices(points.shape[1], 1)
     steps = (points[:, second] - points[:, first]).reshape(-1, 2)

@@ -41,10 +41,8 @@ def table(cells: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataF
     measured["respondent"] = measured["respondent"].where(measured["flag"] == "", marked)
     instrument = instrument or instruments.load("svo-slider")
     nulls = null_respondents(instrument)
-    nulls["lapse_rate"] = [
-        _lapse_rate(respondent, value, instrument)
-        for respondent, value in zip(nulls["respondent"], nulls["value"], strict=True)
-    ]
+    pairs = zip(nulls["respondent"], nulls["value"], strict=True)
+    nulls["lapse_rate"] = [_lapse_rate(*pair, instrument) for pair in pairs]
     nulls = nulls[nulls["value"].isin(set(measured["value"]))]
     columns = ["part", "model", "respondent", "value", "goal_prompt", *_RENAMED.values(), "flag"]
     return stack(measured, nulls).rename(columns=_RENAMED)[columns]

@@ -27,8 +27,7 @@ _LINES = {
 def table(cells: pd.DataFrame) -> pd.DataFrame:
     """Return value rationality (scale inferred from the published chart) of each cell.
 
-    vr and vr_random: degrees; 60 is perfect. Values without a target are left out; vr is NaN if
-    nothing was scored.
+    vr (NaN if nothing was scored), vr_random: degrees. Values without a target are left out.
     """
     columns = ["model", "value", "goal_prompt", "vr", "vr_random", "administrations", "scored"]
     need(cells, "cells", [*columns, "target"])
@@ -55,8 +54,7 @@ def draw(table: pd.DataFrame) -> Figure:
     count, turns = len(respondents), np.linspace(0, 2 * np.pi, len(values), endpoint=False)
     spokes = dict(zip(values, turns, strict=True))
     columns = count if count < 3 else 4 if count % 4 == 0 else 3
-    height = {1: 4.0, 2: 3.3, 3: 2.4, 4: 1.82}[columns]
-    figure = style.new_figure(0.6 + -(-count // columns) * height)
+    figure = style.new_figure(0.6 + -(-count // columns) * (4.0, 3.3, 2.4, 1.82)[columns - 1])
     panels = style.panels(figure, count, columns, subplot_kw={"projection": "polar"})
     style.name_panels(panels, respondents, columns, loc="center", pad=14)
     for axes, respondent in zip(panels, respondents, strict=True):
