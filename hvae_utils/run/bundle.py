@@ -197,13 +197,9 @@ def _damaged(name: str, where: str) -> UserError:
 def _lack(line: bytes) -> str:
     """Return in words what a line lacks to be a record that can be replayed, or ''."""
     try:
-        record = json.loads(line)
+        name = manifest.lacking(json.loads(line), RECORD)
     except (ValueError, RecursionError):
         return "it is not JSON that can be read"
-    if not isinstance(record, dict):
-        return "it is no JSON object"
-    lacks = (name for name, kind in RECORD.items() if not isinstance(record.get(name, ...), kind))
-    name = next(lacks, "")
     return f"its '{name}' is missing or of a wrong kind" if name else ""
 
 

@@ -77,15 +77,20 @@ def parse(text: bytes, where: str) -> dict[str, Any]:
         content = json.loads(text)
     except (ValueError, RecursionError):
         raise UserError(f"{where} is not JSON that can be read; take it from a whole run") from None
-    fields = content if isinstance(content, dict) else {}
-    for name, kind in FIELDS.items():
-        if name not in fields or not isinstance(fields[name], kind):
-            raise UserError(f"{where} is no manifest of a run: it lacks '{name}'")
+    if name := lacking(content, FIELDS):
+        raise UserError(f"{where} is no manifest of a run: it lacks '{name}'")
     texts = [*content["outputs"].values(), *content["overrides"]]
     texts += [name for name in content["models"].values() if name is not None]
     if not all(isinstance(text, str) for text in texts):
         raise UserError(f"{where} is no manifest of a run: a hash or an override is no text")
     return content
+
+
+def lacking(content: Any, kinds: Mapping[str, Any]) -> str:
+    """Return the first name of `kinds` that a content lacks or has of another kind, or ''."""
+    fields = content if isinstance(content, dict) else {}
+    lacks = (name for name, kind in kinds.items() if not isinstance(fields.get(name, ...), kind))
+    return next(lacks, "")
 
 
 def environment(root: Path = paths.ROOT) -> dict[str, Any]:

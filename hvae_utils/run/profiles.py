@@ -60,7 +60,7 @@ def _yaml(path: Path) -> Any:
     except RecursionError:
         raise UserError(f"{where}: lists or mappings are nested too deeply") from None
     except (yaml.YAMLError, ValueError) as fault:  # a control sign; a date or number that is none
-        raise UserError(f"{where}: {fault}") from None
+        raise UserError(f"{where}: {files.one_line(fault)}") from None
 
 
 def resolve(

@@ -139,10 +139,7 @@ def replicate(
 
 @contextmanager
 def _scratch(runs: str | Path | None, report: Report) -> Iterator[Run]:
-    """Give a new run; say where it is if it is there in the end, else remove a scratch folder.
-
-    Always a new one: a run that is there would go on from its records and prove nothing.
-    """
+    """Give a run that is new, so that it goes on from no records; say in the end where it is."""
     folder = Path(tempfile.mkdtemp(prefix="hvae-")) if runs is None else runs
     run, count = Run("check", folder), 1
     while run.folder.exists():

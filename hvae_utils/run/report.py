@@ -22,7 +22,6 @@ from hvae_utils.metrics import rationality
 from hvae_utils.show import findings
 from hvae_utils.show.names import display_names
 
-TITLE = "Told to hold a value, does a language model act on it?"
 SINGLE = "administration"  # `part` of rows that are single administrations
 LARGEST_SVG = 500_000  # bytes; above it a figure's PNG is smaller and as good to read
 SMALL = 12  # rows of a table that stands open beside its figure
@@ -63,7 +62,6 @@ def page(
     angles = cells.pivot_table("mean_angle", "respondent", "value", sort=False, dropna=False)
     parameters = {name: of for name, of in made_of["parameters"].items() if name != "models"}
     return environment().get_template("report.html.j2").render(
-        title=TITLE,
         lead=f"Report of the run “{name}”, finished {made_of['finished'][:10]}.",
         level=findings.LEVEL,
         in_short=findings.in_short(cells),
@@ -101,10 +99,8 @@ def figure(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     if len(picture) > LARGEST_SVG:
         kind, picture = "png", (folder / f"{slug}.png").read_bytes()
     return {
-        "slug": slug,
-        "title": title,
+        **{name: entry[name] for name in ("slug", "title", "alt")},
         "caption": entry["caption"].removeprefix(title).removeprefix(".").strip(),
-        "alt": entry["alt"],
         "source": f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}",
         "numbers": numbers.dropna(axis="columns", how="all"),
     }

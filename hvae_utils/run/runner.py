@@ -66,11 +66,9 @@ def contract(step: Step, notebook: Path) -> dict[str, Any]:
         raise WorkbookError(f"{paths.shown(notebook)} does not exist")
     cells = nbformat.read(notebook, as_version=4).cells
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", ())]
-    if len(tagged) != bool(step.parameters):
-        wanted = "exactly one" if step.parameters else "no"
-        raise WorkbookError(
-            f"{notebook.name} has {len(tagged)} cells tagged 'parameters'; wanted {wanted}"
-        )
+    if len(tagged) != (wanted := int(bool(step.parameters))):
+        have = f"{notebook.name} has {len(tagged)} cells tagged 'parameters'"
+        raise WorkbookError(f"{have}; wanted {wanted}")
     defaults = _literals(tagged[0].source, notebook.name) if tagged else {}
     seen = papermill.inspect_notebook(_unformatted(notebook))
     for where, names in (("the parameters cell", defaults), ("what papermill reads", seen)):

@@ -68,14 +68,13 @@ def begin(
     step = by_name[name]
     run = Run(run_id, None if runs is None else paths.ROOT / Path(runs).expanduser())
     producers = _producers(step, steps, run)
-    if producers and run_id != INTERACTIVE:
+    if first := _by_hand(producers, run):
         run.require()
         raise UserError(
             f"{name} reads what run '{run_id}' does not have, or has only from before a change; "
-            f"run {producers[0].name} first, or hvae reproduce --run-id {run_id} with its profile"
+            f"run {first}"
         )
     run.make()
-    _refuse_to_ask(step, producers, run)
     whole = all(map(run.has, step.reads))
     lack = "had only from before a change" if whole else "did not have"
     where = {"runs": str(run.folder.parent), "run_id": run_id}
@@ -289,17 +288,11 @@ def _changed(run: Run, name: str) -> int:
     return max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
 
 
-def _refuse_to_ask(step: Step, producers: Sequence[Step], run: Run) -> None:
-    """Raise UserError if making what `step` lacks would ask other than reference models.
-
-    Steps that ask are those with records; whom they ask stands in the run's conditions.
-    """
-    asking = [earlier for earlier in producers if RECORDS in earlier.writes]
-    if not asking or not run.has(CONDITIONS):
-        return
-    models = run.conditions["model"].unique()
-    if asked := [name for name in models if not name.startswith("reference/")]:
-        raise UserError(
-            f"{step.name} reads what this run does not have, or has only from before a change; "
-            f"run {asking[0].name} first: this run asks {', '.join(asked)}"
-        )
+def _by_hand(producers: Sequence[Step], run: Run) -> str:
+    """Return which steps the user has to run, because they may cost money or hours, or ''."""
+    if producers and run.name != INTERACTIVE:
+        return f"{producers[0].name} first, or hvae reproduce --run-id {run.name} with its profile"
+    asking = [step.name for step in producers if RECORDS in step.writes]
+    models = run.conditions["model"].unique() if asking and run.has(CONDITIONS) else ()
+    asked = ", ".join(name for name in models if not name.startswith("reference/"))
+    return f"{asking[0]} first: this run asks {asked}" if asked else ""

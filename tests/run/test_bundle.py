@@ -287,7 +287,7 @@ def test_a_manifest_that_is_none_is_one_sentence_to_every_verb(made, tmp_path, c
     [
         *((name, f"its '{name}' is missing") for name in ("finish_reason", "dropped")),
         (record(finish_reason=7), "its 'finish_reason' is missing or of a wrong kind"),
-        (b"[]", "no JSON object"), (b"{", "not JSON"), (b"[" * 100_000, "not JSON"),
+        (b"[]", "its 'key' is missing"), (b"{", "not JSON"), (b"[" * 100_000, "not JSON"),
     ],
 )  # fmt: skip
 def test_a_record_that_cannot_be_replayed_is_named_by_its_line(made, line, message):
