@@ -9,7 +9,6 @@ byte was checked, and nothing is unpacked under a name it chose itself.
 import hashlib
 import io
 import json
-import shutil
 import struct
 import zipfile
 import zlib
@@ -213,11 +212,8 @@ def unpack(bundle: Bundle, folder: Path) -> None:
             "choose another --run-id"
         )
     files.write_atomically(mark, bundle.sha256)
-    try:
-        with zipfile.ZipFile(bundle.path) as archive, (folder / RECORDS).open("wb") as file:
-            shutil.copyfileobj(archive.open(RECORDS), file)
-    except OSError as fault:
-        raise files.unwritable(folder, fault) from None
+    with zipfile.ZipFile(bundle.path) as archive:
+        files.write_atomically(folder / RECORDS, archive.read(RECORDS))
 
 
 def likeness(recorded: Mapping[str, Any], made: Mapping[str, Any]) -> str:

@@ -111,8 +111,7 @@ def execute(
         except Exception as raised:
             fault = raised
     if not run.folder.is_dir():
-        where = paths.shown(run.folder)
-        raise UserError(f"{where} was removed while {step.name} ran; run again")
+        raise UserError(f"{paths.shown(run.folder)} was removed while {step.name} ran; run again")
     if isinstance(fault, OSError) and fault.errno in files.FULL:
         raise files.unwritable(executed, fault)
     _check_cells(step, executed, fault)
