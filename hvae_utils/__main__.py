@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _say(problem: object, code: int) -> int:
     """Say on stderr, in one line, what went wrong; return the exit code."""
-    print(f"hvae: {cli.printable(files.one_line(problem))}", file=sys.stderr)
+    cli.show(f"hvae: {files.one_line(problem)}", sys.stderr)
     return code
 
 

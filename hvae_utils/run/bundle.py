@@ -4,18 +4,16 @@ A bundle is a plain zip file with the SHA-256 of each member; the same run makes
 Reference respondents are left out: they are simulated again. Imported prompts and folders of this
 machine are not ours to publish, so a run with them is refused. A bundle is believed after every
 byte was checked, and nothing is unpacked under a name it chose itself.
-
-Public names: write, read, unpack, likeness, Bundle, SCHEMA.
 """
 
 import hashlib
 import io
 import json
-import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -76,14 +74,19 @@ def write(
         )
     asked = {name for name, identity in made_of["models"].items() if identity is not None}
     packed = io.BytesIO()
+    contents = {
+        MANIFEST: _json(_portable(made_of)),
+        RECORDS: b"".join(_answers(records_file, asked, wordings)),
+        LOCK: (paths.ROOT / LOCK).read_bytes(),
+    }
+    sums = (f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in contents.items())
+    contents[SUMS] = "".join(sums).encode()
     with zipfile.ZipFile(packed, "w") as archive:
-        sums = {
-            MANIFEST: _add(archive, MANIFEST, [_json(_portable(made_of))]),
-            RECORDS: _add(archive, RECORDS, _answers(records_file, asked, wordings)),
-            LOCK: _add(archive, LOCK, [(paths.ROOT / LOCK).read_bytes()]),
-        }
-        lines = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
-        _add(archive, SUMS, [lines.encode()])
+        for name, data in contents.items():
+            member = zipfile.ZipInfo(name)  # its default time is a fixed one
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.create_system, member.external_attr = 3, 0o644 << 16
+            archive.writestr(member, data)
     files.write_atomically(out, packed.getvalue())
     return read(out)
 
@@ -99,8 +102,8 @@ def _portable(made_of: Mapping[str, Any]) -> dict[str, Any]:
 def _answers(path: Path, models: set[str], wordings: list[str]) -> Iterator[bytes]:
     """Yield the records of these models and wordings, one line each, in the order written.
 
-    Others are left from an earlier study in the same folder. Raises UserError for records that are
-    older than the fields they are chosen by, or than those a replay reads.
+    Others are left from an earlier study in the same folder. UserError for records of an older
+    version, which lack what they are chosen by or what a replay reads.
     """
     older = "an older version wrote it: reproduce the study with a new --run-id"
     silent = set(models)
@@ -126,24 +129,8 @@ def _json(content: Any) -> bytes:
     return (json.dumps(content, separators=(",", ":")) + "\n").encode()
 
 
-def _add(archive: zipfile.ZipFile, name: str, chunks: Iterable[bytes]) -> str:
-    """Add a member whose bytes depend on its content alone; return its SHA-256."""
-    member = zipfile.ZipInfo(name)  # its default time is a fixed one
-    member.compress_type = zipfile.ZIP_DEFLATED
-    member.create_system, member.external_attr = 3, 0o644 << 16
-    digest = hashlib.sha256()
-    with archive.open(member, "w") as file:
-        for chunk in chunks:
-            digest.update(chunk)
-            file.write(chunk)
-    return digest.hexdigest()
-
-
 def read(path: Path) -> Bundle:
-    """Return a bundle after every byte of it was checked.
-
-    Raises UserError naming the member that was changed, or saying why the file is no bundle.
-    """
+    """Return a bundle, every byte of it checked; UserError naming what was changed or is wrong."""
     where = paths.shown(path)
     try:
         file = path.open("rb")
@@ -151,12 +138,12 @@ def read(path: Path) -> Bundle:
         raise UserError(f"cannot read {where}: {fault.strerror}") from None
     with file:
         archive = _opened(file, where)
-        sums = _sums(_text(archive, SUMS, where).decode(errors="replace"))
+        sums = _text(archive, SUMS, where).decode(errors="replace").split("\n")
         for name in (MANIFEST, RECORDS, LOCK):
             digest = hashlib.sha256()
             for line in _lines(archive, name, where):
                 digest.update(line)
-            if digest.hexdigest() != sums.get(name):
+            if f"{digest.hexdigest()}  {name}" not in sums:
                 raise _damaged(name, where)
         made_of = manifest.parse(_text(archive, MANIFEST, where), f"{MANIFEST} in {where}")
         for number, line in enumerate(_lines(archive, RECORDS, where), start=1):
@@ -172,19 +159,16 @@ def read(path: Path) -> Bundle:
 
 
 def _opened(file: Any, where: str) -> zipfile.ZipFile:
-    """Return the archive if it holds a bundle's members, once each, of bearable size."""
-    begins_well = file.read(2) == b"PK"
+    """Return the archive if it holds a bundle's members alone, once each, of bearable size."""
     try:
         archive = zipfile.ZipFile(file)
     except DAMAGES:
-        reason = "it is cut off or damaged at its end" if begins_well else "it is no zip file"
-        raise UserError(f"{where} is no bundle: {reason}") from None
-    names = [member.filename for member in archive.infolist()]
-    if strange := [name for name in names if name not in MEMBERS]:
-        raise UserError(f"{where} is no bundle: it holds {strange[0][:60]!r}")
-    for name in MEMBERS:
-        if names.count(name) != 1:
-            raise UserError(f"{where} is no bundle: it holds {name} {names.count(name)} times")
+        raise UserError(f"{where} is no bundle: it is no zip file, or a damaged one") from None
+    counts = Counter(archive.namelist())
+    counts.subtract(MEMBERS)
+    if wrong := [name for name, count in counts.items() if count]:
+        reason = f"{wrong[0][:60]!r} is missing, or there without need"
+        raise UserError(f"{where} is no bundle: {reason}")
     if sum(member.file_size for member in archive.infolist()) > LARGEST:
         raise UserError(f"{where}: its members would unpack to more than {LARGEST >> 20} MiB")
     return archive
@@ -212,20 +196,10 @@ def _damaged(name: str, where: str) -> UserError:
 def _lack(line: bytes) -> str:
     """Return in words what a line lacks to be a record that can be replayed, or ''."""
     try:
-        record = json.loads(line)
+        name = manifest.lacking(json.loads(line), RECORD)
     except (ValueError, RecursionError):
         return "it is not JSON that can be read"
-    if not isinstance(record, dict):
-        return "it is no JSON object"
-    for name, kind in RECORD.items():
-        if name not in record or not isinstance(record[name], kind):
-            return f"its '{name}' is missing or of a wrong kind"
-    return ""
-
-
-def _sums(text: str) -> dict[str, str]:
-    """Return name -> SHA-256 of lines as `sha256sum` writes them."""
-    return {name: digest for digest, _, name in (line.partition("  ") for line in text.split("\n"))}
+    return f"its '{name}' is missing or of a wrong kind" if name else ""
 
 
 def unpack(bundle: Bundle, folder: Path) -> None:
@@ -238,19 +212,14 @@ def unpack(bundle: Bundle, folder: Path) -> None:
             "choose another --run-id"
         )
     files.write_atomically(mark, bundle.sha256)
-    try:
-        with zipfile.ZipFile(bundle.path) as archive, (folder / RECORDS).open("wb") as file:
-            shutil.copyfileobj(archive.open(RECORDS), file)
-    except OSError as fault:
-        raise files.unwritable(folder, fault) from None
+    with zipfile.ZipFile(bundle.path) as archive:
+        files.write_atomically(folder / RECORDS, archive.read(RECORDS))
 
 
 def likeness(recorded: Mapping[str, Any], made: Mapping[str, Any]) -> str:
     """Return in words how many tables and figures of two manifests are equal, to the byte."""
-    compared = {
-        name: digest for name, digest in recorded["outputs"].items() if name.endswith(COMPARED)
-    }
-    other = [name for name, digest in compared.items() if made["outputs"].get(name) != digest]
+    compared = [name for name in recorded["outputs"] if name.endswith(COMPARED)]
+    other = [name for name in compared if made["outputs"].get(name) != recorded["outputs"][name]]
     line = f"{len(compared) - len(other)} of {len(compared)} tables and figures equal the recorded"
     if other:
         line += f"; not {', '.join(other[:3])}{' …' if len(other) > 3 else ''}"

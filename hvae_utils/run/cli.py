@@ -2,15 +2,13 @@
 
 `hvae_utils.__main__` makes the command of the VERBS of this module and of its like in `teach` and
 `extras`. What a verb needs is imported when it is given, so that `hvae --help` is quick.
-
-Public names: VERBS, Verb, verb, argument, STUDY, RUNS, planned, show, and the exit codes.
 """
 
-from argparse import SUPPRESS, Namespace
+from argparse import Namespace
 from collections.abc import Callable
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from hvae_utils import paths
 from hvae_utils.errors import UserError
@@ -50,21 +48,16 @@ def argument(*names: str, **options: Any) -> Argument:
     return names, options
 
 
-def show(line: object) -> None:
+def show(line: object, file: TextIO | None = None) -> None:
     """Print a line, with `?` for what a terminal would obey: an endpoint may have written it."""
-    print(printable(line), flush=True)
-
-
-def printable(line: object) -> str:
-    """Return one line in which every sign can be shown."""
-    return "".join(sign if sign.isprintable() else "?" for sign in str(line))
+    signs = (sign if sign.isprintable() else "?" for sign in str(line))
+    print("".join(signs), file=file, flush=True)
 
 
 RUN = argument("--run-id", default="default", help="the run (default: default)")
 NEW_RUN = argument("--run-id", help="name of the run's folder (default: the profile's)")
 RUNS = argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
-SCRATCH = argument("--runs", metavar="DIR", help="folder of runs (default: a scratch one)")
-KEEP = argument("--keep", action="store_true", help="keep the scratch folder")
+SCRATCH = argument("--runs", metavar="DIR", help="keep the run here (default: a scratch folder)")
 STUDY = (
     argument("--profile", default="default", help="parameter set (default: default)"),
     argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
@@ -170,25 +163,24 @@ def publish(chosen: Namespace) -> None:
 
 @verb(
     "check",
-    argument("--replay", action="store_true", help=SUPPRESS),  # what it does anyway
     argument("--run-id", help="compare this finished run, instead of making a new one"),
-    SCRATCH, KEEP,
-)  # fmt: skip
+    SCRATCH,
+)
 def check(chosen: Namespace) -> int:
     """Make the published figures again from the recorded answers and compare."""
     from hvae_utils.run import publish
 
     finished = _run(chosen) if chosen.run_id else None
-    same = publish.check(finished=finished, runs=chosen.runs, keep=chosen.keep, report=show)
+    same = publish.check(finished=finished, runs=chosen.runs, report=show)
     return OK if same else DIFFERENT
 
 
-@verb("replicate", SCRATCH, KEEP)
+@verb("replicate", SCRATCH)
 def replicate(chosen: Namespace) -> None:
     """Ask the models of the published figures anew and show what differs."""
     from hvae_utils.run import publish
 
-    publish.replicate(runs=chosen.runs, keep=chosen.keep, report=show)
+    publish.replicate(runs=chosen.runs, report=show)
 
 
 @verb(

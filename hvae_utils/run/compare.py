@@ -4,11 +4,10 @@ On the same lock and platform, tables and documents must be the same text and pi
 bytes. Elsewhere floating-point sums may end differently, so numbers must agree to ROUNDING, texts
 in their words, pictures in their size. A probability below FLOOR is the tail of a sum, whose digits
 depend on the processor even there: all of them count as equal.
-
-Public names: FLOOR, ROUNDING, Difference, compare, largest, table.
 """
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -25,6 +24,7 @@ ROUNDING = 1e-5  # relative, where lock or platform differ
 FLOOR = 1e-9  # of a probability, in columns p_*; absolute, of all numbers where platforms differ
 LONGEST = 48  # characters of a place or a content in the table
 NUMBER = re.compile(r"[-\u2212+±]?\d+(\.\d+)?")
+PICTURE = "the picture"  # its one place
 HASHES = "/files/"  # of the files of a figure, in index.json: the files themselves are compared
 
 
@@ -50,28 +50,21 @@ def compare(
     >>> [(one.place, one.published, one.reproduced) for one in compare(*sides, same_platform=True)]
     [('row 1: vr', '2.5', '2.6')]
     """
-    differences = [
-        Difference(name, "the file", *_presence(name in published))
-        for name in sorted(published.keys() ^ reproduced.keys())
-    ]
-    for name in sorted(published.keys() & reproduced.keys()):
-        old, new = published[name], reproduced[name]
-        if old == new:
-            continue
-        if name.endswith((".png", ".svg")):
-            sides = (f"{len(old)} bytes", f"{len(new)} bytes")
-            sides = sides if same_platform else (_size(old), _size(new))
-            if same_platform or sides[0] != sides[1]:
-                differences.append(Difference(name, "the picture", *sides))
-            continue
-        before, after = dict(_leaves(name, old)), dict(_leaves(name, new))
-        for place in dict.fromkeys([*before, *after]):
-            if place not in before or place not in after:
-                differences.append(Difference(name, place, *_presence(place in before)))
-            elif not _equal(place, before[place], after[place], same_platform):
-                apart = abs(_number(before[place]) - _number(after[place]))
-                sides = before[place], after[place], 0.0 if math.isnan(apart) else apart
-                differences.append(Difference(name, place, *sides))
+    differences = []
+    for name in sorted(published.keys() | reproduced.keys()):
+        if name in published and name in reproduced:
+            sides = (_leaves(name, side[name], same_platform) for side in (published, reproduced))
+        else:
+            sides = (
+                {"the file": "there"} if name in side else {} for side in (published, reproduced)
+            )
+        before, after = map(dict, sides)
+        for place in before | after:
+            old, new = before.get(place, "missing"), after.get(place, "missing")
+            if not _equal(place, old, new, same_platform):
+                apart = abs(_number(old) - _number(new))
+                apart = 0.0 if math.isnan(apart) else apart
+                differences.append(Difference(name, place, old, new, apart))
     return differences
 
 
@@ -86,7 +79,9 @@ def largest(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def table(differences: Sequence[Difference], most: int = 40) -> list[str]:
-    """Return differences as aligned lines, `most` of them."""
+    """Return differences as aligned lines, `most` of them; none without any."""
+    if not differences:
+        return []
     names = ("file", "place", "published", "reproduced")
     rows = [names, *(astuple(difference)[:4] for difference in differences[:most])]
     rows = [[one_line(text, LONGEST) for text in row] for row in rows]
@@ -96,18 +91,18 @@ def table(differences: Sequence[Difference], most: int = 40) -> list[str]:
     return [*lines, f"… and {more} more"] if more > 0 else lines
 
 
-def _leaves(name: str, content: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the cells of a table, the leaves of a JSON document or the lines of a text, by place.
-
-    A row of a table is named by its number and the texts that it begins with.
-    """
+def _leaves(name: str, content: bytes, exact: bool) -> Iterator[tuple[str, str]]:
+    """Yield by place: a picture, a table's cells, a JSON document's leaves or a text's lines."""
+    if name.endswith((".png", ".svg")):
+        digest = f"{len(content)} bytes, SHA-256 {hashlib.sha256(content).hexdigest()[:12]}"
+        yield PICTURE, digest if exact else _size(content)
+        return
     text = content.decode()
     if name.endswith(".csv"):
         for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=1):
             words = takewhile(lambda cell: math.isnan(_number(cell)), row.values())
-            name_of_row = " ".join([f"row {number}", *filter(None, words)])
-            for column, cell in row.items():
-                yield f"{name_of_row}: {column}", cell
+            row_name = " ".join([f"row {number}", *filter(None, words)])
+            yield from ((f"{row_name}: {column}", cell) for column, cell in row.items())
     elif name.endswith(".json"):
         yield from _json_leaves(json.loads(text))
     else:
@@ -127,17 +122,13 @@ def _json_leaves(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
 def _equal(place: str, old: str, new: str, exact: bool) -> bool:
     numbers = _number(old), _number(new)
     probability = re.split(r"[ /]", place)[-1].startswith("p_")
-    if old == new or (probability and max(map(abs, numbers)) < FLOOR):
+    if old == new or (probability and all(abs(number) < FLOOR for number in numbers)):
         return True
-    if exact:
+    if exact or place == PICTURE:
         return False
     if not any(map(math.isnan, numbers)):
         return math.isclose(*numbers, rel_tol=ROUNDING, abs_tol=FLOOR)
     return NUMBER.sub("#", old) == NUMBER.sub("#", new)
-
-
-def _presence(before: bool) -> tuple[str, str]:
-    return ("there", "missing") if before else ("missing", "there")
 
 
 def _number(text: str) -> float:

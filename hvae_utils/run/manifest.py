@@ -3,17 +3,16 @@
 A manifest holds names, numbers and hashes, and nothing of this machine: no path, no value from the
 environment, no secret. Weights files appear by their name alone. Code and data are those of the git
 revision; `dirty` says whether they were changed since.
-
-Public names: describe, write, read, parse, environment, NAME, SCHEMA.
 """
 
-import importlib.metadata
 import json
 import platform
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -41,8 +40,7 @@ def describe(
     """Return the manifest of the finished run in `folder`.
 
     outputs: the declared writes, relative to the folder; seconds: by notebook; started: with a time
-    zone; root: the project that lock and revision belong to. Models stand in the parameters and
-    not in the overrides, where they could name a folder.
+    zone; root: the project. Models are left out of the overrides, where they could name a folder.
     """
     models = parameters.get("models", ())
     named = {"models": [_portable(name) for name in models]} if models else {}
@@ -79,15 +77,20 @@ def parse(text: bytes, where: str) -> dict[str, Any]:
         content = json.loads(text)
     except (ValueError, RecursionError):
         raise UserError(f"{where} is not JSON that can be read; take it from a whole run") from None
-    fields = content if isinstance(content, dict) else {}
-    for name, kind in FIELDS.items():
-        if name not in fields or not isinstance(fields[name], kind):
-            raise UserError(f"{where} is no manifest of a run: it lacks '{name}'")
+    if name := lacking(content, FIELDS):
+        raise UserError(f"{where} is no manifest of a run: it lacks '{name}'")
     texts = [*content["outputs"].values(), *content["overrides"]]
     texts += [name for name in content["models"].values() if name is not None]
     if not all(isinstance(text, str) for text in texts):
         raise UserError(f"{where} is no manifest of a run: a hash or an override is no text")
     return content
+
+
+def lacking(content: Any, kinds: Mapping[str, Any]) -> str:
+    """Return the first name of `kinds` that a content lacks or has of another kind, or ''."""
+    fields = content if isinstance(content, dict) else {}
+    lacks = (name for name, kind in kinds.items() if not isinstance(fields.get(name, ...), kind))
+    return next(lacks, "")
 
 
 def environment(root: Path = paths.ROOT) -> dict[str, Any]:
@@ -124,17 +127,17 @@ def _outputs(folder: Path, declared: Sequence[str]) -> dict[str, str]:
     }
 
 
+def git(folder: Path, *command: str) -> bytes:
+    """Return what git says to a command in a folder; OSError or CalledProcessError if it fails."""
+    command = ("git", "-C", str(folder), *command)
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
 def _revision(root: Path) -> dict[str, Any]:
     """Return the git revision and whether files differ from it; None, None outside of git."""
+    commands = ("rev-parse", "HEAD"), ("status", "--porcelain", "--", ".", ":!figures")
     try:
-        revision, changed = (
-            subprocess.run(
-                ["git", "-C", str(root), *command], check=True, capture_output=True, text=True
-            ).stdout.strip()
-            for command in (
-                ("rev-parse", "HEAD"), ("status", "--porcelain", "--", ".", ":!figures")
-            )
-        )  # fmt: skip
+        revision, changed = (git(root, *command).decode().strip() for command in commands)
     except (OSError, subprocess.CalledProcessError):
         return {"revision": None, "dirty": None}
     return {"revision": revision, "dirty": bool(changed)}
@@ -143,14 +146,10 @@ def _revision(root: Path) -> dict[str, Any]:
 def _dependencies(root: Path) -> dict[str, str | None]:
     """Return the installed versions of what pyproject.toml names, None for what is missing."""
     project = root / "pyproject.toml"
-    if not project.is_file():
-        return {}
-    needed = files.read_toml(project)["project"].get("dependencies", [])
+    needed = files.read_toml(project)["project"]["dependencies"] if project.is_file() else ()
     names = sorted({re.split(r"[^A-Za-z0-9._-]", entry.strip(), maxsplit=1)[0] for entry in needed})
     versions: dict[str, str | None] = dict.fromkeys(names)
     for name in names:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
     return versions

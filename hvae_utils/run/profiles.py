@@ -2,8 +2,6 @@
 
 The parameters are those of the notebooks' defaults, so a typo or a value of the wrong kind is found
 before anything runs.
-
-Public names: Profile, load_profile, resolve, check, RUN, HOW.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,12 +32,10 @@ class Profile:
 
 def load_profile(name: str, folder: Path = paths.PROFILES) -> Profile:
     """Return the profile of `folder`/NAME.yml; UserError for an unknown name or key."""
-    names = sorted(path.stem for path in folder.glob("*.yml"))
-    if name not in names:
-        raise unknown("profile", name, names)
-    path = folder / f"{name}.yml"
-    where = paths.shown(path)
-    content = _yaml(path, where)
+    files_by_name = {path.stem: path for path in sorted(folder.glob("*.yml"))}
+    if name not in files_by_name:
+        raise unknown("profile", name, files_by_name)
+    where, content = paths.shown(files_by_name[name]), _yaml(files_by_name[name])
     kinds = {"title": str, "publish": bool, "parameters": dict}
     if not isinstance(content, dict):
         raise UserError(f"{where} must be a mapping with {', '.join(kinds)}")
@@ -52,23 +48,19 @@ def load_profile(name: str, folder: Path = paths.PROFILES) -> Profile:
     return Profile(name, content.get("title", name), content.get("publish", False), parameters)
 
 
-def _yaml(path: Path, where: str) -> Any:
+def _yaml(path: Path) -> Any:
     """Return what a profile's file holds; UserError where that is no YAML."""
     import yaml
 
+    text, where = files.read_text(path), paths.shown(path)
     try:
-        return yaml.safe_load(files.read_text(path))
-    except yaml.YAMLError as fault:
-        mark = getattr(fault, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(fault, "problem", None) or "it cannot be read"
-        raise UserError(f"{where}{line}: {problem}") from None
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as fault:
+        raise UserError(f"{where}, line {fault.problem_mark.line + 1}: {fault.problem}") from None
     except RecursionError:
         raise UserError(f"{where}: lists or mappings are nested too deeply") from None
-    except UserError:
-        raise
-    except ValueError as fault:  # a date or a number that is none
-        raise UserError(f"{where}: {fault}") from None
+    except (yaml.YAMLError, ValueError) as fault:  # a control sign; a date or number that is none
+        raise UserError(f"{where}: {files.one_line(fault)}") from None
 
 
 def resolve(
@@ -114,10 +106,7 @@ def _typed(key: str, value: Any, default: Any, where: str) -> Any:
 
 
 def _from_text(key: str, text: str, default: Any) -> Any:
-    """Return what `text` says when something of the kind of `default` is wanted.
-
-    Numbers and truth values that cannot be read stay text, which `_typed` refuses by name.
-    """
+    """Return what `text` says, of the kind of `default`; else the text, which `_typed` refuses."""
     if isinstance(default, list):
         items = study.listed(f"--set {key}", text)
         return [_from_text(key, item, default[0]) for item in items] if default else items
@@ -136,11 +125,11 @@ def check(parameters: Mapping[str, Any]) -> None:
     from hvae_utils.measure import instruments, svo
     from hvae_utils.play import players, probes
 
-    factors = [field.name for field in fields(study.Study) if field.name in parameters]
+    factors = {field.name for field in fields(study.Study)} & parameters.keys()
     main = study.Study(**{key: parameters[key] for key in factors})
     svo.check_angle(instruments.load(main.instrument))
     isomorphs, values = parameters.get("isomorphs", ()), parameters.get("probe_values", ())
     probes.check(isomorphs, main.models, values, main.wordings[0])
-    concurrency = parameters.get("concurrency", 0)
-    study.check_number("concurrency", concurrency, 0, MOST_IN_FLIGHT, whole=True)
+    in_flight = parameters.get("concurrency", 0)
+    study.check_number("concurrency", in_flight, 0, MOST_IN_FLIGHT, whole=True)
     players.require(parameters.get("budget", ""))

@@ -2,8 +2,6 @@
 
 `publish` puts the figures of a run in the place of the old ones and `record` its answers; `check`
 and `replicate` make them again elsewhere and compare.
-
-Public names: publish, record, equal, check, replicate, RECORDED.
 """
 
 import json
@@ -13,12 +11,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hvae_utils import paths
+from hvae_utils import files, paths
 from hvae_utils.errors import NotRecorded, UserError
-from hvae_utils.run import compare, workbook
+from hvae_utils.run import compare, manifest, workbook
 from hvae_utils.run.run import CELLS, FIGURES, KEY_NUMBERS, Run
 from hvae_utils.run.runner import Report
 
@@ -83,16 +82,13 @@ def check(
     recorded: Path = RECORDED,
     finished: Run | None = None,
     runs: str | Path | None = None,
-    keep: bool = False,
     report: Report = print,
 ) -> bool:
     """Make what is committed again from its recorded answers; return whether it is the same.
 
     recorded: the folder of bundles; finished: a run to compare as it is, instead of making one.
-    runs: where to make it instead of a temporary folder, which is removed unless `keep` or
-    something differs.
-    Raises UserError when there is nothing to compare with or a run is of another study, and what
-    `workbook.replay` raises.
+    runs: where to make it instead of a temporary folder, which is removed unless something differs.
+    Raises UserError with nothing to compare, or another study; and what `workbook.replay` raises.
     """
     published, made_of, source = _committed(figures)
     with nullcontext(finished) if finished else _scratch(runs, report) as run:
@@ -101,16 +97,15 @@ def check(
         differences, alike = _compared(run, published, made_of)
         strict = "same lock and platform: equal bytes" if alike else "another lock or platform"
         report(f"compared with {source}: {len(published)} files ({strict})")
-        for line in compare.table(differences) if differences else ():
+        for line in compare.table(differences):
             report(line)
         report(f"{len(differences)} differences")
-        if not (finished or runs or keep or differences):
+        if not (finished or runs or differences):
             shutil.rmtree(run.folder)
     return not differences
 
 
 def _answer_again(run: Run, answers: Path, report: Report) -> None:
-    """Make a run from the recorded answers."""
     report(f"the models' answers come from {paths.shown(answers)}; no model is asked")
     try:
         workbook.replay(answers, runs=run.folder.parent, run_id=run.name, report=report)
@@ -122,11 +117,7 @@ def _answer_again(run: Run, answers: Path, report: Report) -> None:
 
 
 def replicate(
-    *,
-    figures: Path = paths.FIGURES,
-    runs: str | Path | None = None,
-    keep: bool = False,
-    report: Report = print,
+    *, figures: Path = paths.FIGURES, runs: str | Path | None = None, report: Report = print
 ) -> None:
     """Ask the models of what is committed anew, and report the largest differences of each file.
 
@@ -140,21 +131,20 @@ def replicate(
         differences, _ = _compared(run, published, made_of)
         largest = compare.largest(differences)
         report(f"compared with {source}: {len(largest)} of {len(published)} files differ")
-        for line in compare.table(largest) if largest else ():
+        for line in compare.table(largest):
             report(line)
-        if not (runs or keep):
+        if not runs:
             shutil.rmtree(run.folder)
 
 
 @contextmanager
 def _scratch(runs: str | Path | None, report: Report) -> Iterator[Run]:
-    """Give a new run; say where it is if it is there in the end, else remove a scratch folder.
-
-    Always a new one: a run that is there would go on from its records and prove nothing.
-    """
+    """Give a run that is new, so that it goes on from no records; say in the end where it is."""
     folder = Path(tempfile.mkdtemp(prefix="hvae-")) if runs is None else runs
-    names = ("check", *(f"check-{count}" for count in range(2, 10_000)))
-    run = next(run for name in names if not (run := Run(name, folder)).folder.exists())
+    run, count = Run("check", folder), 1
+    while run.folder.exists():
+        count += 1
+        run = Run(f"check-{count}", folder)
     try:
         yield run
     finally:
@@ -167,15 +157,10 @@ def _scratch(runs: str | Path | None, report: Report) -> Iterator[Run]:
 def _compared(
     run: Run, published: Files, made_of: Mapping[str, Any]
 ) -> tuple[list[compare.Difference], bool]:
-    """Return where a run and what is published differ, and whether lock and platform are alike.
-
-    Raises UserError when the run is of another study.
-    """
+    """Return where a run and what is published differ, and whether lock and platform are alike."""
     made = run.manifest
-    here, there = (
-        {key: side["parameters"].get(key) for key in workbook.ASKED} for side in (made, made_of)
-    )
-    if other := [key for key in workbook.ASKED if here[key] != there[key]]:
+    here, there = made["parameters"], made_of["parameters"]
+    if other := [key for key in workbook.ASKED if here.get(key) != there.get(key)]:
         raise UserError(
             f"{paths.shown(run.folder)} is another study, of profile '{made['profile']}', than the "
             f"published one, of '{made_of['profile']}': {', '.join(other)} differ; nothing was "
@@ -198,21 +183,16 @@ def _stage(run: Run, folder: Path) -> Path:
     from hvae_utils.show import style
 
     made_of = {key: run.manifest[key] for key in MADE_OF}
-    unfinished = shutil.ignore_patterns(".*", "*.part")
-    shutil.copytree(run.path(FIGURES), folder, ignore=unfinished)
+    shutil.copytree(run.path(FIGURES), folder, ignore=shutil.ignore_patterns(".*"))
     for name in (CELLS, KEY_NUMBERS):
         shutil.copyfile(run.path(name), folder / name)
     style.gallery(folder)
-    text = json.dumps(made_of, indent=2) + "\n"
-    (folder / PROVENANCE).write_text(text, encoding="utf-8", newline="\n")
+    files.write_atomically(folder / PROVENANCE, json.dumps(made_of, indent=2) + "\n")
     return folder
 
 
 def _committed(figures: Path) -> tuple[Files, dict[str, Any], str]:
-    """Return the files of the last commit, what they were made of, and whence, in words.
-
-    They are those of the folder where there is no commit of it.
-    """
+    """Return the files of the last commit or else of the folder, their origin, and whence."""
     where = paths.shown(figures)
     contents, source = _of_last_commit(figures), "the last commit"
     if not contents:
@@ -228,21 +208,14 @@ def _committed(figures: Path) -> tuple[Files, dict[str, Any], str]:
 
 
 def _of_last_commit(figures: Path) -> Files:
-    def git(*arguments: str) -> bytes:
-        command = ["git", "-C", str(figures.parent), *arguments]
-        return subprocess.run(command, check=True, capture_output=True).stdout
-
+    git, folder = partial(manifest.git, figures.parent), f"{figures.name}/"
     try:
-        listed = git("ls-tree", "-r", "--name-only", "-z", "HEAD", f"{figures.name}/").decode()
-        return {
-            name.removeprefix(f"{figures.name}/"): git("show", f"HEAD:./{name}")
-            for name in listed.split("\0")
-            if name
-        }
+        names = git("ls-tree", "-r", "--name-only", "-z", "HEAD", folder).decode().split("\0")
+        return {name.removeprefix(folder): git("show", f"HEAD:./{name}") for name in names if name}
     except (OSError, subprocess.CalledProcessError):
         return {}
 
 
 def _contents(folder: Path) -> Files:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    within = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in within}

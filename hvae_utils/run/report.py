@@ -4,8 +4,6 @@ It holds the question, the findings in sentences, every figure with its numbers,
 data and what the run was made of. Everything comes from the tables of the run, so the same run
 gives the same page; it shows no reply and no path of this machine. report.html.j2 is the page,
 where all that a model, a profile or a file name says is escaped.
-
-Public names: page, figure, columns, environment, TITLE.
 """
 
 import base64
@@ -24,7 +22,6 @@ from hvae_utils.metrics import rationality
 from hvae_utils.show import findings
 from hvae_utils.show.names import display_names
 
-TITLE = "Told to hold a value, does a language model act on it?"
 SINGLE = "administration"  # `part` of rows that are single administrations
 LARGEST_SVG = 500_000  # bytes; above it a figure's PNG is smaller and as good to read
 SMALL = 12  # rows of a table that stands open beside its figure
@@ -55,17 +52,16 @@ def page(
     goal_effects: pd.DataFrame,
     figures: Sequence[Mapping[str, Any]],
 ) -> str:
-    """Return the report as HTML.
+    """Return the report of the run `name` as HTML.
 
-    name: of the run; made_of: its manifest; changed: outputs that are not as they were at its end;
-    cells and goal_effects: its tables; figures: see `figure`.
-    Raises KeyError, ValueError or TypeError where a table or the manifest lacks what is needed.
+    made_of: its manifest; changed: outputs that are not as they were at its end; figures: see
+    `figure`. KeyError, ValueError or TypeError where a table or the manifest lacks what is needed.
     """
     words = cells[["flag", "note"]].astype(object).fillna("")
     cells = cells.assign(**words, respondent=cells["model"].map(display_names(cells["model"])))
+    angles = cells.pivot_table("mean_angle", "respondent", "value", sort=False, dropna=False)
     parameters = {name: of for name, of in made_of["parameters"].items() if name != "models"}
     return environment().get_template("report.html.j2").render(
-        title=TITLE,
         lead=f"Report of the run “{name}”, finished {made_of['finished'][:10]}.",
         level=findings.LEVEL,
         in_short=findings.in_short(cells),
@@ -74,7 +70,7 @@ def page(
         of_respondents=findings.of_respondents(cells),
         of_goal_prompts=findings.of_goal_prompts(goal_effects[EFFECT]),
         respondents=_respondents(cells),
-        angles=_angles(cells),
+        angles=angles.round(1).reset_index(),
         figures=figures,
         outcomes=_sums(cells, ["asked", *scoring.OUTCOMES]),
         quality=_quality(cells),
@@ -103,10 +99,8 @@ def figure(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     if len(picture) > LARGEST_SVG:
         kind, picture = "png", (folder / f"{slug}.png").read_bytes()
     return {
-        "slug": slug,
-        "title": title,
+        **{name: entry[name] for name in ("slug", "title", "alt")},
         "caption": entry["caption"].removeprefix(title).removeprefix(".").strip(),
-        "alt": entry["alt"],
         "source": f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}",
         "numbers": numbers.dropna(axis="columns", how="all"),
     }
@@ -173,11 +167,10 @@ def columns(table: pd.DataFrame) -> list[Column]:
 def _number(number: float, digits: int) -> str:
     if pd.isna(number):
         return "–"
-    text = f"{number:,.{digits}f}"
-    if not float(text.replace(",", "")):
+    text = f"{number:z,.{digits}f}"
+    if number and not float(text.replace(",", "")):
         least = f"{10.0**-digits:.{digits}f}"
-        small = f"< {least}" if number > 0 else f"> -{least}"
-        text = small if number else text.removeprefix("-")
+        text = f"< {least}" if number > 0 else f"> -{least}"
     return text.replace("-", "−")
 
 
@@ -197,13 +190,6 @@ def _respondents(cells: pd.DataFrame) -> pd.DataFrame:
     return sums.join(counts).join(means.rename(columns=READINGS)).reset_index()
 
 
-def _angles(cells: pd.DataFrame) -> pd.DataFrame:
-    wide = cells.pivot_table(
-        index="respondent", columns="value", values="mean_angle", sort=False, dropna=False
-    )
-    return wide.round(1).reset_index()
-
-
 def _quality(cells: pd.DataFrame) -> pd.DataFrame:
     groups = cells.groupby("respondent", sort=False)
     means = groups[list(QUALITY)].mean().round(3).rename(columns=QUALITY)
@@ -212,15 +198,11 @@ def _quality(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cells(cells: pd.DataFrame) -> pd.DataFrame:
-    rows = cells.to_dict("records")
+    low, high = (cells[f"angle_{end}"].map("{:.1f}".format) for end in ("low", "high"))
+    interval = (low + " to " + high).str.replace("-", "−")
     shown = cells.assign(
-        scored=[f"{row['scored']} of {row['administrations']}" for row in rows],
-        interval=[
-            f"{row['angle_low']:.1f} to {row['angle_high']:.1f}".replace("-", "−")
-            if pd.notna(row["angle_low"])
-            else ""
-            for row in rows
-        ],
+        scored=cells["scored"].astype(str) + " of " + cells["administrations"].astype(str),
+        interval=interval.where(cells["angle_low"].notna(), ""),
         p_random=["< 0.001" if share < 0.001 else _number(share, 3) for share in cells["p_random"]],
         remarks=(cells["flag"] + "; " + cells["note"]).str.strip("; "),
     )

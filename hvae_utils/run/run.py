@@ -2,8 +2,6 @@
 
 `Run` knows what the files of a run are called, reads and writes them, and says in one sentence what
 a folder lacks. `workbook` makes runs from notebooks; `Run.play` makes one without.
-
-Public names: Run, and the names of a run's files.
 """
 
 import json
@@ -30,6 +28,7 @@ SCORES, CELLS, GOAL_EFFECTS = "scores.parquet", "value_rationality.csv", "goal_e
 KEY_NUMBERS, FIGURES, NOTEBOOKS = "key_numbers.json", "figures/", "notebooks/"
 MANIFEST, REPORT = manifest.NAME, "report.html"
 LOCK = ".run.lock"  # held by what drives the notebooks, not by their kernels
+NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9_-])?")
 DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no files on Windows
 
 
@@ -46,19 +45,16 @@ class Run:
     """
 
     def __init__(self, run_id: str = "default", runs: str | Path | None = None) -> None:
-        plain = re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9_-])?", str(run_id))
-        if not plain or DEVICE.fullmatch(str(run_id)):
+        self.name = str(run_id)
+        if not NAME.fullmatch(self.name) or DEVICE.fullmatch(self.name):
             raise UserError(
                 f"run id {brief(run_id)} is no folder name everywhere; use letters, digits, '-', "
                 "'_' and '.' between them"
             )
-        self.name = str(run_id)
         try:
             folder = paths.RUNS if runs is None else Path(runs).expanduser().absolute()
         except RuntimeError:
-            raise UserError(
-                f"the folder of runs {str(runs)!r} names no user of this machine"
-            ) from None
+            raise UserError(f"folder of runs {str(runs)!r} names no user of this machine") from None
         self.folder = folder / self.name
 
     def __repr__(self) -> str:
@@ -80,10 +76,7 @@ class Run:
         return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
     def read(self, name: str) -> Any:
-        """Return a file's content: a DataFrame of .parquet and .csv, plain data of .json.
-
-        Raises UserError where the run or the file is not there, or the file is damaged.
-        """
+        """Return a DataFrame of .parquet and .csv, plain data of .json; UserError if it cannot."""
         import pandas as pd
 
         with self._reading(), self.path(name).open("rb") as file:
@@ -105,11 +98,8 @@ class Run:
             data = content.to_parquet(None, index=False)
         elif path.suffix == ".csv":
             data = content.to_csv(None, index=False, float_format="%.10g", lineterminator="\n")
-        elif path.suffix == ".json":
-            plain = _plain(content)
-            data = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         else:
-            raise unknown("kind of file", name, (".parquet", ".csv", ".json"))
+            data = json.dumps(_plain(content), indent=2, ensure_ascii=False) + "\n"
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(path, data)
         return path
@@ -138,25 +128,16 @@ class Run:
             return pd.DataFrame(records.read(self.path(RECORDS)))
 
     @property
-    def figures(self) -> list[dict[str, Any]]:
-        """The figures' slugs, titles, captions and alternative texts, in order."""
-        from hvae_utils.show import style
-
-        return style.listed(self.path(FIGURES))
-
-    @property
     def manifest(self) -> dict[str, Any]:
         """What the run was made of; UserError where there is no such run or it did not finish."""
-        try:
-            return manifest.read(self.folder)
-        except FileNotFoundError:
-            self.require()
+        self.require()
+        if not self.has(MANIFEST):
             raise UserError(
                 f"run '{self.name}' is no finished run; continue it with "
                 f"hvae reproduce --run-id {self.name} and its profile"
-            ) from None
-        except OSError as fault:
-            raise UserError(f"run '{self.name}': {MANIFEST} cannot be read ({fault})") from None
+            )
+        with self._reading():
+            return manifest.read(self.folder)
 
     def require(self) -> None:
         """Raise UserError, naming the runs that there are, unless the run's folder is there."""
@@ -180,16 +161,14 @@ class Run:
             name = Path(fault.filename).name
             raise UserError(f"run '{self.name}' lacks {name}; run it again") from None
         except (KeyError, ValueError, TypeError, OSError) as fault:
-            raise UserError(
-                f"run '{self.name}' has a damaged file ({fault!r}); run it again"
-            ) from None
+            reason = f"run '{self.name}' has a damaged file ({fault!r}); run it again"
+            raise UserError(reason) from None
 
     def changed(self) -> list[str]:
         """Return the outputs of a finished run that are gone, or not as they were at its end."""
-        outputs = self.manifest["outputs"].items()
         return [
             name
-            for name, digest in outputs
+            for name, digest in self.manifest["outputs"].items()
             if not self.path(name).is_file() or files.sha256(self.path(name)) != digest
         ]
 
@@ -200,8 +179,6 @@ class Run:
         if not (self.has(RESPONSES) and self.has(CONDITIONS)):
             return pd.DataFrame()
         responses, conditions = self.read(RESPONSES), self.read(CONDITIONS)
-        if "outcome" not in responses or "model" not in conditions:
-            return pd.DataFrame()
         models = responses["condition_id"].map(conditions.set_index("condition_id")["model"])
         table = pd.crosstab(models, responses["outcome"])
         return table.rename_axis(index=None, columns="items by outcome")
@@ -226,30 +203,25 @@ class Run:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Make the folder and keep other processes from running notebooks into it.
+        """Make the folder and keep other processes out; UserError where that is not possible.
 
         May be entered again by the process that holds it; the run's own kernels do not ask for it.
-        Raises UserError when another process holds it, or the folder cannot be written.
         """
         from filelock import FileLock, Timeout
 
         self.make()
         lock = FileLock(self.path(LOCK), timeout=0, thread_local=False, is_singleton=True)
         try:
-            lock.acquire()
+            acquired = lock.acquire()
         except Timeout:
             raise UserError(
                 f"another process is running {paths.shown(self.folder)}; wait until it has ended "
                 "or take another --run-id"
             ) from None
-        except NotImplementedError as fault:  # a folder without locks
+        except (OSError, NotImplementedError) as fault:  # the second: a folder without locks
             raise UserError(f"cannot write {paths.shown(self.folder)}: {fault}") from None
-        except OSError as fault:
-            raise files.unwritable(self.folder, fault) from None
-        try:
+        with acquired:
             yield
-        finally:
-            lock.release()
 
     def play(self, design: "Study", concurrency: int = 0) -> Self:
         """Play a study here, without notebooks: conditions, records, responses, scores and cells.
@@ -282,30 +254,28 @@ class Run:
     def bundle(self, out: str | Path | None = None) -> "bundle.Bundle":
         """Write a finished run into one file (default: NAME.zip here) that can be replayed.
 
-        Raises UserError when the run is not finished, was changed since, or holds what is not ours
-        to publish.
+        UserError when it is not finished, was changed since, or holds what is not ours to publish.
         """
-        made_of, changed = self.manifest, self.changed()
         where = paths.shown(self.folder)
-        if changed:
+        if changed := self.changed():
             raise UserError(f"{where}: {changed[0]} changed after the run; reproduce it again")
-        names = set(self.conditions["model"])
-        return bundle.write(
-            made_of, self.path(RECORDS), names, where, Path(out or f"{self.name}.zip")
-        )
+        names, out = set(self.conditions["model"]), Path(out or f"{self.name}.zip")
+        return bundle.write(self.manifest, self.path(RECORDS), names, where, out)
 
     def report(self, out: str | Path | None = None) -> Path:
         """Write a finished run as one HTML file (default: report.html in its folder).
 
-        Raises UserError where the run did not finish or lacks a file, or a file is damaged.
+        UserError where the run did not finish or lacks a file, or a file is damaged.
         """
         from hvae_utils.run import report
+        from hvae_utils.show import style
 
         made_of, out = self.manifest, Path(out) if out else self.path(REPORT)
         with self._reading():
-            if not self.figures:
+            folder = self.path(FIGURES)
+            figures = [report.figure(folder, entry) for entry in style.listed(folder)]
+            if not figures:
                 raise UserError(f"run '{self.name}' has no figure; run its notebooks again")
-            figures = [report.figure(self.path(FIGURES), entry) for entry in self.figures]
             tables = self.cells, self.read(GOAL_EFFECTS)
             text = report.page(self.name, made_of, self.changed(), *tables, figures)
         files.write_atomically(out, text)

@@ -3,12 +3,10 @@
 papermill alone reports success after a dead kernel or a `sys.exit(0)`, and only warns of a
 parameter that a notebook does not have. Here every cell must have run, in order, and the run
 folder must have changed exactly as the step declares.
-It must never publish, delete a record or judge a result.
-
-Public names: Step, WorkbookError, contract, execute.
 """
 
 import ast
+import io
 import os
 import re
 import sys
@@ -56,10 +54,10 @@ def is_among(name: str, declared: Sequence[str]) -> bool:
 
 
 def contract(step: Step, notebook: Path) -> dict[str, Any]:
-    """Return the defaults of a notebook's parameters, by name; check them against `step`.
+    """Return the defaults of a notebook's parameters, by name.
 
-    Raises WorkbookError unless there is exactly one `parameters` cell (none for a step without
-    parameters) of literals, read alike by Python and papermill, with the declared names.
+    WorkbookError unless there is exactly one `parameters` cell (none for a step without parameters)
+    of literals, read alike by Python and papermill, with the declared names.
     """
     papermill = _papermill()
     import nbformat
@@ -68,15 +66,13 @@ def contract(step: Step, notebook: Path) -> dict[str, Any]:
         raise WorkbookError(f"{paths.shown(notebook)} does not exist")
     cells = nbformat.read(notebook, as_version=4).cells
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", ())]
-    if len(tagged) != bool(step.parameters):
-        wanted = "exactly one" if step.parameters else "no"
-        raise WorkbookError(
-            f"{notebook.name} has {len(tagged)} cells tagged 'parameters'; wanted {wanted}"
-        )
+    if len(tagged) != (wanted := int(bool(step.parameters))):
+        have = f"{notebook.name} has {len(tagged)} cells tagged 'parameters'"
+        raise WorkbookError(f"{have}; wanted {wanted}")
     defaults = _literals(tagged[0].source, notebook.name) if tagged else {}
-    seen = set(papermill.inspect_notebook(_unformatted(notebook)))
-    for where, names in (("the parameters cell", set(defaults)), ("what papermill reads", seen)):
-        if wrong := sorted(names ^ set(step.parameters)):
+    seen = papermill.inspect_notebook(_unformatted(notebook))
+    for where, names in (("the parameters cell", defaults), ("what papermill reads", seen)):
+        if wrong := sorted(names.keys() ^ set(step.parameters)):
             raise WorkbookError(
                 f"{notebook.name}: {where} and the declared parameters differ in {', '.join(wrong)}"
             )
@@ -98,7 +94,6 @@ def execute(
     executed.unlink(missing_ok=True)
     before = _snapshot(run.folder)
     started = time.perf_counter()
-    echo = _Echo(report)
     fault: Exception | None = None
     with tempfile.TemporaryDirectory(prefix="hvae-", ignore_cleanup_errors=True) as folder:
         try:
@@ -109,15 +104,14 @@ def execute(
                 engine_name=_engine(),
                 kernel_name="python3",
                 progress_bar=False,
-                stdout_file=echo,
+                stdout_file=_Echo(report),
                 cwd=str(paths.ROOT),
                 kernel_manager_class=_kernel_manager(Path(folder)),
             )
         except Exception as raised:
             fault = raised
     if not run.folder.is_dir():
-        where = paths.shown(run.folder)
-        raise UserError(f"{where} was removed while {step.name} ran; run again")
+        raise UserError(f"{paths.shown(run.folder)} was removed while {step.name} ran; run again")
     if isinstance(fault, OSError) and fault.errno in files.FULL:
         raise files.unwritable(executed, fault)
     _check_cells(step, executed, fault)
@@ -129,8 +123,7 @@ def execute(
 def _papermill() -> Any:
     """Return papermill, imported without the grammars of internet addresses: 3 s for no notebook.
 
-    What validates notebooks compiles them wherever they are installed, and JupyterLab brings them.
-    They are hidden during this import alone; the rest of the process finds them.
+    What validates notebooks compiles them where JupyterLab has brought them.
     """
     hidden = "rfc3987_syntax" not in sys.modules
     if hidden:
@@ -219,20 +212,18 @@ def _kernel_manager(folder: Path) -> type:
     return Manager
 
 
-class _Echo:
+class _Echo(io.TextIOBase):
     """A file for a notebook's prints: progress lines are reported, the rest stays where it is."""
 
     def __init__(self, report: Report) -> None:
         self._report, self._begun = report, ""
 
-    def write(self, text: str) -> None:
+    def write(self, text: str) -> int:
         *whole, self._begun = (self._begun + text).split("\n")
         for line in whole:
             if PROGRESS.search(line):
                 self._report(f"  {line}")
-
-    def flush(self) -> None:
-        """Nothing is held back but a line that has not ended."""
+        return len(text)
 
 
 def _check_cells(step: Step, executed: Path, fault: Exception | None) -> None:
@@ -242,10 +233,8 @@ def _check_cells(step: Step, executed: Path, fault: Exception | None) -> None:
     try:
         cells = nbformat.read(executed, as_version=4).cells if executed.is_file() else []
     except ValueError:
-        raise UserError(
-            f"{paths.shown(executed)} was not saved whole; see that the disk is not full, then run "
-            "again to continue"
-        ) from fault
+        where = paths.shown(executed)
+        raise UserError(f"{where} was not saved whole; make room, then run again") from fault
     code = [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]
     where, reason = _first_wrong(code)
     if fault is not None and not any(_errors(cell) for cell in code):
@@ -264,10 +253,13 @@ def _first_wrong(code: list[Any]) -> tuple[str, str]:
     for count, cell in enumerate(code, start=1):
         where = f"cell '{cell.id}'"
         if wrong := _errors(cell):
-            if wrong[0].ename == "SystemExit":
+            name, sentence = wrong[0].ename, wrong[0].evalue
+            kind = getattr(errors, name, None)
+            if isinstance(kind, type) and issubclass(kind, errors.Sentence):
+                raise kind(sentence)  # as the cell raised it for its reader
+            if name == "SystemExit":
                 return where, "sys.exit() stopped the notebook before its end"
-            _raise_known(wrong[0].ename, wrong[0].evalue)
-            return where, f"{wrong[0].ename}: {wrong[0].evalue}"
+            return where, f"{name}: {sentence}"
         if cell.get("execution_count") != count:
             return where, "it was not executed in its turn (did the kernel die?)"
     return "", ""
@@ -275,13 +267,6 @@ def _first_wrong(code: list[Any]) -> tuple[str, str]:
 
 def _errors(cell: Any) -> list[Any]:
     return [output for output in cell.outputs if output.output_type == "error"]
-
-
-def _raise_known(name: str, sentence: str) -> None:
-    """Raise the error again that a cell raised for its reader, with its sentence alone."""
-    kind = getattr(errors, name, None)
-    if isinstance(kind, type) and issubclass(kind, errors.Sentence):
-        raise kind(sentence)
 
 
 def _snapshot(folder: Path) -> dict[str, Stamp]:

@@ -4,8 +4,6 @@ STEPS is the one declaration of the notebooks' reads, writes and parameters. A n
 step with `begin` and reaches nothing else. `reproduce` checks all that can be checked, then
 executes the notebooks one after another; a run that was stopped continues from its records.
 `replay` does the same from a bundle, with no model and no network.
-
-Public names: STEPS, ASKED, Step, begin, OpenStep, reproduce, replay, parameters_of.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,39 +25,20 @@ from hvae_utils.run.runner import Report, Step
 STUDY = tuple(field.name for field in fields(Study))
 PLAYING = ("concurrency", "reask", "budget")
 TABLES = (CONDITIONS, RESPONSES, SCORES, CELLS)
-STEPS = (
+STEPS = (  # name, reads, writes, parameters
     Step("00_overview"),
-    Step(
-        "01_value_assignment",
-        writes=(CONDITIONS, RECORDS),
-        parameters=(*RUN, *STUDY, *HOW),
-    ),
-    Step(
-        "02_game_play",
-        reads=(CONDITIONS,),
-        writes=(RECORDS, RESPONSES),
-        parameters=(*RUN, *PLAYING),
-    ),
-    Step(
-        "03_metric_computation",
-        reads=(CONDITIONS, RESPONSES),
-        writes=(SCORES, CELLS),
-        parameters=RUN,
-    ),
-    Step(
-        "04_analysis",
-        reads=TABLES,
-        writes=(FIGURES, names.GOAL_EFFECTS, names.KEY_NUMBERS),
-        parameters=RUN,
-    ),
+    Step("01_value_assignment", (), (CONDITIONS, RECORDS), (*RUN, *STUDY, *HOW)),
+    Step("02_game_play", (CONDITIONS,), (RECORDS, RESPONSES), (*RUN, *PLAYING)),
+    Step("03_metric_computation", (CONDITIONS, RESPONSES), (SCORES, CELLS), RUN),
+    Step("04_analysis", TABLES, (FIGURES, names.GOAL_EFFECTS, names.KEY_NUMBERS), RUN),
     Step(
         "05_robustness",
-        reads=TABLES,
-        writes=(RECORDS, "debiased.csv", "probes.csv", "motives.csv", FIGURES),
-        parameters=(*RUN, "probe_values", "isomorphs", *PLAYING),
+        TABLES,
+        (RECORDS, "debiased.csv", "probes.csv", "motives.csv", FIGURES),
+        (*RUN, "probe_values", "isomorphs", *PLAYING),
         adds_to=(FIGURES,),
     ),
-    Step("06_explore", reads=(CELLS,), writes=("noise.csv",), parameters=RUN),
+    Step("06_explore", (CELLS,), ("noise.csv",), RUN),
 )
 ASKED = tuple(  # parameters that say what a run asked
     dict.fromkeys(key for step in STEPS for key in step.parameters if key not in (*RUN, *HOW))
@@ -79,31 +58,30 @@ def begin(
 
     In the notebooks' own run, `interactive`, what the step reads and the run does not have, or has
     only from before a file it is made from was written anew, is made first, by the earlier
-    notebooks with their own default parameters. In any other run that is an error.
+    notebooks with their default parameters. In any other run that is an error.
     Raises UserError for an unknown step, a bad run id, or where one of those notebooks would ask
     models other than the reference respondents: they may cost money or hours.
     """
-    step = next((step for step in steps if step.name == name), None)
-    if step is None:
-        raise unknown("step", name, [step.name for step in steps])
+    by_name = {step.name: step for step in steps}
+    if name not in by_name:
+        raise unknown("step", name, by_name)
+    step = by_name[name]
     run = Run(run_id, None if runs is None else paths.ROOT / Path(runs).expanduser())
     producers = _producers(step, steps, run)
-    if producers and run_id != INTERACTIVE:
+    if first := _by_hand(producers, run):
         run.require()
         raise UserError(
             f"{name} reads what run '{run_id}' does not have, or has only from before a change; "
-            f"run {producers[0].name} first, or hvae reproduce --run-id {run_id} with its profile"
+            f"run {first}"
         )
     run.make()
-    _refuse_to_ask(step, producers, run)
     whole = all(map(run.has, step.reads))
     lack = "had only from before a change" if whole else "did not have"
+    where = {"runs": str(run.folder.parent), "run_id": run_id}
     for earlier in producers:
         notebook = notebooks / f"{earlier.name}.ipynb"
         runner.contract(earlier, notebook)
-        where = {"runs": str(run.folder.parent), "run_id": run_id}
-        injected = {key: where[key] for key in RUN if key in earlier.parameters}
-        seconds = runner.execute(earlier, notebook, run, injected)
+        seconds = runner.execute(earlier, notebook, run, where)
         print(f"{name} reads what this run {lack}; ran {earlier.name} ({seconds:.0f} s)")
     return OpenStep(step, run)
 
@@ -131,10 +109,7 @@ class OpenStep:
         return self.run.path(name)
 
     def folder(self, name: str) -> Path:
-        """Return a declared folder to write into, emptied: nothing of an earlier run stays.
-
-        A step that adds to what an earlier step has written there finds it as it was.
-        """
+        """Return a declared folder, emptied unless the step adds to what an earlier one wrote."""
         name = f"{name.rstrip('/')}/"
         self._require(name, self.step.writes, "write")
         folder = self.run.path(name)
@@ -145,10 +120,7 @@ class OpenStep:
         return folder
 
     def finish(self) -> None:
-        """Check that every declared write is there; a record file that nobody needed is empty.
-
-        Raises WorkbookError naming what is missing.
-        """
+        """Make record files that nobody needed; WorkbookError naming what was not written."""
         for name in self.step.writes:
             if name.endswith(".jsonl"):
                 self.run.path(name).touch()
@@ -158,8 +130,8 @@ class OpenStep:
 
     def _require(self, name: str, declared: Sequence[str], verb: str) -> None:
         if ".." in name or not runner.is_among(name, declared):
-            known = ", ".join(declared) or "nothing"
-            raise WorkbookError(f"{self.step.name} may {verb} {known}; '{name}' is not declared")
+            names = ", ".join(declared) or "nothing"
+            raise WorkbookError(f"{self.step.name} may {verb} {names}; '{name}' is not declared")
 
 
 def reproduce(
@@ -175,15 +147,16 @@ def reproduce(
 ) -> Run:
     """Run the whole workbook with a named profile; return the run, with its manifest.
 
-    profile: by name, or one that stands in no file; overrides: texts KEY=VALUE; runs: the folder of
-    runs, relative to where the user is; run_id: the profile's name unless given; a run that is
-    there already continues from its records. Everything is checked before anything runs.
+    profile: by name, or one that stands in no file; overrides: texts KEY=VALUE; runs, run_id: as of
+    `Run`, the id the profile's name unless given; a run that is there already continues from its
+    records. Everything is checked before anything runs.
     Raises UserError, WorkbookError (a notebook failed), EndpointError or BudgetReached.
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile, profiles)
     run = Run(chosen.name if run_id is None else run_id, runs)
     parameters = parameters_of(chosen, overrides, steps=steps, notebooks=notebooks)
-    _check_study(parameters)
+    if "models" in parameters:
+        _check_study(parameters)
     values = {**parameters, "runs": str(run.folder.parent), "run_id": run.name}
     title = f"Profile {chosen.name} with {', '.join(overrides)}" if overrides else chosen.title
     with run.held():
@@ -215,9 +188,8 @@ def replay(
 ) -> Run:
     """Make every table and figure from a bundle, with no model and no network; return the run.
 
-    runs: the folder of runs; run_id: `replay-` and the profile's name unless given, never the
-    folder of another run; options: as of `reproduce`. `report` gets a line on whether all is equal
-    to the recorded run.
+    run_id: `replay-` and the profile's name unless given, never the folder of another run; the
+    rest is as in `reproduce`. `report` gets a line on whether all is equal to the recorded run.
     Raises UserError, NotRecorded among them (a request without a record), or WorkbookError.
     """
     packed = bundle.read(path)
@@ -230,7 +202,7 @@ def replay(
     name = packed.manifest["profile"]
     run = Run(f"replay-{name}" if run_id is None else run_id, runs)
     profile = Profile(name, f"Replay of {path.name}", False, parameters)
-    answered = {model: known for model, known in packed.manifest["models"].items() if known}
+    answered = {model: of for model, of in packed.manifest["models"].items() if of}
     with run.held(), recorded.replaying(answered):
         bundle.unpack(packed, run.folder)
         reproduce(profile, runs=run.folder.parent, run_id=run.name, report=report, **options)
@@ -267,8 +239,6 @@ def _defaults(steps: Sequence[Step], notebooks: Path) -> dict[str, Any]:
 
 def _check_study(parameters: Mapping[str, Any]) -> None:
     """Raise UserError where a study of these parameters could not run."""
-    if "models" not in parameters:
-        return
     from hvae_utils.ask import models
     from hvae_utils.play import budget
 
@@ -282,12 +252,10 @@ def _located(name: str) -> str:
     """Return a model's name; a weights file where the user stands goes before the project's."""
     family, _, file = name.partition("/")
     path = Path(file).expanduser()
-    if family != "local" or path.suffix != ".gguf":
-        return name
     here, ours = path.absolute(), paths.ROOT / path
-    if not here.is_file() or (ours.is_file() and here.samefile(ours)):
+    if family != "local" or path.suffix != ".gguf" or not here.is_file():
         return name
-    return f"local/{here}"
+    return name if ours.is_file() and here.samefile(ours) else f"local/{here}"
 
 
 def _producers(step: Step, steps: Sequence[Step], run: Run) -> list[Step]:
@@ -304,12 +272,12 @@ def _producers(step: Step, steps: Sequence[Step], run: Run) -> list[Step]:
     producers: list[Step] = []
     remade: set[str] = set()
     for earlier in chain:
-        tables = [name for name in earlier.writes if name in needed and not name.endswith(".jsonl")]
-        oldest = min((_changed(run, name) for name in tables), default=0.0)
-        newest = max((_changed(run, name) for name in earlier.reads), default=0.0)
+        tables = {name for name in earlier.writes if name in needed and not name.endswith(".jsonl")}
+        oldest = min((_changed(run, name) for name in tables), default=0)
+        newest = max((_changed(run, name) for name in earlier.reads), default=0)
         if not oldest or oldest < newest or remade & set(earlier.reads):
             producers.append(earlier)
-            remade |= set(tables)
+            remade |= tables
     return producers
 
 
@@ -320,17 +288,11 @@ def _changed(run: Run, name: str) -> int:
     return max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
 
 
-def _refuse_to_ask(step: Step, producers: Sequence[Step], run: Run) -> None:
-    """Raise UserError if making what `step` lacks would ask other than reference models.
-
-    Steps that ask are those with records; whom they ask stands in the run's conditions.
-    """
-    asking = [earlier for earlier in producers if any(w.endswith(".jsonl") for w in earlier.writes)]
-    if not asking or not run.has(CONDITIONS):
-        return
-    models = run.conditions["model"].unique() if "model" in run.conditions else ()
-    if asked := [name for name in models if not name.startswith("reference/")]:
-        raise UserError(
-            f"{step.name} reads what this run does not have, or has only from before a change; "
-            f"run {asking[0].name} first: this run asks {', '.join(asked)}"
-        )
+def _by_hand(producers: Sequence[Step], run: Run) -> str:
+    """Return which steps the user has to run, because they may cost money or hours, or ''."""
+    if producers and run.name != INTERACTIVE:
+        return f"{producers[0].name} first, or hvae reproduce --run-id {run.name} with its profile"
+    asking = [step.name for step in producers if RECORDS in step.writes]
+    models = run.conditions["model"].unique() if asking and run.has(CONDITIONS) else ()
+    asked = ", ".join(name for name in models if not name.startswith("reference/"))
+    return f"{asking[0]} first: this run asks {asked}" if asked else ""

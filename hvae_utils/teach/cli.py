@@ -1,4 +1,4 @@
-"""The verb of the `hvae` command for the course. Public name: VERBS."""
+"""The verb of the `hvae` command for the course."""
 
 from argparse import Namespace
 

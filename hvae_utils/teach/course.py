@@ -4,13 +4,10 @@ A lesson is written once, with its solutions, in `notebooks/course/solutions`. I
 each block between `### BEGIN SOLUTION` and `### END SOLUTION` is one line that raises `Unfinished`,
 and tags become the metadata (schema 3) that nbgrader reads. The copies are committed; the same
 solutions make the same bytes. No notebook is executed.
-
-Public names: SOLUTIONS, COPIES, lessons, student_copy, stubbed, write, stale.
 """
 
 import re
 from pathlib import Path
-from typing import Any
 
 from hvae_utils import paths
 from hvae_utils.errors import WorkbookError
@@ -33,7 +30,7 @@ def lessons(solutions: Path = SOLUTIONS) -> list[Path]:
 def student_copy(lesson: Path) -> str:
     """Return the text of the student's copy of an authored lesson.
 
-    Errors: WorkbookError naming lesson and cell where tags, ids and solution marks do not agree.
+    WorkbookError naming lesson and cell where tags, ids and solution marks do not agree.
     """
     import nbformat
 
@@ -48,27 +45,24 @@ def student_copy(lesson: Path) -> str:
             cell.source = cell.source.replace("](../", "](")  # a copy lies one folder higher
             continue
         cell.outputs, cell.execution_count = [], None
-        if "exercise" in tags:  # the student writes it
-            cell.metadata["nbgrader"] = _grading(cell.id, solution=True)
-        elif "check" in tags:  # it grades what was written
-            cell.metadata["nbgrader"] = _grading(cell.id, solution=False) | {"points": 1}
+        solution = "exercise" in tags  # the student writes it, and a check grades it
+        if solution or "check" in tags:
+            kind = {"solution": solution, "grade": not solution, "locked": not solution}
+            points = {} if solution else {"points": 1}
+            same = {"grade_id": cell.id, "schema_version": 3, "task": False}
+            cell.metadata["nbgrader"] = same | kind | points
     return nbformat.writes(notebook) + "\n"
 
 
 def stubbed(source: str, lesson: Path, name: str) -> str:
-    """Return an exercise cell's source with its solution replaced by one line.
-
-    name: the cell's id, `exercise-<n>-…`. Errors: WorkbookError unless there is one whole block.
-    """
-    where, number = f"{lesson.name}, {name}", _EXERCISE.fullmatch(name)
-    block = _BLOCK.search(source)
-    if not number:
-        raise WorkbookError(f"{where}: an exercise's cell is called exercise-<n>-<what>")
-    if not block or len(_MARK.findall(source)) != 2:
-        raise WorkbookError(f"{where}: an exercise has one block BEGIN SOLUTION to END SOLUTION")
-    task = block["task"].strip()
-    if not task or '"' in task:
-        raise WorkbookError(f"{where}: BEGIN SOLUTION says what to do, without double quotes")
+    """Return the source of an exercise's cell, `name`, with its solution replaced by one line."""
+    number, block = _EXERCISE.fullmatch(name), _BLOCK.search(source)
+    task = block["task"].strip() if block else ""
+    if not number or len(_MARK.findall(source)) != 2 or not task or '"' in task:
+        raise WorkbookError(
+            f"{lesson.name}, {name}: an exercise's cell is called exercise-<n>-<what> and has one "
+            "block BEGIN SOLUTION to END SOLUTION, which says what to do, without double quotes"
+        )
     line = f'raise Unfinished("exercise {lesson.name[0]}.{number[1]}: {task}")'
     return source[: block.start()] + block["indent"] + line + source[block.end() :]
 
@@ -90,9 +84,3 @@ def stale(solutions: Path = SOLUTIONS, copies: Path = COPIES) -> list[Path]:
 
 def _made(solutions: Path, copies: Path) -> dict[Path, str]:
     return {copies / lesson.name: student_copy(lesson) for lesson in lessons(solutions)}
-
-
-def _grading(name: str, solution: bool) -> dict[str, Any]:
-    """Return nbgrader's metadata of a cell that holds a solution, or else grades one."""
-    kind = {"solution": solution, "grade": not solution, "locked": not solution}
-    return {"grade_id": name, "schema_version": 3, "task": False} | kind

@@ -3,12 +3,9 @@
 An exercise that nobody has done yet raises one named error with one sentence. Hints are data, in
 `notebooks/course/hints.toml`. A check says what is wrong with an answer and where to look, without
 the right answer; nothing is graded.
-
-Public names: Unfinished, NotYet, exercise, hint, hints, check, compare, folder.
 """
 
 import atexit
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -24,6 +21,7 @@ from hvae_utils.errors import Sentence, UserError, unknown
 
 NOTHING = "your function returned nothing (None), or nothing was assigned"
 HINTS = paths.NOTEBOOKS / "course" / "hints.toml"
+RIGHT: set[str] = set()  # exercises that were right in this session
 
 
 class Unfinished(Sentence):
@@ -37,7 +35,7 @@ class NotYet(Sentence, AssertionError):
 def hint(number: str, level: int = 1) -> None:
     """Print one hint of an exercise, such as `hint("1.2", 1)`; level 1 says least.
 
-    Errors: UserError for an unknown exercise or a level that it does not have.
+    UserError for an unknown exercise or a level that it does not have.
     """
     levels = _of_exercise(number)
     if level not in range(1, len(levels) + 1):
@@ -68,9 +66,9 @@ def exercise(number: str) -> Iterator[None]:
         error = f"your answer leads to {type(fault).__name__}: {fault}"
         reason = NOTHING if "NoneType" in str(fault) else error
         raise NotYet(f"{number} is not right yet: {reason}. {first_hint}") from None
-    _right().add(number)
+    RIGHT.add(number)
     lesson = [other for other in hints() if other[0] == number[0]]
-    left = ", ".join(other for other in lesson if other not in _right())
+    left = ", ".join(other for other in lesson if other not in RIGHT)
     print(f"{number} is right; " + (f"left: {left}" if left else f"all {len(lesson)} are"))
 
 
@@ -119,12 +117,11 @@ def compare(guess: float | None, truth: float, unit: str = "") -> None:
     result = f"it is {truth:.3g} {unit}".strip()
     if guess is None:
         print(f"you predicted nothing; {result}")
-    elif type(guess) not in (int, float) or not math.isfinite(guess):
+    elif not files.finite(guess):
         print(f"a prediction is a number, not {guess!r}; {result}")
     else:
-        print(
-            f"you predicted {guess:g}; {result}, {abs(guess - truth):.3g} away from your prediction"
-        )
+        away = f"{abs(guess - truth):.3g} away from your prediction"
+        print(f"you predicted {guess:g}; {result}, {away}")
 
 
 @lru_cache
@@ -133,12 +130,6 @@ def folder() -> Path:
     made = mkdtemp(prefix="hvae-lesson-")
     atexit.register(rmtree, made, ignore_errors=True)
     return Path(made)
-
-
-@lru_cache
-def _right() -> set[str]:
-    """Return the exercises that were right in this session."""
-    return set()
 
 
 def _of_exercise(number: str) -> list[str]:

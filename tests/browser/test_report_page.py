@@ -2,7 +2,6 @@
 
 import pytest
 
-from hvae_utils.run import report
 from hvae_utils.run.run import Run
 
 
@@ -14,7 +13,7 @@ def opened(page, run):
 
 def test_it_opens_without_an_error_and_without_asking_anybody(opened):
     assert opened.heard == []
-    assert opened.title() == report.TITLE
+    assert opened.title() == "Told to hold a value, does a language model act on it?"
 
 
 def test_its_pictures_are_drawn_and_have_a_text_instead(opened):

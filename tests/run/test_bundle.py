@@ -223,10 +223,10 @@ def test_a_cut_off_file_is_no_bundle(made, share):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("../../evil.py", b"x", r"it holds '\.\./\.\./evil\.py'"),
-        ("/etc/evil", b"x", "it holds '/etc/evil'"),
-        ("notes.txt", b"x", r"it holds 'notes\.txt'"),
-        ("records.jsonl", None, r"it holds records\.jsonl 0 times"),
+        ("../../evil.py", b"x", r"no bundle: '\.\./\.\./evil\.py' is"),
+        ("/etc/evil", b"x", "no bundle: '/etc/evil' is"),
+        ("notes.txt", b"x", r"no bundle: 'notes\.txt' is"),
+        ("records.jsonl", None, r"no bundle: 'records\.jsonl' is missing"),
     ],
 )
 def test_a_member_that_no_bundle_has_or_lacks_is_refused_unread(made, name, content, message):
@@ -287,7 +287,7 @@ def test_a_manifest_that_is_none_is_one_sentence_to_every_verb(made, tmp_path, c
     [
         *((name, f"its '{name}' is missing") for name in ("finish_reason", "dropped")),
         (record(finish_reason=7), "its 'finish_reason' is missing or of a wrong kind"),
-        (b"[]", "no JSON object"), (b"{", "not JSON"), (b"[" * 100_000, "not JSON"),
+        (b"[]", "its 'key' is missing"), (b"{", "not JSON"), (b"[" * 100_000, "not JSON"),
     ],
 )  # fmt: skip
 def test_a_record_that_cannot_be_replayed_is_named_by_its_line(made, line, message):

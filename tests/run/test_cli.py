@@ -242,7 +242,7 @@ def test_publish_refuses_a_run_that_is_not_for_it(book, capsys, tmp_path):
 
 def test_check_with_differences_is_exit_4(monkeypatch):
     monkeypatch.setattr(publish, "check", lambda **options: False)
-    assert cli.main(["check", "--keep"]) == 4
+    assert cli.main(["check"]) == 4
 
 
 @pytest.mark.parametrize(("given", "code"), [([], 6), (["--max-errors", "0.7"], 0)])

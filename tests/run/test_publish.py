@@ -161,7 +161,7 @@ def test_missing_rows_columns_keys_and_files_are_differences():
     found = {(one.file, one.place): one.published for one in compare.compare(*sides, True)}
     assert found == {
         ("b.png", "the file"): "there", ("c.png", "the file"): "missing",
-        ("a.csv", "row 1: b"): "there", ("a.csv", "row 1: c"): "missing",
+        ("a.csv", "row 1: b"): "2", ("a.csv", "row 1: c"): "missing",
     }  # fmt: skip
     (one,) = compared('{"a": 1}', '{"a": 1, "b": 2}', name="k.json")
     assert (one.place, one.published) == ("b", "missing")

@@ -47,7 +47,6 @@ def test_tables_are_those_of_the_folder_and_read_once(tmp_path):
     (folder / "scores.parquet").unlink()
     assert len(run.scores) == len(run.conditions)
     assert run.manifest["profile"] == "tiny"
-    assert [figure["slug"] for figure in run.figures] == ["01_small", "02_large"]
     assert run.changed() == ["scores.parquet"]
     with pytest.raises(UserError, match=r"run 'known' lacks scores\.parquet; run it again"):
         Run("known", tmp_path).scores  # noqa: B018

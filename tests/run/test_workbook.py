@@ -377,7 +377,7 @@ def test_the_last_override_wins_over_profile_and_default():
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ([], "0 cells tagged 'parameters'; wanted exactly one"),
+        ([], "0 cells tagged 'parameters'; wanted 1"),
         (["n = 1", "n = 1"], "2 cells tagged"),
         (["n = 1\nm = 2"], "differ in m"),
         (["m = 2"], "differ in m, n"),

@@ -278,7 +278,7 @@ def test_an_error_in_a_students_code_is_a_sentence_with_the_first_hint():
 
 
 def test_a_right_exercise_says_so_and_what_is_left(capsys):
-    lessons._right.cache_clear()
+    lessons.RIGHT.clear()
     told = []
     for number in ("1.1", "1.3", "1.2", "1.4", "1.6", "1.5"):
         with lessons.exercise(number):
