@@ -164,7 +164,7 @@ def publish(chosen: Namespace) -> None:
 @verb(
     "check",
     argument("--run-id", help="compare this finished run, instead of making a new one"),
-    argument("--replay", action="store_true", help="said or not, the answers are the recorded ones"),
+    argument("--replay", action="store_true", help="it does so without being told, too"),
     SCRATCH,
 )
 def check(chosen: Namespace) -> int:
