@@ -9,9 +9,6 @@ degrees from the prosocial target on average, and within 10 degrees of it once i
 The distribution of the mean angle of several administrations is exact, not simulated: that of one
 (`svo.angle_distribution`), then convolution. Distances are in degrees, to a point or to the nearest
 point of an interval. The instrument is `svo-slider` unless passed.
-
-Public names: random_distance, random_share, expected_distance, uniform, p_value, reachable,
-greatest_distance, distance, interval, checked_target, ROUNDED.
 """
 
 from functools import lru_cache

@@ -11,8 +11,6 @@ The weight on the other's payoff that the goal states stands against the one tha
 reveal, both as a utility angle t in degrees, u = cos t * self + sin t * other: 90 is the altruist,
 45 the prosocial, 0 the individualist, -45 the competitor. A questionnaire of a few items is a
 staircase over t (`recovery.steps`), so choices fit an interval of angles, or none exactly.
-
-Public names: coherence, Stated, stated, MIXED, UNCLEAR, revealed_angles, Rubric, read_rubric.
 """
 
 import math
@@ -27,7 +25,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from hvae_utils import files, paths
-from hvae_utils.errors import UserError, unknown
+from hvae_utils.errors import UserError
 from hvae_utils.files import needed_columns
 from hvae_utils.measure import instruments, values
 from hvae_utils.measure.instruments import Instrument
@@ -42,8 +40,6 @@ _WEIGHTS = (
     *("stated_weight", "revealed_weight", "revealed_low", "revealed_high"),
     *("weight_difference", "revealed_regret"),
 )
-_TABLES = ("source", "spelled", "denied", "named", "words", "rule")
-_RULE_KEYS = ("name", "why", "neutral", "self", "other", "against", "patterns")
 _TAKEN = "\ue000"  # stands where a rule has read, so that no other reads it again
 _LONGEST = 4000  # characters; a longer goal is no sentence, and unclear
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL | re.IGNORECASE)
@@ -138,20 +134,14 @@ def revealed_angles(means: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     Columns: low, high (degrees, -90 to 90), regret (coins of utility an item, lost at these angles
     too; 0 if some angle makes every choice a best one). Exact: between two edges of the staircase
     the regret is an arc of a cosine and bends down, so it is least at an edge, or 0 all along.
-    Errors: UserError for another shape, or means that no choices have.
+    Errors: UserError for means that no choices have.
     """
-    means = np.asarray(means, float)
-    if means.ndim != 2 or means.shape[1] != 2:
-        raise UserError(f"means: expected (administrations, 2), found {means.shape}")
     edges = np.append(recovery.steps(instrument, -_WIDEST, _WIDEST)["low"], _WIDEST)
     weights = np.stack([np.cos(np.radians(edges)), np.sin(np.radians(edges))])
     best = (instrument.payoffs @ weights).max(axis=1).mean(axis=0)
-    regrets = best - means @ weights
+    regrets = best - np.asarray(means, float) @ weights
     if (regrets < -1e-6).any():
-        at = int(np.argwhere(regrets < -1e-6)[0, 0])
-        raise UserError(
-            f"means: {means[at].tolist()} is more than any choices of '{instrument.name}' give"
-        )
+        raise UserError(f"means: some are more than any choices of '{instrument.name}' give")
     least = regrets.min(axis=1)
     fits = regrets <= least[:, None] + _SAME
     low, high = edges[fits.argmax(axis=1)], edges[len(edges) - 1 - fits[:, ::-1].argmax(axis=1)]
@@ -189,8 +179,6 @@ def _row(value: str, known: bool, counts: list[str], group: pd.DataFrame) -> dic
         notes.append(f"{len(group) - len(goals)} of {len(group)} administrations have no goal")
     if len(goals) and not len(readable):
         notes.append("no goal states one value that the rubric can read")
-    elif len(readable) and not len(compared):
-        notes.append("not estimable: no readable goal has scored choices")
     elif len(compared) < len(readable):
         lacking = f"{len(readable) - len(compared)} of {len(readable)}"
         notes.append(f"{lacking} readable goals stand beside choices with an item missing")
@@ -209,9 +197,9 @@ def _row(value: str, known: bool, counts: list[str], group: pd.DataFrame) -> dic
     }
 
 
-def stated(goal: str, rubric: Rubric | None = None) -> Stated:
-    """Return what a goal says; rubric: that of `data/goal_rubric.toml` unless passed."""
-    rubric = rubric or _published_rubric(paths.DATA / "goal_rubric.toml")
+def stated(goal: str) -> Stated:
+    """Return what a goal says by the rubric of `data/goal_rubric.toml`."""
+    rubric = read_rubric(paths.DATA / "goal_rubric.toml")
     text = _plain(goal, rubric)
     readings: dict[str, bool] = {}  # value -> whether it rests on the value's word alone
     denied, doubted, evidence = set(), set(), []
@@ -253,60 +241,40 @@ def _take(text: str, rule: Rule, rubric: Rubric) -> tuple[str, list[tuple[str, b
     for pattern in rule.patterns:
         while match := pattern.search(text):
             start, end = match.span()
-            clause = text[:start]
-            for restart in rubric.restart.finditer(text[:start]):
-                clause = text[restart.end() : start]
+            clause = rubric.restart.split(text[:start])[-1]
             is_denied = rubric.before.search(clause) or rubric.after.match(text, end)
             matches.append((match[0].strip(), bool(is_denied)))
             text = text[:start] + _TAKEN * (end - start) + text[end:]
     return text, matches
 
 
+@lru_cache
 def read_rubric(path: Path) -> Rubric:
     """Return the rubric of a file in the form of `data/goal_rubric.toml`, checked."""
-    where, tables = paths.shown(path), files.read_toml(path)
+    tables, words = files.read_toml(path), {}
     try:
-        return _rubric(tables)
+        for name, pattern in tables["words"].items():
+            words[name] = _filled(pattern, words)
+        rules = [_rule(rule, words) for rule in tables["rule"]]
+        last = max((k for k, rule in enumerate(rules) if rule.value), default=-1)
+        rules[last + 1 : last + 1] = _named(tables["named"]["patterns"], words)
+        denied = [_pattern(tables["denied"][key], words) for key in ("before", "after", "restart")]
+        spelled = [(_word(old), usual) for old, usual in tables["spelled"].items()]
     except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+        raise UserError(f"{paths.shown(path)}: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{where}: a part is missing or of the wrong kind ({error})") from None
-
-
-_published_rubric = lru_cache(read_rubric)
-
-
-def _rubric(tables: dict[str, Any]) -> Rubric:
-    _check_keys(tables, _TABLES)
-    words: dict[str, str] = {}
-    for name, pattern in tables["words"].items():
-        words[name] = _filled(pattern, words)
-    rules = [_rule(rule, words) for rule in tables["rule"]]
-    last = max((k for k, rule in enumerate(rules) if rule.value), default=-1)
-    rules[last + 1 : last + 1] = _named(tables["named"]["patterns"], words)
-    denied = [_pattern(tables["denied"][key], words) for key in ("before", "after", "restart")]
-    spelled = [(_word(old), new) for old, new in tables["spelled"].items()]
+        problem = f"a part is missing or of the wrong kind ({error})"
+        raise UserError(f"{paths.shown(path)}: {problem}") from None
     return Rubric(tuple(rules), *denied, tuple(spelled))
 
 
-def _check_keys(table: dict[str, Any], keys: tuple[str, ...]) -> None:
-    for key in table:
-        if key not in keys:
-            raise unknown("key", key, keys)
-
-
 def _rule(table: dict[str, Any], words: dict[str, str]) -> Rule:
-    name = table["name"]
-    try:
-        _check_keys(table, _RULE_KEYS)
-        weights = "self" in table and "other" in table
-        if [bool(table.get("neutral")), "against" in table, weights].count(True) != 1:
-            raise UserError("give one of 'neutral', 'against', 'self' with 'other'")
-        patterns = tuple(_pattern(pattern, words) for pattern in table["patterns"])
-        value = _by_weights(table["self"], table["other"]) if weights else None
-        against = frozenset(_by_weights(*pair) for pair in table.get("against", ()))
-    except UserError as error:
-        raise UserError(f"rule '{name}': {error}") from None
+    name, weights = table["name"], "self" in table and "other" in table
+    if [bool(table.get("neutral")), "against" in table, weights].count(True) != 1:
+        raise UserError(f"rule '{name}': give one of 'neutral', 'against', 'self' with 'other'")
+    patterns = tuple(_pattern(pattern, words) for pattern in table["patterns"])
+    value = _by_weights(table["self"], table["other"]) if weights else None
+    against = frozenset(_by_weights(*pair) for pair in table.get("against", ()))
     return Rule(name, patterns, value, against)
 
 
@@ -333,9 +301,6 @@ def _by_weights(own: float, other: float) -> str:
 
 def _filled(pattern: str, words: dict[str, str]) -> str:
     """Return the pattern with <name> replaced by the words of that name."""
-    for name in re.findall(r"<(\w+)>", pattern):
-        if name not in words:
-            raise unknown("word in angle brackets", name, words)
     return re.sub(r"<(\w+)>", lambda name: words[name[1]], pattern)
 
 

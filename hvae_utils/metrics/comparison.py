@@ -8,8 +8,6 @@ A cell is one value in one condition, scored for both models. The p value is tha
 sign-flip test where the cells are few, of random sign flips with a fixed seed where they are many;
 several pairs are corrected by Holm's method. Null respondents, who hold no value, take part by
 their exact expected scores.
-
-Public names: Comparison, compare, compare_models, against_nulls, holm.
 """
 
 from collections.abc import Iterable

@@ -21,9 +21,6 @@ that is all NaN is a presentation without an answer: what rests on it is NaN. Fr
 take numpy.exp. A 0 is an option outside the endpoint's list of likely tokens: its probability is
 unknown, at most the last one listed. `floor`, one number or an array (..., orders), is that bound
 (or the mass not listed, if less); 0 says that the zeros are true ones.
-
-Public names: average_logits, average_range, average_probabilities, cancels, position_bias,
-order_disagreement.
 """
 
 import numpy as np

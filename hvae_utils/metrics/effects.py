@@ -5,8 +5,6 @@ difference between administrations that differ in one factor only (`factors.pair
 unbalanced study gives fewer pairs and no biased comparison. Pairs are averaged within clusters
 (wording x goal draw), then clusters. The goal prompt is a factor like any other; `goal_effects`
 tells its effect by value.
-
-Public names: factor_effects, goal_effects, ALL.
 """
 
 import numpy as np

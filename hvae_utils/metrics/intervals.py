@@ -11,9 +11,6 @@ A cluster is what varies at random: one wording with one goal draw (`factors.clu
 are fixed. The t interval is far too short near the ends of the range of angles and when clusters
 agree. The covering interval is the t interval held between two bounds that need nothing but the
 range; `docs/intervals.md` has the simulation behind it and what it costs.
-
-Public names: Interval, covering_interval, recommend_administrations, cluster_means; of many samples
-at once: covering_limits, t_limits, bounded_mean_limits; check_level.
 """
 
 from dataclasses import dataclass

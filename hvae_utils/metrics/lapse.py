@@ -10,8 +10,6 @@ The model: with probability 1 - e an answer is one of the value's ideal options,
 often; with probability e it is any option, uniformly at random. e is estimated by maximum
 likelihood over the answered items, taken as independent. An item on which the value ties all
 options says nothing about e and is left out, as is a missing one.
-
-Public names: Lapse, lapse_rate, expected_rate, probabilities, mixed.
 """
 
 from dataclasses import dataclass

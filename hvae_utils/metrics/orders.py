@@ -5,8 +5,6 @@ but the order of the options form a group. Rows of a respondent without probabil
 absent. The arithmetic is in `debias` and `svo`. Shuffled orders differ by item and are left out; a
 run that has no others is refused with a UserError, as are tables without a column or with
 probabilities that are none.
-
-Public names: debiased, disagreement, letters, position_bias, RESOLUTION, GROUP.
 """
 
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 `rationality.cells` reads value rationality from angles. This module adds what only the choices
 and replies can tell: regret, the lapse rate, how the items ended, and a flag in words where a
 score rests on data that a study with people would not accept.
-
-Public names: with_readings, LONG_ENOUGH, COVERED, ENOUGH, DISAGREEING.
 """
 
 from collections.abc import Mapping

@@ -11,9 +11,6 @@ paper states no formula. Noise alone scores well on it for the values in the mid
 1 - D / expected D of a uniform random respondent with as many administrations: 1 perfect, 0
 random. "regret" is 1 - mean regret per item and needs no target. What cannot be estimated is NaN
 with a note.
-
-Public names: SCALES, value_rationality, random_baseline, null_respondents, expected_scores;
-by_administration, cells, beyond_chance, in_order; published_chance, published_angles.
 """
 
 from collections.abc import Sequence

@@ -10,8 +10,6 @@ is computed from them: what a study of any size would converge to. Two limits sh
 angle is a staircase over the utility angle: everything within a step looks the same. And a lapse
 is not additive in log-probabilities, so no average over orders undoes a position bias entirely
 once answers lapse. The instrument is `svo-slider` unless passed.
-
-Public names: Truth, probabilities, steps, truths, study, averages, lapse_curve, noisy.
 """
 
 import math

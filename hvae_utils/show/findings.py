@@ -3,8 +3,6 @@
 The words follow fixed rules, written beside each sentence. Nothing is estimated here, and where a
 number is missing the sentence says so. `cells` is a run's table of cells, one row model x value x
 goal prompt, as 03_metric_computation writes it; angles in degrees.
-
-Public names: LEVEL, SIMULATED, in_short, who, of_run, of_respondents, of_goal_prompts.
 """
 
 from collections.abc import Iterable

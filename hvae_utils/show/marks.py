@@ -1,7 +1,4 @@
 """Marks that mean the same in every figure: values, categories, chance, constant letters, effects.
-
-Public names: RANDOM_LINE, RANDOM_POINT, BOUNDARY, NULL_BAND, PAPER, key, of_value, of_goal,
-value_keys, regions, effect, effect_legend, nulls, letters, letters_legend, lapses_legend.
 """
 
 from collections.abc import Iterable, Sequence

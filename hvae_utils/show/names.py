@@ -1,6 +1,4 @@
 """What a respondent is called: a short name that no other has, with a dagger where it is flagged.
-
-Public names: FLAG, display_names, named, flagged, flag_note, joined.
 """
 
 from collections import Counter

@@ -1,9 +1,6 @@
 """What the tables of several figures need: checks, parts, points, and who is compared to whom.
 
 A table that holds several kinds of rows names the kind in the column `part`. No plotting library.
-
-Public names: PUBLISHED_TESTS, RAW_AND_CHANCE, need, part, stack, point, boundaries, always_letters,
-ideal_angles, random_vr, null_respondents, goal_arm.
 """
 
 from collections.abc import Iterable
