@@ -3,14 +3,10 @@
 >>> stated("My goal is to maximise the other person's coins.").value
 'altruistic'
 
-A goal is read by a fixed, documented rubric, `data/goal_rubric.toml`, in which patterns say whose
-payoff counts; no model is asked. A goal that says two things is "mixed", one that says nothing the
-rubric knows is "unclear". Only English is read.
-
-The weight on the other's payoff that the goal states stands against the one that the choices
-reveal, both as a utility angle t in degrees, u = cos t * self + sin t * other: 90 is the altruist,
-45 the prosocial, 0 the individualist, -45 the competitor. A questionnaire of a few items is a
-staircase over t (`recovery.steps`), so choices fit an interval of angles, or none exactly.
+A goal is read by a fixed rubric in English, `data/goal_rubric.toml`; no model is asked. The weight
+on the other's payoff that the goal states stands against the one that the choices reveal, both as
+a utility angle t in degrees, u = cos t * self + sin t * other: 90 is the altruist, 45 the
+prosocial, 0 the individualist, -45 the competitor.
 """
 
 import math
@@ -32,7 +28,6 @@ from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import rationality, recovery
 
 MIXED, UNCLEAR = "mixed", "unclear"
-_WIDEST = 90.0  # degrees; beyond it one's own payoff would count against oneself
 _SAME = 1e-9  # coins of utility
 _ASKED = ("condition_id", "model", "value", "goal_prompt", "goal", "instrument")
 _MEASURED = ("condition_id", "angle", "category", "mean_self", "mean_other")
@@ -129,14 +124,14 @@ def revealed_angles(means: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     """Return the utility angles that choices reveal, those of least regret, one row each.
 
     means: float (administrations, 2), mean payoff to self and to other over all items, in coins;
-        NaN where an item is missing. They are all that matters: a linear utility of the choices
-        is that of their mean.
+        NaN where an item is missing. A linear utility of the choices is that of their mean.
     Columns: low, high (degrees, -90 to 90), regret (coins of utility an item, lost at these angles
     too; 0 if some angle makes every choice a best one). Exact: between two edges of the staircase
-    the regret is an arc of a cosine and bends down, so it is least at an edge, or 0 all along.
+    `recovery.steps` the regret bends down, so it is least at an edge, or 0 all along.
     Errors: UserError for means that no choices have.
     """
-    edges = np.append(recovery.steps(instrument, -_WIDEST, _WIDEST)["low"], _WIDEST)
+    stairs = recovery.steps(instrument)  # beyond 90 one's own payoff would count against oneself
+    edges = np.append(stairs["low"], stairs["high"].iloc[-1])
     weights = np.stack([np.cos(np.radians(edges)), np.sin(np.radians(edges))])
     best = (instrument.payoffs @ weights).max(axis=1).mean(axis=0)
     regrets = best - np.asarray(means, float) @ weights

@@ -177,8 +177,6 @@ def test_a_published_angle_at_the_end_of_the_range_is_within_it():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"angles": [1, 2], "level": 95}, "level"),
-        ({"angles": [1, 2], "level": 0.4}, "level"),
         ({"angles": [1, 80]}, "80 lies outside"),
         ({"angles": [80, -40, 1], "clusters": ["a", "a", "b"]}, "80 lies outside"),
         ({"angles": [1, np.inf]}, "finite"),

@@ -171,8 +171,6 @@ def test_the_probabilities_of_a_lapsing_respondent_are_those_of_the_story():
 
 
 def test_bad_levels_rates_and_choices_are_refused():
-    with pytest.raises(UserError, match="level of an interval"):
-        lapse.lapse_rate([ALTRUIST], "altruistic", SLIDER, level=95)
     with pytest.raises(UserError, match="lapse rate must lie between 0 and 1"):
         lapse.probabilities("altruistic", 1.5, SLIDER)
     with pytest.raises(UserError, match="'none' has no utility"):
