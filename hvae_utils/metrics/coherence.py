@@ -47,22 +47,19 @@ class Stated:
 
     value: the name of a value, "mixed" or "unclear". angle: degrees, the value's published target,
     NaN unless the goal can be read; weight: degrees, the value's utility angle, NaN likewise.
-    named: the reading rests on the value's word alone. evidence: "rule: the words it read", in the
-    order of the rubric.
+    named: the reading rests on the value's word alone.
     """
 
     value: str
     angle: float
     weight: float
     named: bool
-    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Rule:
     """One rule of the rubric: a reading of `value`, a doubt `against` values, or neutral."""
 
-    name: str
     patterns: tuple[re.Pattern[str], ...]
     value: str | None = None
     against: frozenset[str] = frozenset()
@@ -197,27 +194,24 @@ def stated(goal: str) -> Stated:
     rubric = read_rubric(paths.DATA / "goal_rubric.toml")
     text = _plain(goal, rubric)
     readings: dict[str, bool] = {}  # value -> whether it rests on the value's word alone
-    denied, doubted, evidence = set(), set(), []
+    doubted: set[str] = set()
     for rule in rubric.rules:
         text, matches = _take(text, rule, rubric)
-        for words, is_denied in matches:
+        for is_denied in matches:
             if rule.value and is_denied:
-                denied.add(rule.value)
+                doubted.add(rule.value)
             elif rule.value:
                 readings[rule.value] = readings.get(rule.value, True) and rule.named
             doubted |= rule.against
-            if rule.value or rule.against:
-                kind = "doubt, " if rule.against else "denied, " if is_denied else ""
-                evidence.append(f"{kind}{rule.name}: {words}")
     weights = {name: values.get(name).utility for name in readings}
     if (1, -1, 0) in weights.values():  # who wants the lead wants own coins too
         readings = {name: word for name, word in readings.items() if weights[name] != (1, 0, 0)}
-    if len(readings) != 1 or readings.keys() & (denied | doubted):
-        return Stated(MIXED if readings else UNCLEAR, np.nan, np.nan, False, tuple(evidence))
+    if len(readings) != 1 or readings.keys() & doubted:
+        return Stated(MIXED if readings else UNCLEAR, np.nan, np.nan, False)
     ((name, named),) = readings.items()
     target, (own, other, _) = values.get(name).target, weights[name]
     angle, weight = np.nan if target is None else target, math.degrees(math.atan2(other, own))
-    return Stated(name, angle, weight, named, tuple(evidence))
+    return Stated(name, angle, weight, named)
 
 
 def _plain(goal: str, rubric: Rubric) -> str:
@@ -230,15 +224,15 @@ def _plain(goal: str, rubric: Rubric) -> str:
     return "" if len(text) > _LONGEST or "<think>" in text else text
 
 
-def _take(text: str, rule: Rule, rubric: Rubric) -> tuple[str, list[tuple[str, bool]]]:
-    """Return the text without what the rule reads, and that: (words, whether denied)."""
+def _take(text: str, rule: Rule, rubric: Rubric) -> tuple[str, list[bool]]:
+    """Return the text without what the rule reads, and for each match whether it is denied."""
     matches = []
     for pattern in rule.patterns:
         while match := pattern.search(text):
             start, end = match.span()
             clause = rubric.restart.split(text[:start])[-1]
             is_denied = rubric.before.search(clause) or rubric.after.match(text, end)
-            matches.append((match[0].strip(), bool(is_denied)))
+            matches.append(bool(is_denied))
             text = text[:start] + _TAKEN * (end - start) + text[end:]
     return text, matches
 
@@ -264,13 +258,15 @@ def read_rubric(path: Path) -> Rubric:
 
 
 def _rule(table: dict[str, Any], words: dict[str, str]) -> Rule:
-    name, weights = table["name"], "self" in table and "other" in table
+    weights = "self" in table and "other" in table
     if [bool(table.get("neutral")), "against" in table, weights].count(True) != 1:
-        raise UserError(f"rule '{name}': give one of 'neutral', 'against', 'self' with 'other'")
+        raise UserError(
+            f"rule '{table['name']}': give one of 'neutral', 'against', 'self' with 'other'"
+        )
     patterns = tuple(_pattern(pattern, words) for pattern in table["patterns"])
     value = _by_weights(table["self"], table["other"]) if weights else None
     against = frozenset(_by_weights(*pair) for pair in table.get("against", ()))
-    return Rule(name, patterns, value, against)
+    return Rule(patterns, value, against)
 
 
 def _named(patterns: list[str], words: dict[str, str]) -> list[Rule]:
@@ -281,8 +277,8 @@ def _named(patterns: list[str], words: dict[str, str]) -> list[Rule]:
         filled = words | {"value": re.escape(value.word.lower())}
         holds = tuple(_pattern(pattern, filled) for pattern in patterns)
         others = frozenset(other.name for other in worded if other is not value)
-        held.append(Rule("word of the value", holds, value.name, named=True))
-        mentioned.append(Rule("word of another value", (_word(value.word),), against=others))
+        held.append(Rule(holds, value.name, named=True))
+        mentioned.append(Rule((_word(value.word),), against=others))
     return held + mentioned
 
 

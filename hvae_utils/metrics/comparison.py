@@ -58,10 +58,9 @@ def compare(a: ArrayLike, b: ArrayLike) -> Comparison:
     Cells with a NaN are left out. Errors: UserError for different lengths, or infinite scores.
     """
     a, b = np.asarray(a, float).ravel(), np.asarray(b, float).ravel()
-    if len(a) != len(b):
-        raise UserError(f"compare: {len(a)} scores against {len(b)}; both need the same cells")
-    if np.isinf(a).any() or np.isinf(b).any():
-        raise UserError("compare: scores must be finite, or NaN where there is none")
+    if len(a) != len(b) or np.isinf([*a, *b]).any():
+        cells = f"{len(a)} scores against {len(b)}"
+        raise UserError(f"compare: {cells}; both need the same cells, finite or NaN")
     differences = (a - b)[~np.isnan(a - b)]
     cells = len(differences)
     if not cells:

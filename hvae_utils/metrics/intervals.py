@@ -60,8 +60,6 @@ def covering_interval(
     """
     least, greatest = chance.reachable()
     low, high = least if low is None else low, greatest if high is None else high
-    if not -np.inf < low < high < np.inf:
-        raise UserError(f"the range must be finite and run upwards, not {low} to {high}")
     means = cluster_means(angles, clusters)
     angles = np.asarray(angles, float)
     if (outside := angles[(angles < low - chance.ROUNDED) | (angles > high + chance.ROUNDED)]).size:
@@ -121,10 +119,8 @@ def cluster_means(angles: ArrayLike, clusters: ArrayLike | None = None) -> np.nd
     if clusters is None:
         return angles[~np.isnan(angles)]
     clusters = pd.Series(list(clusters), dtype=object)
-    if len(clusters) != len(angles):
-        raise UserError(f"clusters: {len(clusters)} identifiers for {len(angles)} angles")
-    if clusters.isna().any():
-        raise UserError("clusters: an identifier is missing; every angle belongs to a cluster")
+    if len(clusters) != len(angles) or clusters.isna().any():
+        raise UserError(f"clusters: {len(angles)} angles need as many identifiers, none missing")
     return pd.Series(angles).groupby(clusters, sort=False).mean().dropna().to_numpy()
 
 

@@ -29,20 +29,19 @@ _TINY = 1e-12  # where the likelihood's slope is taken next to 0 and 1
 class Lapse:
     """How often answers were random rather than guided by the value.
 
-    rate: the maximum-likelihood e, 0 to 1; low, high: its exact interval.
-    items: answered items it rests on.
+    rate: the maximum-likelihood e, 0 to 1; low, high: its exact interval. NaN where not estimable.
     log_likelihood_ratio: nats, of the data at `rate` against e = 1, a respondent without a value;
         0 or more. As e = 1 is the end of the range, a random respondent exceeds 1.35 in about 5%
         of cases (half a chi-squared with one degree of freedom).
-    note: why something is NaN.
     """
 
     rate: float
     low: float
     high: float
-    items: int
     log_likelihood_ratio: float
-    note: str = ""
+
+
+_NOT_ESTIMABLE = Lapse(np.nan, np.nan, np.nan, np.nan)
 
 
 def lapse_rate(choices: ArrayLike, value: Value | str, instrument: Instrument) -> Lapse:
@@ -53,22 +52,20 @@ def lapse_rate(choices: ArrayLike, value: Value | str, instrument: Instrument) -
     a sum of binomials where items have unequally many ideal options; `docs/intervals.md` has its
     coverage. Misses more frequent than any lapse rate makes likely count as the most that e = 1
     does: then low is near 1, and the model does not fit. A value without a utility, and choices
-    without an informative item, give NaN and a note.
+    without an informative item, give NaN.
     Errors: UserError for choices that are no such array, and an unknown value.
     """
     value, chosen = values.get(value), svo.checked_choices(choices, instrument)
     if value.utility is None:
-        return _not_estimable(f"value '{value.name}' prefers no option, so there is none to miss")
-    if not (chosen >= 0).any():
-        return _not_estimable("nothing was answered")
+        return _NOT_ESTIMABLE
     ideal, answered = value.ideal_options(instrument.payoffs, instrument.rounding), chosen >= 0
     hits = answered & ideal[np.arange(len(ideal)), chosen]
     counts = _informative(hits.sum(axis=0), answered.sum(axis=0), ideal)
     if not len(counts):
-        return _not_estimable("on the items that were answered the value ties all options")
+        return _NOT_ESTIMABLE
     rate = _most_likely(counts)
     ratio = _log_likelihood(rate, counts) - _log_likelihood(1.0, counts)
-    return Lapse(rate, *_interval(counts), int(counts[:, 1].sum()), max(ratio, 0.0))
+    return Lapse(rate, *_interval(counts), max(ratio, 0.0))
 
 
 def expected_rate(table: np.ndarray, ideal: np.ndarray) -> float:
@@ -95,10 +92,6 @@ def mixed(table: np.ndarray, rate: float) -> np.ndarray:
     if not 0 <= rate <= 1:
         raise UserError(f"a lapse rate must lie between 0 and 1, not {rate}")
     return (1 - rate) * table + rate / table.shape[-1]
-
-
-def _not_estimable(note: str) -> Lapse:
-    return Lapse(np.nan, np.nan, np.nan, 0, np.nan, note)
 
 
 def _informative(hits: np.ndarray, answers: np.ndarray, ideal: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ score rests on data that a study with people would not accept.
 """
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from functools import partial
 
 import numpy as np
@@ -65,9 +66,8 @@ def _readings(
     score = partial(rationality.value_rationality, angles, value, instrument=instrument)
     random_regret = float(regret.expected(chance.uniform(instrument), value, instrument))
     scores = (score("chance", "set"), score("regret", choices=chosen), 1 - random_regret)
-    lapses = lapse.lapse_rate(chosen, value, instrument)
-    slips = (lapses.rate, lapses.low, lapses.high, lapses.log_likelihood_ratio)
-    return dict(zip(_READINGS, (*scores, *slips), strict=True))
+    lapses = astuple(lapse.lapse_rate(chosen, value, instrument))
+    return dict(zip(_READINGS, (*scores, *lapses), strict=True))
 
 
 def _quality(scored: pd.DataFrame, items: pd.DataFrame) -> dict[str, float | int]:

@@ -1,5 +1,4 @@
-"""Marks that mean the same in every figure: values, categories, chance, constant letters, effects.
-"""
+"""Marks that mean the same in every figure: values, categories, chance, letters, effects."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

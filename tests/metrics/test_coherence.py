@@ -362,7 +362,7 @@ UNREAD = [
 
 @pytest.mark.parametrize(("says", "goal"), CORPUS)
 def test_a_goal_is_read_as_what_it_says(says, goal):
-    assert stated(goal).value == says, stated(goal).evidence
+    assert stated(goal).value == says
 
 
 @pytest.mark.parametrize("goal", TRAPS)
@@ -383,21 +383,14 @@ def test_the_corpus_covers_what_it_should():
     assert set(labels.index) == {A, P, I, C, MIXED, UNCLEAR}
 
 
-def test_a_reading_carries_weights_target_angle_and_evidence():
+def test_a_reading_carries_weight_and_target_angle():
     read = stated("My goal is to get more coins than the other person.")
     assert read.weight == -45
     assert read.angle == values.get(C).target
-    assert read.evidence == ("ahead: get more coins than the other person",)
     for goal in ("I want a fair split, with slightly more for me.", "Hello."):
         read = stated(goal)
         assert np.isnan(read.angle)
         assert np.isnan(read.weight)
-
-
-def test_what_was_denied_is_in_the_evidence():
-    read = stated("My goal is to maximise my own coins, not to beat the other person.")
-    assert "denied, ahead: beat the other person" in read.evidence
-    assert read.value == I
 
 
 @pytest.mark.parametrize("value", values.load().values(), ids=lambda value: value.name)
