@@ -184,7 +184,7 @@ def lapse_coverage(informative, rates=RATES, administrations=ADMINISTRATIONS):
             choices = np.tile(ideal, (count, 1))
             for place in places[:misses]:
                 choices[place] = (choices[place] + 1) % instrument.payoffs.shape[1]
-            one = lapse.lapse_rate(choices, value, instrument, LEVEL)
+            one = lapse.lapse_rate(choices, value, instrument)
             found.append((one.low, one.high))
         low, high = np.array(found).T
         for rate in rates:

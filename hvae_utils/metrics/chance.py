@@ -3,15 +3,9 @@
 >>> round(random_distance(45, 3), 1), round(random_share(45, 3, 10), 2)
 (22.3, 0.05)
 
-The mean angle of three administrations of a uniform random respondent, who holds no value, is 22.3
-degrees from the prosocial target on average, and within 10 degrees of it once in 20 times.
-
-The distribution of the mean angle of several administrations is exact, not simulated: that of one
+The distribution of the mean angle of several administrations is exact: that of one
 (`svo.angle_distribution`), then convolution. Distances are in degrees, to a point or to the nearest
 point of an interval. The instrument is `svo-slider` unless passed.
-
-Public names: random_distance, random_share, expected_distance, uniform, p_value, reachable,
-greatest_distance, distance, interval, checked_target, ROUNDED.
 """
 
 from functools import lru_cache
@@ -32,9 +26,8 @@ def random_distance(
 ) -> float:
     """Return the expected distance from the target of uniform random respondents, in degrees.
 
-    The distance is that of the mean angle of so many administrations. Exact up to a grid: each
-    angle is split between its two neighbours on a grid that has the ends of the target as points,
-    which keeps its mean and, for one administration, its distance; the distribution of the sum is
+    Of the mean angle of so many administrations. Exact up to a grid that has the ends of the target
+    as points: each angle is split between its two neighbours, and the distribution of the sum is
     the power of the grid's transform. The grid (0.01 degrees up to 10 administrations, then
     coarser with the square root) adds less than 1e-4 degrees. NaN for a NaN target.
     Errors: UserError unless administrations is a whole number above 0; as `checked_target`.
@@ -55,8 +48,7 @@ def expected_distance(
     """
     if _is_nan(target):
         return np.nan
-    aim, administrations = checked_target(target, instrument), _counted(administrations)
-    distances, chances, _ = _distances(_angles(probabilities, instrument), aim, administrations)
+    distances, chances, _ = _distances(probabilities, target, administrations, instrument)
     return float(chances @ distances)
 
 
@@ -68,23 +60,16 @@ def random_share(
 ) -> float:
     """Return P(a uniform random respondent's mean angle is at most `distance` from the target).
 
-    The chance that a respondent without a value comes at least as close with as many
-    administrations. Degrees; NaN if either is NaN. Exact up to the grid of `random_distance` and
-    the transform's 1e-15. Errors: as there.
+    Degrees; NaN if either is NaN. As exact as `random_distance`. Errors: as there.
     """
     if _is_nan(target) or np.isnan(distance):
         return np.nan
-    aim, administrations = checked_target(target, instrument), _counted(administrations)
-    angle = _angles(uniform(instrument), instrument)
-    distances, chances, step = _distances(angle, aim, administrations)
+    distances, chances, step = _distances(uniform(instrument), target, administrations, instrument)
     return float(np.clip(chances[distances <= distance + step / 2].sum(), 0, 1))
 
 
 def p_value(share: float) -> float:
-    """Return a share as it is written: at least 1e-9, six significant digits, NaN as it is.
-
-    Below that the last bits of a processor's arithmetic would show.
-    """
+    """Return a share as it is written: at least 1e-9, six significant digits, NaN as it is."""
     return float(f"{max(share, 1e-9):.6g}")
 
 
@@ -102,10 +87,9 @@ def reachable(instrument: Instrument | None = None) -> tuple[float, float]:
 
 
 def greatest_distance(target: ArrayLike, instrument: Instrument | None = None) -> float:
-    """Return how far (degrees) any profile of choices can end up from the target.
+    """Return how far (degrees) any profile of choices can end up from the target; NaN for NaN.
 
-    Hence the upper bound for the difference of two value-rationality scores with this target.
-    NaN for a NaN target. Errors: as `checked_target`.
+    Hence the bound of a difference of two value-rationality scores. Errors: as `checked_target`.
     """
     if _is_nan(target):
         return np.nan
@@ -133,10 +117,10 @@ def interval(target: ArrayLike) -> tuple[float, float]:
         low, high = np.broadcast_to(np.asarray(target, float), 2).tolist()
     except (TypeError, ValueError):
         low = high = np.nan
-    if not np.isfinite([low, high]).all():
-        raise UserError(f"a target must be degrees or an interval of degrees, not {target!r}")
-    if low > high:
-        raise UserError(f"a target interval must run from low to high, not {target!r}")
+    if not -np.inf < low <= high < np.inf:
+        raise UserError(
+            f"a target must be degrees, or an interval of degrees from low to high, not {target!r}"
+        )
     return low, high
 
 
@@ -168,20 +152,23 @@ def _angles_of(table: bytes, instrument: Instrument) -> svo.AngleDistribution:
     return svo.angle_distribution(np.frombuffer(table).reshape(shape), instrument)
 
 
-def _counted(administrations: int) -> int:
+def _distances(
+    probabilities: ArrayLike,
+    target: ArrayLike,
+    administrations: int,
+    instrument: Instrument | None,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the distances of the grid of mean angles from the target, their P, and its step."""
     if not isinstance(administrations, int | np.integer) or administrations < 1:
         raise UserError(f"administrations must be a whole number above 0, not {administrations!r}")
-    return int(administrations)
+    aim = checked_target(target, instrument)
+    return _distances_of(_angles(probabilities, instrument), aim, int(administrations))
 
 
 @lru_cache(maxsize=64)
-def _distances(
+def _distances_of(
     angle: svo.AngleDistribution, target: tuple[float, float], administrations: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the distances of the grid of mean angles from the target, their P, and its step.
-
-    angle: the distribution of the angle of one administration.
-    """
     low, high = target
     step = _STEP * max(1.0, np.sqrt(administrations / 10))
     if high > low:  # both ends on the grid

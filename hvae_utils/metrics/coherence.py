@@ -3,16 +3,10 @@
 >>> stated("My goal is to maximise the other person's coins.").value
 'altruistic'
 
-A goal is read by a fixed, documented rubric, `data/goal_rubric.toml`, in which patterns say whose
-payoff counts; no model is asked. A goal that says two things is "mixed", one that says nothing the
-rubric knows is "unclear". Only English is read.
-
-The weight on the other's payoff that the goal states stands against the one that the choices
-reveal, both as a utility angle t in degrees, u = cos t * self + sin t * other: 90 is the altruist,
-45 the prosocial, 0 the individualist, -45 the competitor. A questionnaire of a few items is a
-staircase over t (`recovery.steps`), so choices fit an interval of angles, or none exactly.
-
-Public names: coherence, Stated, stated, MIXED, UNCLEAR, revealed_angles, Rubric, read_rubric.
+A goal is read by a fixed rubric in English, `data/goal_rubric.toml`; no model is asked. The weight
+on the other's payoff that the goal states stands against the one that the choices reveal, both as
+a utility angle t in degrees, u = cos t * self + sin t * other: 90 is the altruist, 45 the
+prosocial, 0 the individualist, -45 the competitor.
 """
 
 import math
@@ -27,14 +21,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from hvae_utils import files, paths
-from hvae_utils.errors import UserError, unknown
+from hvae_utils.errors import UserError
 from hvae_utils.files import needed_columns
 from hvae_utils.measure import instruments, values
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import rationality, recovery
 
 MIXED, UNCLEAR = "mixed", "unclear"
-_WIDEST = 90.0  # degrees; beyond it one's own payoff would count against oneself
 _SAME = 1e-9  # coins of utility
 _ASKED = ("condition_id", "model", "value", "goal_prompt", "goal", "instrument")
 _MEASURED = ("condition_id", "angle", "category", "mean_self", "mean_other")
@@ -42,8 +35,6 @@ _WEIGHTS = (
     *("stated_weight", "revealed_weight", "revealed_low", "revealed_high"),
     *("weight_difference", "revealed_regret"),
 )
-_TABLES = ("source", "spelled", "denied", "named", "words", "rule")
-_RULE_KEYS = ("name", "why", "neutral", "self", "other", "against", "patterns")
 _TAKEN = "\ue000"  # stands where a rule has read, so that no other reads it again
 _LONGEST = 4000  # characters; a longer goal is no sentence, and unclear
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL | re.IGNORECASE)
@@ -56,22 +47,19 @@ class Stated:
 
     value: the name of a value, "mixed" or "unclear". angle: degrees, the value's published target,
     NaN unless the goal can be read; weight: degrees, the value's utility angle, NaN likewise.
-    named: the reading rests on the value's word alone. evidence: "rule: the words it read", in the
-    order of the rubric.
+    named: the reading rests on the value's word alone.
     """
 
     value: str
     angle: float
     weight: float
     named: bool
-    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Rule:
     """One rule of the rubric: a reading of `value`, a doubt `against` values, or neutral."""
 
-    name: str
     patterns: tuple[re.Pattern[str], ...]
     value: str | None = None
     against: frozenset[str] = frozenset()
@@ -133,25 +121,19 @@ def revealed_angles(means: ArrayLike, instrument: Instrument) -> pd.DataFrame:
     """Return the utility angles that choices reveal, those of least regret, one row each.
 
     means: float (administrations, 2), mean payoff to self and to other over all items, in coins;
-        NaN where an item is missing. They are all that matters: a linear utility of the choices
-        is that of their mean.
+        NaN where an item is missing. A linear utility of the choices is that of their mean.
     Columns: low, high (degrees, -90 to 90), regret (coins of utility an item, lost at these angles
     too; 0 if some angle makes every choice a best one). Exact: between two edges of the staircase
-    the regret is an arc of a cosine and bends down, so it is least at an edge, or 0 all along.
-    Errors: UserError for another shape, or means that no choices have.
+    `recovery.steps` the regret bends down, so it is least at an edge, or 0 all along.
+    Errors: UserError for means that no choices have.
     """
-    means = np.asarray(means, float)
-    if means.ndim != 2 or means.shape[1] != 2:
-        raise UserError(f"means: expected (administrations, 2), found {means.shape}")
-    edges = np.append(recovery.steps(instrument, -_WIDEST, _WIDEST)["low"], _WIDEST)
+    stairs = recovery.steps(instrument)  # beyond 90 one's own payoff would count against oneself
+    edges = np.append(stairs["low"], stairs["high"].iloc[-1])
     weights = np.stack([np.cos(np.radians(edges)), np.sin(np.radians(edges))])
     best = (instrument.payoffs @ weights).max(axis=1).mean(axis=0)
-    regrets = best - means @ weights
+    regrets = best - np.asarray(means, float) @ weights
     if (regrets < -1e-6).any():
-        at = int(np.argwhere(regrets < -1e-6)[0, 0])
-        raise UserError(
-            f"means: {means[at].tolist()} is more than any choices of '{instrument.name}' give"
-        )
+        raise UserError(f"means: some are more than any choices of '{instrument.name}' give")
     least = regrets.min(axis=1)
     fits = regrets <= least[:, None] + _SAME
     low, high = edges[fits.argmax(axis=1)], edges[len(edges) - 1 - fits[:, ::-1].argmax(axis=1)]
@@ -189,8 +171,6 @@ def _row(value: str, known: bool, counts: list[str], group: pd.DataFrame) -> dic
         notes.append(f"{len(group) - len(goals)} of {len(group)} administrations have no goal")
     if len(goals) and not len(readable):
         notes.append("no goal states one value that the rubric can read")
-    elif len(readable) and not len(compared):
-        notes.append("not estimable: no readable goal has scored choices")
     elif len(compared) < len(readable):
         lacking = f"{len(readable) - len(compared)} of {len(readable)}"
         notes.append(f"{lacking} readable goals stand beside choices with an item missing")
@@ -209,32 +189,29 @@ def _row(value: str, known: bool, counts: list[str], group: pd.DataFrame) -> dic
     }
 
 
-def stated(goal: str, rubric: Rubric | None = None) -> Stated:
-    """Return what a goal says; rubric: that of `data/goal_rubric.toml` unless passed."""
-    rubric = rubric or _published_rubric(paths.DATA / "goal_rubric.toml")
+def stated(goal: str) -> Stated:
+    """Return what a goal says by the rubric of `data/goal_rubric.toml`."""
+    rubric = read_rubric(paths.DATA / "goal_rubric.toml")
     text = _plain(goal, rubric)
     readings: dict[str, bool] = {}  # value -> whether it rests on the value's word alone
-    denied, doubted, evidence = set(), set(), []
+    doubted: set[str] = set()
     for rule in rubric.rules:
         text, matches = _take(text, rule, rubric)
-        for words, is_denied in matches:
+        for is_denied in matches:
             if rule.value and is_denied:
-                denied.add(rule.value)
+                doubted.add(rule.value)
             elif rule.value:
                 readings[rule.value] = readings.get(rule.value, True) and rule.named
             doubted |= rule.against
-            if rule.value or rule.against:
-                kind = "doubt, " if rule.against else "denied, " if is_denied else ""
-                evidence.append(f"{kind}{rule.name}: {words}")
     weights = {name: values.get(name).utility for name in readings}
     if (1, -1, 0) in weights.values():  # who wants the lead wants own coins too
         readings = {name: word for name, word in readings.items() if weights[name] != (1, 0, 0)}
-    if len(readings) != 1 or readings.keys() & (denied | doubted):
-        return Stated(MIXED if readings else UNCLEAR, np.nan, np.nan, False, tuple(evidence))
+    if len(readings) != 1 or readings.keys() & doubted:
+        return Stated(MIXED if readings else UNCLEAR, np.nan, np.nan, False)
     ((name, named),) = readings.items()
     target, (own, other, _) = values.get(name).target, weights[name]
     angle, weight = np.nan if target is None else target, math.degrees(math.atan2(other, own))
-    return Stated(name, angle, weight, named, tuple(evidence))
+    return Stated(name, angle, weight, named)
 
 
 def _plain(goal: str, rubric: Rubric) -> str:
@@ -247,67 +224,49 @@ def _plain(goal: str, rubric: Rubric) -> str:
     return "" if len(text) > _LONGEST or "<think>" in text else text
 
 
-def _take(text: str, rule: Rule, rubric: Rubric) -> tuple[str, list[tuple[str, bool]]]:
-    """Return the text without what the rule reads, and that: (words, whether denied)."""
+def _take(text: str, rule: Rule, rubric: Rubric) -> tuple[str, list[bool]]:
+    """Return the text without what the rule reads, and for each match whether it is denied."""
     matches = []
     for pattern in rule.patterns:
         while match := pattern.search(text):
             start, end = match.span()
-            clause = text[:start]
-            for restart in rubric.restart.finditer(text[:start]):
-                clause = text[restart.end() : start]
+            clause = rubric.restart.split(text[:start])[-1]
             is_denied = rubric.before.search(clause) or rubric.after.match(text, end)
-            matches.append((match[0].strip(), bool(is_denied)))
+            matches.append(bool(is_denied))
             text = text[:start] + _TAKEN * (end - start) + text[end:]
     return text, matches
 
 
+@lru_cache
 def read_rubric(path: Path) -> Rubric:
     """Return the rubric of a file in the form of `data/goal_rubric.toml`, checked."""
-    where, tables = paths.shown(path), files.read_toml(path)
+    tables, words = files.read_toml(path), {}
     try:
-        return _rubric(tables)
+        for name, pattern in tables["words"].items():
+            words[name] = _filled(pattern, words)
+        rules = [_rule(rule, words) for rule in tables["rule"]]
+        last = max((k for k, rule in enumerate(rules) if rule.value), default=-1)
+        rules[last + 1 : last + 1] = _named(tables["named"]["patterns"], words)
+        denied = [_pattern(tables["denied"][key], words) for key in ("before", "after", "restart")]
+        spelled = [(_word(old), usual) for old, usual in tables["spelled"].items()]
     except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+        raise UserError(f"{paths.shown(path)}: {error}") from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{where}: a part is missing or of the wrong kind ({error})") from None
-
-
-_published_rubric = lru_cache(read_rubric)
-
-
-def _rubric(tables: dict[str, Any]) -> Rubric:
-    _check_keys(tables, _TABLES)
-    words: dict[str, str] = {}
-    for name, pattern in tables["words"].items():
-        words[name] = _filled(pattern, words)
-    rules = [_rule(rule, words) for rule in tables["rule"]]
-    last = max((k for k, rule in enumerate(rules) if rule.value), default=-1)
-    rules[last + 1 : last + 1] = _named(tables["named"]["patterns"], words)
-    denied = [_pattern(tables["denied"][key], words) for key in ("before", "after", "restart")]
-    spelled = [(_word(old), new) for old, new in tables["spelled"].items()]
+        problem = f"a part is missing or of the wrong kind ({error})"
+        raise UserError(f"{paths.shown(path)}: {problem}") from None
     return Rubric(tuple(rules), *denied, tuple(spelled))
 
 
-def _check_keys(table: dict[str, Any], keys: tuple[str, ...]) -> None:
-    for key in table:
-        if key not in keys:
-            raise unknown("key", key, keys)
-
-
 def _rule(table: dict[str, Any], words: dict[str, str]) -> Rule:
-    name = table["name"]
-    try:
-        _check_keys(table, _RULE_KEYS)
-        weights = "self" in table and "other" in table
-        if [bool(table.get("neutral")), "against" in table, weights].count(True) != 1:
-            raise UserError("give one of 'neutral', 'against', 'self' with 'other'")
-        patterns = tuple(_pattern(pattern, words) for pattern in table["patterns"])
-        value = _by_weights(table["self"], table["other"]) if weights else None
-        against = frozenset(_by_weights(*pair) for pair in table.get("against", ()))
-    except UserError as error:
-        raise UserError(f"rule '{name}': {error}") from None
-    return Rule(name, patterns, value, against)
+    weights = "self" in table and "other" in table
+    if [bool(table.get("neutral")), "against" in table, weights].count(True) != 1:
+        raise UserError(
+            f"rule '{table['name']}': give one of 'neutral', 'against', 'self' with 'other'"
+        )
+    patterns = tuple(_pattern(pattern, words) for pattern in table["patterns"])
+    value = _by_weights(table["self"], table["other"]) if weights else None
+    against = frozenset(_by_weights(*pair) for pair in table.get("against", ()))
+    return Rule(patterns, value, against)
 
 
 def _named(patterns: list[str], words: dict[str, str]) -> list[Rule]:
@@ -318,8 +277,8 @@ def _named(patterns: list[str], words: dict[str, str]) -> list[Rule]:
         filled = words | {"value": re.escape(value.word.lower())}
         holds = tuple(_pattern(pattern, filled) for pattern in patterns)
         others = frozenset(other.name for other in worded if other is not value)
-        held.append(Rule("word of the value", holds, value.name, named=True))
-        mentioned.append(Rule("word of another value", (_word(value.word),), against=others))
+        held.append(Rule(holds, value.name, named=True))
+        mentioned.append(Rule((_word(value.word),), against=others))
     return held + mentioned
 
 
@@ -333,9 +292,6 @@ def _by_weights(own: float, other: float) -> str:
 
 def _filled(pattern: str, words: dict[str, str]) -> str:
     """Return the pattern with <name> replaced by the words of that name."""
-    for name in re.findall(r"<(\w+)>", pattern):
-        if name not in words:
-            raise unknown("word in angle brackets", name, words)
     return re.sub(r"<(\w+)>", lambda name: words[name[1]], pattern)
 
 

@@ -4,16 +4,12 @@
 >>> round(pair.difference, 1), pair.p, pair.cells
 (8.3, 0.03125, 6)
 
-A cell is one value in one condition, scored for both models. The p value is that of an exact
-sign-flip test where the cells are few, of random sign flips with a fixed seed where they are many;
-several pairs are corrected by Holm's method. Null respondents, who hold no value, take part by
-their exact expected scores.
-
-Public names: Comparison, compare, compare_models, against_nulls, holm.
+A cell is one value in one condition, scored for both models. Null respondents, who hold no value,
+take part by their exact expected scores.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import combinations
 
@@ -26,7 +22,7 @@ from hvae_utils.files import needed_columns
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import rationality
 from hvae_utils.metrics.chance import p_value
-from hvae_utils.metrics.intervals import check_level
+from hvae_utils.metrics.intervals import LEVEL
 
 _EXACT = 16  # cells; up to here every assignment of signs is enumerated
 _DRAWS = 99_999  # random assignments of signs for more cells
@@ -50,25 +46,21 @@ class Comparison:
     note: str = ""
 
 
-def compare(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Comparison:
+def compare(a: ArrayLike, b: ArrayLike) -> Comparison:
     """Return the paired comparison of scores a and b, one of each a cell, by flipping signs.
 
-    If the models do not differ, a - b could as well have been b - a in each cell, on its own: p is
-    the share of all 2^cells assignments of signs with a mean difference at least as far from 0
-    (Fisher 1935). The interval holds the differences that this test does not reject: its limits
-    are means over subsets of the cells (Hartigan 1969, typical values), so it excludes 0 exactly
-    when p is at most 1 - level. No normal distribution is assumed, only symmetry and cells that
-    vary independently. Up to 16 cells are enumerated, for more 99,999 assignments are drawn from a
-    fixed seed. With fewer than 6 cells, which can never reach 0.05, or where all differences
-    agree, the limits are NaN. Cells with a NaN are left out.
-    Errors: UserError for scores of different lengths, infinite ones, or a level outside 0.5 to 1.
+    If the models do not differ, a - b could as well have been b - a in each cell: p is the share of
+    all 2^cells assignments of signs with a mean difference at least as far from 0 (Fisher 1935).
+    The 95% interval holds the differences that the test does not reject: the limits are means over
+    subsets of the cells (Hartigan 1969, typical values). Only symmetry and cells that vary
+    independently are assumed. Up to 16 cells are enumerated, for more 99,999 assignments are drawn
+    from a fixed seed. With fewer than 6 cells, or where all differences agree, the limits are NaN.
+    Cells with a NaN are left out. Errors: UserError for different lengths, or infinite scores.
     """
-    check_level(level)
     a, b = np.asarray(a, float).ravel(), np.asarray(b, float).ravel()
-    if len(a) != len(b):
-        raise UserError(f"compare: {len(a)} scores against {len(b)}; both need the same cells")
-    if np.isinf(a).any() or np.isinf(b).any():
-        raise UserError("compare: scores must be finite, or NaN where there is none")
+    if len(a) != len(b) or np.isinf([*a, *b]).any():
+        cells = f"{len(a)} scores against {len(b)}"
+        raise UserError(f"compare: {cells}; both need the same cells, finite or NaN")
     differences = (a - b)[~np.isnan(a - b)]
     cells = len(differences)
     if not cells:
@@ -77,38 +69,36 @@ def compare(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Comparison:
     slack = _SAME * max(np.abs(differences).max(), 1)
     beyond = np.count_nonzero(means <= slack if mean > 0 else means >= -slack) + 1
     p = float(min(1, 2 * beyond / (len(means) + 1)))
-    rank = int(np.floor((1 - level) / 2 * (len(means) + 1) + _SAME))
+    rank = int(np.floor((1 - LEVEL) / 2 * (len(means) + 1) + _SAME))
     low = high = np.nan
     if np.ptp(differences) <= slack:
         note = f"not estimable: the interval, as the differences in all {cells} cells agree"
     elif rank < 1:
-        note = f"not estimable: the interval, as {cells} cells are too few at level {level:g}"
+        note = f"not estimable: the interval, as {cells} cells are too few at level {LEVEL}"
     else:
         low, high = float(means[rank - 1]), float(means[len(means) - rank])
         note = "" if cells <= _EXACT else f"{_DRAWS} random assignments of signs, fixed seed"
     return Comparison(mean, low, high, p, cells, note)
 
 
-def compare_models(table: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+def compare_models(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row a pair of models: `compare` on their common cells, with Holm over the pairs.
 
-    table: one row a model x cell; columns model, cell (any identifier), score (NaN: none). Finer
-    cells (value x goal prompt x wording) separate more than coarse ones: with c cells the least p
-    is 2 / 2^c, times the number of pairs.
+    table: one row a model x cell; columns model, cell (any identifier), score (NaN: none). With c
+        cells the least p is 2 / 2^c, times the number of pairs, so finer cells separate more.
     Columns: model_a, model_b (in order of appearance), cells, difference (a - b, score units),
-    low, high (at `level`, for this pair alone), p, p_holm, verdict: "a higher", "b higher",
+    low, high (95%, for this pair alone), p, p_holm, verdict: "a higher", "b higher",
     "cannot be separated", or "too few cells" where even complete agreement could not have passed;
     note (why there is no interval, or how p was found).
     Errors: UserError for a missing column or a cell of a model found twice; as `compare`.
     """
     scores = _by_model(table, ("model", "cell", "score"))
-    return _compared(scores, list(combinations(scores, 2)), level)
+    return _compared(scores, list(combinations(scores, 2)))
 
 
 def against_nulls(
     table: pd.DataFrame,
     nulls: Iterable[str] = ("random",),
-    level: float = 0.95,
     instrument: Instrument | None = None,
 ) -> pd.DataFrame:
     """Return one row a model x null respondent: is the model better than one without a value?
@@ -116,10 +106,9 @@ def against_nulls(
     table: as for `compare_models`, with the column value; the score is the mean, over the
         administrations of the cell, of 60 - |angle - target| (raw scale of value rationality).
     nulls: names of `rationality.null_respondents`: "random", "always A" and so on, lapses.
-    The null's score in a cell is its exact expectation, so all the chance is the model's; it does
-    not depend on the number of administrations, as the distances are averaged and not the angles.
-    A value without a target has no null and is left out. Columns, Holm (over all rows) and errors
-    as in `compare_models`, the null being model_b; UserError for an unknown null.
+    The null's score in a cell is its exact expectation. A value without a target is left out.
+    Columns, Holm (over all rows) and errors as in `compare_models`, the null being model_b;
+    UserError for an unknown null.
     """
     scores = _by_model(table, ("model", "cell", "score", "value"))
     models, expected = list(scores), _null_scores(instrument)
@@ -131,7 +120,7 @@ def against_nulls(
         vr = expected[expected["respondent"] == null].set_index("value")["vr"]
         scores[f"null: {null}"] = value_of.map(vr).dropna()
         pairs += [(model, f"null: {null}") for model in models]
-    return _compared(scores, pairs, level)
+    return _compared(scores, pairs)
 
 
 @lru_cache
@@ -167,26 +156,22 @@ def _by_model(table: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, pd.Ser
     return {model: rows.set_index("cell")["score"] for model, rows in by_model}
 
 
-def _compared(
-    scores: dict[str, pd.Series], pairs: list[tuple[str, str]], level: float
-) -> pd.DataFrame:
+def _compared(scores: dict[str, pd.Series], pairs: list[tuple[str, str]]) -> pd.DataFrame:
     """Return the table of `compare_models` for these pairs of names."""
-    compared = [compare(*scores[a].align(scores[b], join="inner"), level) for a, b in pairs]
+    compared = [compare(*scores[a].align(scores[b], join="inner")) for a, b in pairs]
+    adjusted = holm([pair.p for pair in compared])
     rows = [
-        (
-            *(a, b, pair.cells, pair.difference, pair.low, pair.high),
-            *(p_value(pair.p), p_value(p_holm), _verdict(pair, p_holm, len(pairs), 1 - level)),
-            pair.note,
-        )
-        for (a, b), pair, p_holm in zip(
-            pairs, compared, holm([pair.p for pair in compared]), strict=True
-        )
+        {"model_a": a, "model_b": b, **asdict(pair)}
+        | {"p": p_value(pair.p), "p_holm": p_value(p_holm)}
+        | {"verdict": _verdict(pair, p_holm, len(pairs))}
+        for (a, b), pair, p_holm in zip(pairs, compared, adjusted, strict=True)
     ]
     columns = ["model_a", "model_b", "cells", "difference", "low", "high", "p", "p_holm"]
     return pd.DataFrame(rows, columns=[*columns, "verdict", "note"])
 
 
-def _verdict(pair: Comparison, p_holm: float, pairs: int, alpha: float) -> str:
+def _verdict(pair: Comparison, p_holm: float, pairs: int) -> str:
+    alpha = 1 - LEVEL
     if p_holm <= alpha + _SAME:
         return "a higher" if pair.difference > 0 else "b higher"
     least = max(2.0 ** (1 - pair.cells), 2 / (_DRAWS + 1)) * pairs

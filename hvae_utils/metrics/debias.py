@@ -4,26 +4,16 @@
 >>> average_logits(shown_in_two_orders).round(2).tolist()
 [0.46, 0.32, 0.22]
 
-The model of the bias is additive in log-probabilities, as in Zheng et al. (2024, "Large Language
-Models Are Not Robust Multiple Choice Selectors", ICLR), who average them over cyclic orders too:
-
-    log p(option, order) = option effect + position effect + label effect + a constant of the order
-
-Averaging log-probabilities cancels it where the orders are balanced (`cancels`); averaging
-probabilities does not and drags extreme respondents to the middle. A label keeps its position, so
-the two cancel together. What the model leaves out stays in: a taste for an option because of its
-neighbours (cyclic orders keep the neighbours), or a bias that grows with utility.
+The bias is taken to be additive in log-probabilities, as in Zheng et al. (2024, ICLR): averaging
+them cancels it where the orders are balanced (`cancels`). `docs/debiasing.md` says what stays in.
 
 Shapes: probabilities (..., orders, options), options in the instrument's own order, leading axes
 for items or administrations; orders (orders, options), orders[k][j] = option shown at position j of
 presentation k, all 0-based. Rows need not sum to 1 (the rest of the mass is not on a label). A row
-that is all NaN is a presentation without an answer: what rests on it is NaN. From log-probabilities
-take numpy.exp. A 0 is an option outside the endpoint's list of likely tokens: its probability is
-unknown, at most the last one listed. `floor`, one number or an array (..., orders), is that bound
-(or the mass not listed, if less); 0 says that the zeros are true ones.
-
-Public names: average_logits, average_range, average_probabilities, cancels, position_bias,
-order_disagreement.
+that is all NaN is a presentation without an answer: what rests on it is NaN. A 0 is an option
+outside the endpoint's list of likely tokens: its probability is unknown, at most the last one
+listed. `floor`, one number or an array (..., orders), is that bound (or the mass not listed, if
+less); 0 says that the zeros are true ones.
 """
 
 import numpy as np
@@ -65,8 +55,7 @@ def average_range(probabilities: ArrayLike, floor: ArrayLike) -> tuple[np.ndarra
 def average_probabilities(probabilities: ArrayLike) -> np.ndarray:
     """Return float (..., options): the mean over the orders, each scaled to sum 1.
 
-    For comparison only: it does not remove a bias but spreads it over the options, so a
-    respondent at an extreme looks moderate. NaN where an order has no answer.
+    For comparison only: it spreads a bias over the options. NaN where an order has no answer.
     """
     return _scaled(probabilities).mean(axis=-2)
 
@@ -116,9 +105,7 @@ def order_disagreement(probabilities: ArrayLike) -> float:
 
     The total variation distance (half the sum of absolute differences) between the responses
     under two orders, averaged over all pairs of orders of an item, then over the items (leading
-    axes). Of certain answers it is the share of pairs of orders with different answers; sampled
-    answers differ by chance as well. Orders without an answer are left out; NaN when no item has
-    two.
+    axes). Orders without an answer are left out; NaN when no item has two.
     """
     table = _scaled(probabilities)
     table = table.reshape(-1, *table.shape[-2:])
@@ -139,18 +126,16 @@ def _checked(probabilities: ArrayLike) -> np.ndarray:
     try:
         table = np.asarray(probabilities, float)
     except (TypeError, ValueError):
-        raise UserError("probabilities: must be numbers, (..., orders, options)") from None
+        table = np.empty(0)
     if table.ndim < 2 or 0 in table.shape[-2:]:
-        raise UserError(f"probabilities: expected (..., orders, options), found {table.shape}")
-    nan = np.isnan(table)
-    for wrong, what in (
-        (nan.any(axis=-1) & ~nan.all(axis=-1), "is NaN in some options but not in all"),
-        ((table < 0).any(axis=-1), "holds a negative number; log-probabilities need numpy.exp"),
-        ((table == 0).all(axis=-1), "is all zeros"),
-        (table.sum(axis=-1) > 1 + _OFF, "sums to more than 1"),
-    ):
-        if wrong.any():
-            raise UserError(f"probabilities[{_first(wrong)}] {what}")
+        raise UserError("probabilities: must be numbers of shape (..., orders, options)")
+    total = table.sum(axis=-1)
+    proper = (table >= 0).all(axis=-1) & (total > 0) & (total <= 1 + _OFF)
+    if (wrong := ~proper & ~np.isnan(table).all(axis=-1)).any():
+        raise UserError(
+            f"probabilities[{_first(wrong)}] must sum to more than 0 and at most 1, none below 0 "
+            "and all or none NaN; log-probabilities need numpy.exp"
+        )
     return table
 
 

@@ -1,12 +1,8 @@
 """Factor effects: what each factor of a study changes in value rationality, and how surely.
 
-A factorial study asks whether a result depends on how it was asked. Every effect is a paired
-difference between administrations that differ in one factor only (`factors.pairs`), so an
-unbalanced study gives fewer pairs and no biased comparison. Pairs are averaged within clusters
-(wording x goal draw), then clusters. The goal prompt is a factor like any other; `goal_effects`
-tells its effect by value.
-
-Public names: factor_effects, goal_effects, ALL.
+Every effect is a paired difference between administrations that differ in one factor only
+(`factors.pairs`), so an unbalanced study gives fewer pairs and no biased comparison. Pairs are
+averaged within clusters (wording x goal draw), then clusters.
 """
 
 import numpy as np
@@ -26,9 +22,7 @@ _COLUMNS = (
 )
 
 
-def factor_effects(
-    scores: pd.DataFrame, level: float = 0.95, instrument: Instrument | None = None
-) -> pd.DataFrame:
+def factor_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
     """Return the main effect of every level of every varied factor, one row each.
 
     scores: one row an administration: the factors, goal_draw, angle (degrees, NaN when
@@ -38,16 +32,12 @@ def factor_effects(
     level of `factors.REFERENCES`, or the first that appears); pairs (administrations that agree in
     all but the factor and are both scored); clusters (one for the factor wording, which has no
     cluster to be tested on); difference (degrees of value rationality, level minus reference);
-    low, high
-    (`intervals.covering_interval` over clusters, within plus or minus `chance.greatest_distance`
-    from the target, of several values the largest); dz (mean over SD of the paired differences);
-    eta_squared (sum of squares of the factor's level means over total sum of squares, over the
-    sets of administrations scored at every level, so that the design is balanced; the same on all
-    rows of a factor); note (why something is NaN, and what was left out).
-    Intervals are one by one, without a correction for their number.
+    low, high (`intervals.covering_interval` over clusters, one by one); dz (mean over SD of the
+    paired differences); eta_squared (sum of squares of the factor's level means over total sum of
+    squares, over the sets of administrations scored at every level; the same on all rows of a
+    factor); note (why something is NaN, and what was left out).
     Order: models as they appear, all values before the single ones, factors as in `factors`.
-    Errors: UserError for a missing column, an unknown value, an administration found twice and a
-    level outside 0.5 to 1.
+    Errors: UserError for a missing column, an unknown value and an administration found twice.
     """
     needed_columns(scores, "scores", [*factors.FACTORS, "goal_draw", "angle"])
     factors.once(scores)
@@ -59,44 +49,32 @@ def factor_effects(
             table = of_model if scope == ALL else of_model[of_model["value"] == scope]
             for factor in (name for name in factors.FACTORS if name not in _FIXED):
                 head = {"model": model, "scope": scope, "factor": factor}
-                levels = _levels(of_model, factor)
-                effects = _of_factor(table, factor, levels, level, instrument)
-                rows += [head | effect for effect in effects]
+                first = factors.REFERENCES.get(factor)  # of others the one that appears first
+                levels = sorted(of_model[factor].unique(), key=lambda level: level != first)
+                rows += [head | row for row in _of_factor(table, factor, levels, instrument)]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def goal_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
     """Return what the goal prompt changes: one row a model x value that has a target.
 
-    scores: one row an administration: the factors, goal_draw and angle (degrees).
     Columns: model, value, pairs (scored on both sides), vr_with, vr_without (means over these
-    pairs of 60 - |angle - target|), difference (with minus without, so above 0 the goal prompt
-    helped), low, high (95%) and note, as in `factor_effects`.
+    pairs of 60 - |angle - target|), difference (with minus without), low, high (95%) and note.
     A mean of distances is no distance of means: vr_with is not the `vr` of a cell.
-    Errors: as `factor_effects`.
+    scores and errors: as `factor_effects`.
     """
     needed_columns(scores, "scores", [*factors.FACTORS, "goal_draw", "angle"])
     rated = rationality.by_administration(scores, instrument)
     rows = [
-        {"model": model, "value": value}
-        | _paired(table, "goal_prompt", False, True, 0.95, instrument)
+        {"model": model, "value": value} | _paired(table, "goal_prompt", False, True, instrument)
         for (model, value), table in rationality.in_order(rated, ("model", "value"))
     ]
     columns = ["model", "value", "pairs", "vr_with", "vr_without", "difference", "low", "high"]
     return pd.DataFrame(rows, columns=[*columns, "note"])
 
 
-def _levels(table: pd.DataFrame, factor: str) -> list[object]:
-    """Return the factor's levels, the reference first, the others as they appear."""
-    return sorted(table[factor].unique(), key=lambda level: level != factors.REFERENCES.get(factor))
-
-
 def _of_factor(
-    table: pd.DataFrame,
-    factor: str,
-    levels: list[object],
-    confidence: float,
-    instrument: Instrument | None,
+    table: pd.DataFrame, factor: str, levels: list[object], instrument: Instrument | None
 ) -> list[dict[str, object]]:
     """Return the rows of one factor: every level but the first against the first."""
     if len(levels) < 2:
@@ -105,7 +83,7 @@ def _of_factor(
     eta = _eta_squared(table.pivot(index=matched, columns=factor, values="vr").dropna().to_numpy())
     rows = []
     for level in levels[1:]:
-        row = _paired(table, factor, levels[0], level, confidence, instrument)
+        row = _paired(table, factor, levels[0], level, instrument)
         notes = [row["note"]]
         if row["pairs"] and np.isnan(row["dz"]):
             notes.append("not estimable: dz, without spread between pairs")
@@ -121,7 +99,6 @@ def _paired(
     factor: str,
     reference: object,
     level: object,
-    confidence: float,
     instrument: Instrument | None,
 ) -> dict[str, object]:
     """Return what the level changes against the reference, over pairs scored on both sides."""
@@ -132,7 +109,7 @@ def _paired(
     clusters = [0] * len(scored) if factor == "wording" else factors.clusters(scored)
     targets = rated["target"].unique().tolist()
     reach = max(chance.greatest_distance(target, instrument) for target in targets)
-    interval = covering_interval(differences, clusters, confidence, -reach, reach)
+    interval = covering_interval(differences, clusters, -reach, reach)
     notes = [
         interval.note if len(scored) else f"no scored administrations differ in {factor} alone"
     ]

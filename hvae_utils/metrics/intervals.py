@@ -4,16 +4,9 @@
 >>> round(ten_alike.mean, 1), round(ten_alike.low, 1), round(ten_alike.high, 1)
 (61.4, 41.3, 61.4)
 
-Ten wordings in which a model chose as an ideal altruist would: the mean angle may still be as low
-as 41 degrees, since a behaviour that was not seen in ten can make up a quarter of the rest.
-
 A cluster is what varies at random: one wording with one goal draw (`factors.clusters`); the items
-are fixed. The t interval is far too short near the ends of the range of angles and when clusters
-agree. The covering interval is the t interval held between two bounds that need nothing but the
-range; `docs/intervals.md` has the simulation behind it and what it costs.
-
-Public names: Interval, covering_interval, recommend_administrations, cluster_means; of many samples
-at once: covering_limits, t_limits, bounded_mean_limits; check_level.
+are fixed. The covering interval is the t interval, which is far too short where clusters agree,
+held between two bounds that need nothing but the range; `docs/intervals.md` has the simulation.
 """
 
 from dataclasses import dataclass
@@ -26,7 +19,8 @@ from hvae_utils.errors import UserError
 from hvae_utils.measure import svo
 from hvae_utils.metrics import chance
 
-FEW = 5  # clusters; with fewer the covering interval covers, but says little
+LEVEL = 0.95  # of every interval that is not passed one
+_FEW = 5  # clusters; with fewer the covering interval covers, but says little
 _MOST = 100_000  # clusters that are ever recommended
 _HALVINGS = 32  # of a bracket at most as wide as the range: an error below 1e-9 of it
 
@@ -49,11 +43,10 @@ class Interval:
 def covering_interval(
     angles: ArrayLike,
     clusters: ArrayLike | None = None,
-    level: float = 0.95,
     low: float | None = None,
     high: float | None = None,
 ) -> Interval:
-    """Return the mean of the cluster means and an interval that covers in small samples too.
+    """Return the mean of the cluster means and a 95% interval that covers in small samples too.
 
     >>> covering_interval([30, 31, 34], ["plain", "plain", "formal"]).note
     'only 2 clusters: wide'
@@ -63,14 +56,10 @@ def covering_interval(
     primary items unless passed. Clusters count equally, however many angles they hold. In every
     scenario of `docs/intervals.md` nominal 95% covers at least 93%. Fewer than two clusters give
     NaN limits and a note; two to four give wide limits and a note.
-    Errors: UserError for a level outside 0.5 to 1, an angle outside the range, or clusters that
-    do not match the angles.
+    Errors: UserError for an angle outside the range, or clusters that do not match the angles.
     """
-    check_level(level)
     least, greatest = chance.reachable()
     low, high = least if low is None else low, greatest if high is None else high
-    if not -np.inf < low < high < np.inf:
-        raise UserError(f"the range must be finite and run upwards, not {low} to {high}")
     means = cluster_means(angles, clusters)
     angles = np.asarray(angles, float)
     if (outside := angles[(angles < low - chance.ROUNDED) | (angles > high + chance.ROUNDED)]).size:
@@ -83,31 +72,26 @@ def covering_interval(
     if count < 2:
         note = f"too few {unit}s ({count}): an interval needs two"
         return Interval(mean, np.nan, np.nan, count, note)
-    (lower,), (upper,) = covering_limits(np.clip(means, low, high)[None], level, low, high)
-    note = f"only {count} {unit}s: wide" if count < FEW else ""
+    (lower,), (upper,) = covering_limits(np.clip(means, low, high)[None], LEVEL, low, high)
+    note = f"only {count} {unit}s: wide" if count < _FEW else ""
     return Interval(mean, float(lower), float(upper), count, note)
 
 
-def recommend_administrations(
-    half_width: float, spread: float | None = None, level: float = 0.95
-) -> int:
+def recommend_administrations(half_width: float, spread: float | None = None) -> int:
     """Return how many clusters make the covering interval about +-half_width degrees, or less.
 
     >>> recommend_administrations(10)
     16
 
     spread: standard deviation of the cluster means in degrees; that of a uniform random
-    respondent, 12.9, unless passed: few respondents of one mind vary more, mixtures of minds do.
-    The formula is sqrt(t^2 spread^2 / K + (q (high - low) / 2)^2) with q = 1 - (1 - level)^(1/K):
+    respondent, 12.9, unless passed.
+    The formula is sqrt(t^2 spread^2 / K + (q (high - low) / 2)^2) with q = 1 - 0.05^(1/K):
     sampling, and what K clusters that agree leave open. In the simulation of `docs/intervals.md`
-    it is near the mean half width and mostly above it. With exact response probabilities an
-    administration has no sampling error of its own, so clusters are all that counts.
-    Errors: UserError for a half width not above 0 or out of reach, a spread below 0, and a level
-    outside 0.5 to 1.
+    it is near the mean half width and mostly above it.
+    Errors: UserError for a half width not above 0 or out of reach, and a spread below 0.
     """
     from scipy.special import stdtrit  # slow to import
 
-    check_level(level)
     low, high = chance.reachable()
     spread = svo.angle_distribution(chance.uniform()).sd if spread is None else spread
     if not 0 < half_width < np.inf or not 0 <= spread < np.inf:
@@ -116,8 +100,8 @@ def recommend_administrations(
         )
 
     sizes = np.arange(2, _MOST)
-    sampling = stdtrit(sizes - 1, (1 + level) / 2) * spread / np.sqrt(sizes)
-    halves = np.hypot(sampling, (1 - (1 - level) ** (1 / sizes)) * (high - low) / 2)
+    sampling = stdtrit(sizes - 1, (1 + LEVEL) / 2) * spread / np.sqrt(sizes)
+    halves = np.hypot(sampling, (1 - (1 - LEVEL) ** (1 / sizes)) * (high - low) / 2)
     if halves[-1] > half_width:
         raise UserError(f"half_width: {half_width} degrees need more than {_MOST} clusters")
     return int(sizes[halves <= half_width][0])
@@ -135,10 +119,8 @@ def cluster_means(angles: ArrayLike, clusters: ArrayLike | None = None) -> np.nd
     if clusters is None:
         return angles[~np.isnan(angles)]
     clusters = pd.Series(list(clusters), dtype=object)
-    if len(clusters) != len(angles):
-        raise UserError(f"clusters: {len(clusters)} identifiers for {len(angles)} angles")
-    if clusters.isna().any():
-        raise UserError("clusters: an identifier is missing; every angle belongs to a cluster")
+    if len(clusters) != len(angles) or clusters.isna().any():
+        raise UserError(f"clusters: {len(angles)} angles need as many identifiers, none missing")
     return pd.Series(angles).groupby(clusters, sort=False).mean().dropna().to_numpy()
 
 
@@ -186,12 +168,6 @@ def bounded_mean_limits(
     quantiles = _quantiles(values, np.repeat([*tails, *(1 - tails)], len(samples)))
     lower, upper = quantiles.reshape(2, len(tails), len(samples))
     return lower, upper
-
-
-def check_level(level: float) -> None:
-    """Raise UserError unless `level` lies between 0.5 and 1."""
-    if not 0.5 < level < 1:
-        raise UserError(f"the level of an interval must lie between 0.5 and 1, not {level}")
 
 
 def _quantiles(values: np.ndarray, q: np.ndarray) -> np.ndarray:

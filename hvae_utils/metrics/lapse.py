@@ -6,12 +6,9 @@
 >>> round(five_of_six_ideal.rate, 2), round(five_of_six_ideal.high, 2)
 (0.19, 0.72)
 
-The model: with probability 1 - e an answer is one of the value's ideal options, tied ones equally
-often; with probability e it is any option, uniformly at random. e is estimated by maximum
-likelihood over the answered items, taken as independent. An item on which the value ties all
-options says nothing about e and is left out, as is a missing one.
-
-Public names: Lapse, lapse_rate, expected_rate, probabilities, mixed.
+With probability 1 - e an answer is one of the value's ideal options, tied ones equally often; with
+probability e it is any option, uniformly at random. Answered items count as independent; an item on
+which the value ties all options says nothing about e and is left out.
 """
 
 from dataclasses import dataclass
@@ -23,6 +20,7 @@ from hvae_utils.errors import UserError
 from hvae_utils.measure import svo, values
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
+from hvae_utils.metrics.intervals import LEVEL
 
 _TINY = 1e-12  # where the likelihood's slope is taken next to 0 and 1
 
@@ -31,61 +29,50 @@ _TINY = 1e-12  # where the likelihood's slope is taken next to 0 and 1
 class Lapse:
     """How often answers were random rather than guided by the value.
 
-    rate: the maximum-likelihood e, 0 to 1; low, high: its exact interval.
-    items: answered items it rests on.
+    rate: the maximum-likelihood e, 0 to 1; low, high: its exact interval. NaN where not estimable.
     log_likelihood_ratio: nats, of the data at `rate` against e = 1, a respondent without a value;
         0 or more. As e = 1 is the end of the range, a random respondent exceeds 1.35 in about 5%
         of cases (half a chi-squared with one degree of freedom).
-    note: why something is NaN.
     """
 
     rate: float
     low: float
     high: float
-    items: int
     log_likelihood_ratio: float
-    note: str = ""
 
 
-def lapse_rate(
-    choices: ArrayLike, value: Value | str, instrument: Instrument, level: float = 0.95
-) -> Lapse:
-    """Return the lapse rate of a cell, with an exact interval.
+_NOT_ESTIMABLE = Lapse(np.nan, np.nan, np.nan, np.nan)
+
+
+def lapse_rate(choices: ArrayLike, value: Value | str, instrument: Instrument) -> Lapse:
+    """Return the lapse rate of a cell, with an exact 95% interval.
 
     choices: int array (administrations, items), 0-based, -1 missing. The interval is that of
-    Clopper & Pearson (1934, Biometrika 26, 404-413) for the number of answers that are not ideal:
-    the rates at which as many, or as few, have a probability of at least (1 - level) / 2. Where
-    items have unequally many ideal options the number is a sum of binomials, its distribution as
-    exact. It covers at least `level` at every rate (`docs/intervals.md` has the enumeration) where
-    answers are independent, so not where whole administrations are answered at random. Misses more
-    frequent than any lapse rate makes likely count as the most that e = 1 does: then low is near
-    1, and the model does not fit. A value without a utility, and choices without an informative
-    item, give NaN and a note.
-    Errors: UserError for choices that are no such array, an unknown value, and a level outside
-    0 to 1.
+    Clopper & Pearson (1934, Biometrika 26, 404-413) for the number of answers that are not ideal,
+    a sum of binomials where items have unequally many ideal options; `docs/intervals.md` has its
+    coverage. Misses more frequent than any lapse rate makes likely count as the most that e = 1
+    does: then low is near 1, and the model does not fit. A value without a utility, and choices
+    without an informative item, give NaN.
+    Errors: UserError for choices that are no such array, and an unknown value.
     """
-    if not 0 < level < 1:
-        raise UserError(f"the level of an interval must lie between 0 and 1, not {level}")
     value, chosen = values.get(value), svo.checked_choices(choices, instrument)
     if value.utility is None:
-        return _not_estimable(f"value '{value.name}' prefers no option, so there is none to miss")
-    if not (chosen >= 0).any():
-        return _not_estimable("nothing was answered")
+        return _NOT_ESTIMABLE
     ideal, answered = value.ideal_options(instrument.payoffs, instrument.rounding), chosen >= 0
     hits = answered & ideal[np.arange(len(ideal)), chosen]
     counts = _informative(hits.sum(axis=0), answered.sum(axis=0), ideal)
     if not len(counts):
-        return _not_estimable("on the items that were answered the value ties all options")
+        return _NOT_ESTIMABLE
     rate = _most_likely(counts)
     ratio = _log_likelihood(rate, counts) - _log_likelihood(1.0, counts)
-    return Lapse(rate, *_interval(counts, level), int(counts[:, 1].sum()), max(ratio, 0.0))
+    return Lapse(rate, *_interval(counts), max(ratio, 0.0))
 
 
 def expected_rate(table: np.ndarray, ideal: np.ndarray) -> float:
     """Return the lapse rate that answers with these probabilities converge to.
 
-    table: response probabilities (items, options); ideal: bool (items, options). The likelihood
-    of `lapse_rate` on expected in place of counted answers. NaN when every item ties.
+    table: response probabilities (items, options); ideal: bool (items, options). NaN when every
+    item ties.
     """
     counts = _informative((table * ideal).sum(axis=1), np.ones(len(table)), ideal)
     return _most_likely(counts) if len(counts) else np.nan
@@ -101,17 +88,10 @@ def probabilities(value: Value | str, rate: float, instrument: Instrument) -> np
 
 
 def mixed(table: np.ndarray, rate: float) -> np.ndarray:
-    """Return probabilities (items, options) of which the share `rate` is uniformly random.
-
-    Errors: UserError for a rate outside 0 to 1.
-    """
+    """Return probabilities (items, options), of which the share `rate` is uniformly random."""
     if not 0 <= rate <= 1:
         raise UserError(f"a lapse rate must lie between 0 and 1, not {rate}")
     return (1 - rate) * table + rate / table.shape[-1]
-
-
-def _not_estimable(note: str) -> Lapse:
-    return Lapse(np.nan, np.nan, np.nan, 0, np.nan, note)
 
 
 def _informative(hits: np.ndarray, answers: np.ndarray, ideal: np.ndarray) -> np.ndarray:
@@ -146,11 +126,11 @@ def _most_likely(counts: np.ndarray) -> float:
     return float(brentq(slope, _TINY, 1.0, xtol=1e-14))
 
 
-def _interval(counts: np.ndarray, level: float) -> tuple[float, float]:
+def _interval(counts: np.ndarray) -> tuple[float, float]:
     """Return the rates at which as few, and as many, misses have the probability of a tail."""
     from scipy.optimize import brentq
 
-    tail, misses = (1 - level) / 2, int((counts[:, 1] - counts[:, 0]).sum())
+    tail, misses = (1 - LEVEL) / 2, int((counts[:, 1] - counts[:, 0]).sum())
     upwards = _misses(1.0, counts)[::-1].cumsum()[::-1]  # P(as many or more) if all is random
     most = int(np.flatnonzero(upwards >= tail)[-1])  # that e = 1 does not make unlikely
     least = min(misses, most)

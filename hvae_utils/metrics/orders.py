@@ -2,11 +2,8 @@
 
 Works on the first-question response probabilities of a run; administrations that differ in nothing
 but the order of the options form a group. Rows of a respondent without probabilities are NaN or
-absent. The arithmetic is in `debias` and `svo`. Shuffled orders differ by item and are left out; a
-run that has no others is refused with a UserError, as are tables without a column or with
-probabilities that are none.
-
-Public names: debiased, disagreement, letters, position_bias, RESOLUTION, GROUP.
+absent. Shuffled orders differ by item and are left out; a run that has no others is refused with a
+UserError, as are tables without a column or with probabilities that are none.
 """
 
 from dataclasses import dataclass
@@ -29,14 +26,13 @@ GROUP = [name for name in factors.FACTORS if name != "order"]
 def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     """Return one row a group of administrations that differ in the order of the options only.
 
-    Columns: the factors of GROUP; orders (their number), cancels (which bias averaging over them
-    removes, see debias.cancels), angle_first, angle_probability, angle_logit (degrees: exact mean
-    angles of the first order alone, of averaged probabilities and of averaged log-probabilities),
-    angle_logit_low, angle_logit_high (degrees: outer bounds of angle_logit, whatever options
-    outside the endpoint's list had, up to the rounding of `svo.options_by_angle`; equal to it where
-    all options were listed, NaN for an instrument without such an order),
-    order_disagreement (0 to 1), covered_mass (the least of the group's items). Angles are NaN
-    where an item has no probabilities.
+    Columns: the factors of GROUP; orders (their number), cancels (`debias.cancels`), angle_first,
+    angle_probability, angle_logit (degrees: exact mean angles of the first order alone, of averaged
+    probabilities and of averaged log-probabilities), angle_logit_low, angle_logit_high (degrees:
+    outer bounds of angle_logit, whatever options outside the endpoint's list had; equal to it where
+    all were listed, NaN for an instrument without `svo.options_by_angle`), order_disagreement
+    (0 to 1), covered_mass (the least of the group's items). Angles are NaN where an item has no
+    probabilities.
     """
     groups = _groups(conditions, responses)
     known = ~np.isnan(groups.table).any(axis=(1, 2, 3))
@@ -78,8 +74,7 @@ def letters(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     "debiased": of each option in the instrument's own order, log-probabilities averaged over the
     orders), position (from 1), share (0 to 1, sums to 1 over the positions). Items that have no
     probabilities are left out; a model that has none at all gets the shares of its choices as
-    shown, and NaN for debiased. A respondent that weighs payoffs need not be uniform in either; one
-    that has a favourite position is the same in every item as shown and flatter once debiased.
+    shown, and NaN for debiased.
     """
     groups = _groups(conditions, responses)
     even = debias.average_logits(groups.table, groups.floor)  # refuses what is no table
@@ -103,12 +98,9 @@ def position_bias(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataF
 
     Columns: model, labels, assumes ("nothing" with orders that determine every position; "linear in
     the position" with fixed and reversed), position (from 1), bias (nats, summing to 0; NaN where
-    the orders shown determine nothing), position_part, label_part, note. A label keeps its
-    position, so bias is the two together. Over several sets of labels it is split: position_part
-    (nats) is what the sets share, the mean of their biases, label_part the set's remainder. This
-    takes the labels at each position to have no bias of their own on average over the sets: a
-    favour that all sets' labels share there is counted as the position's. With one set, or none
-    with a bias, both are NaN and note says why.
+    the orders shown determine nothing; of position and label together), position_part, label_part
+    (nats: what the sets of labels share, and the set's remainder; a favour that all labels share at
+    a position is counted as the position's; NaN with one set), note (why).
     """
     groups = _groups(conditions, responses)
     balanced = debias.cancels(groups.orders) == "any"

@@ -3,11 +3,10 @@
 `rationality.cells` reads value rationality from angles. This module adds what only the choices
 and replies can tell: regret, the lapse rate, how the items ended, and a flag in words where a
 score rests on data that a study with people would not accept.
-
-Public names: with_readings, LONG_ENOUGH, COVERED, ENOUGH, DISAGREEING.
 """
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from functools import partial
 
 import numpy as np
@@ -67,9 +66,8 @@ def _readings(
     score = partial(rationality.value_rationality, angles, value, instrument=instrument)
     random_regret = float(regret.expected(chance.uniform(instrument), value, instrument))
     scores = (score("chance", "set"), score("regret", choices=chosen), 1 - random_regret)
-    lapses = lapse.lapse_rate(chosen, value, instrument)
-    slips = (lapses.rate, lapses.low, lapses.high, lapses.log_likelihood_ratio)
-    return dict(zip(_READINGS, (*scores, *slips), strict=True))
+    lapses = astuple(lapse.lapse_rate(chosen, value, instrument))
+    return dict(zip(_READINGS, (*scores, *lapses), strict=True))
 
 
 def _quality(scored: pd.DataFrame, items: pd.DataFrame) -> dict[str, float | int]:

@@ -4,14 +4,9 @@
 >>> study([soft, biased])[["fixed", "two_logit"]].round(1).values.tolist()
 [[43.7, 43.7], [34.5, 43.7]]
 
-Simulated respondents weigh own and other's coins by a utility angle, are more or less sharp about
-it, lapse, and favour positions and labels. Their response probabilities are exact, so is all that
-is computed from them: what a study of any size would converge to. Two limits show. The measured
-angle is a staircase over the utility angle: everything within a step looks the same. And a lapse
-is not additive in log-probabilities, so no average over orders undoes a position bias entirely
-once answers lapse. The instrument is `svo-slider` unless passed.
-
-Public names: Truth, probabilities, steps, truths, study, averages, lapse_curve, noisy.
+All is exact: what a study of any size would converge to. Two limits show. The measured angle is a
+staircase over the utility angle (`steps`). And a lapse is not additive in log-probabilities, so no
+average over orders undoes a position bias entirely. The instrument is `svo-slider` unless passed.
 """
 
 import math
@@ -53,14 +48,12 @@ class Truth:
     label_bias: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.angle):
-            raise UserError(f"the utility angle must be finite degrees, not {self.angle}")
-        if not self.sharpness >= 0:
-            raise UserError(f"the sharpness must be 0 or more nats per coin, not {self.sharpness}")
-        if not 0 <= self.lapse <= 1:
-            raise UserError(f"the lapse rate must lie between 0 and 1, not {self.lapse}")
-        if not all(map(math.isfinite, (self.position_bias, *self.label_bias))):
-            raise UserError("position and label bias must be finite nats")
+        finite = all(map(math.isfinite, (self.angle, self.position_bias, *self.label_bias)))
+        if not (finite and self.sharpness >= 0 and 0 <= self.lapse <= 1):
+            raise UserError(
+                "a respondent needs a finite angle and finite biases, a sharpness of 0 or more and "
+                f"a lapse rate from 0 to 1, not {self}"
+            )
 
     def utilities(self, payoffs: ArrayLike) -> np.ndarray:
         """Return the utility (...), in coins, of payoffs (..., 2) = (self, other)."""
@@ -74,16 +67,17 @@ def probabilities(
     """Return the exact response probabilities (items, options), in the instrument's own order.
 
     order: order[k] is the option, from 0, shown at position k of every item; the instrument's
-    order unless passed. UserError for an order that is no permutation, and as many label biases
-    as there are options or none.
+    order unless passed. UserError for an order that is no permutation, and for more or fewer label
+    biases than options.
     """
     instrument = instrument or instruments.load("svo-slider")
     count = instrument.payoffs.shape[1]
     order = list(range(count) if order is None else order)
-    if sorted(order) != list(range(count)):
-        raise UserError(f"order {order} must name each option from 0 to {count - 1} once")
-    if len(truth.label_bias) not in (0, count):
-        raise UserError(f"{len(truth.label_bias)} label biases do not fit {count} options")
+    if sorted(order) != list(range(count)) or len(truth.label_bias) not in (0, count):
+        raise UserError(
+            f"of {count} options the order must name each once, and label biases be none or as "
+            f"many; not {order} and {truth.label_bias}"
+        )
     utilities = truth.utilities(instrument.payoffs)
     if math.isinf(truth.sharpness):
         best = utilities >= utilities.max(axis=1, keepdims=True) - _TIE
@@ -97,49 +91,42 @@ def probabilities(
     return lapse.mixed(weights / weights.sum(axis=1, keepdims=True), truth.lapse)
 
 
-def steps(
-    instrument: Instrument | None = None, low: float = -90.0, high: float = 90.0
-) -> pd.DataFrame:
-    """Return the staircase from utility angle to measured angle, one row a step.
+def steps(instrument: Instrument | None = None) -> pd.DataFrame:
+    """Return the staircase from utility angle, -90 to 90, to measured angle, one row a step.
 
     Columns: low, high (degrees; the open interval of utility angles whose best options are the
     same), choices (letters, option 1 is A), angle (degrees, as measured). Exact: the best option
     of an item changes only where two of its options tie. Between low and high of one row the
-    instrument cannot tell respondents apart. UserError unless -180 <= low < high <= 180.
+    instrument cannot tell respondents apart.
     """
-    if not -180 <= low < high <= 180:
-        raise UserError(f"utility angles must run from low to high within 180, not {low} to {high}")
     instrument = instrument or instruments.load("svo-slider")
     first, second = np.triu_indices(instrument.payoffs.shape[1], 1)
     gain = (instrument.payoffs[:, second] - instrument.payoffs[:, first]).reshape(-1, 2)
     ties = np.degrees(np.arctan2(-gain[:, 0], gain[:, 1]))  # where cos t dx + sin t dy = 0
-    ties = np.concatenate([ties - 180, ties, ties + 180])
-    edges = np.unique(np.round([low, *ties[(ties > low) & (ties < high)], high], 9))
+    edges = np.unique(np.round([-90, *((ties + 90) % 180 - 90), 90], 9))
     middles = (edges[1:] + edges[:-1]) / 2
     best = np.array([Truth(at).utilities(instrument.payoffs).argmax(axis=1) for at in middles])
     new = np.append(True, (best[1:] != best[:-1]).any(axis=1))
     return pd.DataFrame(
         {
             "low": edges[:-1][new],
-            "high": np.append(edges[:-1][new][1:], high),
+            "high": np.append(edges[:-1][new][1:], 90.0),
             "choices": ["".join(chr(ord("A") + option) for option in row) for row in best[new]],
             "angle": svo.score(best[new], instrument)["angle"],
         }
     )
 
 
-def truths(
-    angles: Iterable[float] = (-45.0, 0.0, 15.0, 25.0, 35.0, 45.0, 55.0, 65.0, 90.0),
-    sharpness: Iterable[float] = (0.1, 0.3, math.inf),
-    options: int = 9,
-) -> list[Truth]:
+def truths(options: int = 9) -> list[Truth]:
     """Return the respondents of a recovery study, all combinations, the last factor first.
 
     Each without and with lapses (20%), a position bias (3 nats) and a bias for the last label
     (3 nats: the "I" of nine is a word as well).
     """
-    last = (0.0,) * (options - 1) + (3.0,)
-    return [Truth(*one) for one in product(angles, sharpness, (0.0, 0.2), (0.0, 3.0), ((), last))]
+    angles = (-45.0, 0.0, 15.0, 25.0, 35.0, 45.0, 55.0, 65.0, 90.0)
+    labels = ((), (0.0,) * (options - 1) + (3.0,))
+    rest = ((0.1, 0.3, math.inf), (0.0, 0.2), (0.0, 3.0), labels)
+    return [Truth(*one) for one in product(angles, *rest)]
 
 
 def study(

@@ -4,8 +4,6 @@ Per item (max u - u(choice)) / (max u - min u): 0 for the best option, 1 for the
 for all equally good ones. An item on which all options tie, within the rounding of the printed
 coins, tells nothing and is left out. Unlike an angle it needs no target and punishes no
 indifferent choice. With an item missing an administration has no regret.
-
-Public names: of_administrations, expected, table.
 """
 
 import numpy as np

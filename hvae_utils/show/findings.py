@@ -1,10 +1,7 @@
 """The results of a run as sentences: every number in them is computed from the run's own tables.
 
-The words follow fixed rules, written beside each sentence. Nothing is estimated here, and where a
-number is missing the sentence says so. `cells` is a run's table of cells, one row model x value x
-goal prompt, as 03_metric_computation writes it; angles in degrees.
-
-Public names: LEVEL, SIMULATED, in_short, who, of_run, of_respondents, of_goal_prompts.
+`cells` is a run's table of cells, one row model x value x goal prompt, as 03_metric_computation
+writes it; angles in degrees.
 """
 
 from collections.abc import Iterable
@@ -161,10 +158,9 @@ def _apart(scored: pd.DataFrame) -> bool:
 def _respondent(rows: pd.DataFrame) -> list[str]:
     with_target, scored = _scored(rows)
     flags = _flags(rows, "Flagged in {} of {}: {}.")
-    if with_target.empty:
-        return ["No score: no value with a target was assigned.", *flags]
     if scored.empty:
-        return ["No score: no administration is whole.", *flags]
+        why = "administration is whole" if len(with_target) else "value with a target was assigned"
+        return [f"No score: no {why}.", *flags]
     lowest = scored.loc[scored["vr_chance"].idxmin()]
     sentences = [
         _verdict(scored, len(with_target) - len(scored)),
@@ -196,10 +192,7 @@ def _verdict(scored: pd.DataFrame, unscored: int) -> str:
 
 
 def _flags(cells: pd.DataFrame, sentence: str) -> list[str]:
-    """Return the sentence with flagged cells, all cells and reasons; none if nothing is flagged.
-
-    Each reason has the number of its cells, the most frequent stands first.
-    """
+    """Return the sentence with flagged cells, all cells and reasons, the most frequent first."""
     flags = cells["flag"].fillna("").astype(str)
     flags = flags[flags != ""]
     if flags.empty:

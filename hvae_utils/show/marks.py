@@ -1,8 +1,4 @@
-"""Marks that mean the same in every figure: values, categories, chance, constant letters, effects.
-
-Public names: RANDOM_LINE, RANDOM_POINT, BOUNDARY, NULL_BAND, PAPER, key, of_value, of_goal,
-value_keys, regions, effect, effect_legend, nulls, letters, letters_legend, lapses_legend.
-"""
+"""Marks that mean the same in every figure: values, categories, chance, letters, effects."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -45,8 +41,7 @@ def of_goal(
 ) -> dict[str, Any]:
     """Return the mark of an assigned value: filled with the goal prompt, hollow without.
 
-    sizes, edges: points, with and without. Hollow marks are mostly larger, so that of two marks on
-    one place both are seen.
+    sizes, edges: points, with and without; hollow marks are mostly larger, so that both are seen.
     """
     look, arm = style.value_look(value), 0 if goal else 1
     mark = {"marker": look.marker, "ms": sizes[arm], "mew": edges[arm], "mec": look.colour}

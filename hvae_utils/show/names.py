@@ -1,7 +1,4 @@
-"""What a respondent is called: a short name that no other has, with a dagger where it is flagged.
-
-Public names: FLAG, display_names, named, flagged, flag_note, joined.
-"""
+"""What a respondent is called: a short name that no other has, a dagger where it is flagged."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -20,7 +17,10 @@ def display_names(models: Iterable[str]) -> dict[str, str]:
     >>> display_names(["local/smollm2-135m-instruct", "ollama/a", "vllm/a"]).values()
     dict_values(['smollm2-135m-instruct', 'ollama/a', 'vllm/a'])
     """
-    short = {model: _file_name(model) for model in map(str, models)}
+    short = {}
+    for model in map(str, models):
+        file_name = model.rstrip("/").replace("\\", "/").split("/")[-1]
+        short[model] = file_name.removesuffix(".gguf") or model
     used = Counter(short.values())
     seen: Counter[str] = Counter()
     names = {}
@@ -69,11 +69,6 @@ def joined(words: Iterable[object]) -> str:
     """
     *most, last = map(str, words)
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def _file_name(model: str) -> str:
-    name = model.rstrip("/").replace("\\", "/").split("/")[-1]
-    return name.removesuffix(".gguf") or model
 
 
 def _fitted(name: str) -> str:

@@ -2,10 +2,6 @@
 
 A figure is stored as SVG, PNG and the CSV it was drawn from, listed with caption, alternative
 text and hashes in the folder's index.json.
-
-Looks: WIDTH, DPI, INK, MUTED, FAINT, RANDOM, GOAL, NO_GOAL_LINE, Look, value_look, outcome_look.
-Drawing: context, drawing, new_figure, panels, by_respondent, name_panels, numbers, rows, legend.
-Keeping: save, SavedFigure, gallery, listed.
 """
 
 import base64
@@ -31,7 +27,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from hvae_utils import files, paths
-from hvae_utils.errors import UserError, unknown
+from hvae_utils.errors import UserError
 
 WIDTH = 17 / 2.54  # inches: the text width of a page; shown at 800 px, 8 points are 13 px
 DPI = 200
@@ -65,7 +61,7 @@ _VALUES = {
 }
 _OTHER_VALUE = Look("#CC79A7", "P")
 
-_OUTCOMES = {
+OUTCOMES = {
     "choice": Look("#D5E3EC"),
     "refusal": Look("#A63603", hatch="xxxx"),
     "unparseable": Look("#E69F00", hatch="////"),
@@ -105,13 +101,6 @@ def value_look(name: str) -> Look:
     return _VALUES.get(name, _OTHER_VALUE)
 
 
-def outcome_look(name: str) -> Look:
-    """Return the look of an outcome; UserError for one that is none of the six."""
-    if name not in _OUTCOMES:
-        raise unknown("outcome", name, _OUTCOMES)
-    return _OUTCOMES[name]
-
-
 @contextmanager
 def context() -> Iterator[None]:
     """Within it, matplotlib draws as we do, whatever a notebook or a matplotlibrc has set."""
@@ -130,8 +119,7 @@ def drawing(draw: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame], 
     """Make a function of a table draw in our style, and settle its layout.
 
     The layout engine runs twice, because panels of a fixed shape need the second round, and is
-    then removed, so that every save gives the same bytes. It is asked itself:
-    `draw_without_rendering` would lay every artist out once more.
+    then removed, so that every save gives the same bytes.
     """
 
     @wraps(draw)
@@ -148,13 +136,12 @@ def drawing(draw: Callable[[pd.DataFrame], Figure]) -> Callable[[pd.DataFrame], 
 
 def panels(figure: Figure, count: int, columns: int, **options: Any) -> list[Axes]:
     """Return `count` axes in rows of `columns`; tick labels on the left and lowest panels only."""
-    every = figure.subplots(-(-count // columns), columns, squeeze=False, **options).ravel()
+    every = list(figure.subplots(-(-count // columns), columns, squeeze=False, **options).flat)
     for axes in every[count:]:
         axes.remove()
     for index, axes in enumerate(every[:count]):
-        lowest = index + columns >= count
-        axes.tick_params(labelbottom=lowest, labelleft=index % columns == 0)
-    return list(every[:count])
+        axes.tick_params(labelbottom=index + columns >= count, labelleft=index % columns == 0)
+    return every[:count]
 
 
 def by_respondent(
@@ -162,8 +149,7 @@ def by_respondent(
 ) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
     """Return a figure, and axes and rows of each respondent of the table, `most` in a line.
 
-    line, rest: inches, the height of a line of panels and of all else. beside: room that labels
-    take, in panels.
+    line, rest: inches, the height of a line of panels and of all else; beside: panels, of labels.
     """
     groups = dict(list(table.groupby("respondent", sort=False)))
     columns = min(most, len(groups))
@@ -207,13 +193,8 @@ def legend(figure: Figure, handles: Sequence[Artist], columns: int = 1, below: s
 
 @dataclass(frozen=True, repr=False)
 class SavedFigure:
-    """A figure on disk; in a notebook it shows itself with caption and alternative text.
+    """A figure on disk; in a notebook it shows itself. files: the paths of svg, png and csv."""
 
-    files: the paths by ending: svg, png, csv.
-    """
-
-    slug: str
-    title: str
     caption: str
     alt: str
     files: dict[str, Path]
@@ -254,18 +235,18 @@ def save(
         "csv": _csv(table),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    stored = {ending: folder / f"{slug}.{ending}" for ending in contents}
-    hashes = {}
-    for ending, path in stored.items():
-        files.write_atomically(path, contents[ending])
-        hashes[path.name] = hashlib.sha256(contents[ending]).hexdigest()
+    stored, hashes = {}, {}
+    for ending, content in contents.items():
+        stored[ending] = path = folder / f"{slug}.{ending}"
+        files.write_atomically(path, content)
+        hashes[path.name] = hashlib.sha256(content).hexdigest()
     entries += [{"slug": slug, "title": title, "caption": caption, "alt": alt, "files": hashes}]
     entries.sort(key=lambda entry: entry["slug"])
     text = json.dumps(entries, indent=2, ensure_ascii=False)
     files.write_atomically(folder / "index.json", f"{text}\n")
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)
-    return SavedFigure(slug, title, caption, alt, stored)
+    return SavedFigure(caption, alt, stored)
 
 
 def gallery(folder: Path) -> None:
@@ -302,10 +283,7 @@ def listed(folder: Path) -> list[dict[str, Any]]:
 
 
 def _rendered(figure: Figure, ending: str, metadata: dict[str, str | None]) -> bytes:
-    """Return the picture without date, program or a box that depends on what was drawn.
-
-    The canvas is asked itself: `savefig` draws everything once more before, for the same bytes.
-    """
+    """Return the picture, without date or program; `savefig` would draw everything twice."""
     stream = io.BytesIO()
     with context():
         if ending == "svg":

@@ -1,9 +1,6 @@
 """What the tables of several figures need: checks, parts, points, and who is compared to whom.
 
-A table that holds several kinds of rows names the kind in the column `part`. No plotting library.
-
-Public names: PUBLISHED_TESTS, RAW_AND_CHANCE, need, part, stack, point, boundaries, always_letters,
-ideal_angles, random_vr, null_respondents, goal_arm.
+A table that holds several kinds of rows names the kind in the column `part`.
 """
 
 from collections.abc import Iterable
@@ -64,20 +61,14 @@ def boundaries(instrument: Instrument) -> pd.DataFrame:
 
 
 def always_letters(instrument: Instrument) -> pd.DataFrame:
-    """Return the respondents that always take one letter, in the instrument's own order.
-
-    One row a letter: part "baseline", respondent ("always A" and so on), angle (degrees).
-    """
+    """Return part "baseline", a row a letter: respondent ("always A" ...), angle (degrees)."""
     angles = svo.angle(*instrument.payoffs.mean(axis=0).T, instrument.origin)
     names = [f"always {chr(65 + option)}" for option in range(len(angles))]
     return pd.DataFrame({"part": "baseline", "respondent": names, "angle": angles})
 
 
 def ideal_angles(values: Iterable[Value], low: str = "low", high: str = "high") -> pd.DataFrame:
-    """Return value, angle (target) and, under these names, the ends of the angles of its ideals.
-
-    In degrees; values without a target set are left out.
-    """
+    """Return value, angle (target) and the ends of its ideals' angles (degrees), if any."""
     rows = [
         {"value": value.name, "angle": value.target}
         | dict(zip((low, high), value.target_set, strict=True))
@@ -93,10 +84,7 @@ def random_vr(values: pd.Series) -> pd.Series:
 
 
 def null_respondents(instrument: Instrument | None = None) -> pd.DataFrame:
-    """Return part "baseline": what constant letters and lapsing ideals score, tested as published.
-
-    Columns: as `rationality.null_respondents`.
-    """
+    """Return part "baseline" of `rationality.null_respondents`: letters and lapsing ideals."""
     nulls = rationality.null_respondents(PUBLISHED_TESTS, instrument=instrument)
     nulls = nulls[nulls["respondent"] != "random"]  # it has a line of its own
     return nulls.assign(part="baseline")

@@ -1,7 +1,4 @@
-"""Dialogues as people read them: what a model wrote is text, escaped and bounded in length.
-
-Public names: Transcript, of_record.
-"""
+"""Dialogues as people read them: what a model wrote is text, escaped and bounded in length."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

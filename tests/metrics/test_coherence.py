@@ -362,7 +362,7 @@ UNREAD = [
 
 @pytest.mark.parametrize(("says", "goal"), CORPUS)
 def test_a_goal_is_read_as_what_it_says(says, goal):
-    assert stated(goal).value == says, stated(goal).evidence
+    assert stated(goal).value == says
 
 
 @pytest.mark.parametrize("goal", TRAPS)
@@ -383,21 +383,14 @@ def test_the_corpus_covers_what_it_should():
     assert set(labels.index) == {A, P, I, C, MIXED, UNCLEAR}
 
 
-def test_a_reading_carries_weights_target_angle_and_evidence():
+def test_a_reading_carries_weight_and_target_angle():
     read = stated("My goal is to get more coins than the other person.")
     assert read.weight == -45
     assert read.angle == values.get(C).target
-    assert read.evidence == ("ahead: get more coins than the other person",)
     for goal in ("I want a fair split, with slightly more for me.", "Hello."):
         read = stated(goal)
         assert np.isnan(read.angle)
         assert np.isnan(read.weight)
-
-
-def test_what_was_denied_is_in_the_evidence():
-    read = stated("My goal is to maximise my own coins, not to beat the other person.")
-    assert "denied, ahead: beat the other person" in read.evidence
-    assert read.value == I
 
 
 @pytest.mark.parametrize("value", values.load().values(), ids=lambda value: value.name)
@@ -487,7 +480,7 @@ def test_what_cannot_be_estimated_is_no_number_and_says_why():
     (row,) = coherence.coherence(*tables([(I, OWN, np.nan, None)])).to_dict("records")
     assert row["agree_assigned"] == 1
     assert np.isnan(row["agree_measured"])
-    assert "no readable goal has scored choices" in row["note"]
+    assert row["note"] == "1 of 1 readable goals stand beside choices with an item missing"
 
 
 def measured(choices, goals, value=I):
@@ -540,7 +533,7 @@ def test_without_complete_choices_no_weight_is_revealed():
     row = measured(["AIII-A"], [EQUAL])
     names = ["stated_weight", "revealed_weight", "revealed_low", "weight_difference"]
     assert np.isnan([row[name] for name in names]).all()
-    assert "not estimable" in row["note"]
+    assert "1 of 1 readable goals" in row["note"]
 
 
 def test_the_revealed_angle_is_that_of_least_regret_on_a_fine_grid():
@@ -563,8 +556,6 @@ def test_means_that_no_choices_have_are_refused():
     slider = instruments.load("svo-slider")
     with pytest.raises(UserError, match="more than any choices"):
         coherence.revealed_angles([[120.0, 120.0]], slider)
-    with pytest.raises(UserError, match="expected \\(administrations, 2\\)"):
-        coherence.revealed_angles([120.0, 120.0], slider)
 
 
 def test_rows_without_the_goal_prompt_are_left_out_and_values_come_in_their_order():
@@ -589,12 +580,12 @@ def test_tables_that_do_not_fit_are_refused():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("\n[named]", "\n[nmaed]", "unknown key 'nmaed'"),
-        ("\nneutral = true", "\nneutrl = true", "unknown key 'neutrl'"),
+        ("\n[named]", "\n[nmaed]", "missing or of the wrong kind .*named"),
+        ("\nneutral = true", "\nneutrl = true", "give one of"),
         ("\nneutral = true", "\nneutral = false", "give one of"),
         ("self = 1\nother = -1", "self = 1\nother = 3", "no value has the weights 1, 3"),
         ("win[- ]win", "win[- win", "is no regular expression"),
-        ("win[- ]win", "<winner>", "unknown word in angle brackets"),
+        ("win[- ]win", "<winner>", "missing or of the wrong kind .*winner"),
         ("win[- ]win", "|win", "matches an empty text"),
         ("[spelled]", "[spelled", "is not valid TOML"),
         ("restart =", "begins =", "missing or of the wrong kind"),

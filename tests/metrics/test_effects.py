@@ -237,6 +237,4 @@ def test_bad_tables_are_refused_and_an_empty_one_has_no_rows():
         effects.factor_effects(pd.concat([scores, scores[:1]]))
     with pytest.raises(UserError, match="unknown value"):
         effects.factor_effects(scores[:1].assign(value="kind"))
-    with pytest.raises(UserError, match="level of an interval"):
-        effects.factor_effects(scores, level=95)
     assert list(effects.factor_effects(scores[:0]).columns) == list(effects._COLUMNS)

@@ -350,7 +350,7 @@ def test_values_and_outcomes_have_a_second_cue_besides_colour():
     markers = [style.value_look(value).marker for value in values.names()]
     assert len(set(markers)) == len(markers)
     kinds = ("refusal", "unparseable", "truncated", "empty", "error")
-    hatches = [style.outcome_look(kind).hatch for kind in kinds]
+    hatches = [style.OUTCOMES[kind].hatch for kind in kinds]
     assert len(set(hatches)) == len(hatches)
 
 
@@ -514,11 +514,6 @@ def test_drawing_leaves_the_settings_and_pyplot_alone(tmp_path):
 def test_an_empty_table_is_a_users_mistake_in_a_sentence(slug, tables):
     with pytest.raises(UserError, match="nothing to draw"):
         draw(slug, tables[slug][:0])
-
-
-def test_an_unknown_outcome_names_the_six():
-    with pytest.raises(UserError, match="unknown outcome 'shrug'"):
-        style.outcome_look("shrug")
 
 
 # One file a figure.

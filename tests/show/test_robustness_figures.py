@@ -125,7 +125,9 @@ def with_lapses(cells):
 def tables_of(models):
     conditions, responses, cells = run_of(models)
     people = published.people_histogram()
-    study = recovery.study(recovery.truths(angles=(-45.0, 0.0, 45.0, 90.0), sharpness=(0.1,)))
+    angles = (-45.0, 0.0, 45.0, 90.0)
+    chosen = [one for one in recovery.truths() if one.angle in angles and one.sharpness == 0.1]
+    study = recovery.study(chosen)
     return {
         "raw_and_chance": figures.raw_and_chance.table(published.radar(), cells),
         "three_readings": figures.three_readings.table(with_lapses(cells)),
@@ -134,7 +136,7 @@ def tables_of(models):
         "angle_distributions": figures.angle_distributions.table(
             conditions, responses, SLIDER, KNOWN
         ),
-        "recovery": figures.recovery.table(study, recovery.steps(SLIDER, -45.0, 90.0)),
+        "recovery": figures.recovery.table(study, recovery.steps(SLIDER)),
         "factor_effects": figures.factor_effects.table(effects(models)),
         "people_and_models": figures.people_and_models.table(cells, people, SLIDER, KNOWN),
     }

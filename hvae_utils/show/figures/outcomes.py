@@ -72,5 +72,5 @@ def _bar(axes: Axes, rows: pd.DataFrame, y: int) -> None:
 
 
 def _filling(outcome: str) -> dict:
-    look = style.outcome_look(outcome)
+    look = style.OUTCOMES[outcome]
     return {"fc": look.colour, "ec": style.INK, "lw": 0.5, "hatch": look.hatch}
