@@ -183,6 +183,8 @@ def _stage(run: Run, folder: Path) -> Path:
     from hvae_utils.show import style
 
     made_of = {key: run.manifest[key] for key in MADE_OF}
+    parameters = made_of["parameters"].items()
+    made_of["parameters"] = {key: value for key, value in parameters if key in workbook.ASKED}
     shutil.copytree(run.path(FIGURES), folder, ignore=shutil.ignore_patterns(".*"))
     for name in (CELLS, KEY_NUMBERS):
         shutil.copyfile(run.path(name), folder / name)
