@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 SHOWN_CHARACTERS = 4000  # of one message
-SPEAKERS = {"system": "system", "user": "we", "assistant": "model"}
+SPEAKERS = {"system": "system", "user": "user", "assistant": "model"}
 # Dark on light in every theme; the speaker's name is the second cue besides the shade.
 SHADES = {"system": "#f3ecd8", "user": "#eef1f5", "assistant": "#e2f0ec"}
 
@@ -18,7 +18,7 @@ class Transcript:
     >>> Transcript("One question", ({"role": "user", "content": "A or B?"},))
     One question
     <BLANKLINE>
-    [we]
+    [user]
     A or B?
     """
 

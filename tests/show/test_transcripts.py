@@ -27,7 +27,7 @@ def test_markup_in_a_reply_or_a_name_is_inert():
 
 def test_the_reply_comes_last_and_everybody_is_named():
     text = repr(transcripts.of_record(RECORD))
-    assert text.index("[system]") < text.index("[we]") < text.index("[model]")
+    assert text.index("[system]") < text.index("[user]") < text.index("[model]")
     assert text.endswith(RECORD["text"])
 
 
