@@ -87,7 +87,7 @@ def panel(page, name):
         }""",
         name.removeprefix("hvae-") + "-panel",
     )
-    found.wait_for()
+    found.filter(has_text=re.compile(r"\S")).wait_for()  # its widgets are drawn after its frame
     return found
 
 
