@@ -2,7 +2,7 @@
 
 Every effect is a paired difference between administrations that differ in one factor only
 (`factors.pairs`), so an unbalanced study gives fewer pairs and no biased comparison. Pairs are
-averaged within clusters (wording x goal draw), then clusters.
+averaged within clusters (wordings), then clusters.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ _COLUMNS = (
 def factor_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
     """Return the main effect of every level of every varied factor, one row each.
 
-    scores: one row an administration: the factors, goal_draw, angle (degrees, NaN when
+    scores: one row an administration: the factors, angle (degrees, NaN when
         unscored). Values without a target (`none`) are left out. Per administration the value
         rationality is 60 - |angle - target|, scale inferred from the published chart.
     Columns: model; scope ("all values", or one value); factor; level and reference (text: the
@@ -39,7 +39,7 @@ def factor_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -
     Order: models as they appear, all values before the single ones, factors as in `factors`.
     Errors: UserError for a missing column, an unknown value and an administration found twice.
     """
-    needed_columns(scores, "scores", [*factors.FACTORS, "goal_draw", "angle"])
+    needed_columns(scores, "scores", [*factors.FACTORS, "angle"])
     factors.once(scores)
     rated = rationality.by_administration(scores, instrument)
     rows = []
@@ -63,7 +63,7 @@ def goal_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -> 
     A mean of distances is no distance of means: vr_with is not the `vr` of a cell.
     scores and errors: as `factor_effects`.
     """
-    needed_columns(scores, "scores", [*factors.FACTORS, "goal_draw", "angle"])
+    needed_columns(scores, "scores", [*factors.FACTORS, "angle"])
     rated = rationality.by_administration(scores, instrument)
     rows = [
         {"model": model, "value": value} | _paired(table, "goal_prompt", False, True, instrument)
