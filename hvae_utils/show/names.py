@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 FLAG = " †"
@@ -53,12 +54,31 @@ def flagged(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def flag_note(names: Iterable[str]) -> str:
-    """Return what the dagger means, for a figure's lowest label, or '' if no name carries one."""
-    if not any(name.endswith(FLAG) for name in names):
+    """Return what the dagger means, for a caption, and whose name carries it; else ''."""
+    marked = list(dict.fromkeys(name for name in names if name.endswith(FLAG)))
+    if not marked:
         return ""
     return (
-        "\n† flagged: few choices, short vectors, intransitive, order matters or low covered mass"
+        f" A dagger marks {joined(name.removesuffix(FLAG) for name in marked)}: most of the cells "
+        "are flagged, because people's answers of that kind would not be accepted as data."
     )
+
+
+def each(numbers: pd.Series, digits: int = 0, unit: str = "") -> str:
+    """Return the numbers of a Series with the names in its index, as one phrase.
+
+    >>> each(pd.Series({"faithful": 61.39, "random": -0.2, "silent": np.nan}), 1, "°")
+    'faithful 61.4°, random −0.2° and silent not estimable'
+    """
+    words = []
+    for name, number in numbers.items():
+        text = f"{number + 0.0:.{digits}f}{unit}".replace("-", "−")
+        zero = text.strip("−0." + unit) == ""
+        text = text.removeprefix("−") if zero else text
+        words.append(
+            f"{str(name).removesuffix(FLAG)} {'not estimable' if pd.isna(number) else text}"
+        )
+    return joined(words)
 
 
 def joined(words: Iterable[object]) -> str:

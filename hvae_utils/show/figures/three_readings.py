@@ -9,7 +9,7 @@ from hvae_utils.measure import instruments
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import lapse
 from hvae_utils.show import marks, style
-from hvae_utils.show.names import FLAG, flag_note, named
+from hvae_utils.show.names import FLAG, each, named
 from hvae_utils.show.tables import RAW_AND_CHANCE, goal_arm, null_respondents, part, stack
 
 _RENAMED = RAW_AND_CHANCE | {"vr_regret": "regret", "vr_regret_random": "regret_random"}
@@ -57,6 +57,35 @@ def _lapse_rate(respondent: str, value: str, instrument: Instrument) -> float:
     return lapse.lapse_rate(choices, value, instrument).rate
 
 
+def caption(table: pd.DataFrame) -> str:
+    """Return how to read the four columns, and each respondent's lapse rate."""
+    marked = " A dagger marks a cell whose data are flagged." * _doubtful(table)
+    return (
+        "Three readings of value rationality, and the lapse rate. By assigned value, with 95% "
+        "intervals where there are any; dotted: random respondents; grey: constant letters (of "
+        f"ties one is named) and ideal respondents that lapse.{marked} "
+        f"Mean lapse rate over the values: {each(_lapses(table), 2)}."
+    )
+
+
+def alt(table: pd.DataFrame) -> str:
+    """Return the picture in words."""
+    return (
+        "Four columns, raw, chance-corrected, one minus regret and lapse rate, a block of rows for "
+        f"each value, a row a respondent. Mean lapse rate: {each(_lapses(table), 2)}."
+    )
+
+
+def _lapses(table: pd.DataFrame) -> pd.Series:
+    rows = part(table, "measured")
+    name = rows["respondent"].str.removesuffix(FLAG)
+    return rows["lapse"].groupby(name, sort=False).mean()
+
+
+def _doubtful(table: pd.DataFrame) -> bool:
+    return bool(part(table, "measured")["respondent"].str.endswith(FLAG).any())
+
+
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
     """Draw a block a value, a row a respondent, grey ones for constant letters and lapses."""
@@ -77,13 +106,15 @@ def draw(table: pd.DataFrame) -> Figure:
     for y, label in zip(places, panels[0].get_yticklabels(), strict=True):
         label.set_fontweight("bold" if y in headings else "normal")
     goal = style.GOAL[bool(measured["goal_prompt"].iloc[0])]
-    note = flag_note(measured["respondent"])
     keys = [
         marks.key("respondent, 95% interval", marker="o", ms=4.6, lw=1.6, color=style.MUTED),
         marks.letters_legend(),
         marks.lapses_legend("ideal with 10%, 20%, 50% lapses"),
+        marks.key("random respondents", **marks.RANDOM_LINE),
+        marks.key("ideal respondents", color=style.MUTED, lw=0.8),
+        *marks.flag_keys(measured["respondent"], "flagged cell: doubtful data"),
     ]
-    style.legend(figure, keys, 3, f"{goal}; dotted: random respondents; thin: ideal{note}")
+    style.legend(figure, keys, 3, goal)
     return figure
 
 

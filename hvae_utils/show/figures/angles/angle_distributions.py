@@ -15,7 +15,7 @@ from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
-from hvae_utils.show.names import named
+from hvae_utils.show.names import each, named
 from hvae_utils.show.tables import ideal_angles, need, part, stack
 
 _OUTLINE = {"color": style.INK, "lw": 0.8, "zorder": 4}
@@ -84,9 +84,41 @@ def _binned(tables: list[np.ndarray], instrument: Instrument) -> list[dict[str, 
     return [{"low": float(low), "high": low + 1.0, "share": shares[low]} for low in sorted(shares)]
 
 
+def caption(table: pd.DataFrame) -> str:
+    """Return how to read the distributions, and how wide they are."""
+    return (
+        "Exact distributions of the angle by assigned value. One administration, probabilities "
+        "renormalised to the options, wordings and orders pooled; each outline is as high as its "
+        "row; angles of ideal respondents shaded, random answers as outline. Mean standard "
+        f"deviation over the values: {each(_spreads(table), 1, '°')}."
+    )
+
+
+def alt(table: pd.DataFrame) -> str:
+    """Return the picture in words."""
+    random = part(table, "random")
+    peak = random.loc[random["share"].idxmax(), "low"]
+    return (
+        "Histograms of the angle, one panel a respondent, one row a value, over the outline of "
+        f"random answers, a hill with its top at {peak:.0f} degrees. Mean standard deviation in "
+        f"degrees: {each(_spreads(table), 1)}."
+    )
+
+
+def _spreads(table: pd.DataFrame) -> pd.Series:
+    """Return each respondent's standard deviation of the angle, the mean over its values."""
+    rows = part(table, "measured")
+    keys, middle = [rows["respondent"], rows["value"]], rows["low"] + 0.5
+    first, second = (
+        (rows["share"] * middle**power).groupby(keys, sort=False).sum(min_count=1)
+        for power in (1, 2)
+    )
+    return np.sqrt((second - first**2).clip(0)).groupby(level=0, sort=False).mean()
+
+
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the distributions, heights as square roots of shares: wide and narrow ones are seen."""
+    """Draw the distributions, each as high as its row: wide and narrow ones are seen."""
     measured = part(table, "measured", "the distributions of the angle")
     values = list(measured["value"].unique())
     shown = table[["low", "high"]].to_numpy(float)
@@ -103,8 +135,8 @@ def draw(table: pd.DataFrame) -> Figure:
         marks.key("random respondent", **_OUTLINE),
         Patch(fc=style.MUTED, alpha=0.2, label="angles of ideal respondents"),
     ]
-    label = "SVO angle of one administration, degrees\n(height: root of the share per degree, "
-    style.legend(figure, keys, 3, label + "a full row is 100%)")
+    below = "SVO angle of one administration, degrees (each outline is as high as its row)"
+    style.legend(figure, keys, 3, below)
     return figure
 
 
@@ -129,9 +161,9 @@ def _row(axes: Axes, table: pd.DataFrame, rows: pd.DataFrame, value: str, base: 
 
 
 def _outline(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners of a histogram whose missing bins are empty; heights as square roots."""
-    low, height = rows["low"].to_numpy(float), 0.92 * np.sqrt(rows["share"].to_numpy(float))
+    """Return the corners of a histogram whose missing bins are empty; the highest bin is 0.92."""
+    low, share = rows["low"].to_numpy(float), rows["share"].to_numpy(float)
     edges = np.arange(low.min() - 1, rows["high"].max() + 2)
     heights = np.zeros(len(edges) - 1)
-    heights[np.searchsorted(edges, low)] = height
+    heights[np.searchsorted(edges, low)] = 0.92 * share / share.max()
     return np.repeat(edges, 2)[1:-1], np.repeat(heights, 2)
