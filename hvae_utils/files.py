@@ -7,7 +7,6 @@ finite, needed_columns.
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import tomllib
 from collections.abc import Iterable
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LARGEST = 1e100  # no payoff, weight or angle is larger, and sums and products stay finite
-LARGE = 2**23  # bytes; a smaller file is hashed sooner than looked up
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -93,45 +91,16 @@ def finite(value: Any) -> bool:
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal; OSError when it cannot be read.
 
-    For a large file it is remembered in hashes.json in the cache folder, and taken from there as
-    long as path, size and both times of change are the same. A cache that cannot be read or
-    written is ignored.
+    A process reads a file once, and again when its size or a time of change is another one.
     """
     state = path.stat()
-    if state.st_size < LARGE:
-        return _digest(path)
-    return _of_large(path.absolute(), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return _digest(path.absolute(), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 @lru_cache
-def _of_large(path: Path, *state: int) -> str:
-    store = paths.cache() / "hashes.json"
-    match _remembered(store).get(str(path)):
-        case [*numbers, str(digest)] if numbers == [*state]:
-            return digest
-    digest = _digest(path)
-    present = {name: entry for name, entry in _remembered(store).items() if Path(name).is_file()}
-    with contextlib.suppress(OSError, UserError):
-        store.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(store, json.dumps({**present, str(path): [*state, digest]}))
-    return digest
-
-
-def _remembered(store: Path) -> dict[str, Any]:
-    """Return the entries path -> [size, modified, changed, digest]; none if there is no such file.
-
-    Times are in nanoseconds.
-    """
-    try:
-        content = json.loads(store.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _digest(path: Path, *state: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def needed_columns(table: "pd.DataFrame", name: str, columns: Iterable[str]) -> None:
