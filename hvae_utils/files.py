@@ -1,18 +1,21 @@
 """What is done with files everywhere: read TOML and text, write at once, hash, name what lacks.
 
-Public names: read_toml, read_text, parse_toml, write_atomically, unwritable, sha256, one_line,
-finite, needed_columns.
+Public names: read_toml, read_text, parse_toml, parse_json, write_atomically, unwritable, sha256,
+one_line, finite, needed_columns.
 """
 
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import tomllib
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from hvae_utils import paths
 from hvae_utils.errors import UserError
@@ -48,6 +51,19 @@ def parse_toml(content: str, where: str) -> dict[str, Any]:
         raise UserError(f"{where}: is not valid TOML ({error})") from None
     except RecursionError:
         raise UserError(f"{where}: lists or tables are nested too deeply") from None
+
+
+def parse_json(content: bytes) -> Any:
+    """Return JSON from elsewhere; what only a lenient reader takes is made what every one takes.
+
+    Half a surrogate pair, which no file holds, becomes a question mark, and NaN null. ValueError
+    and RecursionError for what is no JSON.
+    """
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        tree = json.loads(content, parse_constant=lambda name: None)
+        return json.loads(json.dumps(tree, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

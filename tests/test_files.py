@@ -76,3 +76,15 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(UserError, match=r"cannot write .*x: No such file or directory$"):
         files.write_atomically(tmp_path / "nowhere" / "x", "new")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"a": [1, "\xc3\xa9"]}', {"a": [1, "é"]}),
+        (b'{"a": NaN, "b": 1e2}', {"a": None, "b": 100.0}),
+        (b'["half \\ud83d", "whole \\ud83d\\ude00"]', ["half ?", "whole 😀"]),
+    ],
+)
+def test_json_that_only_lenient_readers_take_is_made_what_all_take(content, expected):
+    assert files.parse_json(content) == expected
