@@ -31,6 +31,7 @@ SMALL = 12  # rows of a table that stands open beside its figure
 LONG = 30  # characters of a cell from which its column is made wide
 MOST = 60  # rows of a table that are shown; the others are in the run's files
 CELL = ["respondent", "value", "goal_prompt"]
+EFFECT = ["model", "wordings", "difference", "low", "high", "note"]  # of the goal prompt
 CONTRASTS = {  # the tests that a study can plan
     "steerability": "how far each model moves with its value",
     "goal_prompt": "whether that differs with a goal of its own",
@@ -83,7 +84,7 @@ def page(
         asked=findings.who(cells["model"]),
         of_run=findings.of_run(cells),
         of_respondents=findings.of_respondents(cells, steerability),
-        of_goal_prompts=findings.of_goal_prompts(goal_effects),
+        of_goal_prompts=findings.of_goal_prompts(goal_effects[EFFECT]),
         verdicts=_verdicts(steerability),
         respondents=_respondents(cells),
         angles=angles.round(1).reset_index(),
