@@ -83,6 +83,7 @@ class Weights:
 _CAPS = ("requests_per_minute", "tokens_per_minute", "max_in_flight")
 _WEIGHTS = [field.name for field in fields(Weights)]
 _RETIRED = ["since", "successor"]
+_KINDS = {str: "a text", int: "a whole number from 1", date: "a date, written 2026-12-31"}
 _OWN = ("name", "model", "retired")  # an endpoint's, not its server's
 _SERVER = [field.name for field in fields(Endpoint) if field.name not in _OWN]
 _REQUIRED = {"servers": [], "models": ["model"], "weights": _WEIGHTS, "retired": _RETIRED}
@@ -112,12 +113,9 @@ def _check(kind: str, entry: Any, where: str) -> None:
     for field, content in entry.items():
         if field not in _FIELDS[kind]:
             raise unknown(f"field of {where}", field, sorted(_FIELDS[kind]))
-        if field in _CAPS and (type(content) is not int or content < 1):
-            raise UserError(f"{field} of {where} must be a whole number from 1")
-        if field == "since" and type(content) is not date:
-            raise UserError(f"{field} of {where} must be a date, written 2026-12-31")
-        if field not in (*_CAPS, "since") and not isinstance(content, str):
-            raise UserError(f"{field} of {where} must be a text")
+        kind_of = int if field in _CAPS else date if field == "since" else str
+        if type(content) is not kind_of or (kind_of is int and content < 1):
+            raise UserError(f"{field} of {where} must be {_KINDS[kind_of]}")
     for field in _REQUIRED[kind]:
         if field not in entry:
             raise UserError(f"{where} does not say `{field}`")

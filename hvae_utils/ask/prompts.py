@@ -21,8 +21,7 @@ from hvae_utils.measure.factors import INDUCTIONS
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 
-# Our wordings of the same sentences, in the order of a study that shows all of them.
-WORDINGS = (
+WORDINGS = (  # ours, of the same sentences, in the order of a study that shows all of them
     *("plain", "formal", "brief", "casual", "polite", "technical", "direct", "story", "survey"),
 )
 LABELS = tuple("ABCDEFGHI")

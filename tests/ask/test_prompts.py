@@ -117,7 +117,7 @@ def test_an_item_explains_which_number_is_whose_and_ends_by_asking_for_one_lette
     framing = text.split("\n\n")[0].lower()
     assert re.search(r"first (number|figure)\b.*\byour(self)?\b.*second .*\bother person", framing)
     assert re.search(r"fictional|made up", framing)
-    assert "one reward" in framing or "a reward" in framing
+    assert "one reward" in framing
     assert re.search(r"(one|single) letter(,? (and )?nothing else| only)\.$", text.lower())
 
 
