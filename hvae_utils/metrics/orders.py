@@ -23,7 +23,7 @@ from hvae_utils.metrics import debias
 # What an option outside the endpoint's list of tokens is taken to have at most: the mass that is
 # not covered, and never less than this, the resolution of a list of twenty tokens.
 RESOLUTION = 1e-4
-_SAME = 1e-6  # degrees; bounds that differ by less are equally narrow
+_SAME = 1.0  # degrees; bounds whose widths differ by less count as equally narrow
 NINE = "these orders do not determine it: ask for latin or cyclic"
 
 
