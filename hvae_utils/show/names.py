@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
 FLAG = " †"
@@ -64,21 +63,25 @@ def flag_note(names: Iterable[str]) -> str:
     )
 
 
+def number(value: float, digits: int = 0, unit: str = "") -> str:
+    """Return a number in words' type: a true minus, and none before a zero.
+
+    >>> number(-0.004, 2), number(-16.26, 1, "°"), number(float("nan"))
+    ('0.00', '−16.3°', 'not estimable')
+    """
+    if pd.isna(value):
+        return "not estimable"
+    return f"{round(value, digits) + 0.0:.{digits}f}{unit}".replace("-", "−")
+
+
 def each(numbers: pd.Series, digits: int = 0, unit: str = "") -> str:
     """Return the numbers of a Series with the names in its index, as one phrase.
 
-    >>> each(pd.Series({"faithful": 61.39, "random": -0.2, "silent": np.nan}), 1, "°")
-    'faithful 61.4°, random −0.2° and silent not estimable'
+    >>> each(pd.Series({"faithful": 61.39, "random †": 22.7}), 1, "°")
+    'faithful 61.4° and random 22.7°'
     """
-    words = []
-    for name, number in numbers.items():
-        text = f"{number + 0.0:.{digits}f}{unit}".replace("-", "−")
-        zero = text.strip("−0." + unit) == ""
-        text = text.removeprefix("−") if zero else text
-        words.append(
-            f"{str(name).removesuffix(FLAG)} {'not estimable' if pd.isna(number) else text}"
-        )
-    return joined(words)
+    pairs = zip(map(str, numbers.index), numbers, strict=True)
+    return joined(f"{name.removesuffix(FLAG)} {number(x, digits, unit)}" for name, x in pairs)
 
 
 def joined(words: Iterable[object]) -> str:

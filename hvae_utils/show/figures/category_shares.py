@@ -31,10 +31,10 @@ def table(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     columns = {f"p_{name}": name for name in svo.CATEGORIES}
     need(scores, "scores", ["model", "value", "angle", *columns])
     order = [*svo.CATEGORIES, NO_ANGLE]
-    shares = scores[["model", "value", *columns]].rename(columns=columns)
-    shares = shares.where(scores["angle"].notna() | shares.columns.isin(["model", "value"]), 0.0)
-    shares[NO_ANGLE] = scores["angle"].isna().astype(float)
-    by_cell = shares.groupby(["model", "value"], sort=False)
+    scored = scores["angle"].notna()
+    shares = scores[[*columns]].rename(columns=columns).mul(scored, axis=0).fillna(0.0)
+    shares[NO_ANGLE] = 1.0 - scored
+    by_cell = shares.join(scores[["model", "value"]]).groupby(["model", "value"], sort=False)
     shares = by_cell[order].mean().rename_axis(columns="category").stack().rename("share")
     measured = named(shares.reset_index()).assign(part="measured")
     keys = pd.MultiIndex.from_frame(measured[["model", "value"]])
@@ -57,11 +57,9 @@ def caption(table: pd.DataFrame) -> str:
 
 def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
-    random = 100 * part(table, "random").set_index("category")["share"]
     return (
-        "Heatmaps of assigned value by measured category, one panel a respondent, in per cent. "
-        f"Random choices: {each(random.drop(NO_ANGLE))}. In the category of the assigned value: "
-        f"{each(_met(table), 0, '%')}."
+        "Heatmaps of assigned value by measured category, a panel a respondent, in per cent. In "
+        f"the category of the assigned value: {each(_met(table), 0, '%')}."
     )
 
 

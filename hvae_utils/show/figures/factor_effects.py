@@ -48,8 +48,8 @@ def caption(table: pd.DataFrame) -> str:
 def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
     return (
-        f"Forest plot, a panel a level ({joined(_titles(table))}) and a row a respondent: "
-        f"differences in degrees around a zero line. No difference: {_unmoved(table)}."
+        f"Forest plot, a panel a level ({joined(_titles(table))}), a row a respondent: differences "
+        f"in degrees around a zero line. No difference: {_unmoved(table)}."
     )
 
 
@@ -73,7 +73,7 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.axvline(0, color=style.INK, lw=0.8, zorder=1)
         for name, one in rows[at == title].groupby("respondent", sort=False):
             _row(axes, one, -moved.index(name), scopes)
-        axes.set(xlim=(-widest, widest), ylim=(0.6 - max(len(moved), 1), 0.6))
+        axes.set(xlim=(-widest, widest), ylim=(0.4 - max(len(moved), 1), 0.5))
         style.rows(axes, -np.arange(len(moved)), moved)
     keys = [*marks.effect_legend(_OVERALL), marks.key("span of the values", **_SPAN)]
     keys += [marks.key(f"{one} only", lw=0, **_POINT | marks.of_value(one)) for one in scopes]

@@ -27,9 +27,6 @@ def table(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
     if model.isna().any():
         stray = responses.loc[model.isna(), "condition_id"].iloc[0]
         raise UserError(f"responses: condition '{stray}' is not in the table of conditions")
-    if strange := set(outcome) - set(OUTCOMES):
-        kinds = ", ".join(OUTCOMES)
-        raise UserError(f"responses: '{min(strange)}' is none of the outcomes {kinds}")
     counts = pd.crosstab(model.rename("model"), outcome.rename("outcome"))
     asked = [name for name in models.unique() if name in counts.index]
     counts = counts.reindex(index=asked, columns=list(OUTCOMES), fill_value=0)
@@ -41,17 +38,17 @@ def table(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
 def caption(table: pd.DataFrame) -> str:
     """Return how to read the bars, and how many items ended in a choice."""
     return (
-        "How the items ended. A choice, or one of five outcomes that are none. Nothing is filled in "
-        f"for the latter; they become bounds. Items with a choice: {each(_chosen(table), 0, '%')}."
+        "How the items ended. A choice, or one of five outcomes that are none. Nothing is filled "
+        "in for the latter; they become bounds. Who always chose shares one bar. Items with a "
+        f"choice: {each(_chosen(table), 0, '%')}."
     )
 
 
 def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
     return (
-        "Stacked horizontal bars with the share of items that ended as choice, refusal, "
-        "unparseable, truncated, empty or error; respondents that always chose share one bar. "
-        f"Items with a choice: {each(_chosen(table), 0, '%')}."
+        "Stacked horizontal bars, the share of items that ended as choice, refusal, unparseable, "
+        f"truncated, empty or error. A choice: {each(_chosen(table), 0, '%')}."
     )
 
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from hvae_utils.show import marks, style
-from hvae_utils.show.names import each, joined, named
+from hvae_utils.show.names import each, joined, named, number
 from hvae_utils.show.tables import need, part, stack
 
 _LIMITS = (-0.8, 1.6)  # an interval beyond them runs off the panel
@@ -50,8 +50,8 @@ def caption(table: pd.DataFrame) -> str:
         for goal, arm in run.groupby(run["goal_prompt"].astype(bool), sort=False)
     ]
     chart = (
-        " Published models: one score a value; bars as read with the scatter of uniform random "
-        "respondents, and broad bars over the angles that a distance without a sign leaves open."
+        " Published models, one score a value: broad bars are what a distance without a sign "
+        "leaves open, thin ones add the scatter of ten random respondents."
     )
     return (
         "Steerability: how far behaviour follows the assigned value. 1 is all the way from target "
@@ -123,10 +123,9 @@ def _lanes(table: pd.DataFrame) -> tuple[list[float], dict[float, str]]:
 
 def _row(axes: Axes, row, y: float) -> None:
     """Draw one model in one arm."""
-    colour, number = _COLOURS[row.part], f"{row.steerability:.2f}".replace("-", "−")
-    words = row.verdict if isinstance(row.verdict, str) else ""
+    colour, words = _COLOURS[row.part], row.verdict if isinstance(row.verdict, str) else ""
     if not np.isnan(row.steerability):
-        words = f"{number}  {words}".rstrip()
+        words = f"{number(row.steerability, 2)}  {words}".rstrip()
         if not np.isnan(row.wordings_needed):
             words += f": {row.wordings_needed:.0f} wordings may decide"
         axes.plot([row.branch_low, row.branch_high], [y, y], color=colour, **_BRANCH)

@@ -9,13 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Wedge
 
-from hvae_utils.errors import UserError
 from hvae_utils.measure import svo
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.show import marks, style
 from hvae_utils.show.names import each, flag_note, flagged, joined, named
-from hvae_utils.show.tables import need, part, point, stack
+from hvae_utils.show.tables import boundaries, need, part, point, stack
 
 RADIUS = 50.0  # coins: the ring goes through the ideal end points of the items
 _RIM = 3.5  # coins: width of the coloured rim
@@ -37,21 +36,15 @@ def table(
 
     steerability: as `metrics.steerability.table`, for the verdict above each ring.
     part "measured", a row a cell with an assigned value: respondent (marked where flagged), self
-    and other (mean coins), angle (degrees); NaN where none was scored; verdict. "region": a
-    category between two angles. "ideal": a value's ideal respondent. "random": the expected point
-    of random choices. "origin".
+    and other (mean coins), angle (degrees); NaN where none was scored; verdict. "boundary": as in
+    `tables`. "ideal": a value's ideal respondent. "random": the expected point of random choices.
+    "origin".
     """
     keys = ["model", "value", "goal_prompt"]
     means = {"mean_self": "self", "mean_other": "other", "mean_angle": "angle"}
     need(cells, "cells", [*keys, *means])
-    if instrument.boundaries is None:
-        raise UserError(f"instrument '{instrument.name}' has no SVO angle, so no ring")
-    edges = [np.nan, *instrument.boundaries, np.nan]
+    categories = boundaries(instrument)
     parts = [point("origin", instrument.origin)]
-    parts += [
-        {"part": "region", "value": name, "angle_low": low, "angle_high": high}
-        for name, high, low in zip(svo.CATEGORIES, edges[:-1], edges[1:], strict=True)
-    ]
     for value in values.values():
         if value.utility is not None:
             chosen = svo.ideal_choices(value, instrument)
@@ -62,11 +55,11 @@ def table(
     measured = named(assigned[[*keys, *means]].rename(columns=means))
     measured = flagged(measured, cells).assign(part="measured", verdict=np.nan)
     if steerability is not None:
-        told = steerability.groupby("model", sort=False)["verdict"].unique()
-        measured["verdict"] = measured["model"].map(told.map("; ".join))
+        arms = steerability.sort_values("goal_prompt").groupby("model")["verdict"]
+        goal = ("with goal: " + arms.last()).where(arms.nunique() > 1, arms.last())
+        measured["verdict"] = measured["model"].map(goal)
     columns = ["part", "model", "respondent", "value", "goal_prompt", "self", "other", "angle"]
-    columns += ["angle_low", "angle_high", "verdict"]
-    return stack(pd.DataFrame(parts), measured).reindex(columns=columns)
+    return stack(pd.DataFrame(parts), categories, measured).reindex(columns=[*columns, "verdict"])
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -85,9 +78,8 @@ def caption(table: pd.DataFrame) -> str:
 def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
     return (
-        "The payoff plane with four regions seen from the origin of the angle, competitive below "
-        "to altruistic at the top, one panel a respondent. Number of separate places of the "
-        f"assigned values: {each(_places_of(table))}."
+        "The payoff plane, four regions from competitive below to altruistic at the top, a panel a "
+        f"respondent. Number of separate places of the values: {each(_places_of(table))}."
     )
 
 
@@ -119,7 +111,7 @@ def draw(table: pd.DataFrame) -> Figure:
     rows = -(-(len(respondents) + 1) // columns)
     figure = style.new_figure(0.75 + rows * (2.65 if columns > 2 else 4.2))
     key, *others = style.panels(figure, len(respondents) + 1, columns)
-    regions = marks.regions(part(table, "region")["angle_low"].dropna(), *_SHOWN)
+    regions = marks.regions(part(table, "boundary")["angle"], *_SHOWN)
     origin = part(table, "origin")[["self", "other"]].to_numpy(float)[0]
     for axes in (key, *others):
         _ring(axes, table, regions, origin)

@@ -11,7 +11,7 @@ from matplotlib.projections.polar import PolarAxes
 
 from hvae_utils.errors import UserError
 from hvae_utils.show import marks, style
-from hvae_utils.show.names import FLAG, each, flag_note, flagged, joined, named
+from hvae_utils.show.names import each, flag_note, flagged, named
 from hvae_utils.show.tables import need, random_vr
 
 FULL = 60.0  # degrees: the rim of the scale inferred from the published chart
@@ -44,14 +44,12 @@ def published_table(published: pd.DataFrame) -> pd.DataFrame:
 
 
 def caption(table: pd.DataFrame) -> str:
-    """Return how to read the radars, and who is outside of the random outline everywhere."""
-    chart = "reading_error" in table
-    source = " (Zhang et al., arXiv 2305.17147 v1, read from the chart)" if chart else ""
-    first = "The published chart, beside chance." if chart else "Value rationality beside chance."
+    """Return how to read the radars, and how far outside of the random outline."""
+    first = "The published chart (version 1)" if "reading_error" in table else "Value rationality"
     return (
-        f"{first} 60 minus the distance of mean angle and target, a scale inferred from the "
-        f"published chart{source}, with and without goal prompt; the dotted outline is a random "
-        f"respondent. {_outside(table)}{flag_note(table['respondent'])}"
+        f"{first}, beside chance. 60 minus the distance of mean angle and target, a scale inferred "
+        "from the published chart (Zhang et al., arXiv 2305.17147 v1); the dotted outline is a "
+        f"random respondent. {_outside(table)}{flag_note(table['respondent'])}"
     )
 
 
@@ -59,17 +57,15 @@ def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
     random = table.groupby("value", sort=False)["vr_random"].mean()
     return (
-        f"{'Published radar' if 'reading_error' in table else 'Radar'} charts with an axis a "
-        "value, one panel a respondent, two lines for the goal arms and an outline for the random "
-        f"respondent ({each(random)}). {_outside(table)}"
+        "Radar charts with an axis a value, one panel a respondent, two lines for the goal arms "
+        f"and an outline for the random respondent ({each(random)}). {_outside(table)}"
     )
 
 
 def _outside(table: pd.DataFrame) -> str:
-    """Return who is farther out than the random outline on every axis and in every arm."""
-    ahead = (table["vr"] > table["vr_random"]).groupby(table["respondent"], sort=False).all()
-    names = [name.removesuffix(FLAG) for name in ahead.index[ahead]]
-    return f"Outside of the outline for every value: {joined(names or ['nobody'])}."
+    """Return how far each respondent is outside of the random outline."""
+    ahead = (table["vr"] - table["vr_random"]).groupby(table["respondent"], sort=False).mean()
+    return f"Outside of the outline, on average: {each(ahead, 0, '°')}."
 
 
 @style.drawing

@@ -25,8 +25,9 @@ def table(
 ) -> pd.DataFrame:
     """Return the angle of every scored administration and of every cell, in degrees.
 
-    part "administration": angle, the expected one where the endpoint gave probabilities. "cell": angle (mean), angle_low and angle_high (95% interval),
-    bound_low and bound_high (whatever the missing items were), administrations, scored, note.
+    part "administration": angle, the expected one where there are probabilities. "cell": angle
+    (mean), angle_low and angle_high (95% interval), bound_low and bound_high (whatever the missing
+    items were), administrations, scored, note.
     "target", "baseline": as `tables.ideal_angles` and `always_letters`. "random": mean angle.
     """
     keys, counts = ["model", "value", "goal_prompt"], ["administrations", "scored", "note"]
@@ -58,10 +59,8 @@ def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
     targets = part(table, "target").set_index("value")["angle"]
     return (
-        "One panel a respondent; assigned values on one axis, angle in degrees on the other, with "
-        f"bands at the targets ({each(targets)}) and a line at the mean of random respondents, "
-        f"{part(table, 'random')['angle'].iloc[0]:.1f}. Mean distance from the targets: "
-        f"{each(_distances(table), 0, ' degrees')}."
+        "A panel a respondent, a row a value, angle in degrees across, with bands at the targets "
+        f"({each(targets)}). Mean distance from them: {each(_distances(table), 0, '°')}."
     )
 
 

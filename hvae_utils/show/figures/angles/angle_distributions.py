@@ -96,12 +96,9 @@ def caption(table: pd.DataFrame) -> str:
 
 def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
-    random = part(table, "random")
-    peak = random.loc[random["share"].idxmax(), "low"]
     return (
-        "Histograms of the angle, one panel a respondent, one row a value, over the outline of "
-        f"random answers, a hill with its top at {peak:.0f} degrees. Mean standard deviation in "
-        f"degrees: {each(_spreads(table), 1)}."
+        "Histograms of the angle, a panel a respondent, a row a value, over the broad hill of "
+        f"random answers. Mean standard deviation: {each(_spreads(table), 1, '°')}."
     )
 
 

@@ -38,11 +38,11 @@ def table(scores: pd.DataFrame, instrument: Instrument, values: dict[str, Value]
     means = wordings.groupby(keys, sort=False)["angle"].mean().reset_index()
     both = named(stack(wordings.assign(part="wording"), means.assign(part="mean")))
     both["target"] = both["value"].map(targets)
-    both = both.sort_values("target", kind="stable")
     mean = svo.angle_distribution(chance.uniform(instrument), instrument).mean
     columns = ["part", "model", "respondent", "value", "goal_prompt", "wording", "target", "angle"]
-    in_order = pd.Categorical(both["model"], scores["model"].unique(), ordered=True).argsort()
-    return stack(both.iloc[in_order], pd.DataFrame([{"part": "random", "angle": mean}]))[columns]
+    place = both["model"].map({name: at for at, name in enumerate(scores["model"].unique())})
+    both = both.assign(place=place).sort_values(["place", "target"], kind="stable")
+    return stack(both, pd.DataFrame([{"part": "random", "angle": mean}]))[columns]
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -57,11 +57,9 @@ def caption(table: pd.DataFrame) -> str:
 
 def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
-    random = part(table, "random")["angle"].iloc[0]
     return (
-        "One panel a respondent, target in degrees across and measured angle upwards, with the "
-        f"diagonal and a dotted line at {random:.1f} degrees for random choices. Range of the mean "
-        f"angle in degrees: {each(_ranges(table))}."
+        "A panel a respondent, target across and measured angle upwards, with the diagonal and a "
+        f"level line for random choices. Range of the mean angle: {each(_ranges(table), 0, '°')}."
     )
 
 

@@ -11,7 +11,7 @@ from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
-from hvae_utils.show.names import flag_note, flagged, joined, named
+from hvae_utils.show.names import FLAG, flag_note, flagged, joined, named, number
 from hvae_utils.show.tables import always_letters, boundaries, ideal_angles, need, part, stack
 
 _ANGLES = (-24.0, 69.0)  # degrees: what answers can reach, and the two outer categories
@@ -70,24 +70,18 @@ def caption(table: pd.DataFrame) -> str:
 
 def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
-    people = part(table, "people")
-    top = people.loc[people.groupby("sample", sort=False)["share"].idxmax()]
-    peaks = joined(
-        f"{row.low:g} to {row.high:g} degrees ({row.sample})" for row in top.itertuples()
-    )
     return (
-        f"Histograms of people's angles, most people at {peaks}; below them rows of marks on the "
-        f"same axis. Mean angles: {_reach(table)}."
-    ).replace("-", "−")
+        "Histograms of people's angles above rows of marks on the same axis in degrees, a row a "
+        f"respondent. Mean angles: {_reach(table)}."
+    )
 
 
 def _reach(table: pd.DataFrame) -> str:
     """Return from which to which mean angle each respondent goes."""
     words = []
     for name, angles in part(table, "measured").groupby("respondent", sort=False)["angle"]:
-        low, high = style.numbers(angles.agg(["min", "max"]).round() + 0.0, "°")
-        span = "no angle" if angles.isna().all() else low if low == high else f"{low} to {high}"
-        words.append(f"{name.split(' †')[0]} {span}")
+        ends = dict.fromkeys(number(end, 0, "°") for end in (angles.min(), angles.max()))
+        words.append(f"{name.removesuffix(FLAG)} {' to '.join(ends)}")
     return joined(words)
 
 
