@@ -23,8 +23,9 @@ SIMULATED = {
     "first-option": "takes whatever stands first",
     "mixture": "takes whatever stands first in three items of ten, and else follows its value",
 }
+ACTS = "acts on the value"
 CLAIMS = {  # a verdict -> how a sentence about a model says it
-    "acts on the value": "{} acts on the value it is told to hold",
+    ACTS: "{} acts on the value it is told to hold",
     "does not act on it": "{} does not act on the value it is told to hold",
     "undecided": "Whether {} acts on the value it is told to hold is undecided",
     "not estimable": "Whether {} acts on the value it is told to hold cannot be estimated",
@@ -56,7 +57,7 @@ def verdicts(steerability: pd.DataFrame) -> list[tuple[str, str]]:
     """Return (model, sentence), one for each model and verdict; arms that agree share one.
 
     "Of the way" is of the way from one value's target to another's: 0% does not move, 100% goes
-    all of it. Every interval is the one that the verdict rests on, of 90% (two one-sided tests).
+    all of it. The interval is the one that the verdict rests on: 95% above the margin, 90% inside.
     """
     names, sentences = display_names(steerability["model"]), []
     for model, of_model in steerability.groupby("model", sort=False):
@@ -148,7 +149,7 @@ def of_goal_prompts(differences: pd.DataFrame) -> list[str]:
 
     differences: one row a model, from `steerability.of_goal_prompt`.
     """
-    if differences.empty:
+    if not (differences["wordings"] > 0).any():
         return ["The study holds no pair with and without the goal prompt."]
     names = display_names(differences["model"])
     return [
@@ -168,13 +169,15 @@ def _simulated(model: str) -> bool:
 
 def _movement(rows: pd.DataFrame) -> str:
     """Return how far a model moves, by arm where there are several, and what would decide."""
+    verdict = rows["verdict"].iloc[0]
+    level, ends = ("95%", ["low", "high"]) if verdict == ACTS else ("90%", ["low_90", "high_90"])
     arms = [
         f"{f'{_ARMS[bool(row.goal_prompt)]} ' if len(rows) > 1 else ''}it moves by "
-        f"{_per_cent(row.steerability)} of the way (90% interval {_per_cent(row.low_90)} to "
-        f"{_per_cent(row.high_90)}, margin {row.margin:.0%}, {_wordings(row.wordings)})"
-        for row in rows.itertuples()
+        f"{_per_cent(row.steerability)} of the way ({level} interval {_per_cent(row[ends[0]])} to "
+        f"{_per_cent(row[ends[1]])}, margin {row.margin:.0%}, {_wordings(row.wordings)})"
+        for _, row in rows.iterrows()
     ]
-    needed = rows["wordings_needed"].max() if rows["verdict"].iloc[0] == "undecided" else None
+    needed = rows["wordings_needed"].max() if verdict == "undecided" else None
     if needed is None:
         return joined(arms)
     number = "more wordings than were tried" if pd.isna(needed) else _wordings(needed)

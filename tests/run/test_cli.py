@@ -63,7 +63,7 @@ def hvae(*arguments):
         (["report", "--runs", "/nowhere"], "there is no run in /nowhere yet; hvae reproduce makes"),
         (["prompts", "import", "x.py", "--name", "../x"], "wording name '../x'"),
         (["measure", "a", "--set", "models=b"], "hvae measure asks one model; for several"),
-        (["measure", "reference/randm"], "unknown .*'randm'; .* Did you mean 'random'"),
+        (["measure", "reference/randm"], "'reference/randm'; .* Did you mean 'reference/random'"),
         (["plan"], "one of --pilot RUN and --sd DEGREES"),
         (["plan", "--sd", "4", "--pilot", "x"], "one of --pilot RUN and --sd DEGREES"),
         (["plan", "--sd", "4", "--margin", "0"], "margin between 0 and 1"),

@@ -183,6 +183,7 @@ def arm(model, verdict, steerability=0.0, goal=True, **changed):
     low, high = steerability - 0.009, steerability + 0.009
     known = {
         **{"model": model, "goal_prompt": goal, "verdict": verdict, "steerability": steerability},
+        **{"low": low - 0.002, "high": high + 0.002},
         **{"low_90": low, "high_90": high, "margin": 0.1, "wordings": 9, "wordings_needed": np.nan},
         **{"bits": 0.05, "identification": 0.27, "note": ""},
     }
@@ -200,7 +201,7 @@ def test_each_verdict_is_one_sentence_with_interval_margin_and_wordings():
     ]
     acts = sentences(arm("ollama/m", "acts on the value", 0.831, wordings=12))
     assert acts[0].startswith("m acts on the value it is told to hold: it moves by 83.1% of the")
-    assert "12 wordings" in acts[0]
+    assert "(95% interval 82.0% to 84.2%, margin 10%, 12 wordings)" in acts[0]
     (undecided,) = sentences(arm("ollama/m", "undecided", 0.11, wordings=4, wordings_needed=14.0))
     assert undecided.startswith("Whether m acts on the value it is told to hold is undecided: it")
     assert undecided.endswith("margin 10%, four wordings); 14 wordings would decide.")
@@ -215,8 +216,8 @@ def test_arms_that_agree_share_a_sentence_and_arms_that_do_not_are_told_apart():
     (both,) = sentences(
         arm("ollama/m", "acts on the value", 0.5, goal=False), arm("ollama/m", "acts on the value")
     )
-    assert "without goal prompt it moves by 50.0% of the way (90%" in both
-    assert "and with goal prompt it moves by 0.0% of the way (90%" in both
+    assert "without goal prompt it moves by 50.0% of the way (95%" in both
+    assert "and with goal prompt it moves by 0.0% of the way (95%" in both
     one, other = sentences(
         arm("ollama/m", "does not act on it", goal=False), arm("ollama/m", "acts on the value", 0.5)
     )
@@ -354,7 +355,9 @@ def test_a_margin_changed_after_the_first_request_is_said():
     _, before = asked_under(PLANNED)
     late = {**before[0], "condition_id": conditions.condition_id[0], "answered_at": "2026-02-01"}
     given = PLANNED | {"margin": 0.05}
-    assert "changed after the first request to" in report.plan(given, conditions, [late, *before])[1]
+    assert (
+        "changed after the first request to" in report.plan(given, conditions, [late, *before])[1]
+    )
     assert "not those of its parameters" in report.plan(PLANNED, conditions, before)[1]
     with_nothing_kept = report.plan(given, conditions, [{"condition_id": None}])
     assert with_nothing_kept[1].startswith("The plan stood before")
