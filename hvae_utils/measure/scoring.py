@@ -51,14 +51,19 @@ def option_shares(responses: pd.DataFrame, options: int) -> np.ndarray:
 def option_tables(
     responses: pd.DataFrame, condition_ids: pd.Series, instrument: Instrument
 ) -> np.ndarray:
-    """Return `option_shares` as a float array (administrations, items, options).
+    """Return the probabilities of the options, a float array (administrations, items, options).
 
-    NaN for an item without probabilities; the rest as `choices`.
+    `option_shares` where probabilities were read, 1 for the option chosen where text was; NaN for
+    an item without either. The rest is as in `choices`.
     """
     places = pd.MultiIndex.from_product([condition_ids, instrument.items])
     listed = responses.set_index(["condition_id", "item"]).reindex(places)
     shape = len(condition_ids), len(instrument.items), instrument.options
-    return option_shares(listed, instrument.options).reshape(shape)
+    shares = option_shares(listed, instrument.options).reshape(shape)
+    chosen = choices(responses, condition_ids, instrument)[..., None]
+    certain = np.where(chosen < 0, np.nan, chosen == np.arange(instrument.options))
+    exact = listed["method"].eq("probabilities").to_numpy().reshape(shape[:2])
+    return np.where(exact[..., None], shares, certain)
 
 
 def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
