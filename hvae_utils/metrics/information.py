@@ -2,10 +2,10 @@
 
 A respondent can react to the word and not go where it points: then its steerability is 0 and the
 choices still carry information about the value. Bits are the mutual information between the
-assigned value, each as likely, and the six choices; with four values 2 bits tell all. Identification
-is how often a judge who knows the respondent would name the value from one administration (Bayes);
-guessing is right in a quarter. Both are exact, over all profiles of choices (531,441 for the six
-items), and need each option's probability: nothing is said of written answers.
+assigned value, each as likely, and the six choices; with four values 2 bits tell all.
+Identification is how often a judge who knows the respondent would name the value from one
+administration (Bayes); guessing is right in a quarter. Both are exact, over all profiles of choices
+(531,441 for the six items), and need each option's probability: written answers have neither.
 """
 
 from functools import lru_cache
@@ -20,7 +20,7 @@ from hvae_utils.metrics.chance import uniform
 
 _MOST = 4_000_000  # profiles of choices that are enumerated
 _DECIMALS = 12  # of a probability, to which tables are the same
-_UNITS = [name for name in factors.FACTORS if name not in ("value", "induction")]
+_UNITS = ["wording", *(n for n in factors.FACTORS if n not in (*factors.CELL, "wording"))]
 
 
 def of_tables(tables: ArrayLike) -> tuple[float, float]:
@@ -81,7 +81,7 @@ def of_scores(
         assigned = of_arm["value"].nunique()
         found = [
             (wording, *of_tables(np.stack(unit["table"].tolist())))
-            for (wording, *_), unit in of_arm.groupby(["wording", *_UNITS], sort=False)
+            for (wording, *_), unit in of_arm.groupby(_UNITS, sort=False)
             if len(unit) == assigned
         ]
         means = pd.DataFrame(found, columns=["wording", "bits", "identification"])

@@ -77,7 +77,7 @@ def expected(
     The standard error is sd / sqrt(Sxx wordings), Sxx the sum of squares of the targets, and the SD
     has (values - 1) (wordings - 1) degrees of freedom. Errors: as `wordings`, and for one wording.
     """
-    from scipy.special import chdtri, ndtr, nctdtr, stdtrit  # slow to import
+    from scipy.special import chdtri, nctdtr, ndtr, stdtrit  # slow to import
 
     if not 0 <= sd < np.inf or not 0 < margin < 1 or not 0 < abs(effect) < np.inf or wordings < 2:
         raise UserError(
