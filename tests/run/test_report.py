@@ -451,7 +451,7 @@ def test_what_the_run_found_is_told_and_nothing_is_estimated_anew(copy):
 
 def test_a_small_share_of_random_respondents_is_not_shown_as_none(copy):
     table = copy / "known" / "value_rationality.csv"
-    cells = pd.read_csv(table).assign(p_random=1e-12)
+    cells = pd.read_csv(table).assign(p_random=1e-12, compliance=1.0)
     cells.loc[0, ["angle_low", "angle_high"]] = np.nan
     cells.to_csv(table, index=False)
     page = Page(Run("known", copy).report().read_text(encoding="utf-8"))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from hvae_utils.measure import scoring
 from hvae_utils.run import manifest
 from hvae_utils.show import style
 from tests.support import synthetic_tables
@@ -27,13 +26,13 @@ MODELS = ("reference/faithful", "reference/agreeable", "reference/first-option",
 
 def make(folder: Path, models: tuple[str, ...] = MODELS) -> Path:
     """Write the run into `folder`; return it. Tables in the order in which steps make them."""
-    tables = synthetic_tables.make(models, repeats=2)
-    cells = _with_quality(tables)
+    wordings = synthetic_tables.WORDINGS[:3]
+    tables = synthetic_tables.make(models, method="text", wordings=wordings)
     folder.mkdir(parents=True)
     tables.conditions.to_parquet(folder / "conditions.parquet", index=False)
     tables.responses.to_parquet(folder / "responses.parquet", index=False)
     tables.scores.to_parquet(folder / "scores.parquet", index=False)
-    cells.to_csv(folder / "value_rationality.csv", index=False)
+    tables.cells.to_csv(folder / "value_rationality.csv", index=False)
     verdicts(models).to_csv(folder / "steerability.csv", index=False)
     differences(models).to_csv(folder / "goal_effects.csv", index=False)
     draw(folder / "figures", "01_small", pd.DataFrame({"respondent": ["a"], "angle": [12.3456]}))
@@ -68,22 +67,6 @@ def differences(models: tuple[str, ...]) -> pd.DataFrame:
     """Return what the goal prompt changes in each model's steerability, made up: nothing."""
     same = {"wordings": 9, "difference": 0.0, "low": -0.02, "high": 0.02, "p": 1.0, "note": ""}
     return pd.DataFrame({"model": models, **same})
-
-
-def _with_quality(tables: synthetic_tables.Tables) -> pd.DataFrame:
-    """Return the cells with what `readings` adds; the numbers that need probabilities are made up.
-
-    Only the counts are true of the synthetic responses, and few choices are flagged.
-    """
-    cell = ["model", "value", "goal_prompt"]
-    told = tables.responses.merge(tables.conditions[["condition_id", *cell]], on="condition_id")
-    counts = told.groupby(cell)["outcome"].value_counts().unstack(fill_value=0)
-    counts = counts.reindex(columns=list(scoring.OUTCOMES), fill_value=0)
-    cells = tables.cells.join(counts.assign(asked=counts.sum(axis=1)), on=cell)
-    made_up = ("covered_mass", "long_enough", "transitive", "vr_regret", "lapse_rate", "compliance")
-    few = cells["choice"] < 0.8 * cells["asked"]
-    flag = few.map({True: "few choices", False: ""})
-    return cells.assign(**dict.fromkeys(made_up, 0.5), order_disagreement=0.0, flag=flag)
 
 
 def draw(folder: Path, slug: str, table: pd.DataFrame) -> None:
