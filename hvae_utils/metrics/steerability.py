@@ -160,11 +160,12 @@ def table(
         {"model": model, "goal_prompt": goal, "margin": margin} | _row(block, margin)
         for (model, goal), block in _blocks(scores, instrument)
     ]
-    found = pd.DataFrame(rows, columns=_COLUMNS).drop(columns=["bits", "identification"])
-    known = pd.DataFrame(columns=[*_ARM, "bits", "identification"], dtype=float)
-    if responses is not None:
-        known = information.of_scores(scores, responses, instrument)
-    return found.merge(known.astype({"model": object}), "left", [*_ARM])[[*_COLUMNS]]
+    found = pd.DataFrame(rows, columns=_COLUMNS)
+    if responses is None:
+        return found
+    known = information.of_scores(scores, responses, instrument)
+    found = found.drop(columns=["bits", "identification"])
+    return found.merge(known, "left", [*_ARM])[[*_COLUMNS]]
 
 
 def by_wording(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
