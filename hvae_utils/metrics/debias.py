@@ -5,7 +5,7 @@
 [0.46, 0.32, 0.22]
 
 Two mechanisms are told apart (`divergences`). An additive bias adds to log-probabilities, as in
-Zheng et al. (2024, ICLR): averaging them cancels it where the orders are balanced (`cancels`). A
+Zheng et al. (2024, ICLR): averaging them cancels it where the orders are `balanced`. A
 mixture takes some position whatever it holds in a share of the answers: `minimum` undoes it.
 `docs/debiasing.md` says what stays in.
 
@@ -25,7 +25,7 @@ from hvae_utils.errors import UserError
 
 CLEAR = 1.0  # nats; below it evidence is "not worth more than a bare mention" (Kass & Raftery 1995)
 _OFF = 1e-6  # how far above 1 a row of rounded probabilities may sum
-_ROUNDS = 200  # of fitting; more change no divergence of the recovery study by 0.01 nats
+_ROUNDS = 200  # of fitting; more change no evidence of the recovery study by 0.1 nats
 
 
 def average_logits(probabilities: ArrayLike, floor: ArrayLike | None = None) -> np.ndarray:
@@ -65,7 +65,7 @@ def average_probabilities(probabilities: ArrayLike) -> np.ndarray:
     It spreads a bias over the options, but hardly depends on options outside the list. NaN where an
     order has no answer.
     """
-    return _scaled(probabilities).mean(axis=-2)
+    return _share(_checked(probabilities)).mean(axis=-2)
 
 
 def minimum(probabilities: ArrayLike, floor: ArrayLike | None = None) -> np.ndarray:
@@ -79,22 +79,15 @@ def minimum(probabilities: ArrayLike, floor: ArrayLike | None = None) -> np.ndar
     return _share(_listed(probabilities, floor).min(axis=-2))
 
 
-def cancels(orders: ArrayLike) -> str:
-    """Return which bias averaging log-probabilities over these orders removes.
+def balanced(orders: ArrayLike) -> bool:
+    """Return whether each option meets each position equally often, so that any bias cancels.
 
-    >>> cancels([[0, 1, 2], [2, 1, 0]])
-    'linear'
-
-    "any": each option meets each position equally often, so any pattern of positions (and of labels
-    fixed to positions) cancels. "linear": each option has the same mean position, so a bias linear
-    in it cancels (with fixed and reversed, any pattern antisymmetric about the middle). "none".
+    >>> balanced([[0, 1, 2], [1, 2, 0], [2, 0, 1]]), balanced([[0, 1, 2], [2, 1, 0]])
+    (True, False)
     """
     positions = np.argsort(orders, axis=1)
     meetings = np.array([(positions == at).sum(axis=0) for at in range(positions.shape[1])])
-    if (meetings == meetings[:, :1]).all():
-        return "any"
-    totals = positions.sum(axis=0)
-    return "linear" if (totals == totals[0]).all() else "none"
+    return bool((meetings == meetings[0, 0]).all())
 
 
 def position_bias(
@@ -167,7 +160,7 @@ def order_disagreement(probabilities: ArrayLike) -> float:
     under two orders, averaged over all pairs of orders of an item, then over the items (leading
     axes). Orders without an answer are left out; NaN when no item has two.
     """
-    table = _scaled(probabilities)
+    table = _share(_checked(probabilities))
     table = table.reshape(-1, *table.shape[-2:])
     first, second = np.triu_indices(table.shape[1], 1)
     distances = np.abs(table[:, first] - table[:, second]).sum(axis=-1) / 2
@@ -244,10 +237,6 @@ def _checked(probabilities: ArrayLike) -> np.ndarray:
             "and all or none NaN; log-probabilities need numpy.exp"
         )
     return table
-
-
-def _scaled(probabilities: ArrayLike) -> np.ndarray:
-    return _share(_checked(probabilities))
 
 
 def _listed(probabilities: ArrayLike, floor: ArrayLike | None) -> np.ndarray:

@@ -30,8 +30,8 @@ NINE = "these orders do not determine it: ask for latin or cyclic"
 def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
     """Return one row a group of administrations (see above).
 
-    Columns: the factors that the group shares; orders (its presentations of each item), cancels
-    (`debias.cancels`), angle_first, angle_probability, angle_logit, angle_minimum (degrees: exact
+    Columns: the factors that the group shares; orders (its presentations of each item), balanced
+    (`debias.balanced`), angle_first, angle_probability, angle_logit, angle_minimum (degrees: exact
     mean angles of the first order alone, of averaged probabilities, of averaged log-probabilities
     and of `debias.minimum`), angle_probability_low, angle_probability_high, angle_logit_low,
     angle_logit_high (degrees: outer bounds, whatever options outside the endpoint's list had; equal
@@ -51,7 +51,7 @@ def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
         **_extremes("angle_logit", answered, floor, groups.instrument),
         "angle_minimum": debias.minimum(answered, floor),
     }
-    rows = groups.factors.assign(orders=len(groups.orders), cancels=debias.cancels(groups.orders))
+    rows = groups.factors.assign(orders=len(groups.orders), balanced=debias.balanced(groups.orders))
     for name, tables in readings.items():
         rows[name] = np.nan
         if known.any() and tables is not None:

@@ -13,7 +13,7 @@ the orders. The instrument is `svo-slider` unless passed.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
@@ -158,40 +158,31 @@ def study(
     cyclic = np.array([np.roll(fixed_order, -start) for start in fixed_order])
     rows, shown = [], []
     for truth in truths(options=len(cyclic)) if respondents is None else respondents:
-        angle, sharpness, lapsing, position, label, mixture = astuple(truth)
-        best = probabilities(Truth(angle), instrument)
-        unbiased = probabilities(Truth(angle, sharpness, lapsing), instrument)
-        shown.append(tables_of(truth, instrument, cyclic))
+        plain = Truth(truth.angle, truth.sharpness, truth.lapse)
+        best = probabilities(Truth(truth.angle), instrument)
         two = tables_of(truth, instrument, [fixed_order, fixed_order[::-1]])
-        averaged = debias.average_logits(shown[-1], floor=0.0)
-        tables = [best, unbiased, shown[-1][:, 0]]
-        tables += [debias.average_probabilities(two), debias.average_logits(two, floor=0.0)]
-        tables += [
-            debias.average_probabilities(shown[-1]),
-            averaged,
-            debias.minimum(shown[-1], 0.0),
-        ]
-        rates = [lapse.expected_rate(table, best > 0) for table in (shown[-1][:, 0], averaged)]
-        spread = max(label, default=0.0) - min(label, default=0.0)
-        angles = svo.mean_angles(tables, instrument)
-        rows.append((angle, sharpness, lapsing, position, spread, mixture, *angles, *rates))
-    columns = ["utility_angle", "sharpness", "lapse", "position_bias", "label_bias", "mixture"]
-    columns += ["ideal", "unbiased", "fixed", "two_probability", "two_logit"]
-    columns += [
-        "cyclic_probability",
-        "cyclic_logit",
-        "cyclic_minimum",
-        "lapse_fixed",
-        "lapse_cyclic",
-    ]
-    found = pd.DataFrame(rows, columns=columns)
-    if found.empty:
-        return found.assign(mechanism="", evidence=np.nan)
+        shown.append(nine := tables_of(truth, instrument, cyclic))
+        readings = {
+            "ideal": best,
+            "unbiased": probabilities(plain, instrument),
+            "fixed": nine[:, 0],
+            "two_probability": debias.average_probabilities(two),
+            "two_logit": debias.average_logits(two, floor=0.0),
+            "cyclic_probability": debias.average_probabilities(nine),
+            "cyclic_logit": debias.average_logits(nine, floor=0.0),
+            "cyclic_minimum": debias.minimum(nine, floor=0.0),
+        }
+        row = asdict(truth) | {"label_bias": np.ptp(truth.label_bias or (0.0,))}
+        row |= zip(readings, svo.mean_angles([*readings.values()], instrument), strict=True)
+        for name, table in (("fixed", nine[:, 0]), ("cyclic", readings["cyclic_logit"])):
+            row[f"lapse_{name}"] = lapse.expected_rate(table, best > 0)
+        rows.append(row)
+    if not rows:
+        return pd.DataFrame()
     left = pd.DataFrame(debias.divergences(np.array(shown), cyclic, floor=0.0))
-    named = [debias.mechanism(row)[:2] for row in left.to_dict("records")]
-    return found.assign(
-        **dict(zip(("mechanism", "evidence"), zip(*named, strict=True), strict=True))
-    )
+    verdicts = [debias.mechanism(row)[:2] for row in left.to_dict("records")]
+    found = pd.DataFrame(rows).rename(columns={"angle": "utility_angle"})
+    return found.join(pd.DataFrame(verdicts, columns=["mechanism", "evidence"]))
 
 
 def tables_of(truth: Truth, instrument: Instrument, orders: Iterable[Sequence[int]]) -> np.ndarray:

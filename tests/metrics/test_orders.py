@@ -49,19 +49,19 @@ def truth(options):
 
 @pytest.mark.parametrize("name", ["altruistic", "prosocial", "individualistic", "competitive"])
 @pytest.mark.parametrize(
-    ("names", "bias", "cancels"),
+    ("names", "bias", "balanced"),
     [
-        (("fixed", "reversed"), np.linspace(1.5, -1.5, 9), "linear"),
-        (NINE, np.array([3, 0, 1, 0, 2, 0, 0, 1, 0.0]), "any"),
+        (("fixed", "reversed"), np.linspace(1.5, -1.5, 9), False),
+        (NINE, np.array([3, 0, 1, 0, 2, 0, 0, 1, 0.0]), True),
     ],
 )
 def test_three_nats_of_position_bias_leave_the_debiased_angle_where_it_was(
-    name, names, bias, cancels
+    name, names, bias, balanced
 ):
     options = soft(name)
     (row,) = orders.debiased(*run(options, bias, names)).itertuples()
     assert row.angle_logit == pytest.approx(truth(options), abs=0.5)
-    assert (row.orders, row.cancels) == (len(names), cancels)
+    assert (row.orders, row.balanced) == (len(names), balanced)
 
 
 def top_of(responses, kept):
@@ -113,7 +113,7 @@ def test_where_everything_is_listed_the_bounds_are_the_angle():
 def test_one_order_alone_is_as_biased_as_it_was_and_says_that_nothing_cancels():
     options, bias = np.zeros((6, 9)), np.linspace(1.5, -1.5, 9)
     (row,) = orders.debiased(*run(options, bias, ["fixed"])).itertuples()
-    assert row.cancels == "none"
+    assert not row.balanced
     assert abs(row.angle_logit - truth(options)) > 2
     assert row.angle_logit == pytest.approx(row.angle_first)
 
@@ -176,7 +176,7 @@ def test_orders_that_leave_positions_open_determine_no_bias_and_say_so(names):
 @pytest.mark.parametrize("name", ["altruistic", "prosocial", "individualistic", "competitive"])
 def test_over_nine_wordings_in_nine_orders_any_bias_cancels(name):
     (row,) = orders.debiased(*latin(soft(name), ANY)).itertuples()
-    assert (row.orders, row.cancels, row.preferred) == (9, "any", "logit")
+    assert (row.orders, row.balanced, row.preferred) == (9, True, "logit")
     assert row.angle_logit == pytest.approx(truth(soft(name)), abs=1e-6)
     assert abs(row.angle_first - truth(soft(name))) > 0.3
     assert "wording" not in orders.debiased(*latin(soft(name), ANY))

@@ -416,7 +416,9 @@ def test_mistakes_in_the_inputs_are_named():
     with pytest.raises(UserError, match="'before' is neither"):
         figures.letter_choice.table(letters(FEW).assign(stage="before"))
     study = recovery.study([recovery.Truth(0.0, 0.7)])
-    with pytest.raises(UserError, match=r"no respondent of sharpness 0\.1; it has 0\.7"):
+    with pytest.raises(
+        UserError, match=r"no respondent of sharpness 0\.1 with one bias; it has 0\.7"
+    ):
         figures.recovery.table(study, recovery.steps(SLIDER))
     with pytest.raises(UserError, match="nothing to draw"):
         figures.factor_effects.table(effects(FEW)[:0])
