@@ -40,7 +40,7 @@ def option_shares(responses: pd.DataFrame, options: int) -> np.ndarray:
 
 
 def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores table: factors, goal_draw (`factors.goal_draws`), items asked, `svo.score`.
+    """Return the scores table: factors, items asked, `svo.score`.
 
     conditions and responses: tables of the run; angle in degrees, means in coins.
     Raises UserError when the two do not belong to the same conditions.
@@ -56,9 +56,7 @@ def administrations(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.Dat
         instrument = instruments.load(str(name))
         result = svo.score(choices(responses, group.condition_id, instrument), instrument)
         result.index = group.index
-        asked = group[["condition_id", *factors.FACTORS]].assign(
-            goal_draw=factors.goal_draws(group), asked=len(instrument.items)
-        )
+        asked = group[["condition_id", *factors.FACTORS]].assign(asked=len(instrument.items))
         scored.append(asked.join(result))
     return pd.concat(scored).loc[conditions.index].reset_index(drop=True)
 
