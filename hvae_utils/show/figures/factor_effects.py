@@ -59,27 +59,32 @@ def draw(table: pd.DataFrame) -> Figure:
     need(table, "the factor effects")
     still = set(_still(table))
     moved = [name for name in table["respondent"].unique() if name not in still]
+    nothing = textwrap.fill(f"no difference for any value: {_unmoved(table)}", 105)
+    if not moved:
+        figure = style.new_figure(0.5)
+        figure.text(0.5, 0.5, nothing, ha="center", va="center")
+        return figure
     titles, rows = _titles(table), table[table["respondent"].isin(moved)]
     scopes = [scope for scope in table["scope"].unique() if scope != ALL]
     shown = np.abs(rows[["difference", "low", "high"]].to_numpy(float))
     widest = 1.1 * min(np.nanmax(shown, initial=5.0), _WIDEST)
     columns = min(3, len(titles))
-    height = 0.4 + 0.42 * max(len(moved), 1)
+    height = 0.4 + 0.42 * len(moved)
     figure = style.new_figure(1.2 + height * -(-len(titles) // columns))
     panels = style.panels(figure, len(titles), columns)
     style.name_panels(panels, titles, columns + 0.6)
-    at = rows.apply(_title, axis=1) if len(rows) else []
+    rows = rows.assign(title=[_title(row) for row in rows.itertuples()])
     for axes, title in zip(panels, titles, strict=True):
         axes.axvline(0, color=style.INK, lw=0.8, zorder=1)
-        for name, one in rows[at == title].groupby("respondent", sort=False):
+        for name, one in rows[rows["title"] == title].groupby("respondent", sort=False):
             _row(axes, one, -moved.index(name), scopes)
-        axes.set(xlim=(-widest, widest), ylim=(0.4 - max(len(moved), 1), 0.5))
+        axes.set(xlim=(-widest, widest), ylim=(0.4 - len(moved), 0.5))
         style.rows(axes, -np.arange(len(moved)), moved)
     keys = [*marks.effect_legend(_OVERALL), marks.key("span of the values", **_SPAN)]
     keys += [marks.key(f"{one} only", lw=0, **_POINT | marks.of_value(one)) for one in scopes]
     below = f"{table['measure'].iloc[0]}: level minus reference, degrees"
     if still:
-        below += "\n" + textwrap.fill(f"no difference for any value: {_unmoved(table)}", 105)
+        below += f"\n{nothing}"
     style.legend(figure, keys, 4, below)
     return figure
 

@@ -181,7 +181,7 @@ def _measured(axes: Axes, rows: pd.DataFrame) -> None:
             gid = f"measured {row.value} {goal}"
             axes.plot(row.self, row.other, gid=gid, ls="none", zorder=4, **look)
     if isinstance(verdict := rows["verdict"].iloc[0], str):
-        axes.text(0, 1.02, verdict, transform=axes.transAxes, va="bottom", fontsize=7)
+        axes.annotate(verdict, (0, 1), (0, 3), "axes fraction", "offset points", fontsize=7)
     if silent := rows["self"].isna().sum():
         text = f"no angle in\n{silent} of {len(rows)} cells"
         axes.text(0.03, 0.03, text, transform=axes.transAxes, fontsize=7, color=style.INK)

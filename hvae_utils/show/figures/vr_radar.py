@@ -105,10 +105,12 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def _grid(axes: Axes, rows: pd.DataFrame, places: dict[str, float], lowest: float) -> None:
     """Draw the lines of the scale behind one or two values."""
-    for line in np.arange(lowest + _STEP, FULL + 1, _STEP):
+    lines = np.arange(lowest, FULL + 1, _STEP)
+    for line in lines:
         axes.axhline(line, color=style.MUTED if line in (0, FULL) else style.FAINT, lw=0.6)
-    axes.set(ylim=(lowest, FULL + 4), xlim=(-0.5, len(places) - 0.5), yticks=[])
+    axes.set(ylim=(lowest, FULL + 4), xlim=(-0.5, len(places) - 0.5))
     axes.set_xticks(list(places.values()), list(places))
+    axes.set_yticks(lines, style.numbers(lines))
     axes.tick_params(labelbottom=True)
     if rows["vr"].isna().all():
         axes.text(0.5, 0.5, "no angle", transform=axes.transAxes, ha="center", fontsize=7)

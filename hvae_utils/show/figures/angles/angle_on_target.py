@@ -76,8 +76,9 @@ def draw(table: pd.DataFrame) -> Figure:
     measured = table[table["part"] != "random"]
     targets = measured["target"].drop_duplicates().to_numpy(float)
     ends = min(targets.min(), -20.0) - 4, max(targets.max(), 62.0) + 4
-    most = 3 if means["respondent"].nunique() < 7 else 4
-    figure, panels = style.by_respondent(measured, 2.0 if most == 3 else 1.6, 0.75, most)
+    count = means["respondent"].nunique()
+    line = 1.6 if count > 6 else 3.8 - 0.6 * min(count, 3)
+    figure, panels = style.by_respondent(measured, line, 0.75, 4 if count > 6 else 3)
     for axes, rows in panels:
         axes.plot(ends, ends, gid="diagonal", **_DIAGONAL)
         axes.axhline(random, **marks.RANDOM_LINE)
