@@ -71,7 +71,7 @@ def number(value: float, digits: int = 0, unit: str = "") -> str:
     """
     if pd.isna(value):
         return "not estimable"
-    return f"{round(value, digits) + 0.0:.{digits}f}{unit}".replace("-", "−")
+    return f"{value:z.{digits}f}{unit}".replace("-", "−")
 
 
 def each(numbers: pd.Series, digits: int = 0, unit: str = "") -> str:

@@ -62,7 +62,9 @@ def draw(table: pd.DataFrame) -> Figure:
     nothing = textwrap.fill(f"no difference for any value: {_unmoved(table)}", 105)
     if not moved:
         figure = style.new_figure(0.5)
-        figure.text(0.5, 0.5, nothing, ha="center", va="center")
+        axes = figure.subplots()
+        axes.axis("off")
+        axes.text(0.5, 0.5, nothing, ha="center", va="center")
         return figure
     titles, rows = _titles(table), table[table["respondent"].isin(moved)]
     scopes = [scope for scope in table["scope"].unique() if scope != ALL]

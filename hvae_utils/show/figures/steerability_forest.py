@@ -124,10 +124,10 @@ def _lanes(table: pd.DataFrame) -> tuple[list[float], dict[float, str]]:
 def _row(axes: Axes, row, y: float) -> None:
     """Draw one model in one arm."""
     colour, words = _COLOURS[row.part], row.verdict if isinstance(row.verdict, str) else ""
+    if not np.isnan(row.wordings_needed):
+        words += f": {row.wordings_needed:.0f} wordings may do"
     if not np.isnan(row.steerability):
         words = f"{number(row.steerability, 2)}  {words}".rstrip()
-        if not np.isnan(row.wordings_needed):
-            words += f": {row.wordings_needed:.0f} wordings may decide"
         axes.plot([row.branch_low, row.branch_high], [y, y], color=colour, **_BRANCH)
         axes.plot([row.low, row.high], [y, y], color=colour, lw=1.5, zorder=3)
         fill = colour if row.goal_prompt else "white"

@@ -13,7 +13,7 @@ from hvae_utils.measure import svo
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.show import marks, style
-from hvae_utils.show.names import each, flag_note, flagged, joined, named
+from hvae_utils.show.names import each, flag_note, flagged, named
 from hvae_utils.show.tables import boundaries, need, part, point, stack
 
 RADIUS = 50.0  # coins: the ring goes through the ideal end points of the items
@@ -63,15 +63,13 @@ def table(
 
 
 def caption(table: pd.DataFrame) -> str:
-    """Return how to read the rings, and who stands where."""
-    count = _places_of(table)
-    still = [name for name, places in count.items() if places == 1]
-    still = f" In one place whatever the value: {joined(still)}." if still else ""
+    """Return how to read the rings, and in how many places each respondent stands."""
     return (
         "Where each respondent stands on the SVO ring. A mark is the mean of the coins for oneself "
         "and for the other under one assigned value; a dark disc counts the values that end in one "
         "place; the cross is where random choices end up. Who follows its value stands on the four "
-        f"open circles.{still}{flag_note(table['respondent'].dropna())}"
+        f"open circles. Separate places of the values: {each(_places_of(table))}."
+        f"{flag_note(table['respondent'].dropna())}"
     )
 
 
@@ -79,7 +77,7 @@ def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
     return (
         "The payoff plane, four regions from competitive below to altruistic at the top, a panel a "
-        f"respondent. Number of separate places of the values: {each(_places_of(table))}."
+        f"respondent. Separate places of the values: {each(_places_of(table))}."
     )
 
 

@@ -29,54 +29,41 @@ def table(
 ) -> pd.DataFrame:
     """Return the exact distribution of the angle, by respondent and assigned value, 1-degree bins.
 
-    responses: condition_id, item and p1, p2 … in the instrument's order. The distributions of all
-    administrations with probabilities for every item are averaged; a conversation has none, since
-    its items depend on each other.
+    responses: as a run's; an administration counts where probabilities were read for every item,
+    but not in a conversation, whose items depend on each other. Those of a cell are averaged.
     part "measured": low, high (degrees; low <= angle < high), share (bins left out: 0; NaN without
     administrations). "random": of uniform random choices. "target": angles of ideal respondents.
     """
     need(conditions, "conditions", ["condition_id", "model", "value"])
-    complete = _complete(responses, instrument)
+    need(responses, "responses", ["condition_id", "item", "method", "option", "p1"])
     asked = conditions[conditions["condition_id"].isin(responses["condition_id"])]
     if asked.empty:
         raise UserError("responses: none of them belongs to a condition of the table of conditions")
+    listed = responses[responses["method"] == "probabilities"]
+    tables = scoring.option_tables(listed, asked["condition_id"], instrument)
+    usable = ~np.isnan(tables).any(axis=(1, 2))
+    if "protocol" in asked:
+        usable &= (asked["protocol"] != "conversation").to_numpy()
     assigned = [name for name in values if name in set(asked["value"])]
     rows = []
     for model, value in product(asked["model"].unique(), assigned):
-        cell = asked[(asked["model"] == model) & (asked["value"] == value)]
-        if "protocol" in cell:
-            cell = cell[cell["protocol"] != "conversation"]
-        mixed = [complete[key] for key in cell["condition_id"] if key in complete]
-        key = {"model": model, "value": value, "administrations": len(mixed)}
-        rows += [key | one for one in _binned(mixed, instrument)]
-    random = pd.DataFrame(_binned([chance.uniform(instrument)], instrument)).assign(part="random")
+        cell = tables[usable & ((asked["model"] == model) & (asked["value"] == value)).to_numpy()]
+        key = {"model": model, "value": value, "administrations": len(cell)}
+        rows += [key | one for one in _binned(cell, instrument)]
+    random = pd.DataFrame(_binned(chance.uniform(instrument)[None], instrument))
     targets = ideal_angles(values[name] for name in assigned).assign(part="target")
     measured = named(pd.DataFrame(rows)).assign(part="measured")
     columns = ["part", "model", "respondent", "value", "low", "high", "share", "administrations"]
-    return stack(random, targets, measured)[columns].astype({"administrations": "Int64"})
+    table = stack(random.assign(part="random"), targets, measured)[columns]
+    return table.astype({"administrations": "Int64"})
 
 
-def _complete(responses: pd.DataFrame, instrument: Instrument) -> dict[str, np.ndarray]:
-    """Return the probabilities (items, options) of each condition that has them for all items."""
-    columns = [f"p{option}" for option in range(1, instrument.options + 1)]
-    need(responses, "responses", ["condition_id", "item", *columns])
-    rows = responses[["condition_id", "item"]].copy()
-    rows[columns] = scoring.option_shares(responses, instrument.options)
-    rows = rows.dropna(subset=columns)
-    rows = rows[rows["item"].isin(instrument.items)]
-    return {
-        key: group.set_index("item").loc[[*instrument.items], columns].to_numpy(float)
-        for key, group in rows.groupby("condition_id", sort=False)
-        if len(group) == len(instrument.items) and group["item"].is_unique
-    }
-
-
-def _binned(tables: list[np.ndarray], instrument: Instrument) -> list[dict[str, float]]:
+def _binned(tables: np.ndarray, instrument: Instrument) -> list[dict[str, float]]:
     """Return the mean of the tables' exact distributions in 1-degree bins, those above 0."""
-    if not tables:
+    if not len(tables):
         return [{"low": np.nan, "high": np.nan, "share": np.nan}]
     shares: Counter[int] = Counter()
-    for table, times in zip(*np.unique(np.stack(tables), axis=0, return_counts=True), strict=True):
+    for table, times in zip(*np.unique(tables, axis=0, return_counts=True), strict=True):
         exact = svo.angle_distribution(table, instrument)
         bins = np.floor(np.round(exact.angles, 9)).astype(int)
         weights = np.bincount(bins - bins[0], exact.weights) * (times / len(tables))
