@@ -43,7 +43,8 @@ def test_a_new_factor_reaches_every_table_by_the_list_alone(monkeypatch):
     assert effects.goal_effects(pairs)["pairs"].tolist() == [2]
     conditions = two.assign(condition_id=["a", "b"], instrument="svo-slider", goal=None)
     answers = [{"condition_id": c, "item": i, "option": 1} for c in "ab" for i in range(1, 7)]
-    scores = scoring.administrations(conditions, pd.DataFrame(answers).astype({"option": "Int64"}))
+    responses = pd.DataFrame(answers).astype({"option": "Int64"}).assign(method="text")
+    scores = scoring.administrations(conditions, responses)
     assert scores["language"].tolist() == ["English", "German"]
 
 
