@@ -246,31 +246,6 @@ def in_order(scores: pd.DataFrame, keys: Sequence[str]) -> list[tuple[tuple, pd.
     return sorted(scores.groupby([*keys], sort=False, observed=True), key=place)
 
 
-def published_chance(published: pd.DataFrame, administrations: int = 10) -> pd.DataFrame:
-    """Return published value rationality (columns value, vr) with the column vr_chance added.
-
-    vr_chance: 1 - (60 - vr) / expected distance of as many random administrations, ten behind each
-    point of the published chart. Errors: UserError for a missing column or an unknown value.
-    """
-    needed_columns(published, "published scores", ["value", "vr"])
-    target = _targets(published["value"])
-    distance = full_score() - published["vr"]
-    return published.assign(vr_chance=1 - distance / _random_distances(target, administrations))
-
-
-def published_angles(published: pd.DataFrame) -> pd.DataFrame:
-    """Return published value rationality (columns value, vr) with the column angle added.
-
-    angle: degrees, where the score leaves only one: for a target at an end of all that the six
-    items can reach, on its one side. In between two angles have the same score, so it is NaN there.
-    As sure as the scale, which is inferred. Errors: UserError as `published_chance`.
-    """
-    needed_columns(published, "published scores", ["value", "vr"])
-    target, distance = _targets(published["value"]), full_score() - published["vr"]
-    ends = [np.isclose(target, end) for end in chance.reachable()]
-    return published.assign(angle=np.select(ends, [target + distance, target - distance], np.nan))
-
-
 def _targets(names: pd.Series, instrument: Instrument | None = None) -> pd.Series:
     """Return the point target of each named value in degrees, NaN where it has none."""
     return names.map({name: _target(name, instrument) for name in names.unique()}).astype(float)

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils import paths
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, svo, values
 from hvae_utils.metrics import chance, effects, rationality
@@ -188,76 +187,6 @@ def test_regret_leaves_incomplete_administrations_out_and_needs_choices():
         rationality.value_rationality([45], "prosocial", "regret")
     with pytest.raises(UserError, match="choices of 1 administrations for 2 angles"):
         rationality.value_rationality([45, 45], "prosocial", "regret", choices=[whole])
-
-
-def published():
-    return pd.read_csv(paths.DATA / "published" / "hvae_radar.csv")
-
-
-def test_on_the_published_chart_the_neutral_values_are_hardly_above_chance():
-    with_goal = rationality.published_chance(published()).query("goal_prompt")
-    means = with_goal.groupby("value")["vr_chance"].mean().round(2).to_dict()
-    # Means over the eight models of the chart, recomputed from its reading.
-    assert means == {
-        "altruistic": 0.48,
-        "prosocial": 0.60,
-        "individualistic": 0.01,
-        "competitive": 0.15,
-    }
-
-
-def test_what_the_readme_says_of_the_published_chart_holds():
-    with_goal = rationality.published_chance(published()).query("goal_prompt")
-
-    def contrast(scale, first, second):
-        vr = with_goal.pivot(index="model", columns="value", values=scale)
-        gaps = vr[[*first]].mean(axis=1) - vr[[*second]].mean(axis=1)
-        half = 2.364624 * gaps.std() / math.sqrt(8)  # t(0.975, 7)
-        return pytest.approx([gaps.mean(), gaps.mean() - half, gaps.mean() + half], abs=0.005)
-
-    neutral, pronounced = ("prosocial", "individualistic"), ("altruistic", "competitive")
-    giving, taking = ("altruistic", "prosocial"), ("individualistic", "competitive")
-    assert contrast("vr", neutral, pronounced) == [10.77, 4.47, 17.07]
-    assert contrast("vr_chance", neutral, pronounced) == [-0.014, -0.09, 0.062]
-    assert contrast("vr_chance", giving, taking) == [0.462, 0.217, 0.706]
-    least = with_goal.groupby("model")["vr_chance"].min().sort_values()
-    assert set(least.index[-2:]) == {"GPT-4", "Claude"}
-    assert least.iloc[-2] > 0.7
-    assert least.iloc[-3] < 0
-
-
-def test_most_weaker_published_models_move_a_little_with_the_value():
-    """Steerability: the slope of the angle on the target; where two angles fit, the inner one."""
-    with_goal = published().query("goal_prompt")
-    target = with_goal["value"].map({name: values.get(name).target for name in values.names()})
-    distance = 60 - with_goal["vr"]
-    above = target <= 0  # individualistic and competitive are missed towards the others
-    angle = (target + distance).where(above, target - distance)
-    off = target - target.groupby(with_goal["value"]).first().mean()
-    model = with_goal["model"]
-    slope = (off * angle).groupby(model).sum() / (off**2).groupby(model).sum()
-    moved = slope.drop(["GPT-4", "Claude"])
-    assert slope["GPT-4"] == pytest.approx(0.98, abs=0.01)
-    assert slope["Claude"] == pytest.approx(0.90, abs=0.01)
-    assert (moved > 0.1).sum() == 4
-    assert moved.max() == pytest.approx(0.21, abs=0.01)
-
-
-def test_only_two_published_models_are_clearly_beyond_chance_on_the_selfish_values():
-    table = rationality.published_chance(published()).query("goal_prompt")
-    for value in ("individualistic", "competitive"):
-        clear = table[(table["value"] == value) & (table["vr_chance"] > 0.25)]
-        assert set(clear["model"]) == {"GPT-4", "Claude"}
-
-
-def test_the_published_chart_keeps_its_rows_and_needs_its_columns():
-    table = published()
-    found = rationality.published_chance(table)
-    pd.testing.assert_frame_equal(found.drop(columns="vr_chance"), table)
-    with pytest.raises(UserError, match="column 'vr' is missing"):
-        rationality.published_chance(table.drop(columns="vr"))
-    with pytest.raises(UserError, match="unknown value"):
-        rationality.published_chance(table.assign(value="kind"))
 
 
 # What respondents without the value score on the published scale, enumerated from the items in an
