@@ -76,45 +76,13 @@ def test_the_covering_interval_is_t_where_t_lies_between_the_bounds():
     assert intervals.covering_interval(sample).high >= t.high - 1e-9
 
 
-@pytest.mark.parametrize("size", [5, 10, 30])
-def test_in_the_five_scenarios_at_least_93_of_100_studies_cover(size):
-    methods = {"covering": coverage.METHODS["covering"]}
-    found = coverage.simulate(400, (size,), methods, coverage.FIVE)
-    assert len(found) == 5
-    assert found["coverage"].min() >= 0.93, found
-    assert found["width"].max() < 0.7 * RANGE, found
-
-
-@pytest.mark.parametrize("size", coverage.JUDGED)
-def test_paired_differences_are_covered_at_every_number_of_clusters(size):
-    found = coverage.simulate_pairs(studies=600, sizes=[size]).set_index("scenario")
-    assert (found["covering"] >= coverage.DEMANDED).all()
-    assert found.loc["all clusters agree, no effect", "zero"] == 1  # t has no width there
-    assert found.loc["all clusters agree but for 2% lapses", "t"] < 0.85
-
-
-def test_for_an_altruist_with_lapses_t_covers_as_seldom_as_the_notes_say():
-    methods = {"t": coverage.METHODS["t"]}
-    found = coverage.simulate(2000, (5, 10, 30), methods, ["altruist, 5% lapses"])
-    assert list(found["coverage"]) == pytest.approx([0.62, 0.76, 0.88], abs=0.03)
-
-
-def test_for_a_soft_prosocial_t_beats_z_and_the_bootstrap():
-    methods = {name: coverage.METHODS[name] for name in ("t", "z", "percentile bootstrap")}
-    found = coverage.simulate(2000, (5,), methods, ["prosocial, soft choices"])
-    assert list(found["coverage"]) == pytest.approx([0.949, 0.864, 0.810], abs=0.025)
-
-
-def test_a_true_mean_of_the_simulation_is_that_of_every_profile_weighed():
-    tables = np.full((6, 9), 0.05 / 9)
-    tables[range(6), [0, 8, 0, 0, 8, 8]] += 0.95  # the altruist's answers: A I A A I I
-    payoffs = instruments.load("svo-slider").payoffs
-    sums, weights = np.zeros((1, 2)), np.ones(1)
-    for item, table in zip(payoffs, tables, strict=True):
-        sums = (sums[:, None] + item).reshape(-1, 2)
-        weights = np.outer(weights, table).ravel()
-    mean = weights @ svo.angle(*sums.T / 6)
-    assert coverage.scenarios()["altruist, 5% lapses"][2] == pytest.approx(mean, abs=1e-9)
+@pytest.mark.parametrize("name", ["2% lapses", "20% lapses"])
+def test_where_a_cell_of_its_own_has_no_fair_t_interval_both_of_ours_cover(name):
+    row = coverage.of_cells(name, 4, studies=200)
+    assert row["covering"] >= 0.95
+    assert row["U"] >= 0.94
+    assert row["t"] < 0.93
+    assert row["width U"] < row["width covering"] / 2
 
 
 angles = st.lists(st.floats(LOW, HIGH), min_size=2, max_size=12)
@@ -200,7 +168,7 @@ def test_deterministic_cells_get_the_pooled_rule_of_three():
 
 
 def test_moderated_variances_are_those_of_limma():
-    """s2 = 1, 2, 4, 8, 30 with 3 degrees: squeezeVar of limma, solved here by another root finder."""
+    """As `squeezeVar` of limma has it: s2 = 1 to 30 with 3 degrees, by another root finder."""
     variances, freedom = np.array([1.0, 2, 4, 8, 30]), np.full(5, 3.0)
     logs = np.log(variances) - special.digamma(1.5) + np.log(1.5)
     beyond = logs.var(ddof=1) - special.polygamma(1, 1.5)
@@ -221,20 +189,35 @@ def test_the_limits_are_no_nearer_than_t_with_one_variance():
     assert ((high - low) >= 2 * pooled - 1e-9).all()
 
 
+def test_a_shift_that_all_cells_share_is_seen_once_and_not_once_a_cell():
+    shift = np.array([-3.0, 1.0, 2.0, 5.0])
+    assert intervals._freedom(np.arange(6.0)[:, None] + shift) == pytest.approx(3)
+    rng = np.random.default_rng(2)
+    apart = np.mean([intervals._freedom(rng.normal(0, 4, (10, 9))) for _ in range(200)])
+    assert 0.85 * 80 < apart <= 80
+    held = []
+    for _ in range(400):
+        cells = 22 + rng.normal(0, 8, (1, 4)) + rng.normal(0, 2, (10, 4))
+        low, high = intervals.cell_limits(np.clip(cells, LOW, HIGH), LOW, HIGH)
+        held.append(np.mean((low <= 22) & (high >= 22)))
+    assert np.mean(held) >= 0.935  # 0.92 with all degrees of freedom
+
+
 def test_a_cell_with_one_wording_has_no_limits_and_takes_none_from_the_others():
-    low, high = intervals.cell_limits([[1.0, 3.0], [20.0], []], LOW, HIGH)
+    nan = np.nan
+    low, high = intervals.cell_limits([[1.0, 3.0], [20.0, nan], [nan, nan]], LOW, HIGH)
     alone = intervals.cell_limits([[1.0, 3.0]], LOW, HIGH)
     assert (low[0], high[0]) == (alone[0][0], alone[1][0])
     assert np.isnan([low[1:], high[1:]]).all()
-    t = stats.t.ppf(0.975, 1) * np.sqrt(2) / np.sqrt(2)
-    assert low[0] == pytest.approx(max(LOW, 2 - t))
+    unseen = 1 - 0.05**0.5  # the rule of three, for two wordings wider than t
+    assert (low[0], high[0]) == pytest.approx((2 - unseen * (2 - LOW), 2 + unseen * (HIGH - 2)))
 
 
 @pytest.mark.parametrize(("name", "wordings", "coverage_", "width"), coverage.KNOWN)
 def test_cells_are_covered_as_the_full_simulation_says(name, wordings, coverage_, width):
     row = coverage.of_cells(name, wordings, studies=250)
     assert row["U"] == pytest.approx(coverage_, abs=0.02)
-    assert row["width U"] == pytest.approx(width, rel=0.05)
+    assert row["width U"] == pytest.approx(width, rel=0.06)
 
 
 def test_the_documented_tables_have_the_places_that_the_benchmark_fills():

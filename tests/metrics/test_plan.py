@@ -9,8 +9,12 @@ from hvae_utils.metrics import plan, steerability
 
 @pytest.mark.parametrize(
     ("sd", "wordings", "width", "detects", "equivalence"),
-    [(4, 4, 0.14, 1.00, 0.80), (4, 8, 0.09, 1.00, 0.99), (8, 8, 0.18, 0.99, 0.40)]
-    + [(8, 16, 0.13, 1.00, 0.86)],
+    [
+        (4, 4, 0.14, 1.00, 0.80),
+        (4, 8, 0.09, 1.00, 0.99),
+        (8, 8, 0.18, 0.99, 0.40),
+        (8, 16, 0.13, 1.00, 0.86),
+    ],
 )
 def test_width_and_power_are_those_of_the_simulation(sd, wordings, width, detects, equivalence):
     found = plan.expected(sd, wordings)

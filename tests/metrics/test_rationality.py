@@ -277,7 +277,7 @@ def test_chance_looks_like_a_preference_for_the_values_in_the_middle():
 
 def limits(*cells):
     """Return (low, high) of the first of a model's cells."""
-    low, high = cell_limits(cells, COMPETITOR, ALTRUIST)
+    low, high = cell_limits(np.array(cells, float), COMPETITOR, ALTRUIST)
     return pytest.approx((low[0], high[0]))
 
 

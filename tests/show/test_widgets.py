@@ -172,7 +172,8 @@ def test_published_models_stand_where_their_score_leaves_one_angle():
     points = {point.name: point for point in sliders.published_models()}
     angles = published_chart.with_angles().query("goal_prompt")["angle"]
     assert len(points) == angles.notna().sum()
-    # read from the chart: 57.5 points of Claude, 59.1 of GPT-4, 8.0 of Vicuna told to be competitive
+    # read from the chart: 57.5 points of Claude, and, told to be competitive, 59.1 of GPT-4, 8.0 of
+    # Vicuna
     assert points["Claude, altruistic"].angle == pytest.approx(61.39 - 2.53, abs=0.06)
     assert "Claude, prosocial" not in points  # 44 or 46 degrees
     assert points["GPT-4, competitive"].angle == pytest.approx(-16.26 + 0.9, abs=0.06)
