@@ -203,13 +203,17 @@ def test_two_administrations_that_differ_are_mixed_half_and_half():
     assert found[["low", "share"]].to_numpy().tolist() == [[45, 0.5], [61, 0.5]]
 
 
-def test_recovery_shows_that_log_probabilities_give_the_truth_back_and_lapses_spoil_it(tables):
-    told = tables["recovery"].query("part == 'respondent' and bias == 'position'")
-    wide = told.pivot(index=["lapse", "utility_angle"], columns="stage", values="measured")
-    off = (wide.sub(wide["unbiased"], axis=0)).abs().groupby("lapse").max()
-    assert off.loc[0.0, "logit"] < 1e-6
-    assert off.loc[0.0, "before"] > 3
-    assert off.loc[0.2, "logit"] > 0.5
+def test_recovery_shows_what_undoes_which_bias_and_that_lapses_spoil_one(tables):
+    rows = tables["recovery"].query("part == 'respondent'")
+    wide = rows.pivot(index=["bias", "lapse", "utility_angle"], columns="stage", values="measured")
+    off = (wide.sub(wide["unbiased"], axis=0)).abs().groupby(["bias", "lapse"]).max()
+    additive, mixture = "position bias of 3 nats", "first position in 30% of the answers"
+    assert off.loc[(additive, 0.0), "logit"] < 1e-6
+    assert off.loc[(additive, 0.0), "before"] > 3
+    assert off.loc[(additive, 0.2), "logit"] > 0.5
+    assert off.loc[mixture, "minimum"].max() < 1e-6
+    assert off.loc[mixture, "logit"].min() > 0.5
+    assert set(rows[rows["bias"] == additive]["mechanism"]) == {"additive"}
 
 
 def test_people_and_random_respondents_share_the_bins(tables):
@@ -227,13 +231,17 @@ def test_who_has_no_angle_is_named(drawn):
     assert any("no angle in" in text for text in words(drawn["people_and_models"]))
 
 
-def test_letters_are_bars_before_and_a_line_after_with_one_ninth_for_scale(drawn):
-    axes = panel(drawn["letter_choice"], "faithful")
+def test_letters_by_position_and_by_option_have_an_axis_each(drawn):
+    figure = drawn["letter_choice"]
+    axes = panel(figure, "faithful")
+    beside = figure.axes[figure.axes.index(axes) + 1]
     assert [bar.get_height() for bar in axes.patches][:3] == [0.6, 0.2, 0.1]
-    assert marks(axes, "debiased")[0].get_ydata() == pytest.approx(np.full(9, 1 / 9))
-    assert marks(axes, "uniform")[0].get_ydata()[0] == pytest.approx(1 / 9)
-    never = panel(drawn["letter_choice"], "first-option")
-    assert [text.get_text() for text in never.texts] == ["debiased: not estimable"]
+    assert [bar.get_height() for bar in beside.patches] == pytest.approx(np.full(9, 1 / 9))
+    for one in (axes, beside):
+        assert marks(one, "uniform")[0].get_ydata()[0] == pytest.approx(1 / 9)
+    never = figure.axes[figure.axes.index(panel(figure, "first-option")) + 1]
+    assert [text.get_text() for text in never.texts] == ["not estimable"]
+    assert [one.get_xlabel()[:6] for one in figure.axes[-2:]] == ["positi", "option"]
 
 
 def test_what_cannot_be_estimated_is_said_and_zero_is_marked(drawn):
@@ -408,7 +416,9 @@ def test_mistakes_in_the_inputs_are_named():
     with pytest.raises(UserError, match="'before' is neither"):
         figures.letter_choice.table(letters(FEW).assign(stage="before"))
     study = recovery.study([recovery.Truth(0.0, 0.7)])
-    with pytest.raises(UserError, match=r"no respondent of sharpness 0\.1; it has 0\.7"):
+    with pytest.raises(
+        UserError, match=r"no respondent of sharpness 0\.1 with one bias; it has 0\.7"
+    ):
         figures.recovery.table(study, recovery.steps(SLIDER))
     with pytest.raises(UserError, match="nothing to draw"):
         figures.factor_effects.table(effects(FEW)[:0])
@@ -418,37 +428,65 @@ def test_mistakes_in_the_inputs_are_named():
         figures.angle_distributions.table(conditions, rows, SLIDER, KNOWN)
 
 
+def biases(rows):
+    table = pd.DataFrame(rows, columns=["model", "labels", "position", "bias"])
+    return table.assign(note="", position_part=np.nan, label_part=np.nan)
+
+
 def test_the_position_bias_is_drawn_where_it_is_and_named_where_it_is_not():
-    positions = list(range(1, 10))
-    known = pd.DataFrame(
-        {"model": "reference/a", "position": positions, "bias": [2.0] + [-0.25] * 8}
+    places = {"a": [2.0] + [-0.25] * 8, "b": [np.nan] * 9, "flat": [0.01] + [0.0] * 8}
+    table = biases(
+        (f"reference/{name}", "A-I", position, bias)
+        for name, line in places.items()
+        for position, bias in enumerate(line, start=1)
     )
-    unknown = pd.DataFrame({"model": "reference/b", "position": positions, "bias": np.nan})
-    table = pd.concat([known, unknown]).assign(labels="A-I", assumes="nothing", note="")
-    table[["position_part", "label_part"]] = np.nan
-    drawn = figures.position_bias.draw(figures.position_bias.table(table))
-    first, second = drawn.axes
+    fits = pd.DataFrame({"model": ["reference/a"], "mechanism": ["additive"], "evidence": [12.3]})
+    table = figures.position_bias.table(table, fits)
+    first, second = figures.position_bias.draw(table).axes
     (line,) = [line for line in first.lines if line.get_gid() == "A-I"]
-    assert line.get_ydata().tolist() == known.bias.tolist()
-    assert [text.get_text() for text in second.texts] == ["not estimable"]
+    assert line.get_ydata().tolist() == places["a"]
+    assert first.texts[0].get_text() == "additive fits, by 12 nats"
+    assert "nine orders" in second.texts[0].get_text()
     assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("a", "b")
+    said = figures.position_bias.caption(table)
+    assert "Biased: a from −0.2 to 2 nats." in said
+    assert "not drawn beside others: flat." in said
+    assert "Not determined by the orders shown: b." in said
+    alone = table[table["respondent"] == "flat"]
+    assert len(figures.position_bias.draw(alone).axes) == 1
 
 
 def test_what_several_sets_of_labels_share_is_drawn_beside_them():
-    rows = [
-        {"labels": labels, "position": position, "bias": 1.0 + part, "label_part": part}
-        for labels, part in {"A-I": 0.5, "1-9": -0.5}.items()
-        for position in range(1, 10)
-    ]
-    table = pd.DataFrame(rows).assign(model="reference/a", assumes="nothing", note="")
-    told = figures.position_bias.table(table.assign(position_part=1.0))
-    drawn = figures.position_bias.draw(told)
+    parts = {"A-I": 0.5, "1-9": -0.5}
+    table = biases(
+        ("reference/a", labels, place, 1.0 + part)
+        for labels, part in parts.items()
+        for place in range(1, 10)
+    )
+    table = table.assign(position_part=1.0, label_part=table["labels"].map(parts))
+    drawn = figures.position_bias.draw(figures.position_bias.table(table))
     lines = {line.get_gid(): line for line in drawn.axes[0].lines}
     assert set(lines["position part"].get_ydata()) == {1.0}
     assert set(lines["A-I"].get_ydata()) == {1.5}
     assert lines["A-I"].get_color() != lines["1-9"].get_color()
     assert lines["A-I"].get_marker() != lines["1-9"].get_marker()
     assert "the position's part" in [text.get_text() for text in drawn.legends[0].texts]
+
+
+@pytest.mark.parametrize("slug", ["letter_choice", "lapse_curves", "recovery"])
+def test_captions_say_what_their_table_holds_and_name_nobody_else(slug, tables):
+    figure = getattr(figures, slug)
+    for words_of in (figure.caption, figure.alt):
+        said = words_of(tables[slug])
+        assert "{" not in said
+        assert "nan" not in said
+        assert not any(name in said for name in ("agreeable", "random respondent"))
+    expected = {
+        "letter_choice": "faithful position 1 (60%)",
+        "lapse_curves": "At 20% lapses the probability of the own category is altruistic 0.51",
+        "recovery": "first position in 30% of the answers, 0% lapses: one order",
+    }
+    assert expected[slug] in figure.caption(tables[slug])
 
 
 def test_single_values_that_agree_do_not_hide_one_another():
