@@ -28,7 +28,7 @@ TWELVE = (
 )
 SLUGS = (
     *("raw_and_chance", "three_readings", "letter_choice", "lapse_curves", "angle_distributions"),
-    *("recovery", "factor_effects", "people_and_models"),
+    *("recovery", "factor_effects", "people_and_models", "published_raw_and_chance"),
 )
 P = [f"p{option}" for option in range(1, 10)]
 SLIDER, KNOWN = instruments.load("svo-slider"), values.load()
@@ -129,7 +129,8 @@ def tables_of(models):
     chosen = [one for one in recovery.truths() if one.angle in angles and one.sharpness == 0.1]
     study = recovery.study(chosen)
     return {
-        "raw_and_chance": figures.raw_and_chance.table(published.radar(), cells),
+        "raw_and_chance": figures.raw_and_chance.table(cells),
+        "published_raw_and_chance": figures.published_raw_and_chance.table(),
         "three_readings": figures.three_readings.table(with_lapses(cells)),
         "letter_choice": figures.letter_choice.table(letters(models)),
         "lapse_curves": figures.lapse_curves.table(KNOWN, np.linspace(0, 1, 11)),
@@ -166,30 +167,6 @@ def words(figure):
 
 
 # What the tables hold.
-
-
-def test_on_the_chance_scale_the_published_individualists_are_at_zero(tables):
-    table = tables["raw_and_chance"]
-    means = table[table["part"] == "mean"].set_index("value")
-    found = means["chance"].round(2).to_dict()
-    expected = (0.48, 0.60, 0.01, 0.15)
-    assert found == dict(zip(values.names()[:4], expected, strict=True))
-    assert means.loc["individualistic", "raw"] == pytest.approx(37.5, abs=0.1)
-
-
-def test_published_and_own_models_are_counted_apart_and_only_one_arm_is_shown(tables):
-    models = tables["raw_and_chance"].query("part == 'model'")
-    assert models.groupby("source")["number"].max().to_dict() == {"published": 8, "run": 4}
-    assert set(models["goal_prompt"]) == {True}
-    assert len(models) == 4 * (8 + 4)
-
-
-def test_a_run_without_the_goal_arm_shows_the_arm_it_has():
-    cells = run_of(FEW[:1])[2].query("not goal_prompt")
-    table = figures.raw_and_chance.table(published.radar(), cells)
-    assert set(table.query("source == 'run'")["goal_prompt"]) == {False}
-    figure = figures.raw_and_chance.draw(table)
-    assert "Respondents of this run, without goal prompt" in words(figure)
 
 
 def test_lapse_curves_start_at_the_ideal_and_end_where_random_respondents_are(tables):
@@ -250,26 +227,7 @@ def test_people_and_random_respondents_share_the_bins(tables):
 # What is drawn where.
 
 
-def test_a_numbered_mark_stands_at_its_value_on_both_scales(drawn, tables):
-    row = tables["raw_and_chance"].query("respondent == 'GPT-4' and value == 'competitive'").iloc[0]
-    raw, chance = drawn["raw_and_chance"].axes[1:3]
-    for axes, scale in ((raw, "raw"), (chance, "chance")):
-        (mark,) = marks(axes, f"{scale} GPT-4 competitive")
-        assert mark.get_xdata()[0] == row[scale]
-    assert {"0.48", "0.60", "0.01", "0.15"} <= {text.get_text() for text in chance.texts}
-
-
-def test_numbered_marks_never_cover_one_another(drawn):
-    figure = drawn["raw_and_chance"]
-    for axes in figure.axes:
-        badges = [line for line in axes.lines if line.get_marker() == "o"]
-        centres = [axes.transData.transform(line.get_xydata()[0]) for line in badges]
-        for one, other in itertools.combinations(centres, 2):
-            assert np.hypot(*(one - other)) / figure.dpi * 72 > 10
-
-
-def test_who_has_no_angle_is_named_by_number(drawn):
-    assert any(text.startswith("no angle: 4") for text in words(drawn["raw_and_chance"]))
+def test_who_has_no_angle_is_named(drawn):
     assert any("no angle in" in text for text in words(drawn["people_and_models"]))
 
 
@@ -303,25 +261,6 @@ def test_what_cannot_be_estimated_is_said_and_zero_is_marked(drawn):
 def test_rows_without_probabilities_say_so(drawn):
     axes = panel(drawn["angle_distributions"], "smollm2-135m-instruct")
     assert [text.get_text() for text in axes.texts] == ["no probabilities"] * 5
-
-
-def test_null_respondents_stand_in_the_lowest_lane_of_every_row_on_both_scales(drawn, tables):
-    nulls = tables["raw_and_chance"].query("part == 'baseline' and value == 'prosocial'")
-    nulls = nulls.set_index("respondent")
-    assert nulls.loc["always A", ["raw", "chance"]].tolist() == pytest.approx(
-        [45.47, 0.35], abs=0.01
-    )
-    panels = [axes for axes in drawn["raw_and_chance"].axes if axes.lines]
-    assert len(panels) == 4  # two scales for the published models, two for the run
-    for axes in panels:
-        assert len(marks(axes, "always one letter")) == len(marks(axes, "ideal with lapses")) == 4
-    (line,) = (
-        line
-        for line in marks(panels[1], "always one letter")
-        if nulls.chance["always A"] in line.get_xdata()
-    )
-    badge = marks(panels[1], "chance GPT-4 prosocial")[0]
-    assert line.get_ydata()[0] < badge.get_ydata()[0]
 
 
 def test_lapsing_and_holding_no_value_come_apart_in_the_fourth_column(drawn):
@@ -390,7 +329,11 @@ def test_no_words_are_cut_off_too_small_or_on_top_of_others(models, monkeypatch)
 
     monkeypatch.setattr(Text, "draw", note)
     for slug, table in tables_of(models).items():
-        if models is not TWELVE and slug in ("lapse_curves", "recovery"):
+        if models is not TWELVE and slug in (
+            "lapse_curves",
+            "recovery",
+            "published_raw_and_chance",
+        ):
             continue
         boxes.clear()
         figure = getattr(figures, slug).draw(table)
