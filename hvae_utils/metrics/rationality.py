@@ -287,8 +287,8 @@ def _methods(scores: pd.DataFrame) -> pd.Series:
 
 def _cell(key: tuple, group: pd.DataFrame, instrument: Instrument | None) -> dict[str, object]:
     """Return what the administrations of a cell say on their own, and the means of its wordings."""
-    methods = group["method"].unique()
-    scored = group[group["angle"].notna()] if len(methods) == 1 else group[:0]
+    methods = group["method"].dropna().unique()
+    scored = group[group["angle"].notna()] if len(methods) < 2 else group[:0]
     low, high = chance.reachable(instrument)
     covering = covering_interval(scored["angle"], scored["wording"], low=low, high=high)
     notes = ["" if covering.n > 1 else covering.note]

@@ -227,7 +227,7 @@ def _blocks(
         angles = aimed.pivot_table("angle", "value", "wording", sort=False, dropna=False)
         scored = angles.dropna(axis=1)
         targets = np.array([aims[name] for name in angles.index], float)
-        method, *others = methods[rows.index].unique()
+        method, *others = methods[rows.index].dropna().unique().tolist() or [""]
         fault = ""
         if others:
             fault = "probabilities for some administrations only: read all of a model by one method"
