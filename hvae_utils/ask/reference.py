@@ -1,6 +1,7 @@
 """Simulated respondents whose truth is known, for tests, teaching and calibration.
 
-They answer the same prompts in words, so that all treats them as a model, and always the same way.
+They answer the same prompts in words, and where only the first token is asked for, in the exact
+probabilities of their policy, so that all treats them as a model. They always answer the same way.
 """
 
 from collections.abc import Callable
@@ -8,12 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 from hvae_utils.ask.prompts import Presentation, coins
-from hvae_utils.ask.respondents import Answer, Request, Respondent
+from hvae_utils.ask.respondents import PROBED, Answer, Request, Respondent
 from hvae_utils.errors import unknown
 from hvae_utils.measure import instruments, svo, values
 
-ANSWERS = 1  # raised when any answer changes, so that records of the old ones are not used
+ANSWERS = 2  # raised when any answer changes, so that records of the old ones are not used
 LAPSE_RATE = 0.2  # share of random answers of the lapsing respondent
+FIRST_SHARE = 0.3  # of the mixture's answers that name the first option shown, whatever it pays
 
 # A policy: (value name, instrument, presentation) -> probability of each position as shown.
 Policy = Callable[[str, instruments.Instrument, Presentation], np.ndarray]
@@ -36,12 +38,22 @@ def _lapsing(value: str, instrument: instruments.Instrument, shown: Presentation
     return (1 - LAPSE_RATE) * ideal + LAPSE_RATE * _random(value, instrument, shown)
 
 
+def _first(value: str, instrument: instruments.Instrument, shown: Presentation) -> np.ndarray:
+    return np.eye(len(shown.order))[0]
+
+
+def _mixture(value: str, instrument: instruments.Instrument, shown: Presentation) -> np.ndarray:
+    acting, first = (policy(value, instrument, shown) for policy in (_faithful, _first))
+    return (1 - FIRST_SHARE) * acting + FIRST_SHARE * first
+
+
 POLICIES: dict[str, Policy] = {
     "faithful": _faithful,
     "lapsing": _lapsing,
     "agreeable": lambda value, instrument, shown: _faithful("prosocial", instrument, shown),
     "random": _random,
-    "first-option": lambda value, instrument, shown: np.eye(len(shown.order))[0],
+    "first-option": _first,
+    "mixture": _mixture,
 }
 
 PHRASES = (  # the ways in which chat models write a choice
@@ -66,30 +78,45 @@ class Reference(Respondent):
         self.name = f"reference/{name}"
 
     async def answer(self, request: Request) -> Answer:
-        """Answer in words; item answers are drawn from the policy, seeded by what is asked."""
+        """Answer an item as the policy has it: in words drawn from it, seeded by what is asked.
+
+        A readout gets the most probable label; both list every label that has a chance.
+        """
         shown, policy = request.presentation, self.name.removeprefix("reference/")
+        held = values.get("prosocial" if policy == "agreeable" else request.condition["value"])
         if shown is None:
-            held = values.get("prosocial" if policy == "agreeable" else request.condition["value"])
-            text = prose(request.kind, held)
-            return Answer(text=text, finish_reason="stop", served_model=self.name)
-        rng = np.random.default_rng(int(request.draw, 16))
-        instrument = instruments.load(request.condition["instrument"])
-        chances = POLICIES[policy](request.condition["value"], instrument, shown)
-        place = int(rng.choice(len(chances), p=chances))
-        first, second = map(coins, instrument.printed[shown.item, shown.order[place]])
-        phrase = PHRASES[int(rng.integers(len(PHRASES)))]
-        places = np.flatnonzero(chances)
-        log_chances = [(shown.labels[k], float(np.log(chances[k]))) for k in places]
+            text, listed = prose(request.kind, held), [(PROBED, 0.0)]
+        else:
+            instrument = instruments.load(request.condition["instrument"])
+            chances = POLICIES[policy](request.condition["value"], instrument, shown)
+            likely = np.flatnonzero(chances)
+            listed = [(shown.labels[k], float(np.log(chances[k]))) for k in likely]
+            text = shown.labels[int(chances.argmax())]
+            if request.kind != "readout":
+                text = _phrased(chances, instrument, shown, int(request.draw, 16))
         return Answer(
-            text=phrase.format(label=shown.labels[place], first=first, second=second),
+            text=text,
             finish_reason="stop",
-            top_logprobs=tuple(log_chances) if request.top_logprobs else None,
+            top_logprobs=tuple(listed) if request.top_logprobs else None,
             served_model=self.name,
         )
 
 
+def _phrased(
+    chances: np.ndarray, instrument: instruments.Instrument, shown: Presentation, seed: int
+) -> str:
+    """Return a choice drawn from the chances (as shown), in one of the ways models write one."""
+    rng = np.random.default_rng(seed)
+    place = int(rng.choice(len(chances), p=chances))
+    first, second = map(coins, instrument.printed[shown.item, shown.order[place]])
+    phrase = PHRASES[int(rng.integers(len(PHRASES)))]
+    return phrase.format(label=shown.labels[place], first=first, second=second)
+
+
 def prose(kind: str, held: values.Value) -> str:
     """Return what a reference respondent says when it is asked for anything but a choice."""
+    if kind == "probe":
+        return PROBED
     if held.utility is None:
         goal = "My goal is to look at each question when it comes."
         return goal if kind == "goal" else "All right."

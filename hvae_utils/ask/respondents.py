@@ -11,6 +11,8 @@ import orjson
 
 from hvae_utils.ask.prompts import Presentation
 
+PROBED = "C"  # the letter that is asked for to see whether a respondent lists alternatives
+
 
 @dataclass(frozen=True)
 class Request:

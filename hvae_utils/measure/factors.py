@@ -1,13 +1,10 @@
 """The factors of a study: their names, their levels, and what they make of administrations.
 
-A cell is what a score is reported for: model x value x goal prompt. A cluster is what was drawn at
-random: one wording with one goal draw, the goal that a model wrote there. The other factors are
-levels that the study chose: they give no cluster of their own, unless the model wrote another goal
-under them. Order and labels of the options are factors, so that what belongs to a position or a
-letter can be told from what belongs to a value.
+A cell is what a score is reported for: model x value x goal prompt. A cluster is what a study
+samples: a wording. The other factors are levels that the study chose, and repeats of one prompt are
+copies of it: neither gives a cluster of its own. Order and labels of the options are factors, so
+that what belongs to a position or a letter can be told from what belongs to a value.
 """
-
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -23,7 +20,8 @@ INDUCTIONS = ("self_description", "definition", "label")
 PLACEMENTS = ("dialogue", "system")
 PROTOCOLS = ("independent", "conversation")
 READOUTS = ("text", "probabilities")
-ORDERS = ("fixed", "reversed", "cyclic", "shuffled")
+ORDERS = ("fixed", "reversed", "cyclic", "latin", "shuffled")
+CONTRASTS = ("steerability", "goal_prompt", "models")  # tests that a study can plan
 LABEL_SETS = {  # an item takes as many as it has options, from the first on
     "A-I": tuple("ABCDEFGHI"),
     "1-9": tuple("123456789"),
@@ -40,21 +38,23 @@ REFERENCES = {  # the level others are compared with; else the first one that ap
 MOST_OPTIONS = 9  # of an item: as many as every set has labels
 
 CELL = ("model", "value", "goal_prompt")
-CLUSTER = ("wording", "goal_draw")
-_SIDES = ("_level", "_reference")  # of a pair
+CLUSTER = ("wording",)
 
 
-def order_names(order: str, options: int) -> tuple[str, ...]:
-    """Return the conditions of an order: one an option for `cyclic`, else itself.
+def order_names(order: str, options: int, place: int = 0) -> tuple[str, ...]:
+    """Return the conditions of an order: one an option for `cyclic`, else one.
 
     In cyclic-j the instrument's option j comes first, so every option meets every position once.
+    place: of the wording in the study's list, from 0. In `latin` the wordings take turns: each is
+    shown in one cyclic order, and as many wordings as options make a Latin square.
 
     >>> order_names("cyclic", 3)
     ('cyclic-1', 'cyclic-2', 'cyclic-3')
+    >>> order_names("latin", 3, place=4)
+    ('cyclic-2',)
     """
-    if order == "cyclic":
-        return tuple(f"cyclic-{start}" for start in range(1, options + 1))
-    return (order,)
+    cyclic = tuple(f"cyclic-{start}" for start in range(1, options + 1))
+    return {"cyclic": cyclic, "latin": (cyclic[place % options],)}.get(order, (order,))
 
 
 def option_order(name: str, item: int, options: int, seed: int = 0) -> tuple[int, ...]:
@@ -79,30 +79,14 @@ def option_order(name: str, item: int, options: int, seed: int = 0) -> tuple[int
     return fixed[start:] + fixed[:start]
 
 
-def goal_draws(conditions: pd.DataFrame) -> pd.Series:
-    """Return what identifies the goal behind each condition, int: 0 without goal prompt.
-
-    conditions: columns goal_prompt and goal (text). It is the CRC-32 of the text, so that equal
-    goals are one draw whichever part of a study is read.
-    """
-    needed_columns(conditions, "conditions", ["goal_prompt", "goal"])
-    goals = conditions["goal"].where(conditions["goal"].notna(), "").astype(str)
-    draws = goals.map(lambda text: crc32(text.encode()) or 1).astype("int64")
-    return draws.where(conditions["goal_prompt"].astype(bool), 0).rename("goal_draw")
-
-
 def clusters(frame: pd.DataFrame) -> pd.Series:
-    """Return the cluster of each row, an integer from 0: wording x goal draw.
+    """Return the cluster of each row, an integer from 0: its wording.
 
-    frame: administrations, or `pairs`, where a draw is the two goals of the pair together. Draws
-    are numbered within model, value and wording, so that asking for more values adds no cluster.
+    >>> clusters(pd.DataFrame({"wording": ["plain", "formal", "plain"]})).tolist()
+    [0, 1, 0]
     """
-    draws = [f"goal_draw{side}" for side in _SIDES if f"goal_draw{side}" in frame] or ["goal_draw"]
-    needed_columns(frame, "scores", ["model", "value", "wording", *draws])
-    draw = frame.groupby(draws, sort=False).ngroup()
-    within = [frame[name] for name in ("model", "value", "wording")]
-    number = draw.groupby(within).transform(lambda one: pd.factorize(one)[0]).rename("number")
-    return number.groupby([frame["wording"], number], sort=False).ngroup()
+    needed_columns(frame, "scores", CLUSTER)
+    return frame.groupby([*CLUSTER], sort=False).ngroup()
 
 
 def pairs(
@@ -110,15 +94,15 @@ def pairs(
 ) -> pd.DataFrame:
     """Return the administrations that differ in this factor alone, one row a pair.
 
-    Columns: the other factors, {measure}_level and {measure}_reference, and goal_draw of both
-    sides. Errors: UserError for a missing column and an administration found twice.
+    Columns: the other factors, {measure}_level and {measure}_reference.
+    Errors: UserError for a missing column and an administration found twice.
     """
-    needed_columns(frame, "scores", [*FACTORS, "goal_draw", measure])
+    needed_columns(frame, "scores", [*FACTORS, measure])
     once(frame)
     matched = [name for name in FACTORS if name != factor]
-    kept = frame[[*matched, "goal_draw", measure]]
+    kept = frame[[*matched, measure]]
     first, other = (kept[frame[factor] == side] for side in (reference, level))
-    return other.merge(first, on=matched, suffixes=_SIDES)
+    return other.merge(first, on=matched, suffixes=("_level", "_reference"))
 
 
 def once(frame: pd.DataFrame) -> None:

@@ -27,11 +27,22 @@ def score(choices: ArrayLike) -> pd.DataFrame:
     pure joint gain, a tie 0.5. Otherwise it is NaN and note says why; note also says how many
     items an index does without. Errors: UserError for anything that is not such an array.
     """
-    ideals = published.secondary_ideals()
     chosen = svo.checked_choices(choices, instruments.load("svo-slider-secondary"))
-    answered = np.where(chosen < 0, np.nan, chosen + 1)
-    steps = [np.abs(answered - ideal) / _STEPS for ideal in ideals.to_numpy(float).T]
-    distances = np.stack([pd.DataFrame(each).mean(axis=1) for each in steps], axis=1)
+    return expected(np.where(chosen[..., None] < 0, np.nan, np.eye(_STEPS + 1)[chosen]))
+
+
+def expected(tables: np.ndarray) -> pd.DataFrame:
+    """Return what `score` gives for the expected distances of administrations, one row each.
+
+    tables: float array (administrations, 9, 9), the probabilities of items 7 to 15, each item's
+    summing to 1, NaN where it is missing.
+    """
+    ideals = published.secondary_ideals()
+    answered = ~np.isnan(tables).any(axis=2)
+    options = np.arange(1, tables.shape[2] + 1)
+    steps = [np.abs(options - ideal[:, None]) / _STEPS for ideal in ideals.to_numpy(float).T]
+    means = [pd.DataFrame((tables * each).sum(axis=2)).mean(axis=1) for each in steps]
+    distances = np.stack(means, axis=1)
     inequality, joint_gain, individualist, altruist = distances.T
     complete = ~np.isnan(distances).any(axis=1)
     prosocial = complete & (
@@ -39,12 +50,12 @@ def score(choices: ArrayLike) -> pd.DataFrame:
     )
     total = np.where(prosocial, inequality + joint_gain, np.nan)  # never 0: the ideals differ
     table = pd.DataFrame(distances, columns=[f"d_{name}" for name in ideals])
-    return table.assign(index=inequality / total, note=_notes(chosen, complete, prosocial))
+    return table.assign(index=inequality / total, note=_notes(answered, complete, prosocial))
 
 
-def _notes(chosen: np.ndarray, complete: np.ndarray, prosocial: np.ndarray) -> list[str]:
-    missing = (chosen < 0).sum(axis=1)
-    some = [f"{count} of {chosen.shape[1]} items missing" if count else "" for count in missing]
+def _notes(answered: np.ndarray, complete: np.ndarray, prosocial: np.ndarray) -> list[str]:
+    missing = (~answered).sum(axis=1)
+    some = [f"{count} of {answered.shape[1]} items missing" if count else "" for count in missing]
     nearer = np.where(prosocial, some, "no index: nearer to the individualist or the altruist")
     lacking = "no index: no item that tells joint gain apart was answered"
     return np.where(complete, nearer, lacking).tolist()

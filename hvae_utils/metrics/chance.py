@@ -79,6 +79,15 @@ def uniform(instrument: Instrument | None = None) -> np.ndarray:
     return np.full(shape, 1 / shape[1])
 
 
+def random_angle(instrument: Instrument | None = None) -> float:
+    """Return the mean angle (degrees) of the uniform random respondent, exactly.
+
+    >>> round(random_angle(), 3)
+    22.703
+    """
+    return _angles(uniform(instrument), instrument).mean
+
+
 @lru_cache
 def reachable(instrument: Instrument | None = None) -> tuple[float, float]:
     """Return the least and the greatest angle (degrees) that any profile of choices has."""

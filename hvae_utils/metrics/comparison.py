@@ -1,10 +1,12 @@
-"""Are two models different? Paired on the same cells, with "cannot be separated" as an answer.
+"""Are two models different, alike within a margin, or is the question open?
 
->>> pair = compare([50, 52, 49, 55, 51, 53], [40, 45, 41, 44, 43, 47])
->>> round(pair.difference, 1), pair.p, pair.cells
-(8.3, 0.03125, 6)
+>>> pair = compare([0.50, 0.52, 0.49, 0.55, 0.51, 0.53], [0.40, 0.45, 0.41, 0.44, 0.43, 0.47])
+>>> round(pair.difference, 2), pair.p, pair.wordings
+(0.08, 0.03125, 6)
 
-A cell is one value in one condition, scored for both models. Null respondents, who hold no value,
+Models are paired by wording: what a wording does to both cancels, and wordings are what a study
+samples. The score is anything that a model has in a wording: `steerability.by_wording`, or the
+chance-corrected value rationality (`rationality.by_wording`). Null respondents, who hold no value,
 take part by their exact expected scores.
 """
 
@@ -22,105 +24,105 @@ from hvae_utils.files import needed_columns
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import rationality
 from hvae_utils.metrics.chance import p_value
-from hvae_utils.metrics.intervals import LEVEL
+from hvae_utils.metrics.intervals import LEVEL, t_interval
 
-_EXACT = 16  # cells; up to here every assignment of signs is enumerated
-_DRAWS = 99_999  # random assignments of signs for more cells
-_ROWS = 1 << 11  # assignments treated at once, to stay in the processor's cache
+_EXACT = 16  # wordings; up to here every assignment of signs is enumerated
+_DRAWS = 99_999  # random assignments of signs for more wordings
 _SEED = 20230523  # of these draws: the same table gives the same p value
 _SAME = 1e-9  # numbers this close, or this close relative to the largest, are equal
+_COLUMNS = (
+    *("model_a", "model_b", "wordings", "difference", "low", "high", "p", "p_adjusted"),
+    *("margin", "p_within", "verdict", "note"),
+)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same cells: difference = mean of a - b, in the units of the scores.
+    """Two models in the same wordings: difference = mean of a - b, in the units of the scores.
 
-    p: two-sided; cells: pairs used; low, high and p are NaN, and note says why, when not estimable.
+    low, high: 95%; p: two-sided; wordings: pairs used. NaN, and note says why, when not estimable.
     """
 
     difference: float
     low: float
     high: float
     p: float
-    cells: int
+    wordings: int
     note: str = ""
 
 
 def compare(a: ArrayLike, b: ArrayLike) -> Comparison:
-    """Return the paired comparison of scores a and b, one of each a cell, by flipping signs.
+    """Return the comparison of scores a and b, one of each a wording, NaN left out.
 
-    If the models do not differ, a - b could as well have been b - a in each cell: p is the share of
-    all 2^cells assignments of signs with a mean difference at least as far from 0 (Fisher 1935).
-    The 95% interval holds the differences that the test does not reject: the limits are means over
-    subsets of the cells (Hartigan 1969, typical values). Only symmetry and cells that vary
-    independently are assumed. Up to 16 cells are enumerated, for more 99,999 assignments are drawn
-    from a fixed seed. With fewer than 6 cells, or where all differences agree, the limits are NaN.
-    Cells with a NaN are left out. Errors: UserError for different lengths, or infinite scores.
+    The interval is that of the t distribution with wordings - 1 degrees of freedom. If the models
+    do not differ, a - b could as well have been b - a in each wording: p is the share of all
+    2^wordings assignments of signs with a mean at least as far from 0 (Fisher 1935). Up to 16
+    wordings are enumerated, for more 99,999 assignments are drawn from a fixed seed; 6 are the
+    fewest that p can be 0.05 with. Errors: UserError for different lengths, or infinite scores.
     """
     a, b = np.asarray(a, float).ravel(), np.asarray(b, float).ravel()
     if len(a) != len(b) or np.isinf([*a, *b]).any():
-        cells = f"{len(a)} scores against {len(b)}"
-        raise UserError(f"compare: {cells}; both need the same cells, finite or NaN")
+        places = f"{len(a)} scores against {len(b)}"
+        raise UserError(f"compare: {places}; both need the same wordings, finite or NaN")
     differences = (a - b)[~np.isnan(a - b)]
-    cells = len(differences)
-    if not cells:
-        return Comparison(np.nan, np.nan, np.nan, np.nan, 0, "no cell with both scores")
-    mean, means = float(differences.mean()), _subset_means(differences)
-    slack = _SAME * max(np.abs(differences).max(), 1)
-    beyond = np.count_nonzero(means <= slack if mean > 0 else means >= -slack) + 1
-    p = float(min(1, 2 * beyond / (len(means) + 1)))
-    rank = int(np.floor((1 - LEVEL) / 2 * (len(means) + 1) + _SAME))
-    low = high = np.nan
-    if np.ptp(differences) <= slack:
-        note = f"not estimable: the interval, as the differences in all {cells} cells agree"
-    elif rank < 1:
-        note = f"not estimable: the interval, as {cells} cells are too few at level {LEVEL}"
-    else:
-        low, high = float(means[rank - 1]), float(means[len(means) - rank])
-        note = "" if cells <= _EXACT else f"{_DRAWS} random assignments of signs, fixed seed"
-    return Comparison(mean, low, high, p, cells, note)
+    wordings = len(differences)
+    if not wordings:
+        return Comparison(np.nan, np.nan, np.nan, np.nan, 0, "no wording with both scores")
+    found = t_interval(differences)
+    p = float(_adjusted(differences[None])[0])
+    return Comparison(found.mean, found.low, found.high, p, wordings, found.note)
 
 
-def compare_models(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a pair of models: `compare` on their common cells, with Holm over the pairs.
+def compare_models(table: pd.DataFrame, margin: float | None = None) -> pd.DataFrame:
+    """Return one row a pair of models: `compare`, corrected for the number of pairs.
 
-    table: one row a model x cell; columns model, cell (any identifier), score (NaN: none). With c
-        cells the least p is 2 / 2^c, times the number of pairs, so finer cells separate more.
-    Columns: model_a, model_b (in order of appearance), cells, difference (a - b, score units),
-    low, high (95%, for this pair alone), p, p_holm, verdict: "a higher", "b higher",
-    "cannot be separated", or "too few cells" where even complete agreement could not have passed;
-    note (why there is no interval, or how p was found).
-    Errors: UserError for a missing column or a cell of a model found twice; as `compare`.
+    table: one row a model x wording; columns model, wording, score (NaN: none). margin: the
+        smallest difference of interest, in units of the score; without it nothing is called alike.
+    Columns: model_a, model_b (in order of appearance), wordings, difference (a - b), low, high
+    (95%, for this pair alone), p, p_adjusted (step-down maximum of |t| over the pairs, whose signs
+    flip together: Westfall & Young 1993, algorithm 4.1), margin, p_within (the larger p
+    of two one-sided t tests of a difference beyond the margin, times the number of pairs), verdict,
+    note. Verdicts: "alike within the margin", "a higher", "b higher", "not separated", and "too few
+    wordings" where even complete agreement could not have passed.
+    Errors: UserError for a missing column, a wording of a model found twice, a margin not above 0.
     """
-    scores = _by_model(table, ("model", "cell", "score"))
-    return _compared(scores, list(combinations(scores, 2)))
+    scores = _by_model(table, ("model", "wording", "score"))
+    return _compared(scores, list(combinations(scores, 2)), margin)
 
 
 def against_nulls(
     table: pd.DataFrame,
     nulls: Iterable[str] = ("random",),
     instrument: Instrument | None = None,
+    margin: float | None = None,
 ) -> pd.DataFrame:
     """Return one row a model x null respondent: is the model better than one without a value?
 
-    table: as for `compare_models`, with the column value; the score is the mean, over the
-        administrations of the cell, of 60 - |angle - target| (raw scale of value rationality).
+    table: one row an administration; columns model, wording, value, score, the score being
+        60 - |angle - target| (raw scale of value rationality); method where known.
     nulls: names of `rationality.null_respondents`: "random", "always A" and so on, lapses.
-    The null's score in a cell is its exact expectation. A value without a target is left out.
-    Columns, Holm (over all rows) and errors as in `compare_models`, the null being model_b;
-    UserError for an unknown null.
+    A wording's score is the mean over its values, and the null's its exact expectation for the same
+    values, or the score of its expected angle where the table holds those ("probabilities"). A
+    value without a target is left out. Columns, correction (over all rows) and errors as in
+    `compare_models`, the null being model_b; UserError for an unknown null.
     """
-    scores = _by_model(table, ("model", "cell", "score", "value"))
-    models, expected = list(scores), _null_scores(instrument)
-    value_of = table.drop_duplicates("cell").set_index("cell")["value"]
-    pairs = []
+    needed_columns(table, "table", ("model", "wording", "value", "score"))
+    exact = "method" in table and (table["method"] == "probabilities").all()
+    expected = _null_scores(instrument)
+    reading = "vr_of_angle" if exact else "vr"
+    aimed = table[table["value"].isin(expected["value"]) & table["score"].notna()]
+    scores, pairs, keys = {}, [], ["model", "wording"]
     for null in nulls:
         if null not in set(expected["respondent"]):
             raise unknown("null respondent", null, expected["respondent"].unique())
-        vr = expected[expected["respondent"] == null].set_index("value")["vr"]
-        scores[f"null: {null}"] = value_of.map(vr).dropna()
-        pairs += [(model, f"null: {null}") for model in models]
-    return _compared(scores, pairs)
+        vr = expected[expected["respondent"] == null].set_index("value")[reading]
+        own = aimed.assign(null=aimed["value"].map(vr)).groupby(keys, sort=False)[["score", "null"]]
+        for model, means in own.mean().groupby("model", sort=False):
+            scores[model] = means["score"].droplevel("model")
+            scores[f"null: {null}", model] = means["null"].droplevel("model")
+            pairs.append((model, (f"null: {null}", model)))
+    found = _compared(scores, pairs, margin)
+    return found.assign(model_b=[name for name, _ in found["model_b"]])
 
 
 @lru_cache
@@ -128,68 +130,79 @@ def _null_scores(instrument: Instrument | None) -> pd.DataFrame:
     return rationality.null_respondents(1, instrument)
 
 
-def holm(pvalues: ArrayLike) -> np.ndarray:
-    """Return Holm's adjusted p values (Holm 1979), in the order passed; NaN stays and counts not.
-
-    >>> holm([0.01, 0.04]).tolist()
-    [0.02, 0.04]
-
-    Errors: UserError for a p value outside 0 to 1.
-    """
-    pvalues = np.asarray(pvalues, float).ravel()
-    if ((pvalues < 0) | (pvalues > 1)).any():
-        raise UserError("holm: a p value must lie between 0 and 1")
-    adjusted = np.full(len(pvalues), np.nan)
-    order = np.argsort(pvalues, kind="stable")[: np.count_nonzero(~np.isnan(pvalues))]
-    steps = pvalues[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return adjusted
-
-
 def _by_model(table: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, pd.Series]:
-    """Return each model's scores by cell, models in order of appearance."""
+    """Return each model's scores by wording, models in order of appearance."""
     needed_columns(table, "table", columns)
-    if (twice := table.duplicated(["model", "cell"])).any():
+    if (twice := table.duplicated(["model", "wording"])).any():
         row = table.loc[twice].iloc[0]
-        raise UserError(f"table: the cell {row['cell']!r} of {row['model']} is there twice")
+        raise UserError(f"table: the wording {row['wording']!r} of {row['model']} is there twice")
     by_model = table.groupby("model", sort=False)
-    return {model: rows.set_index("cell")["score"] for model, rows in by_model}
+    return {model: rows.set_index("wording")["score"] for model, rows in by_model}
 
 
-def _compared(scores: dict[str, pd.Series], pairs: list[tuple[str, str]]) -> pd.DataFrame:
+def _compared(scores: dict, pairs: list[tuple], margin: float | None) -> pd.DataFrame:
     """Return the table of `compare_models` for these pairs of names."""
-    compared = [compare(*scores[a].align(scores[b], join="inner")) for a, b in pairs]
-    adjusted = holm([pair.p for pair in compared])
-    rows = [
-        {"model_a": a, "model_b": b, **asdict(pair)}
-        | {"p": p_value(pair.p), "p_holm": p_value(p_holm)}
-        | {"verdict": _verdict(pair, p_holm, len(pairs))}
-        for (a, b), pair, p_holm in zip(pairs, compared, adjusted, strict=True)
-    ]
-    columns = ["model_a", "model_b", "cells", "difference", "low", "high", "p", "p_holm"]
-    return pd.DataFrame(rows, columns=[*columns, "verdict", "note"])
+    if margin is not None and not 0 < margin < np.inf:
+        raise UserError(f"margin: must be above 0, in units of the score, not {margin}")
+    if not pairs:
+        return pd.DataFrame(columns=_COLUMNS)
+    differences = pd.DataFrame({pair: scores[pair[0]] - scores[pair[1]] for pair in pairs}).T
+    differences = differences.to_numpy(float).reshape(len(pairs), -1)
+    rows = []
+    for (a, b), each, p in zip(pairs, differences, _adjusted(differences), strict=True):
+        pair = compare(each, np.zeros(len(each)))
+        within = np.nan if margin is None else min(1, _p_within(each, margin) * len(pairs))
+        row = {"model_a": a, "model_b": b, **asdict(pair), "margin": margin or np.nan}
+        row |= {"p": p_value(pair.p), "p_adjusted": p_value(p), "p_within": p_value(within)}
+        rows.append(row | {"verdict": _verdict(pair, p, within)})
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _verdict(pair: Comparison, p_holm: float, pairs: int) -> str:
-    alpha = 1 - LEVEL
-    if p_holm <= alpha + _SAME:
+def _verdict(pair: Comparison, p: float, within: float) -> str:
+    alpha = 1 - LEVEL + _SAME
+    if within <= alpha:
+        return "alike within the margin"
+    if p <= alpha:
         return "a higher" if pair.difference > 0 else "b higher"
-    least = max(2.0 ** (1 - pair.cells), 2 / (_DRAWS + 1)) * pairs
-    return "too few cells" if least > alpha + _SAME else "cannot be separated"
+    return "too few wordings" if 2.0 ** (1 - pair.wordings) > alpha else "not separated"
 
 
-def _subset_means(differences: np.ndarray) -> np.ndarray:
-    """Return the sorted means over non-empty subsets of the cells: all of them, or as drawn."""
-    cells = len(differences)
-    if cells <= _EXACT:
-        sums, counts = np.zeros(1), np.zeros(1)
-        for difference in differences:
-            sums = np.concatenate([sums, sums + difference])
-            counts = np.concatenate([counts, counts + 1])
-        return np.sort(sums[1:] / counts[1:])
-    rng, means = np.random.default_rng(_SEED), []
-    for size in np.diff([*range(0, _DRAWS, _ROWS), _DRAWS]):
-        chosen = rng.random((size, cells)) < 0.5
-        chosen[~chosen.any(axis=1)] = True  # of 2^17 or more subsets one is empty
-        means.append(chosen @ differences / chosen.sum(axis=1))
-    return np.sort(np.concatenate(means))
+def _p_within(differences: np.ndarray, margin: float) -> float:
+    """Return the larger p of the two one-sided t tests, NaN with fewer than two differences."""
+    from scipy.special import stdtr  # slow to import
+
+    differences = differences[~np.isnan(differences)]
+    if len(differences) < 2:
+        return np.nan
+    room = margin - abs(differences.mean())
+    error = differences.std(ddof=1) / np.sqrt(len(differences))
+    if error <= _SAME:
+        return float(room <= 0)
+    return float(stdtr(len(differences) - 1, -room / error))
+
+
+def _adjusted(differences: np.ndarray) -> np.ndarray:
+    """Return p (pairs,): the share of assignments of signs whose greatest |t| is at least as far.
+
+    differences: float array (pairs, wordings), NaN where a wording is not in both. A sign belongs
+    to a wording, so pairs that share a model stay as dependent as they are. The greatest is taken
+    over the pairs that are no further than this one. Of one pair alone it is the sign-flip p of the
+    mean, of which t is a rising function.
+    """
+    known = ~np.isnan(differences)
+    wordings = differences.shape[1]
+    if wordings <= _EXACT:
+        signs = 1 - 2 * (np.arange(1 << wordings)[:, None] >> np.arange(wordings) & 1)
+    else:
+        drawn = np.random.default_rng(_SEED).random((_DRAWS, wordings)) < 0.5
+        signs = np.vstack([np.ones(wordings), 1 - 2 * drawn])
+    values, counts = np.where(known, differences, 0), known.sum(axis=1)
+    size = np.sqrt((values**2).sum(axis=1) * counts)  # the most |sum| can be
+    share = np.abs(signs @ values.T) / np.where(size > _SAME, size, np.inf)
+    t = np.sqrt(np.maximum(counts - 1, 1)) * share / np.sqrt(np.maximum(1 - share**2, _SAME))
+    furthest = np.argsort(-t[0], kind="stable")
+    greatest = np.maximum.accumulate(t[:, furthest[::-1]], axis=1)[:, ::-1]
+    steps = (greatest >= t[0, furthest] * (1 - _SAME) - _SAME).mean(axis=0)
+    p = np.empty(len(steps))
+    p[furthest] = np.maximum.accumulate(steps)
+    return np.where(counts > 0, p, np.nan)

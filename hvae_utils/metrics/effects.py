@@ -2,7 +2,8 @@
 
 Every effect is a paired difference between administrations that differ in one factor only
 (`factors.pairs`), so an unbalanced study gives fewer pairs and no biased comparison. Pairs are
-averaged within clusters (wording x goal draw), then clusters.
+averaged within wordings, the clusters, and their means have a t interval. Wordings themselves are
+what a study samples: between two of them there is a difference and no test.
 """
 
 import numpy as np
@@ -11,8 +12,8 @@ import pandas as pd
 from hvae_utils.files import needed_columns
 from hvae_utils.measure import factors, values
 from hvae_utils.measure.instruments import Instrument
-from hvae_utils.metrics import chance, rationality
-from hvae_utils.metrics.intervals import covering_interval
+from hvae_utils.metrics import rationality
+from hvae_utils.metrics.intervals import cluster_means, t_interval
 
 ALL = "all values"
 _FIXED = ("model", "value", "repeat")  # factors that are no choice of how to ask
@@ -25,25 +26,28 @@ _COLUMNS = (
 def factor_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
     """Return the main effect of every level of every varied factor, one row each.
 
-    scores: one row an administration: the factors, goal_draw, angle (degrees, NaN when
-        unscored). Values without a target (`none`) are left out. Per administration the value
-        rationality is 60 - |angle - target|, scale inferred from the published chart.
+    scores: one row an administration: the factors, angle (degrees, NaN when unscored). Values
+        without a target (`none`) are left out. Per administration the value rationality is
+        60 - |angle - target|, scale inferred from the published chart. Where each wording has an
+        order of its own, the two are one factor, called wording.
     Columns: model; scope ("all values", or one value); factor; level and reference (text: the
     level of `factors.REFERENCES`, or the first that appears); pairs (administrations that agree in
-    all but the factor and are both scored); clusters (one for the factor wording, which has no
-    cluster to be tested on); difference (degrees of value rationality, level minus reference);
-    low, high (`intervals.covering_interval` over clusters, one by one); dz (mean over SD of the
+    all but the factor and are both scored); clusters (wordings; one for the factor wording);
+    difference (degrees of value rationality, level minus reference); low, high
+    (`intervals.t_interval` over wordings, 95%, each for itself); dz (mean over SD of the
     paired differences); eta_squared (sum of squares of the factor's level means over total sum of
     squares, over the sets of administrations scored at every level; the same on all rows of a
     factor); note (why something is NaN, and what was left out).
     Order: models as they appear, all values before the single ones, factors as in `factors`.
     Errors: UserError for a missing column, an unknown value and an administration found twice.
     """
-    needed_columns(scores, "scores", [*factors.FACTORS, "goal_draw", "angle"])
+    needed_columns(scores, "scores", [*factors.FACTORS, "angle"])
     factors.once(scores)
     rated = rationality.by_administration(scores, instrument)
     rows = []
     for model, of_model in rated.groupby("model", sort=False):
+        if of_model.groupby("wording")["order"].nunique().max() == 1:
+            of_model = of_model.assign(order="the wording's own")
         assigned = [name for name in values.names() if name in set(of_model["value"])]
         for scope in [ALL, *assigned]:
             table = of_model if scope == ALL else of_model[of_model["value"] == scope]
@@ -51,7 +55,7 @@ def factor_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -
                 head = {"model": model, "scope": scope, "factor": factor}
                 first = factors.REFERENCES.get(factor)  # of others the one that appears first
                 levels = sorted(of_model[factor].unique(), key=lambda level: level != first)
-                rows += [head | row for row in _of_factor(table, factor, levels, instrument)]
+                rows += [head | row for row in _of_factor(table, factor, levels)]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
@@ -63,19 +67,17 @@ def goal_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -> 
     A mean of distances is no distance of means: vr_with is not the `vr` of a cell.
     scores and errors: as `factor_effects`.
     """
-    needed_columns(scores, "scores", [*factors.FACTORS, "goal_draw", "angle"])
+    needed_columns(scores, "scores", [*factors.FACTORS, "angle"])
     rated = rationality.by_administration(scores, instrument)
     rows = [
-        {"model": model, "value": value} | _paired(table, "goal_prompt", False, True, instrument)
+        {"model": model, "value": value} | _paired(table, "goal_prompt", False, True)
         for (model, value), table in rationality.in_order(rated, ("model", "value"))
     ]
     columns = ["model", "value", "pairs", "vr_with", "vr_without", "difference", "low", "high"]
     return pd.DataFrame(rows, columns=[*columns, "note"])
 
 
-def _of_factor(
-    table: pd.DataFrame, factor: str, levels: list[object], instrument: Instrument | None
-) -> list[dict[str, object]]:
+def _of_factor(table: pd.DataFrame, factor: str, levels: list[object]) -> list[dict[str, object]]:
     """Return the rows of one factor: every level but the first against the first."""
     if len(levels) < 2:
         return []
@@ -83,7 +85,7 @@ def _of_factor(
     eta = _eta_squared(table.pivot(index=matched, columns=factor, values="vr").dropna().to_numpy())
     rows = []
     for level in levels[1:]:
-        row = _paired(table, factor, levels[0], level, instrument)
+        row = _paired(table, factor, levels[0], level)
         notes = [row["note"]]
         if row["pairs"] and np.isnan(row["dz"]):
             notes.append("not estimable: dz, without spread between pairs")
@@ -95,24 +97,19 @@ def _of_factor(
 
 
 def _paired(
-    rated: pd.DataFrame,
-    factor: str,
-    reference: object,
-    level: object,
-    instrument: Instrument | None,
+    rated: pd.DataFrame, factor: str, reference: object, level: object
 ) -> dict[str, object]:
     """Return what the level changes against the reference, over pairs scored on both sides."""
     pairs = factors.pairs(rated, factor, reference, level, "vr")
     scored = pairs.dropna(subset=["vr_level", "vr_reference"])
     differences = scored["vr_level"] - scored["vr_reference"]
-    # Two wordings have no wording in common, so all their pairs are one cluster.
-    clusters = [0] * len(scored) if factor == "wording" else factors.clusters(scored)
-    targets = rated["target"].unique().tolist()
-    reach = max(chance.greatest_distance(target, instrument) for target in targets)
-    interval = covering_interval(differences, clusters, -reach, reach)
-    notes = [
-        interval.note if len(scored) else f"no scored administrations differ in {factor} alone"
-    ]
+    if factor == "wording":  # two wordings have none in common, so all their pairs are one cluster
+        interval = t_interval([differences.mean()])
+        note = "wordings are sampled: no interval between two of them"
+    else:
+        interval = t_interval(cluster_means(differences, scored["wording"]))
+        note = interval.note
+    notes = [note if len(scored) else f"no scored administrations differ in {factor} alone"]
     if len(scored) < len(pairs):
         notes.append(f"{len(pairs) - len(scored)} of {len(pairs)} pairs lack an angle")
     if alone := int((rated[factor] == level).sum()) - len(pairs):

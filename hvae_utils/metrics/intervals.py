@@ -1,12 +1,14 @@
-"""How sure a mean over few clusters is: confidence intervals that cover in small samples.
+"""How sure a mean over few wordings is: confidence intervals that cover in small samples.
 
->>> ten_alike = covering_interval([61.39] * 10)
->>> round(ten_alike.mean, 1), round(ten_alike.low, 1), round(ten_alike.high, 1)
-(61.4, 41.3, 61.4)
+>>> low, high = cell_limits([[45.0] * 9], 0, 60)  # nine wordings agree, yet 28% may be otherwise
+>>> low.round(1).tolist(), high.round(1).tolist()
+([32.3], [49.2])
 
-A cluster is what varies at random: one wording with one goal draw (`factors.clusters`); the items
-are fixed. The covering interval is the t interval, which is far too short where clusters agree,
-held between two bounds that need nothing but the range; `docs/intervals.md` has the simulation.
+The default of a cell, `cell_limits`, is the widest of three intervals over the cells of one model:
+t with one variance for all, t with the cells' variances drawn towards each other, and the rule of
+three. It assumes that a model's cells share a frequency of misreadings. `covering_interval` assumes
+nothing but the range and is several times as wide; `t_interval` serves differences between paired
+wordings. All speak of wordings like these, the clusters; `docs/intervals.md` has the simulation.
 """
 
 from dataclasses import dataclass
@@ -16,13 +18,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from hvae_utils.errors import UserError
-from hvae_utils.measure import svo
 from hvae_utils.metrics import chance
 
 LEVEL = 0.95  # of every interval that is not passed one
 _FEW = 5  # clusters; with fewer the covering interval covers, but says little
-_MOST = 100_000  # clusters that are ever recommended
 _HALVINGS = 32  # of a bracket at most as wide as the range: an error below 1e-9 of it
+_SAME = 1e-9  # degrees; means this close agree
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,60 @@ class Interval:
     note: str = ""
 
 
+def cell_limits(cells: ArrayLike, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower and upper 95% limits of the mean of each cell of one model.
+
+    cells: float array (cells, wordings), mean angles within low to high, NaN where a wording was
+    not scored; limits need two wordings, else NaN. The least and greatest limit of
+    E: t with one variance pooled over the cells, its degrees of freedom from `_freedom`;
+    M: moderated t, each variance drawn towards a prior fitted to all (Smyth 2004, Stat. Appl.
+    Genet. Mol. Biol. 3(1), section 6; variances of 0 are raised to 1e-5 of the median), with no
+    more degrees of freedom than E;
+    R: the rule of three pooled over all wordings of all cells: a share 1 - 0.05^(1 / their number)
+    of another mind may go unseen, so the mean may lie by that share nearer to an end of the range.
+    """
+    from scipy.special import stdtrit  # slow to import
+
+    cells = np.asarray(cells, float)
+    counts = (~np.isnan(cells)).sum(axis=1)
+    lower, upper = np.full((2, len(cells)), np.nan)
+    own = counts > 1
+    if not own.any():
+        return lower, upper
+    scored, counts = cells[own], counts[own]
+    mean, variances = np.nanmean(scored, axis=1), np.nanvar(scored, axis=1, ddof=1)
+    variances = np.where(variances > _SAME**2, variances, 0.0)
+    pooled, most = (counts - 1) @ variances / (counts - 1).sum(), _freedom(scored)
+    moderated, gained = _moderated(variances, counts - 1.0)
+    each = np.minimum(counts - 1 + gained, most)
+    half = np.maximum(
+        stdtrit(most, (1 + LEVEL) / 2) * np.sqrt(pooled / counts),
+        stdtrit(each, (1 + LEVEL) / 2) * np.sqrt(moderated / counts),
+    )
+    unseen = 1 - (1 - LEVEL) ** (1 / counts.sum())
+    lower[own] = np.clip(np.minimum(mean - half, mean - unseen * (mean - low)), low, high)
+    upper[own] = np.clip(np.maximum(mean + half, mean + unseen * (high - mean)), low, high)
+    return lower, upper
+
+
+def t_interval(means: ArrayLike) -> Interval:
+    """Return the mean of cluster means (NaN left out) and its 95% t interval.
+
+    >>> found = t_interval([3, 9, 4.5, 7])
+    >>> round(found.low, 1), round(found.high, 1)
+    (1.6, 10.1)
+    """
+    means = cluster_means(means)
+    if not len(means):
+        return Interval(np.nan, np.nan, np.nan, 0, "nothing scored")
+    if len(means) < 2:
+        note = "too few wordings (1): an interval needs two"
+        return Interval(float(means.mean()), np.nan, np.nan, 1, note)
+    (low,), (high,) = t_limits(means[None], LEVEL)
+    note = "all wordings agree: the interval has no width" if np.ptp(means) <= _SAME else ""
+    return Interval(float(means.mean()), float(low), float(high), len(means), note)
+
+
 def covering_interval(
     angles: ArrayLike,
     clusters: ArrayLike | None = None,
@@ -54,7 +109,7 @@ def covering_interval(
     angles: degrees, NaN (unscored) left out; clusters: one identifier an angle, each angle its
     own cluster where None; low, high: the ends of the range the angles can lie in, those of the
     primary items unless passed. Clusters count equally, however many angles they hold. In every
-    scenario of `docs/intervals.md` nominal 95% covers at least 93%. Fewer than two clusters give
+    scenario of `docs/intervals.md` nominal 95% covers at least 95%. Fewer than two clusters give
     NaN limits and a note; two to four give wide limits and a note.
     Errors: UserError for an angle outside the range, or clusters that do not match the angles.
     """
@@ -75,36 +130,6 @@ def covering_interval(
     (lower,), (upper,) = covering_limits(np.clip(means, low, high)[None], LEVEL, low, high)
     note = f"only {count} {unit}s: wide" if count < _FEW else ""
     return Interval(mean, float(lower), float(upper), count, note)
-
-
-def recommend_administrations(half_width: float, spread: float | None = None) -> int:
-    """Return how many clusters make the covering interval about +-half_width degrees, or less.
-
-    >>> recommend_administrations(10)
-    16
-
-    spread: standard deviation of the cluster means in degrees; that of a uniform random
-    respondent, 12.9, unless passed.
-    The formula is sqrt(t^2 spread^2 / K + (q (high - low) / 2)^2) with q = 1 - 0.05^(1/K):
-    sampling, and what K clusters that agree leave open. In the simulation of `docs/intervals.md`
-    it is near the mean half width and mostly above it.
-    Errors: UserError for a half width not above 0 or out of reach, and a spread below 0.
-    """
-    from scipy.special import stdtrit  # slow to import
-
-    low, high = chance.reachable()
-    spread = svo.angle_distribution(chance.uniform()).sd if spread is None else spread
-    if not 0 < half_width < np.inf or not 0 <= spread < np.inf:
-        raise UserError(
-            f"half_width must be above 0 and spread not below 0 degrees, not {half_width}, {spread}"
-        )
-
-    sizes = np.arange(2, _MOST)
-    sampling = stdtrit(sizes - 1, (1 + LEVEL) / 2) * spread / np.sqrt(sizes)
-    halves = np.hypot(sampling, (1 - (1 - LEVEL) ** (1 / sizes)) * (high - low) / 2)
-    if halves[-1] > half_width:
-        raise UserError(f"half_width: {half_width} degrees need more than {_MOST} clusters")
-    return int(sizes[halves <= half_width][0])
 
 
 def cluster_means(angles: ArrayLike, clusters: ArrayLike | None = None) -> np.ndarray:
@@ -168,6 +193,65 @@ def bounded_mean_limits(
     quantiles = _quantiles(values, np.repeat([*tails, *(1 - tails)], len(samples)))
     lower, upper = quantiles.reshape(2, len(tails), len(samples))
     return lower, upper
+
+
+def _freedom(cells: np.ndarray) -> float:
+    """Return the degrees of freedom of the variance pooled over cells (cells, wordings).
+
+    All, where each cell's wordings differ by themselves; as few as one cell has, where a wording
+    shifts all cells alike. In between (sum of l)^2 / (sum of l^2) per degree of a cell, where l are
+    the variances of the shift that cells share and of each other contrast of cells, from the mean
+    squares of the two-way table (Satterthwaite 1946; Box 1954).
+    """
+    counts = (~np.isnan(cells)).sum(axis=1)
+    every, least = float((counts - 1).sum()), float(counts.max() - 1)
+    whole = cells[:, ~np.isnan(cells).any(axis=0)]
+    count, wordings = whole.shape
+    if count < 2 or wordings < 2:
+        return every
+    left = whole - whole.mean(axis=1, keepdims=True)
+    shift = left.mean(axis=0)
+    shared = count * (shift @ shift)
+    others = ((left - shift) ** 2).sum() / (count - 1)
+    if shared + others <= _SAME**2:
+        return every
+    share = (shared + (count - 1) * others) ** 2 / (shared**2 + (count - 1) * others**2)
+    return float(np.clip(every * share / count, least, every))
+
+
+def _moderated(variances: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return variances drawn towards their prior (Smyth 2004), and the degrees of freedom gained.
+
+    log variance is the prior's log scale plus log F; its mean and its spread beyond that of the
+    chi-squared give the prior's scale and degrees of freedom (infinite: all are alike).
+    """
+    from scipy.special import digamma, polygamma  # slow to import
+
+    middle = np.median(variances)
+    raised = np.maximum(variances, 1e-5 * (middle if middle > 0 else 1.0))
+    if len(variances) < 2 or not variances.any():
+        return variances, 0.0
+    logs = np.log(raised) - digamma(freedom / 2) + np.log(freedom / 2)
+    beyond = logs.var(ddof=1) - polygamma(1, freedom / 2).mean()
+    if beyond <= 0:
+        return np.full(len(variances), np.exp(logs.mean())), np.inf
+    prior = 2 * _trigamma_inverse(float(beyond))
+    scale = np.exp(logs.mean() + digamma(prior / 2) - np.log(prior / 2))
+    return (prior * scale + freedom * variances) / (prior + freedom), prior
+
+
+def _trigamma_inverse(y: float) -> float:
+    """Return x with trigamma(x) = y, y above 0, by Newton's method (Smyth 2004, appendix)."""
+    from scipy.special import polygamma
+
+    x = 0.5 + 1 / y
+    for _ in range(50):
+        found = polygamma(1, x)
+        step = found * (1 - found / y) / polygamma(2, x)
+        x += step
+        if abs(step) < 1e-8 * x:
+            break
+    return float(x)
 
 
 def _quantiles(values: np.ndarray, q: np.ndarray) -> np.ndarray:

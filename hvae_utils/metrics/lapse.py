@@ -74,8 +74,19 @@ def expected_rate(table: np.ndarray, ideal: np.ndarray) -> float:
     table: response probabilities (items, options); ideal: bool (items, options). NaN when every
     item ties.
     """
+    return expected(table, ideal)[0]
+
+
+def expected(table: np.ndarray, ideal: np.ndarray) -> tuple[float, float]:
+    """Return `expected_rate`, and the expected log-likelihood ratio (nats) of one administration.
+
+    Arguments as there; the ratio is that of `Lapse`, per administration. NaN when every item ties.
+    """
     counts = _informative((table * ideal).sum(axis=1), np.ones(len(table)), ideal)
-    return _most_likely(counts) if len(counts) else np.nan
+    if not len(counts):
+        return np.nan, np.nan
+    rate = _most_likely(counts)
+    return rate, max(_log_likelihood(rate, counts) - _log_likelihood(1.0, counts), 0.0)
 
 
 def probabilities(value: Value | str, rate: float, instrument: Instrument) -> np.ndarray:

@@ -4,14 +4,16 @@
 >>> study([soft, biased])[["fixed", "two_logit"]].round(1).values.tolist()
 [[43.7, 43.7], [34.5, 43.7]]
 
-All is exact: what a study of any size would converge to. Two limits show. The measured angle is a
-staircase over the utility angle (`steps`). And a lapse is not additive in log-probabilities, so no
-average over orders undoes a position bias entirely. The instrument is `svo-slider` unless passed.
+All is exact: what a study of any size would converge to. Three limits show. The measured angle is a
+staircase over the utility angle (`steps`). A lapse is not additive in log-probabilities, so with
+lapses no average over orders undoes an additive bias entirely. And a respondent that takes the
+first position in a share of its answers is undone by no average, but exactly by the minimum over
+the orders. The instrument is `svo-slider` unless passed.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
@@ -39,6 +41,7 @@ class Truth:
     position_bias: nats by which the first position shown is favoured over the last, linear.
     label_bias: nats by which each label is favoured, first position first (labels stay at their
         positions); empty for none.
+    mixture: the share of answers that are the first position shown, whatever stands there.
     """
 
     angle: float
@@ -46,13 +49,15 @@ class Truth:
     lapse: float = 0.0
     position_bias: float = 0.0
     label_bias: tuple[float, ...] = ()
+    mixture: float = 0.0
 
     def __post_init__(self) -> None:
         finite = all(map(math.isfinite, (self.angle, self.position_bias, *self.label_bias)))
-        if not (finite and self.sharpness >= 0 and 0 <= self.lapse <= 1):
+        shares = 0 <= self.lapse <= 1 and 0 <= self.mixture <= 1
+        if not (finite and self.sharpness >= 0 and shares):
             raise UserError(
                 "a respondent needs a finite angle and finite biases, a sharpness of 0 or more and "
-                f"a lapse rate from 0 to 1, not {self}"
+                f"a lapse rate and a mixture from 0 to 1, not {self}"
             )
 
     def utilities(self, payoffs: ArrayLike) -> np.ndarray:
@@ -88,7 +93,8 @@ def probabilities(
     at_position = at_position + (truth.label_bias or 0.0)
     logits = logits + at_position[np.argsort(order)]
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return lapse.mixed(weights / weights.sum(axis=1, keepdims=True), truth.lapse)
+    guided = lapse.mixed(weights / weights.sum(axis=1, keepdims=True), truth.lapse)
+    return (1 - truth.mixture) * guided + truth.mixture * np.eye(count)[order[0]]
 
 
 def steps(instrument: Instrument | None = None) -> pd.DataFrame:
@@ -118,15 +124,17 @@ def steps(instrument: Instrument | None = None) -> pd.DataFrame:
 
 
 def truths(options: int = 9) -> list[Truth]:
-    """Return the respondents of a recovery study, all combinations, the last factor first.
+    """Return the respondents of a recovery study, all combinations, the bias last.
 
-    Each without and with lapses (20%), a position bias (3 nats) and a bias for the last label
-    (3 nats: the "I" of nine is a word as well).
+    Each without and with lapses (20%), and with five biases: none, the first position over the last
+    (3 nats), the last label (3 nats: the "I" of nine is a word as well), both, and the first
+    position in 30% of the answers.
     """
     angles = (-45.0, 0.0, 15.0, 25.0, 35.0, 45.0, 55.0, 65.0, 90.0)
-    labels = ((), (0.0,) * (options - 1) + (3.0,))
-    rest = ((0.1, 0.3, math.inf), (0.0, 0.2), (0.0, 3.0), labels)
-    return [Truth(*one) for one in product(angles, *rest)]
+    label = (0.0,) * (options - 1) + (3.0,)
+    biases = ((0.0, (), 0.0), (3.0, (), 0.0), (0.0, label, 0.0), (3.0, label, 0.0), (0.0, (), 0.3))
+    rest = product(angles, (0.1, 0.3, math.inf), (0.0, 0.2), biases)
+    return [Truth(angle, sharpness, lapsing, *bias) for angle, sharpness, lapsing, bias in rest]
 
 
 def study(
@@ -135,44 +143,51 @@ def study(
     """Return what is recovered of each simulated respondent, one row each; exact.
 
     respondents: those of `truths()` unless passed.
-    Columns: utility_angle, sharpness, lapse, position_bias, label_bias (the truth; degrees, nats
-    per coin, share, nats, nats from the most to the least favoured label); ideal (degrees, what a
-    best option in every item would measure), unbiased (mean angle without the two biases, the
-    goal of debiasing), fixed (in the instrument's order), two_probability, two_logit (fixed and
-    reversed, averaged either way), cyclic_probability, cyclic_logit (all cyclic orders), all
-    mean angles in degrees; lapse_fixed, lapse_cyclic (`lapse.expected_rate` in the fixed order and
-    after averaging log-probabilities, against the respondent's own best options).
+    Columns: utility_angle, sharpness, lapse, position_bias, label_bias, mixture (the truth;
+    degrees, nats per coin, share, nats, nats from the most to the least favoured label, share);
+    ideal (degrees, what a best option in every item would measure), unbiased (mean angle without
+    the biases, the goal of debiasing), fixed (in the instrument's order), two_probability,
+    two_logit (fixed and reversed, averaged either way), cyclic_probability, cyclic_logit,
+    cyclic_minimum (all cyclic orders), all mean angles in degrees; lapse_fixed, lapse_cyclic
+    (`lapse.expected_rate` in the fixed order and after averaging log-probabilities, against the
+    respondent's own best options); mechanism and evidence (nats; `debias.mechanism` over the cyclic
+    orders).
     """
     instrument = instrument or instruments.load("svo-slider")
     fixed_order = np.arange(instrument.payoffs.shape[1])
-    cyclic = [np.roll(fixed_order, -start) for start in fixed_order]
-    rows = []
+    cyclic = np.array([np.roll(fixed_order, -start) for start in fixed_order])
+    rows, shown = [], []
     for truth in truths(options=len(cyclic)) if respondents is None else respondents:
-        angle, sharpness, lapsing, position, label = astuple(truth)
-        best = probabilities(Truth(angle), instrument)
-        unbiased = probabilities(Truth(angle, sharpness, lapsing), instrument)
-        fixed = probabilities(truth, instrument)
-        two = averages(truth, instrument, [fixed_order, fixed_order[::-1]])
-        all_cyclic = averages(truth, instrument, cyclic)
-        angles = svo.mean_angles([best, unbiased, fixed, *two, *all_cyclic], instrument)
-        rates = [lapse.expected_rate(table, best > 0) for table in (fixed, all_cyclic[1])]
-        spread = max(label, default=0.0) - min(label, default=0.0)
-        rows.append((angle, sharpness, lapsing, position, spread, *angles, *rates))
-    columns = ["utility_angle", "sharpness", "lapse", "position_bias", "label_bias"]
-    columns += ["ideal", "unbiased", "fixed", "two_probability", "two_logit"]
-    columns += ["cyclic_probability", "cyclic_logit", "lapse_fixed", "lapse_cyclic"]
-    return pd.DataFrame(rows, columns=columns)
+        plain = Truth(truth.angle, truth.sharpness, truth.lapse)
+        best = probabilities(Truth(truth.angle), instrument)
+        two = tables_of(truth, instrument, [fixed_order, fixed_order[::-1]])
+        shown.append(nine := tables_of(truth, instrument, cyclic))
+        readings = {
+            "ideal": best,
+            "unbiased": probabilities(plain, instrument),
+            "fixed": nine[:, 0],
+            "two_probability": debias.average_probabilities(two),
+            "two_logit": debias.average_logits(two, floor=0.0),
+            "cyclic_probability": debias.average_probabilities(nine),
+            "cyclic_logit": debias.average_logits(nine, floor=0.0),
+            "cyclic_minimum": debias.minimum(nine, floor=0.0),
+        }
+        row = asdict(truth) | {"label_bias": np.ptp(truth.label_bias or (0.0,))}
+        row |= zip(readings, svo.mean_angles([*readings.values()], instrument), strict=True)
+        for name, table in (("fixed", nine[:, 0]), ("cyclic", readings["cyclic_logit"])):
+            row[f"lapse_{name}"] = lapse.expected_rate(table, best > 0)
+        rows.append(row)
+    if not rows:
+        return pd.DataFrame()
+    left = pd.DataFrame(debias.divergences(np.array(shown), cyclic, floor=0.0))
+    verdicts = [debias.mechanism(row)[:2] for row in left.to_dict("records")]
+    found = pd.DataFrame(rows).rename(columns={"angle": "utility_angle"})
+    return found.join(pd.DataFrame(verdicts, columns=["mechanism", "evidence"]))
 
 
-def averages(
-    truth: Truth, instrument: Instrument, orders: Iterable[Sequence[int]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the tables (items, options) averaged over the orders: probabilities, and their logs.
-
-    The second is the debiased one (`debias.average_logits`); a zero is a true one here.
-    """
-    shown = np.stack([probabilities(truth, instrument, order) for order in orders], axis=1)
-    return debias.average_probabilities(shown), debias.average_logits(shown, floor=0.0)
+def tables_of(truth: Truth, instrument: Instrument, orders: Iterable[Sequence[int]]) -> np.ndarray:
+    """Return the exact probabilities (items, orders, options); a zero is a true one here."""
+    return np.stack([probabilities(truth, instrument, order) for order in orders], axis=1)
 
 
 def lapse_curve(

@@ -17,17 +17,17 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils.ask import prompts, replies
+from hvae_utils.ask.respondents import PROBED
 from hvae_utils.measure import factors, instruments, values
 from hvae_utils.play import players
 from hvae_utils.play.budget import Budget
 from hvae_utils.play.engine import NOTHING_SAID, Dialogue, Job, Message, Question, Row, for_each
 from hvae_utils.play.records import Held, Record
 
-MIN_MASS = 0.95  # of the first token's probability that must fall on options to be read exactly
 SHOWN_CHARACTERS = 2000  # of a reply in the responses table; the record keeps all of it
 CACHED = 4096  # texts, presentations and readings of replies kept for the next that are the same
 SHORT = 200  # characters of a reply that is likely to come again
-PROBE = "Answer with the letter C and nothing else."
+PROBE = f"Answer with the letter {PROBED} and nothing else."
 # What decides how the dialogue that assigns a value begins.
 OPENING = ("wording", "placement", "induction", "value", "repeat", "goal_prompt")
 SUMMED = ("prompt_tokens", "cached_tokens", "completion_tokens", "latency_s")  # over attempts
@@ -36,6 +36,7 @@ COLUMNS = (
     *("outcome", "option", "label", "self", "other"),
     *(f"p{number}" for number in range(1, factors.MOST_OPTIONS + 1)),
     *("covered_mass", "attempts", "first_outcome", "reply", "evidence"),
+    *("written", "written_outcome"),
     *SUMMED,
     *("dropped", "key"),
 )
@@ -74,12 +75,16 @@ def put_items(
     """Put all items of the instrument in every condition; return one row an item presentation.
 
     conditions: as from `assign_values`; reask: allow one reminder after a reply without a choice.
-    Columns: condition_id, item, order, labels, method (text or probabilities), outcome, option
-    (1-based, in the instrument's order), label, self and other (coins), p1 … p9 (probability that
-    the first token of the reply names the option, in the instrument's order, NaN where none is
-    listed), covered_mass (their sum), attempts, first_outcome, reply, evidence, prompt_tokens,
-    cached_tokens, completion_tokens, latency_s, dropped (request parameters that the endpoint
-    refused), key.
+    A model is read by one method: by probabilities where the study wants them and the model lists
+    alternatives to a token, which one question (PROBE) finds out, else as text.
+    Columns: condition_id, item, order, labels, method (text or probabilities; None where nothing
+    was asked), outcome, option (1-based, in the instrument's order; by probabilities the most
+    probable one, of equal ones the first shown), label, self and other (coins), p1 … p9 (raw
+    probability that the first token of the reply names the option, in the instrument's order, NaN
+    where none is listed), covered_mass (their sum), attempts, first_outcome, reply (the last),
+    evidence, written and written_outcome (an audited item, asked once more in words: the option
+    of that reply and how it ended), prompt_tokens, cached_tokens, completion_tokens, latency_s,
+    dropped (request parameters that the endpoint refused), key (of the last reply).
     concurrency and errors: as in `engine.for_each`; what was answered is in the records.
 
     >>> from hvae_utils.play import study
@@ -102,7 +107,7 @@ def put_items(
     rows = conditions.to_dict("records")
     played = for_each("play", plan, rows, records, concurrency, items, budget)
     frame = pd.DataFrame([row for rows in played for row in rows], columns=COLUMNS)
-    return frame.astype({"option": "Int64", "self": float, "other": float})
+    return frame.astype({"option": "Int64", "written": "Int64", "self": float, "other": float})
 
 
 class Sources:
@@ -193,12 +198,16 @@ def _reply(kind: str, messages: list[Message], row: Row) -> Dialogue:
 
 @dataclass(frozen=True, slots=True)
 class _Put:
-    """What an item came to: records and readings of its attempts, and what was said after it."""
+    """What an item came to: records and readings of its attempts, and what was said after it.
+
+    method: None where nothing was asked; written: the reading of an audit, the last record.
+    """
 
     records: list[Record]
     readings: list[replies.Reply]
-    method: str
+    method: str | None
     exchange: list[Message]
+    written: replies.Reply | None = None
 
 
 def item_dialogues(row: Row, sources: Sources, reask: bool) -> Iterator[tuple[str, int, Dialogue]]:
@@ -222,15 +231,22 @@ def _put(
     """Put items of one condition in one dialogue, in this order; the result is their rows."""
     lost = row["not_assigned"]
     reason = f"value not assigned: {lost}" if isinstance(lost, str) else ""
+    exact = row["readout"] == "probabilities"
+    if exact and not reason and row["model"] not in sources.gives_probabilities:
+        record = yield Question("probe", [_user(PROBE)], {**row, "value": "none", "repeat": 1})
+        if record["error"]:  # it is asked again with the next item
+            reason = f"the probe was not answered: {record['error']}"
+        else:
+            sources.gives_probabilities[row["model"]] = bool(record["top_logprobs"])
+    exact = exact and sources.gives_probabilities.get(row["model"], False)
     rows = []
     for shown, text in items:
         dialogue.append(_user(text))
-        put = None
         if reason:
-            put = _Put([], [replies.Reply("error", None, reason)], "text", [])
-        elif row["readout"] == "probabilities":
+            put = _Put([], [replies.Reply("error", None, reason)], None, [])
+        elif exact:
             put = yield from _put_for_probabilities(row, sources, shown, dialogue)
-        if put is None:
+        else:
             put = yield from _put_for_text(row, sources, shown, dialogue, reask)
         dialogue += put.exchange
         if put.readings[-1].outcome == "error":
@@ -242,18 +258,19 @@ def _put(
 def _put_for_probabilities(
     row: Row, sources: Sources, shown: prompts.Presentation, messages: list[Message]
 ) -> Dialogue:
-    """Read the most probable option from the first token; None where that cannot be done."""
-    if row["model"] not in sources.gives_probabilities:
-        record = yield Question("probe", [_user(PROBE)], {**row, "value": "none", "repeat": 1})
-        sources.gives_probabilities[row["model"]] = bool(record["top_logprobs"])
-    if not sources.gives_probabilities[row["model"]]:
-        return None
+    """Read all options from the first token; in an audited condition ask for words, too."""
     record = yield Question("readout", messages, row, shown)
     chances, mass = replies.option_probabilities(_listed(record), shown.labels)
-    if record["error"] or not mass >= MIN_MASS:
-        return None
-    best = replies.Reply("choice", int(np.argmax(chances)), "most probable first token")
-    return _Put([record], [best], "probabilities", [_assistant(record["text"] or NOTHING_SAID)])
+    if record["error"]:
+        reading = replies.Reply("error", None, record["error"])
+    elif mass:
+        reading = replies.Reply("choice", int(np.argmax(chances)), "most probable first token")
+    else:
+        reading = replies.Reply("unparseable", None, "no label among the likely first tokens")
+    if not row["audited"]:
+        return _Put([record], [reading], "probabilities", [])
+    audit = yield from _put_for_text(row, sources, shown, messages, reask=False)
+    return _Put([record, *audit.records], [reading], "probabilities", [], audit.readings[0])
 
 
 def _put_for_text(
@@ -283,8 +300,11 @@ def _response(
 
     The reading is the last attempt's, the probabilities are those of the first.
     """
-    records, last = put.records, put.readings[-1]
-    option = None if last.index is None else shown.order[last.index]
+    records, last, written = put.records, put.readings[-1], put.written
+    option, spelled = (
+        None if reading is None or reading.index is None else shown.order[reading.index]
+        for reading in (last, written)
+    )
     payoffs = (np.nan, np.nan) if option is None else instrument.payoffs[shown.item, option]
     chances, mass = [np.nan] * factors.MOST_OPTIONS, np.nan
     if records and (listed := _listed(records[0])):
@@ -296,9 +316,9 @@ def _response(
         *(row["condition_id"], instrument.items[shown.item], row["order"], row["labels"]),
         *(put.method, last.outcome, None if option is None else option + 1),
         *(None if last.index is None else shown.labels[last.index], *map(float, payoffs)),
-        *(*chances, mass, len(records), put.readings[0].outcome),
+        *(*chances, mass, min(len(records), len(put.readings)), put.readings[0].outcome),
         (records[-1]["text"] or "")[:SHOWN_CHARACTERS] if records else "",
-        last.evidence,
+        *(last.evidence, None if spelled is None else spelled + 1, written and written.outcome),
         *(_sum(records, name) for name in SUMMED),
         ", ".join(sorted({name for record in records for name in record["dropped"]})),
         records[-1]["key"] if records else None,

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from hvae_utils.ask import models
-from hvae_utils.ask.respondents import Answer, Request
+from hvae_utils.ask.respondents import PROBED, Answer, Request
 from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import UserError
 from hvae_utils.play import administer, budget, probes, study
-from hvae_utils.play.engine import Dialogue, Message, Question, record_of, request_for
+from hvae_utils.play.engine import Dialogue, Question, record_of, request_for
 from hvae_utils.play.records import Held, Record
 
 # Tokens of a usual reply, by kind: sentences for goal and adoption, a letter for an item.
@@ -80,22 +80,24 @@ def unanswered(
 
 def typical(request: Request) -> Answer:
     """Answer as a model that understands: an item by a label, the rest at the usual length."""
-    if request.presentation is None:
-        return _placeholder(request, TYPICAL_TOKENS[request.kind])
-    label = request.presentation.labels[0]
+    label = request.presentation.labels[0] if request.presentation else PROBED
     listed = ((label, 0.0),) if request.top_logprobs else None
+    if request.presentation is None:
+        return _placeholder(request, TYPICAL_TOKENS[request.kind], listed)
     return Answer(text=label, finish_reason="stop", top_logprobs=listed)
 
 
 def stubborn(request: Request) -> Answer:
-    """Answer at the greatest length allowed and never choose: nothing can need more requests."""
+    """Answer at the greatest length allowed, never choose, list no alternatives.
+
+    Nothing can need more requests: each item is asked in words, and once more.
+    """
     return _placeholder(request, request.max_tokens)
 
 
-def _placeholder(request: Request, tokens: int) -> Answer:
+def _placeholder(request: Request, tokens: int, listed: Any = None) -> Answer:
     """Return text of this length, different for different requests, as the replies would be."""
     text = f"{request.key[:6]} {WORD * tokens}"[: len(WORD) * tokens].strip()
-    listed = (("word", 0.0),) if request.top_logprobs else None
     return Answer(text=text, finish_reason="stop", top_logprobs=listed)
 
 
@@ -106,7 +108,6 @@ class _Rehearsal:
         self.open: list[Request] = []  # which the records do not answer, each once
         self._identity, self._records, self._reply = identity, records, reply
         self._seen: set[str] = set()
-        self._unread: tuple[Message, ...] | str | None = None
 
     def converse(self, dialogue: Dialogue) -> Any:
         """Return the result of a dialogue."""
@@ -122,22 +123,12 @@ class _Rehearsal:
         request = request_for(question, self._identity)
         if record := self._records.answered(request.key):
             return record
-        answered = self._reply is not None
-        if (answered or not self._waits_for_a_reading(request)) and request.key not in self._seen:
+        if request.key not in self._seen:
             self._seen.add(request.key)
             self.open.append(request)
-        return record_of(request, self._reply(request) if answered else Answer(error="not asked"))
-
-    def _waits_for_a_reading(self, request: Request) -> bool:
-        """Return whether an item is put as text only because its reading is not there yet.
-
-        An open probe leaves open how all items are read, an open reading how the same item is.
-        """
-        if request.kind in ("probe", "readout"):
-            self._unread = "all" if request.kind == "probe" else request.messages
-            return False
-        reads = request.kind == "item" and request.condition["readout"] == "probabilities"
-        return reads and self._unread in ("all", request.messages)
+        return record_of(
+            request, self._reply(request) if self._reply else Answer(error="not asked")
+        )
 
 
 # ---- requests -> tokens -> money and time -------------------------------------------------------
@@ -167,7 +158,8 @@ def _of_model(
     usual = _requests(unanswered(name, planned, records, typical))
     most = _requests(unanswered(name, planned, records, stubborn))
     tokens = round(usual["prompt"].sum()), usual["kind"].map(TYPICAL_TOKENS).sum()
-    tokens_most = round(most["prompt"].sum()), most["max_tokens"].sum()
+    # A model that is read by probabilities may be asked more often than one in words: the audit.
+    tokens_most = max(tokens[0], round(most["prompt"].sum())), most["max_tokens"].sum()
     price = budget.price_of(name) or budget.Price(math.nan, math.nan, source=NO_PRICE)
     kind = name.partition("/")[0]
     if kind not in ("reference", "local"):
@@ -176,7 +168,7 @@ def _of_model(
     return {
         "model": name,
         "requests": len(usual),
-        "requests_most": len(most),
+        "requests_most": max(len(usual), len(most)),
         "prompt_tokens": tokens[0],
         "prompt_most": tokens_most[0],
         "completion_tokens": tokens[1],

@@ -1,7 +1,8 @@
 """Small studies beside the main one: the same respondents, another instrument, without goal.
 
 Secondary items tell why a prosocial respondent is prosocial; isomorphic instruments find one that
-has memorised the published items. What is asked is recorded like everything else and asked once.
+has memorised the published items. What is asked is recorded like everything else and asked once:
+the probabilities of the options where a model lists them, else its words.
 """
 
 from collections.abc import Sequence
@@ -11,13 +12,14 @@ import pandas as pd
 
 from hvae_utils.ask import prompts
 from hvae_utils.errors import UserError
-from hvae_utils.measure import instruments, scoring, secondary, svo
+from hvae_utils.measure import instruments, scoring, secondary
 from hvae_utils.play import study
 from hvae_utils.play.administer import assign_values, put_items
 from hvae_utils.play.budget import Budget
 from hvae_utils.play.records import Held, Records
 
 PRIMARY, SECONDARY = "svo-slider", "svo-slider-secondary"
+_ANGLES = ("model", "value", "instrument", "method", "answered", "angle")
 
 
 def administer(
@@ -35,14 +37,14 @@ def administer(
 
     isomorphs (beside the primary items), values: lists, or texts as `study.listed` takes them; no
     values, no rows. reask to budget: as the notebooks take them.
-    Columns of the first: model, value, instrument, answered (items), angle (degrees, NaN if items
-    miss); of the second: model, value and those of secondary.score.
+    Columns of the first: model, value, instrument, method, answered (items), angle (degrees,
+    expected where probabilities are read, NaN if items miss); of the second: model, value and
+    those of secondary.expected.
     """
     values = study.levels("probe_values", values, empty=True)
     names = study.levels("isomorphs", isomorphs, empty=True)
     if not values:
-        columns = ["model", "value", "instrument", "answered", "angle"]
-        return pd.DataFrame(columns=columns), pd.DataFrame(columns=["model", "value", "index"])
+        return pd.DataFrame(columns=[*_ANGLES]), pd.DataFrame(columns=["model", "value", "index"])
     how = reask, concurrency, Budget.of_run(budget, records)
     with Records(records) as opened:
         tables = planned(names, models, values, wording)
@@ -57,11 +59,11 @@ def _scores(
     assigned = assign_values(conditions, records, concurrency, budget)
     responses = put_items(assigned, records, reask, concurrency, budget)
     instrument = instruments.load(conditions["instrument"].iloc[0])
-    choices = scoring.choices(responses, conditions["condition_id"], instrument)
     if instrument.name == SECONDARY:
-        return conditions[["model", "value"]].join(secondary.score(choices))
-    scores = svo.score(choices, instrument)[["answered", "angle"]]
-    return conditions[["model", "value", "instrument"]].join(scores)
+        tables = scoring.option_tables(responses, conditions["condition_id"], instrument)
+        return conditions[["model", "value"]].join(secondary.expected(tables))
+    scores = scoring.administrations(conditions, responses)
+    return scores.assign(instrument=instrument.name)[[*_ANGLES]]
 
 
 def planned(
@@ -70,7 +72,9 @@ def planned(
     """Return the conditions of both probes, one table an instrument; names: of the isomorphs."""
     asked = {"models": models, "values": values, "goal_prompts": [False], "wordings": [wording]}
     return [
-        study.conditions(study.Study(**asked, instrument=name))
+        study.conditions(study.Study(**asked, instrument=name, readout="probabilities")).assign(
+            audited=False
+        )
         for name in ([PRIMARY, *names, SECONDARY] if values else [])
     ]
 

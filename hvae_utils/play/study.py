@@ -2,7 +2,9 @@
 
 A condition fixes every factor, the repeat included, so one condition is administered once.
 Factors that make no difference are folded together: without a value there is no induction to
-vary, and a chat model that decodes greedily says the same in every repeat.
+vary, and a chat model that decodes greedily says the same in every repeat. What is to be tested,
+and how small an effect counts as none, is part of every condition, so records that hold a
+condition's number show that both were chosen before anybody was asked.
 """
 
 import hashlib
@@ -18,6 +20,8 @@ from hvae_utils.ask import models, prompts
 from hvae_utils.errors import UserError, brief, unknown
 from hvae_utils.measure import factors, instruments, values
 
+AUDITED = 11  # where probabilities are read, every so-maniest condition is also asked in words
+
 
 @dataclass(frozen=True)
 class Study:
@@ -27,7 +31,8 @@ class Study:
     model's own goal; inductions, placements, protocols, orders, labels: see `factors`; wordings:
     prompt packs; repeats: administrations of each condition; readout: whether an answer is the text
     or, where the endpoint gives them, the probabilities of all options; temperature: of every
-    request, 0 is greedy; seed: from which every request's seed is drawn.
+    request, 0 is greedy; seed: from which every request's seed is drawn; margin: the smallest
+    effect of interest, a steerability above 0 and below 1; contrasts: the tests that are planned.
     Raises UserError naming the choices when a name is unknown or a number out of range.
     """
 
@@ -45,6 +50,8 @@ class Study:
     readout: str = "text"
     temperature: float = 0.0
     seed: int = 20230524
+    margin: float = 0.10
+    contrasts: tuple[str, ...] = ("steerability", "goal_prompt")
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -60,6 +67,7 @@ class Study:
             ("order", self.orders, factors.ORDERS),
             ("label set", self.labels, factors.LABEL_SETS),
             ("readout", (self.readout,), factors.READOUTS),
+            ("contrast", self.contrasts, factors.CONTRASTS),
         )
         for what, levels_given, choices in checks:
             for level in levels_given:
@@ -73,6 +81,9 @@ class Study:
         check_number("repeats", self.repeats, 1, 10_000, whole=True)
         check_number("temperature", self.temperature, 0, 2)
         check_number("seed", self.seed, 0, 2**31 - 1, whole=True)
+        check_number("margin", self.margin, 0, 1)
+        if self.margin in (0, 1):
+            raise UserError(f"margin is {self.margin}; it must lie between 0 and 1, as in 0.1")
 
     def _check_together(self) -> None:
         """Raise UserError for factors that are right one by one and wrong together."""
@@ -101,8 +112,10 @@ def conditions(study: Study) -> pd.DataFrame:
     """Return one row a condition, in the order that lets neighbours share a prompt prefix.
 
     Columns: condition_id (12 hex digits of the factors' hash), model, value, goal_prompt,
-    induction, placement, protocol, wording, order, labels, repeat (from 1), instrument, readout,
-    temperature, seed.
+    induction, placement, protocol, wording, order (of `latin` the wording's own), labels, repeat
+    (from 1), instrument, readout, temperature, seed, margin, contrasts (joined by +), audited
+    (whether written answers are compared with the probabilities: a model's conditions number 1,
+    12, 23 …).
 
     >>> conditions(Study(["reference/faithful"], ["altruistic", "none"]))[["value", "goal_prompt"]]
             value  goal_prompt
@@ -112,7 +125,6 @@ def conditions(study: Study) -> pd.DataFrame:
     3        none         True
     """
     options = instruments.load(study.instrument).options
-    orders = [name for order in study.orders for name in factors.order_names(order, options)]
     crossed = {
         "model": study.models,
         "protocol": study.protocols,
@@ -123,26 +135,32 @@ def conditions(study: Study) -> pd.DataFrame:
         "repeat": range(1, study.repeats + 1),
         "goal_prompt": study.goal_prompts,
         "labels": study.labels,
-        "order": orders,
+        "order": study.orders,
     }
     fixed = {
         "instrument": study.instrument,
         "readout": study.readout,
         "temperature": float(study.temperature),
         "seed": study.seed,
+        "margin": float(study.margin),
+        "contrasts": "+".join(study.contrasts),
     }
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for levels_of_row in itertools.product(*crossed.values()):
         row = dict(zip(crossed, levels_of_row, strict=True)) | fixed
         if not values.get(row["value"]).word:
             row["placement"] = row["induction"] = "none"
         simulated = row["model"].startswith("reference/")
-        if study.temperature or row["repeat"] == 1 or simulated:
-            text = json.dumps(row, sort_keys=True)
-            rows[hashlib.sha256(text.encode()).hexdigest()[:12]] = row
+        if not (study.temperature or row["repeat"] == 1 or simulated):
+            continue
+        place = study.wordings.index(row["wording"])
+        for order in factors.order_names(row["order"], options, place):
+            text = json.dumps(row | {"order": order}, sort_keys=True)
+            rows[hashlib.sha256(text.encode()).hexdigest()[:12]] = row | {"order": order}
     frame = pd.DataFrame(rows.values(), columns=[*factors.FACTORS, *fixed])
     frame.insert(0, "condition_id", list(rows))
-    return frame
+    number = frame.groupby("model").cumcount()
+    return frame.assign(audited=(number % AUDITED == 0) & (frame["readout"] == "probabilities"))
 
 
 def listed(name: str, text: str) -> list[str]:

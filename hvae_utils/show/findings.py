@@ -19,6 +19,7 @@ SIMULATED = {
     "agreeable": "acts prosocially whatever it is told",
     "random": "draws every answer at random",
     "first-option": "takes whatever stands first",
+    "mixture": "takes what stands first in three of ten answers, and follows its value in the rest",
 }
 
 

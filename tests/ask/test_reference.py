@@ -11,7 +11,7 @@ from hvae_utils.ask.respondents import Request
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, scoring
 from hvae_utils.play import administer, study
-from hvae_utils.play.records import Records
+from hvae_utils.play.records import Held, Records
 
 IDEAL = {"altruistic": 61.390, "prosocial": 45.0, "individualistic": 0.0, "competitive": -16.260}
 
@@ -82,6 +82,44 @@ def test_without_a_value_faithful_and_lapsing_answer_at_random(scores):
         assert 5 < free.std() < 25
 
 
+@pytest.fixture(scope="module")
+def exact():
+    """Return one administration a model and value, read from probabilities, in one cyclic order."""
+    names = tuple(f"reference/{name}" for name in reference.POLICIES)
+    design = {"goal_prompts": (False,), "orders": ("cyclic",), "readout": "probabilities"}
+    records = Held()
+    assigned = administer.assign_values(study.conditions(study.Study(names, **design)), records)
+    return assigned.merge(administer.put_items(assigned, records), on=["condition_id", "order"])
+
+
+def test_probabilities_are_read_of_every_reference_respondent(exact):
+    assert set(exact["method"]) == {"probabilities"}
+    assert set(exact["outcome"]) == {"choice"}
+    assert exact["covered_mass"].to_numpy() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "ideal", "first"),
+    [("faithful", 1, 0), ("lapsing", 0.8 + 0.2 / 9, 0.2 / 9), ("mixture", 0.7, 0.3)],
+)
+def test_a_respondent_lists_the_chances_of_its_policy(exact, name, ideal, first):
+    """The altruist's ideal options are known, and in cyclic-5 option 5 comes first."""
+    chosen = exact[(exact["model"] == f"reference/{name}") & (exact["value"] == "altruistic")]
+    shown = chosen[chosen["order"] == "cyclic-5"].sort_values("item")
+    table = shown[[f"p{option}" for option in range(1, 10)]].to_numpy()
+    ideals = [0, 8, 0, 0, 8, 8]
+    assert table[np.arange(6), ideals] == pytest.approx(ideal)
+    assert table[:, 4] == pytest.approx(first)
+
+
+def test_first_option_puts_all_on_what_is_shown_first_and_random_the_same_on_all(exact):
+    first = exact[exact["model"] == "reference/first-option"]
+    assert (first["option"] == first["order"].str[-1].astype(int)).all()
+    random = exact[exact["model"] == "reference/random"]
+    table = random[[f"p{option}" for option in range(1, 10)]].to_numpy()
+    assert table == pytest.approx(1 / 9)
+
+
 REQUEST = Request(
     kind="item",
     model="reference/random",
@@ -132,6 +170,7 @@ SAMPLE = {
     "agreeable": "(A) | I | I choose I: 85, 85 | Option A | 75, 75",
     "random": "**G** | I choose H: 98, 46 | A | I | Option H",
     "first-option": "Option A | A. | **A** | A. | Option A",
+    "mixture": "A. | 100, 50 | (A) | I choose A: 50, 100 | A",
 }
 
 
@@ -155,7 +194,7 @@ def test_answers_change_only_together_with_the_identity(name):
     async def sample():
         return " | ".join([text async for text in answers()])
 
-    assert reference.Reference(name).identity == "simulation 1"
+    assert reference.Reference(name).identity == "simulation 2"
     assert asyncio.run(sample()) == SAMPLE[name]
 
 

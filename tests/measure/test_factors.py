@@ -12,7 +12,7 @@ from hvae_utils.errors import UserError
 from hvae_utils.measure import factors, scoring
 from hvae_utils.metrics import chance, effects, rationality
 
-ROW = dict.fromkeys(factors.FACTORS, "x") | {"goal_prompt": False, "goal_draw": 0, "repeat": 1}
+ROW = dict.fromkeys(factors.FACTORS, "x") | {"goal_prompt": False, "repeat": 1}
 MEASURED = {"angle_low": 0.0, "angle_high": 50.0, "mean_self": 80.0, "mean_other": 70.0}
 
 
@@ -39,11 +39,12 @@ def test_a_new_factor_reaches_every_table_by_the_list_alone(monkeypatch):
     found = effects.factor_effects(two.assign(goal_prompt=False))
     assert found.loc[found["scope"] == effects.ALL, "factor"].tolist() == ["language"]
     assert found["difference"].tolist() == [3.0, 3.0]
-    pairs = pd.concat([two, two.assign(goal_prompt=True, goal_draw=1)])
+    pairs = pd.concat([two, two.assign(goal_prompt=True)])
     assert effects.goal_effects(pairs)["pairs"].tolist() == [2]
     conditions = two.assign(condition_id=["a", "b"], instrument="svo-slider", goal=None)
     answers = [{"condition_id": c, "item": i, "option": 1} for c in "ab" for i in range(1, 7)]
-    scores = scoring.administrations(conditions, pd.DataFrame(answers).astype({"option": "Int64"}))
+    responses = pd.DataFrame(answers).astype({"option": "Int64"}).assign(method="text")
+    scores = scoring.administrations(conditions, responses)
     assert scores["language"].tolist() == ["English", "German"]
 
 
@@ -57,28 +58,16 @@ def test_what_the_study_chose_is_no_cluster(name):
     assert (cell["clusters"], cell["mean_angle"]) == (2, 40)
 
 
-def test_each_goal_written_in_a_wording_is_a_draw_and_equal_goals_are_one():
-    goals = [None, "to share", "to share", "to win", "to share"]
-    conditions = pd.DataFrame({"goal_prompt": [False, *[True] * 4], "goal": goals})
-    draws = factors.goal_draws(conditions)
-    assert draws[0] == 0
-    assert draws[1] == draws[2] == draws[4] != draws[3]
-    assert (draws[1:] > 0).all()
-    wordings = ["plain"] * 4 + ["formal"]
-    table = frame(*({"wording": name} for name in wordings)).assign(goal_draw=draws)
-    assert factors.clusters(table).tolist() == [0, 1, 1, 2, 3]
-
-
-def test_more_values_add_no_cluster():
-    rows = [{"value": name, "goal_draw": draw} for draw, name in enumerate("abcd", start=7)]
-    assert factors.clusters(frame(*rows)).nunique() == 1
+def test_a_goal_of_its_own_is_no_cluster_and_neither_is_a_value():
+    goals = [{"value": value, "goal": f"goal {value}"} for value in ("altruistic", "prosocial")]
+    assert factors.clusters(frame(*goals)).nunique() == 1
 
 
 def test_the_goal_prompt_has_as_many_clusters_in_both_tables():
     rng = np.random.default_rng(4)
     rows = [
-        {"goal_prompt": goal, "goal_draw": goal * (1 + repeat % 2), "wording": wording}
-        | {"induction": induction, "repeat": repeat, "angle": float(rng.uniform(20, 50))}
+        {"goal_prompt": goal, "wording": wording, "induction": induction}
+        | {"repeat": repeat, "angle": float(rng.uniform(20, 50))}
         for goal in (False, True)
         for wording in ("plain", "formal", "brief")
         for induction in ("label", "definition")
@@ -88,7 +77,7 @@ def test_the_goal_prompt_has_as_many_clusters_in_both_tables():
     effect = effects.goal_effects(scores).iloc[0]
     table = effects.factor_effects(scores).set_index(["scope", "factor"])
     same = table.loc[("prosocial", "goal_prompt")]
-    assert same["clusters"] == 3 * 2
+    assert same["clusters"] == 3
     for column in ("pairs", "difference", "low", "high"):
         assert same[column] == effect[column]
 
@@ -101,7 +90,7 @@ def test_chance_is_asked_as_often_as_there_are_clusters():
 
 
 def test_a_missing_column_and_an_administration_found_twice_are_named():
-    with pytest.raises(UserError, match="the column 'goal_draw' is missing"):
-        factors.clusters(frame({}).drop(columns="goal_draw"))
+    with pytest.raises(UserError, match="the column 'wording' is missing"):
+        factors.clusters(frame({}).drop(columns="wording"))
     with pytest.raises(UserError, match="two administrations with the same factors"):
         factors.pairs(frame({}, {}).assign(vr=1.0), "order", "x", "y", "vr")

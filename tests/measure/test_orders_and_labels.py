@@ -19,6 +19,12 @@ def test_the_nine_cyclic_orders_bring_every_option_to_every_position_once():
     assert shown[0] == factors.option_order("fixed", 0, 9)
 
 
+def test_nine_wordings_in_latin_orders_are_a_latin_square():
+    names = [factors.order_names("latin", 9, place) for place in range(9)]
+    assert [*zip(*names, strict=True)] == [factors.order_names("cyclic", 9)]
+    assert factors.order_names("latin", 9, 9) == names[0]
+
+
 def test_reversed_shows_the_last_option_first():
     assert factors.option_order("reversed", 0, 9) == (8, 7, 6, 5, 4, 3, 2, 1, 0)
 

@@ -133,5 +133,15 @@ def test_choices_that_are_none_are_refused(choices):
         secondary.score(choices)
 
 
+def test_probabilities_give_the_mean_distance_of_the_answers_they_stand_for():
+    rng = np.random.default_rng(8)
+    table = rng.dirichlet(np.ones(9), 9)
+    drawn = np.stack([rng.choice(9, 20_000, p=row) for row in table], axis=1)
+    distances = [f"d_{name}" for name in published.secondary_ideals()]
+    exact = secondary.expected(table[None])[distances].iloc[0]
+    sampled = secondary.score(drawn)[distances].mean()
+    assert exact.to_numpy() == pytest.approx(sampled.to_numpy(), abs=0.003)
+
+
 def test_no_administration_gives_an_empty_table():
     assert secondary.score(np.empty((0, 9), int)).empty

@@ -115,20 +115,14 @@ def test_two_orders_do_not_remove_a_bias_that_both_ends_share():
     assert debias.average_logits(seen(truth, CYCLIC, ends)) == pytest.approx(truth, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("orders", "what"),
-    [
-        (CYCLIC, "any"),
-        (CYCLIC[:, ::-1], "any"),
-        (np.vstack([CYCLIC, CYCLIC]), "any"),
-        (TWO, "linear"),
-        (FIXED, "none"),
-        (CYCLIC[:8], "none"),
-        (np.vstack([TWO, FIXED]), "none"),
-    ],
-)
-def test_the_orders_tell_which_bias_they_cancel(orders, what):
-    assert debias.cancels(orders) == what
+@pytest.mark.parametrize("orders", [CYCLIC, CYCLIC[:, ::-1], np.vstack([CYCLIC, CYCLIC])])
+def test_all_cyclic_orders_are_balanced(orders):
+    assert debias.balanced(orders)
+
+
+@pytest.mark.parametrize("orders", [TWO, FIXED, CYCLIC[:8], np.vstack([TWO, FIXED])])
+def test_other_orders_are_not(orders):
+    assert not debias.balanced(orders)
 
 
 def test_mass_that_is_on_no_label_does_not_matter():
@@ -156,7 +150,7 @@ def test_the_range_holds_the_truth_of_options_outside_the_list():
     assert (low <= truth + 1e-12).all()
     assert (truth <= high + 1e-12).all()
     point = debias.average_logits(listed, bound)
-    assert ((low <= point) & (point <= high)).all()
+    assert ((low <= point + 1e-12) & (point <= high + 1e-12)).all()
     always = (listed > 0).all(axis=-2)
     assert always.any()
     assert (low[~always] == 0).all()
@@ -174,6 +168,13 @@ def test_the_range_is_reached_at_its_corners():
         [1, roots[1] / (roots[0] + roots[1]), roots[2] / (roots[0] + roots[2])]
     )
     assert debias.average_logits(table, floor) == pytest.approx(roots / roots.sum())
+
+
+def test_the_range_of_averaged_probabilities_is_reached_at_its_corners():
+    table = np.array([[0.6, 0.3, 0.0], [0.5, 0.1, 0.4]])
+    low, high = debias.average_range(table, 0.1, logs=False)
+    assert low == pytest.approx([(0.6 + 0.5) / 2, (0.3 + 0.1) / 2, (0.0 + 0.4) / 2])
+    assert high == pytest.approx([(0.6 / 0.9 + 0.5) / 2, (0.3 / 0.9 + 0.1) / 2, (0.1 + 0.4) / 2])
 
 
 def test_where_everything_is_listed_the_range_is_a_point():
@@ -208,21 +209,102 @@ def test_nine_cyclic_orders_tell_what_each_slot_adds(bias):
     assert found == pytest.approx(np.tile(bias - bias.mean(), (6, 1)), abs=1e-9)
 
 
-def test_one_order_tells_nothing_of_the_slots_and_two_only_a_line():
+def test_one_order_and_two_leave_positions_open_so_nothing_is_said():
     table = seen(RESPONDENTS["altruistic, temperature 10"], TWO, LINE)
-    assert debias.position_bias(table, TWO)[0] == pytest.approx(LINE - 1.5)
+    assert np.isnan(debias.position_bias(table, TWO)).all()
     assert np.isnan(debias.position_bias(table[:, :1], FIXED)).all()
 
 
-def test_orders_that_are_not_balanced_determine_a_line_by_least_squares():
-    orders = np.vstack([TWO, CYCLIC[3:5]])
-    table = seen(RESPONDENTS["altruistic, temperature 10"], orders, LINE)
+def test_orders_that_are_not_balanced_determine_positions_by_least_squares():
+    orders = np.vstack([TWO, CYCLIC[3:7]])
+    table = seen(RESPONDENTS["altruistic, temperature 10"], orders, ANY)
     noisy = table * np.exp(np.random.default_rng(2).normal(0, 0.2, table.shape)) / 2
     positions = np.argsort(orders, axis=1)
     order, option = np.indices(orders.shape).reshape(2, -1)
-    design = np.column_stack([positions.ravel(), np.eye(4)[order], np.eye(9)[option]])
-    (slope, *_), *_ = np.linalg.lstsq(design, np.log(noisy[0]).ravel(), rcond=None)
-    assert np.diff(debias.position_bias(noisy, orders)[0]) == pytest.approx(slope)
+    design = np.column_stack([np.eye(9)[positions.ravel()], np.eye(6)[order], np.eye(9)[option]])
+    effects, *_ = np.linalg.lstsq(design, np.log(noisy[0]).ravel(), rcond=None)
+    expected = effects[:9] - effects[:9].mean()
+    assert debias.position_bias(noisy, orders)[0] == pytest.approx(expected)
+
+
+# Mixtures, and which mechanism fits
+
+
+def mixed(truth, orders, shares):
+    """What a respondent shows that takes position k in the share k of its answers."""
+    shares = np.asarray(shares, float)
+    return (1 - shares.sum()) * truth[:, None] + shares[np.argsort(orders, axis=1)]
+
+
+FIRST = np.eye(9)[0]
+
+
+@pytest.mark.parametrize("name", RESPONDENTS)
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
+def test_the_minimum_undoes_a_mixture_exactly(name, share):
+    truth = RESPONDENTS[name]
+    for shares in (share * FIRST, share * np.array([0.5, 0, 0, 0.2, 0, 0, 0, 0, 0.3])):
+        assert debias.minimum(mixed(truth, CYCLIC, shares)) == pytest.approx(truth, abs=1e-9)
+
+
+def errors_of(lapse, shares):
+    """Degrees by which each average is off, (shares x values), for ideals that lapse."""
+    rows = {"logs": [], "two orders": [], "probabilities": [], "minimum": []}
+    for share in shares:
+        for value in FOUR:
+            truth = (1 - lapse) * np.eye(9)[svo.ideal_choices(value, PRIMARY)] + lapse / 9
+            nine, two = (mixed(truth, orders, share * FIRST) for orders in (CYCLIC, TWO))
+            rows["logs"].append(mean_angle(debias.average_logits(nine)))
+            rows["two orders"].append(mean_angle(debias.average_logits(two)))
+            rows["probabilities"].append(mean_angle(debias.average_probabilities(nine)))
+            rows["minimum"].append(mean_angle(debias.minimum(nine)))
+            for angles in rows.values():
+                angles[-1] = abs(angles[-1] - mean_angle(truth))
+    return rows
+
+
+def test_no_average_undoes_a_mixture():
+    """Ideals with 5% lapses and 10% to 80% first position; and with 10%, up to 30%."""
+    wide = errors_of(0.05, (0.1, 0.3, 0.8))
+    assert max(wide["two orders"]) == pytest.approx(3.2, abs=0.05)
+    assert max(wide["probabilities"]) == pytest.approx(29.1, abs=0.05)
+    assert [min(wide["logs"]), max(wide["logs"])] == pytest.approx([0.3, 1.1], abs=0.05)
+    assert max(wide["minimum"]) < 1e-9
+    lapsing = errors_of(0.1, (0.1, 0.2, 0.3))["logs"]
+    assert [min(lapsing), max(lapsing)] == pytest.approx([0.5, 1.3], abs=0.05)
+
+
+@pytest.mark.parametrize("value", FOUR)
+def test_the_mechanism_that_made_the_answers_leaves_nothing_unexplained(value):
+    truth = RESPONDENTS[f"{value}, temperature 10"]
+    both = np.stack([seen(truth, CYCLIC, ANY), mixed(truth, CYCLIC, 0.3 * FIRST)])
+    left = debias.divergences(both, CYCLIC)
+    assert left["additive"][0] == pytest.approx(0, abs=0.01)
+    assert left["mixture"][1] == pytest.approx(0, abs=0.01)
+    for index, name in enumerate(("additive", "mixture")):
+        one = {account: losses[index] for account, losses in left.items()}
+        found, evidence, note = debias.mechanism(one)
+        assert (found, note) == (name, "")
+        assert evidence > debias.CLEAR
+
+
+def test_the_fit_without_a_bias_is_the_mean_of_the_orders():
+    table = seen(RESPONDENTS["prosocial, temperature 20"], CYCLIC, ANY)
+    expected = (table * np.log(table / table.mean(axis=1, keepdims=True))).sum()
+    assert debias.divergences(table, CYCLIC)["none"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("left", "note"),
+    [
+        ((0.5, 0.0, 0.5), "no bias that single answers would show"),
+        ((10.0, 2.0, 2.5), "both explain the bias alike"),
+        ((10.0, 6.0, 9.0), "most differences between the orders are explained by neither"),
+    ],
+)
+def test_neither_mechanism_is_named_with_a_reason(left, note):
+    found = debias.mechanism(dict(zip(("none", "additive", "mixture"), left, strict=True)))
+    assert (found[0], found[2]) == ("neither", note)
 
 
 def test_errors_of_the_log_probabilities_are_averaged_by_least_squares():
@@ -290,6 +372,7 @@ def test_an_item_that_lacks_an_order_has_no_average_and_others_keep_theirs():
     for found in (
         debias.average_logits(table),
         debias.average_probabilities(table),
+        debias.minimum(table),
         debias.position_bias(table, CYCLIC),
         *debias.average_range(table, 0.01),
     ):

@@ -13,7 +13,10 @@ from hvae_utils.metrics import orders
 SLIDER = instruments.load("svo-slider")
 NINE = tuple(f"cyclic-{start}" for start in range(1, 10))
 OPTIONS = [f"p{option}" for option in range(1, 10)]
-FACTORS = {name: "x" for name in orders.GROUP} | {"instrument": "svo-slider", "goal_prompt": False}
+FACTORS = {name: "x" for name in factors.FACTORS} | {
+    "instrument": "svo-slider",
+    "goal_prompt": False,
+}
 
 
 def run(options, bias, names, model="m", mass=1.0):
@@ -46,19 +49,19 @@ def truth(options):
 
 @pytest.mark.parametrize("name", ["altruistic", "prosocial", "individualistic", "competitive"])
 @pytest.mark.parametrize(
-    ("names", "bias", "cancels"),
+    ("names", "bias", "balanced"),
     [
-        (("fixed", "reversed"), np.linspace(1.5, -1.5, 9), "linear"),
-        (NINE, np.array([3, 0, 1, 0, 2, 0, 0, 1, 0.0]), "any"),
+        (("fixed", "reversed"), np.linspace(1.5, -1.5, 9), False),
+        (NINE, np.array([3, 0, 1, 0, 2, 0, 0, 1, 0.0]), True),
     ],
 )
 def test_three_nats_of_position_bias_leave_the_debiased_angle_where_it_was(
-    name, names, bias, cancels
+    name, names, bias, balanced
 ):
     options = soft(name)
     (row,) = orders.debiased(*run(options, bias, names)).itertuples()
     assert row.angle_logit == pytest.approx(truth(options), abs=0.5)
-    assert (row.orders, row.cancels) == (len(names), cancels)
+    assert (row.orders, row.balanced) == (len(names), balanced)
 
 
 def top_of(responses, kept):
@@ -69,15 +72,6 @@ def top_of(responses, kept):
     cut = responses.assign(covered_mass=listed.sum(axis=1))
     cut[OPTIONS] = listed
     return cut
-
-
-def test_a_table_of_the_first_version_which_holds_shares_is_read_as_the_same():
-    conditions, responses = run(soft("prosocial", 0.05), np.linspace(1.5, -1.5, 9), NINE)
-    cut = top_of(responses, 5)
-    shares = cut.copy()
-    shares[OPTIONS] = cut[OPTIONS].to_numpy() / cut[["covered_mass"]].to_numpy()
-    found, expected = (orders.debiased(conditions, table) for table in (shares, cut))
-    pd.testing.assert_frame_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", ["altruistic", "prosocial", "individualistic", "competitive"])
@@ -119,7 +113,7 @@ def test_where_everything_is_listed_the_bounds_are_the_angle():
 def test_one_order_alone_is_as_biased_as_it_was_and_says_that_nothing_cancels():
     options, bias = np.zeros((6, 9)), np.linspace(1.5, -1.5, 9)
     (row,) = orders.debiased(*run(options, bias, ["fixed"])).itertuples()
-    assert row.cancels == "none"
+    assert not row.balanced
     assert abs(row.angle_logit - truth(options)) > 2
     assert row.angle_logit == pytest.approx(row.angle_first)
 
@@ -147,36 +141,131 @@ def test_a_favourite_position_shows_as_it_was_shown_and_is_flat_once_debiased():
     assert table.share.groupby("stage").sum().to_numpy() == pytest.approx(1)
 
 
-@pytest.mark.parametrize(
-    ("names", "bias", "assumes"),
-    [
-        (NINE, [3, 0, 1, 0, 2, 0, 0, 1, 0.0], "nothing"),
-        (("fixed", "reversed"), list(np.linspace(-1, 1, 9)), "linear in the position"),
-    ],
-)
-def test_the_bias_of_positions_is_recovered(names, bias, assumes):
-    table = orders.position_bias(*run(soft("prosocial", 0.05), np.array(bias), names))
-    assert table.bias.to_numpy() == pytest.approx(np.array(bias) - np.mean(bias))
-    assert set(table.assumes) == {assumes}
+def latin(options, bias, noise=0.0, model="m"):
+    """Return the tables of nine wordings, wording k shown in cyclic order k alone.
+
+    noise: SD in nats of what a wording adds to each option of each item.
+    """
+    rng, parts = np.random.default_rng(7), []
+    for name in NINE:
+        own = options + rng.normal(0, noise, (6, 9))
+        parts.append([one.assign(wording=name[-1]) for one in run(own, bias, [name], model)])
+        parts[-1][1] = parts[-1][1].drop(columns="wording")
+    return [pd.concat(pair, ignore_index=True) for pair in zip(*parts, strict=True)]
 
 
-def test_one_order_determines_no_bias():
-    table = orders.position_bias(*run(soft("prosocial"), np.ones(9), ["fixed"]))
+ANY = np.array([3, 0, 1, 0, 2, 0, 0, 1, 0.0])
+
+
+def test_the_bias_of_positions_is_recovered():
+    for tables in (run(soft("prosocial", 0.05), ANY, NINE), latin(soft("prosocial", 0.05), ANY)):
+        table = orders.position_bias(*tables)
+        assert table.bias.to_numpy() == pytest.approx(ANY - ANY.mean())
+
+
+@pytest.mark.parametrize("names", [["fixed"], ["fixed", "reversed"]])
+def test_orders_that_leave_positions_open_determine_no_bias_and_say_so(names):
+    table = orders.position_bias(*run(soft("prosocial"), np.ones(9), names))
     assert table[["bias", "position_part", "label_part"]].isna().all(axis=None)
-    assert set(table.note) == {"not estimable"}
+    assert set(table.note) == {orders.NINE}
+
+
+# A Latin design: every wording has an order of its own
+
+
+@pytest.mark.parametrize("name", ["altruistic", "prosocial", "individualistic", "competitive"])
+def test_over_nine_wordings_in_nine_orders_any_bias_cancels(name):
+    (row,) = orders.debiased(*latin(soft(name), ANY)).itertuples()
+    assert (row.orders, row.balanced, row.preferred) == (9, True, "logit")
+    assert row.angle_logit == pytest.approx(truth(soft(name)), abs=1e-6)
+    assert abs(row.angle_first - truth(soft(name))) > 0.3
+    assert "wording" not in orders.debiased(*latin(soft(name), ANY))
+
+
+def test_what_the_wordings_do_averages_out_too_as_far_as_nine_can():
+    conditions, responses = latin(soft("prosocial", 0.05), ANY, noise=0.3)
+    bias = orders.position_bias(conditions, responses).bias.to_numpy()
+    assert bias == pytest.approx(ANY - ANY.mean(), abs=4 * 0.3 / np.sqrt(6 * 9))
+    (row,) = orders.debiased(conditions, responses).itertuples()
+    assert row.angle_logit == pytest.approx(truth(soft("prosocial", 0.05)), abs=1.5)
+
+
+def test_a_wording_that_was_not_asked_leaves_no_angle():
+    conditions, responses = latin(soft("prosocial"), ANY)
+    lacking = conditions.wording != "4"
+    gone = conditions.condition_id[~lacking].tolist()
+    other = [one.assign(condition_id=one.condition_id + "x") for one in (conditions, responses)]
+    other[0]["model"] = "complete"
+    both = [pd.concat(pair) for pair in zip((conditions, responses), other, strict=True)]
+    rows = orders.debiased(*[one[~one.condition_id.isin(gone)] for one in both])
+    found = rows.set_index("model").angle_logit
+    assert np.isnan(found["m"])
+    assert found["complete"] == pytest.approx(truth(soft("prosocial")))
+
+
+def test_nine_wordings_in_one_order_each_and_in_two_more_are_still_compared():
+    crossed = [run(soft("prosocial"), ANY, ["fixed", "reversed"]) for _ in range(2)]
+    for number, (conditions, responses) in enumerate(crossed):
+        conditions["wording"] = str(number)
+        for one in (conditions, responses):
+            one["condition_id"] += str(number)
+    rows = orders.debiased(*[pd.concat(pair) for pair in zip(*crossed, strict=True)])
+    assert rows.wording.tolist() == ["0", "1"]
+    assert set(rows.orders) == {2}
+
+
+# Which average, and which mechanism
+
+
+def test_the_average_with_the_narrower_bounds_is_preferred():
+    every = run(soft("altruistic", 0.05), ANY, NINE)
+    listed = [every[0], top_of(every[1], 4)]
+    (full,), (cut,) = (orders.debiased(*tables).itertuples() for tables in (every, listed))
+    assert full.preferred == "logit"
+    assert cut.preferred == "probability"
+    assert cut.angle_probability_low < cut.angle_probability < cut.angle_probability_high
+    width = cut.angle_probability_high - cut.angle_probability_low
+    assert width < cut.angle_logit_high - cut.angle_logit_low
+
+
+def mixed(options, share):
+    """Return the tables of a respondent that takes the first position in this share of answers."""
+    conditions, responses = run(options, np.zeros(9), NINE)
+    first = [factors.option_order(name, 0, 9)[0] for name in responses["order"]]
+    responses[OPTIONS] = (1 - share) * responses[OPTIONS] + share * np.eye(9)[first]
+    return conditions, responses
+
+
+def test_the_minimum_is_exact_for_a_mixture_and_the_averages_are_not():
+    options = soft("altruistic", 0.1)
+    (row,) = orders.debiased(*mixed(options, 0.3)).itertuples()
+    assert row.angle_minimum == pytest.approx(truth(options), abs=1e-6)
+    assert abs(row.angle_logit - truth(options)) > 0.5
+    assert abs(row.angle_probability - truth(options)) > 5
+
+
+def test_the_mechanism_is_told_by_what_it_leaves_unexplained():
+    options = soft("prosocial", 0.1)
+    (additive,) = orders.mechanisms(*run(options, ANY, NINE)).itertuples()
+    (mixture,) = orders.mechanisms(*mixed(options, 0.3)).itertuples()
+    (neither,) = orders.mechanisms(*run(options, np.zeros(9), NINE)).itertuples()
+    (unknown,) = orders.mechanisms(*run(options, ANY, ["fixed", "reversed"])).itertuples()
+    assert (additive.mechanism, mixture.mechanism) == ("additive", "mixture")
+    assert additive.additive == pytest.approx(0, abs=0.01) == mixture.mixture
+    assert additive.answers == 54
+    assert (neither.mechanism, neither.none) == ("neither", pytest.approx(0, abs=1e-9))
+    assert np.isnan(unknown.evidence)
+    assert unknown.note == orders.NINE
+    conditions, responses = run(options, ANY, NINE)
+    responses[OPTIONS] = np.nan
+    (silent,) = orders.mechanisms(conditions, responses).itertuples()
+    assert (silent.answers, silent.note) == (0, orders.SILENT)
 
 
 FAVOURS = {  # nats of each label, first position first; at every position they sum to 0
     "A-I": np.array([0.5, -1, 0, 0.3, 0, -0.2, 0, 0, 0.4]),
     "1-9": np.array([0.25, 2, 0, -0.1, 0, -0.2, 0.7, 0, -0.4]),
     "P-X": np.array([-0.75, -1, 0, -0.2, 0, 0.4, -0.7, 0, 0]),
-}
-PATTERNS = {  # 3 nats over the positions; of two orders only a line can be told
-    NINE: (np.array([3, 0, 1, 0, 2, 0, 0, 1, 0.0]), FAVOURS),
-    ("fixed", "reversed"): (
-        np.linspace(1.5, -1.5, 9),
-        {"A-I": np.linspace(-0.5, 0.5, 9), "1-9": np.linspace(0.5, -0.5, 9)},
-    ),
 }
 
 
@@ -191,14 +280,12 @@ def shown_with(at_position, favours, names):
     return [pd.concat(pair, ignore_index=True) for pair in zip(*tables, strict=True)]
 
 
-@pytest.mark.parametrize("names", PATTERNS, ids=["nine", "two"])
-def test_sets_of_labels_without_a_common_favour_tell_position_from_label(names):
-    at_position, favours = PATTERNS[names]
-    table = orders.position_bias(*shown_with(at_position, favours, names)).set_index("labels")
+def test_sets_of_labels_without_a_common_favour_tell_position_from_label():
+    table = orders.position_bias(*shown_with(ANY, FAVOURS, NINE)).set_index("labels")
     assert set(table.note) == {""}
-    for labels, favour in favours.items():
+    for labels, favour in FAVOURS.items():
         mine = table.loc[labels]
-        assert mine.position_part.to_numpy() == pytest.approx(at_position - at_position.mean())
+        assert mine.position_part.to_numpy() == pytest.approx(ANY - ANY.mean())
         assert mine.label_part.to_numpy() == pytest.approx(favour - favour.mean())
         assert mine.bias.to_numpy() == pytest.approx((mine.position_part + mine.label_part).array)
 
@@ -221,7 +308,7 @@ def test_one_set_of_labels_cannot_be_told_from_the_positions_and_says_so():
         assert table.bias.notna().all()
         assert table[["position_part", "label_part"]].isna().all(axis=None)
         assert set(table.note) == {"not separable: one set of labels"}
-    assert set(silent[silent.labels != "A-I"].note) == {"not estimable"}
+    assert set(silent[silent.labels != "A-I"].note) == {orders.SILENT}
 
 
 def test_groups_are_kept_apart():
@@ -245,7 +332,7 @@ def test_a_model_without_probabilities_shows_the_positions_it_chose():
 
 # Bad input
 
-TABLES = (orders.debiased, orders.letters, orders.position_bias)
+TABLES = (orders.debiased, orders.letters, orders.position_bias, orders.mechanisms)
 
 
 @pytest.mark.parametrize("function", TABLES)
@@ -253,7 +340,7 @@ def test_a_run_of_shuffled_orders_has_nothing_to_compare_and_says_so(function):
     shuffled = run(soft("prosocial"), np.zeros(9), ["shuffled"])
     nothing = [table[:0] for table in shuffled]
     for tables in (shuffled, nothing):
-        with pytest.raises(UserError, match="no order to compare; ask for fixed"):
+        with pytest.raises(UserError, match="no order to compare; ask for latin"):
             function(*tables)
         assert orders.disagreement(*tables).empty
 

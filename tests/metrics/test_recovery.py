@@ -7,7 +7,7 @@ import pytest
 
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, svo
-from hvae_utils.metrics import lapse, recovery
+from hvae_utils.metrics import debias, lapse, recovery
 from hvae_utils.metrics.recovery import Truth
 
 PRIMARY = instruments.load("svo-slider")
@@ -110,19 +110,50 @@ def test_averaging_log_probabilities_returns_the_truth_without_lapses(angle, sha
     linear = Truth(angle, sharpness, 0, 3)
     uneven = Truth(angle, sharpness, 0, 1, (0, 0, 1, 0, 0, 0, -2, 0, 3))
     for truth, name in ((linear, "two"), (linear, "cyclic"), (uneven, "cyclic")):
-        logit = recovery.averages(truth, PRIMARY, orders[name])[1]
+        shown = recovery.tables_of(truth, PRIMARY, orders[name])
+        logit = debias.average_logits(shown, floor=0.0)
         assert svo.angle_distribution(logit).mean == pytest.approx(goal, abs=1e-6)
 
 
 def test_averaging_probabilities_does_not_return_it():
     truth = Truth(90, 0.1, 0, 3)
-    averaged = recovery.averages(truth, PRIMARY, [OWN, OWN[::-1]])[0]
+    shown = recovery.tables_of(truth, PRIMARY, [OWN, OWN[::-1]])
+    averaged = debias.average_probabilities(shown)
     assert mean_angle(Truth(90, 0.1)) - svo.angle_distribution(averaged).mean > 2
 
 
 def test_lapses_keep_a_bias_from_being_averaged_away_entirely():
     table = recovery.study([Truth(90, 0.1, 0.2, 3)])
     assert 1 < table.unbiased.item() - table.two_logit.item() < 5
+
+
+def test_a_mixture_takes_the_first_position_in_its_share_whatever_stands_there():
+    order = [3, 1, 4, 0, 5, 8, 2, 6, 7]
+    table = recovery.probabilities(Truth(40, 0.1, 0.2, mixture=0.3), order=order)
+    expected = 0.7 * recovery.probabilities(Truth(40, 0.1, 0.2))
+    expected[:, 3] += 0.3
+    np.testing.assert_allclose(table, expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("angle", [-45, 0, 45, 90])
+@pytest.mark.parametrize("lapse_rate", [0, 0.2])
+def test_the_minimum_returns_the_truth_of_a_mixture_with_lapses_too(angle, lapse_rate):
+    row = recovery.study([Truth(angle, 0.1, lapse_rate, mixture=0.3)]).iloc[0]
+    assert row.cyclic_minimum == pytest.approx(row.unbiased, abs=1e-9)
+    assert abs(row.cyclic_logit - row.unbiased) > 0.5
+    assert abs(row.cyclic_probability - row.unbiased) > 3
+
+
+def test_the_study_says_which_mechanism_made_the_answers_and_when_neither_shows():
+    soft = [
+        Truth(57, 0.1),
+        Truth(57, 0.1, 0, 3),
+        Truth(57, 0.1, 0.2, 3),
+        Truth(57, 0.1, mixture=0.3),
+    ]
+    table = recovery.study([*soft, Truth(57, math.inf, 0, 3)])
+    assert table.mechanism.tolist() == ["neither", "additive", "additive", "mixture", "neither"]
+    assert (table.evidence[1:4] > debias.CLEAR).all()
 
 
 # The study
@@ -151,7 +182,7 @@ def test_the_exact_mean_is_that_of_drawn_administrations():
 
 def test_the_standard_study_covers_every_combination():
     chosen = recovery.truths()
-    assert len(chosen) == len(set(chosen)) == 9 * 3 * 2 * 2 * 2
+    assert len(chosen) == len(set(chosen)) == 9 * 3 * 2 * 5
     assert recovery.study([]).empty
 
 
@@ -216,6 +247,7 @@ def test_a_lapse_curve_runs_from_the_ideal_to_the_random_respondent(value, ideal
         {"angle": 0, "lapse": math.nan},
         {"angle": 0, "position_bias": math.inf},
         {"angle": 0, "label_bias": (math.nan,)},
+        {"angle": 0, "mixture": -0.1},
     ],
 )
 def test_an_impossible_respondent_is_refused(wrong):

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import signal
 import sys
 import threading
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hvae_utils.ask.respondents import Answer
@@ -347,18 +349,21 @@ def spread(*chances):
     return tuple((label, float(np.log(p))) for label, p in zip("ABCDEFGHI", chances, strict=False))
 
 
+READ_EXACTLY = {"goal_prompts": (False,), "values": ("none",), "readout": "probabilities"}
+
+
 def test_probabilities_are_read_with_one_token_where_the_endpoint_gives_them(run):
     def listing(request):
         listed = spread(0.1, 0.6, 0.28)
         return Answer(text="B", finish_reason="length", top_logprobs=listed)
 
     model = Scripted(listing)
-    factors = {"goal_prompts": (False,), "values": ("none",), "readout": "probabilities"}
-    _, responses = run(model, **factors)
-    kinds = [request.kind for request in model.asked]
-    assert (kinds.count("probe"), kinds.count("readout"), kinds.count("item")) == (1, 6, 0)
-    assert {request.max_tokens for request in model.asked} == {1}
-    assert {request.temperature for request in model.asked} == {0.0}
+    _, responses = run(model, **READ_EXACTLY)
+    asked = [request for request in model.asked if request.kind != "item"]
+    kinds = [request.kind for request in asked]
+    assert (kinds.count("probe"), kinds.count("readout")) == (1, 6)
+    assert {request.max_tokens for request in asked} == {1}
+    assert {request.temperature for request in asked} == {0.0}
     assert set(responses.method) == {"probabilities"}
     assert responses.p2.to_numpy() == pytest.approx(0.6)
     assert scoring.option_shares(responses, 9)[:, 1] == pytest.approx(0.6 / 0.98)
@@ -366,23 +371,85 @@ def test_probabilities_are_read_with_one_token_where_the_endpoint_gives_them(run
     assert set(responses.option) == {2}
 
 
-@pytest.mark.parametrize(
-    ("listed", "kinds"),
-    [
-        (None, {"probe": 1, "item": 6}),  # silent: found out once, before the items
-        (spread(0.3, 0.3), {"probe": 1, "readout": 6, "item": 6}),  # it was about to say more
-    ],
-)
-def test_text_is_read_where_probabilities_are_not_to_be_had_and_the_column_says_so(
-    run, listed, kinds
-):
-    model = Scripted(lambda request: Answer(text="E", finish_reason="stop", top_logprobs=listed))
-    factors = {"goal_prompts": (False,), "values": ("none",), "readout": "probabilities"}
-    _, responses = run(model, **factors)
+def test_text_is_read_where_a_model_lists_no_alternatives_and_the_column_says_so(run):
+    model = Scripted(lambda request: Answer(text="E", finish_reason="stop"))
+    _, responses = run(model, **READ_EXACTLY)
     assert set(responses.method) == {"text"}
     assert set(responses.option) == {5}
+    assert responses.written.isna().all()
     counted = Counter(request.kind for request in model.asked)
-    assert counted == kinds
+    assert counted == {"probe": 1, "item": 6}, "it is found out once, before the items"
+
+
+@pytest.mark.parametrize(
+    ("listed", "outcome"),
+    [
+        (spread(0.02, 0.01), "choice"),  # it was about to say more: the mass is there to be seen
+        ((("The", -0.1), ("I'd", -3.0)), "unparseable"),
+        ((), "unparseable"),
+    ],
+)
+def test_a_model_that_lists_alternatives_is_never_read_as_text(run, listed, outcome):
+    def reply(request):
+        shown = listed if request.kind == "readout" else spread(1.0)
+        return Answer(text="E", finish_reason="stop", top_logprobs=shown)
+
+    model = Scripted(reply)
+    assigned, responses = run(model, **{**READ_EXACTLY, "repeats": 2})
+    assert set(responses.method) == {"probabilities"}
+    assert set(responses.outcome) == {outcome}
+    assert responses.covered_mass.dropna().to_numpy() == pytest.approx(
+        0.03 if outcome == "choice" else 0.0
+    )
+    audited = responses.merge(assigned[["condition_id", "audited"]])
+    assert audited.written.eq(5).equals(audited.audited.astype("boolean").replace(False, pd.NA))
+
+
+def test_an_audited_item_is_asked_in_words_beside_its_probabilities(run):
+    def reply(request):
+        said = Answer(text="H" if request.kind == "item" else "B", top_logprobs=spread(0.1, 0.9))
+        return dataclasses.replace(said, finish_reason="stop", prompt_tokens=10)
+
+    model = Scripted(reply)
+    _, responses = run(model, **{**READ_EXACTLY, "orders": ("reversed",)})
+    readouts, items = (
+        [request for request in model.asked if request.kind == kind] for kind in ("readout", "item")
+    )
+    assert [one.messages for one in readouts] == [one.messages for one in items]
+    assert (responses.option.tolist(), responses.written.tolist()) == ([8] * 6, [2] * 6)
+    assert set(responses.written_outcome) == {"choice"}
+    assert set(responses.reply) == {"H"}
+    assert set(responses.attempts) == {1}
+    assert set(responses.prompt_tokens) == {20}
+    kinds = {record["key"]: record["kind"] for record in read(run.path)}
+    assert {kinds[key] for key in responses.key} == {"item"}
+
+
+def test_what_an_audit_does_not_say_is_an_outcome_and_no_reminder(run):
+    def reply(request):
+        said = "I would rather not." if request.kind == "item" else "B"
+        return Answer(text=said, finish_reason="stop", top_logprobs=spread(0.1, 0.9))
+
+    _, responses = run(Scripted(reply), **READ_EXACTLY)
+    assert responses.written.isna().all()
+    assert set(responses.written_outcome) == {"unparseable"}
+    assert set(responses.outcome) == {"choice"}
+
+
+@pytest.mark.parametrize("lost", ["readout", "probe"])
+def test_probabilities_that_did_not_arrive_are_an_error_and_are_asked_again(run, lost):
+    def reply(request):
+        failed = request.kind == lost
+        listed = None if failed else spread(0.2, 0.8)
+        return Answer(text="B", finish_reason="stop", top_logprobs=listed, error=failed or None)
+
+    _, responses = run(Scripted(reply, concurrency=1), **READ_EXACTLY)
+    assert set(responses.outcome) == {"error"}
+    assert set(responses.method) == {"probabilities" if lost == "readout" else None}
+    lost = None
+    _, responses = run(Scripted(reply), **READ_EXACTLY)
+    assert set(responses.outcome) == {"choice"}
+    assert set(responses.method) == {"probabilities"}
 
 
 def test_a_failure_among_many_tasks_arrives_alone_with_nothing_in_its_context(run):

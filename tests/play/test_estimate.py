@@ -1,6 +1,7 @@
 """What a study will take is known before anybody is asked, and is what it then takes."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -53,12 +54,43 @@ def test_the_number_of_requests_is_what_counting_by_hand_gives():
     (row, _) = estimate.estimate(planned, Held()).to_dict("records")
     study_items = 2 * 2 * 2 * 3 * 6  # values, goal arms, orders, repeats, items
     assigned = 3 * 2 + 2 * 3  # describe and adopt a repeat; goals with and without value
-    probes = (6 + 6 + 9) + 2  # primary, swapped, secondary; describe and adopt, once
+    probes = (6 + 6 + 9) + 2 + 1  # primary, swapped, secondary; describe and adopt; alternatives?
     assert row["requests"] == study_items + assigned + probes
-    assert row["requests_most"] == 2 * (study_items + 21) + assigned + 2
+    assert row["requests_most"] == 2 * (study_items + 21) + assigned + 2 + 1
     assert row["completion_most"] == (
-        24 * 2 * (study_items + 21) + 96 * (3 + 1) + 48 * (3 + 1) + 64 * 6
+        24 * 2 * (study_items + 21) + 96 * (3 + 1) + 48 * (3 + 1) + 64 * 6 + 1
     )
+
+
+def test_probabilities_and_their_audit_are_counted():
+    """Of 24 conditions number 1, 12 and 23 are audited; the probe is asked once."""
+    asked = {"readout": "probabilities", "isomorphs": [], "probe_values": [], "reask": False}
+    planned = estimate.designs({**PARAMETERS, **asked})
+    kinds = Counter(
+        one.kind for one in estimate.unanswered(MODEL, planned, Held(), estimate.typical)
+    )
+    assert kinds == {
+        "readout": 24 * 6,
+        "item": 3 * 6,
+        "probe": 1,
+        "describe": 3,
+        "adopt": 3,
+        "goal": 6,
+    }
+    (row, _) = estimate.estimate(planned, Held()).to_dict("records")
+    assert row["requests"] == row["requests_most"] == kinds.total()
+    first = estimate.unanswered(MODEL, planned, Held(), None)
+    assert Counter(one.kind for one in first) == {"probe": 1, "describe": 3, "goal": 3}
+
+
+def test_the_default_profile_takes_what_its_design_says(capsys):
+    """Nine wordings, five assignments, two arms, six items; 9 of 90 conditions are audited."""
+    assert cli.main(["estimate", "--set", "models=reference/lapsing", "--json"]) == 0
+    (row, _) = json.loads(capsys.readouterr().out)
+    readouts, audit = 9 * 5 * 2 * 6, 9 * 6
+    assigned = 9 * (4 * 2 + 5)  # describe and adopt, and a goal, `none` included
+    beside = 6 + 6 + 9  # swapped, ten times the stakes, secondary; the primary items are shared
+    assert row["requests"] == readouts + audit + assigned + beside + 1  # are alternatives listed?
 
 
 def test_what_a_run_has_answered_is_left_out(tmp_path, monkeypatch):

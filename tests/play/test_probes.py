@@ -48,6 +48,15 @@ def test_the_motive_of_a_joint_gain_maximiser_is_joint_gain(records):
     assert len(motives) == 2
 
 
+def test_who_answers_at_random_is_scored_by_its_expectation_in_every_instrument(records):
+    angles, motives = probes.administer(records, NAMES[:1], ["reference/random"], ["none"], "plain")
+    assert set(angles["method"]) == {"probabilities"}
+    assert angles["angle"].to_numpy() == pytest.approx(22.703, abs=5e-4)
+    distances = [f"d_{name}" for name in ("individualist", "altruist")]
+    assert motives[distances].to_numpy() == pytest.approx(0.5)
+    assert {line["kind"] for line in read(records)} == {"probe", "readout"}
+
+
 def test_without_a_value_to_probe_nothing_is_asked(records):
     angles, motives = probes.administer(records, NAMES[1:], ["reference/random"], [], "plain")
     assert angles.empty
@@ -77,6 +86,6 @@ def test_the_probes_obey_reask_and_concurrency(tmp_path, monkeypatch, reask, rem
     assert list(dressed.instrument) == ["svo-slider", "svo-slider+swapped"]
     assert max(most) == 1
     items = 6 + 6 + 9
-    assert len(asked) == items * (2 if reminded else 1)
+    assert len(asked) == 1 + items * (2 if reminded else 1)  # one finds out that it lists nothing
     reminders = [body for body in asked if len(body["messages"]) > 2]
     assert bool(reminders) == reminded

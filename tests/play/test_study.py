@@ -67,6 +67,47 @@ def test_a_condition_keeps_its_id_when_other_factors_join_the_study():
     assert set(small.condition_id) < set(large.condition_id)
 
 
+NINE = ("plain", *(f"wording {k}" for k in range(2, 10)))
+
+
+@pytest.fixture
+def nine_wordings(monkeypatch):
+    """Let nine names stand for wordings, whatever packs there are."""
+    plain = study.prompts.load("plain")
+    monkeypatch.setattr(study.prompts, "names", lambda: [*NINE])
+    monkeypatch.setattr(study.prompts, "load", lambda name: plain)
+
+
+@pytest.mark.usefixtures("nine_wordings")
+def test_in_a_latin_design_every_wording_has_one_order_and_every_order_one_wording():
+    planned = study.conditions(study.Study(models=TWO, wordings=NINE, orders=("latin",)))
+    assert len(planned) == 2 * 5 * 2 * 9
+    shown = planned.drop_duplicates(["wording", "order"])
+    assert [*zip(shown["wording"], shown["order"], strict=True)] == [
+        (name, f"cyclic-{k}") for k, name in enumerate(NINE, start=1)
+    ]
+
+
+@pytest.mark.usefixtures("nine_wordings")
+def test_a_tenth_of_a_models_conditions_is_audited_in_every_value_and_both_arms():
+    design = {"wordings": NINE, "orders": ("latin",), "readout": "probabilities"}
+    planned = study.conditions(study.Study(models=TWO, **design))
+    for _, of_model in planned.groupby("model"):
+        audited = of_model[of_model["audited"]]
+        assert 0.08 <= len(audited) / len(of_model) <= 0.12
+        assert set(audited["value"]) == set(planned["value"])
+        assert set(audited["goal_prompt"]) == {False, True}
+        assert audited["wording"].is_unique
+    assert not study.conditions(study.Study(models=TWO))["audited"].any()
+
+
+@pytest.mark.parametrize("change", [{"margin": 0.2}, {"contrasts": ["models"]}])
+def test_what_was_planned_is_fixed_by_the_numbers_of_the_conditions(change):
+    plain, changed = (study.conditions(study.Study(models=TWO, **given)) for given in ({}, change))
+    assert not set(plain["condition_id"]) & set(changed["condition_id"])
+    assert plain.loc[0, ["margin", "contrasts"]].tolist() == [0.1, "steerability+goal_prompt"]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -90,6 +131,10 @@ def test_a_condition_keeps_its_id_when_other_factors_join_the_study():
         ({"temperature": 3}, "temperature is 3"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"seed": -1}, "seed is -1"),
+        ({"margin": 0}, "margin is 0; it must lie between 0 and 1"),
+        ({"margin": 1.5}, "margin is 1.5"),
+        ({"contrasts": ["steerabilty"]}, "Did you mean 'steerability'"),
+        ({"contrasts": []}, "contrasts is empty"),
         ({"repeats": True}, "repeats is True"),
     ],
 )

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, published, svo, values
-from hvae_utils.metrics import recovery
+from hvae_utils.metrics import orders, recovery
 from hvae_utils.show import figures, style
 from tests.support import synthetic_tables
 
@@ -28,7 +28,7 @@ TWELVE = (
 )
 SLUGS = (
     *("raw_and_chance", "three_readings", "letter_choice", "lapse_curves", "angle_distributions"),
-    *("recovery", "factor_effects", "people_and_models"),
+    *("recovery", "factor_effects", "people_and_models", "published_raw_and_chance"),
 )
 P = [f"p{option}" for option in range(1, 10)]
 SLIDER, KNOWN = instruments.load("svo-slider"), values.load()
@@ -129,7 +129,8 @@ def tables_of(models):
     chosen = [one for one in recovery.truths() if one.angle in angles and one.sharpness == 0.1]
     study = recovery.study(chosen)
     return {
-        "raw_and_chance": figures.raw_and_chance.table(published.radar(), cells),
+        "raw_and_chance": figures.raw_and_chance.table(cells),
+        "published_raw_and_chance": figures.published_raw_and_chance.table(),
         "three_readings": figures.three_readings.table(with_lapses(cells)),
         "letter_choice": figures.letter_choice.table(letters(models)),
         "lapse_curves": figures.lapse_curves.table(KNOWN, np.linspace(0, 1, 11)),
@@ -168,30 +169,6 @@ def words(figure):
 # What the tables hold.
 
 
-def test_on_the_chance_scale_the_published_individualists_are_at_zero(tables):
-    table = tables["raw_and_chance"]
-    means = table[table["part"] == "mean"].set_index("value")
-    found = means["chance"].round(2).to_dict()
-    expected = (0.48, 0.60, 0.01, 0.15)
-    assert found == dict(zip(values.names()[:4], expected, strict=True))
-    assert means.loc["individualistic", "raw"] == pytest.approx(37.5, abs=0.1)
-
-
-def test_published_and_own_models_are_counted_apart_and_only_one_arm_is_shown(tables):
-    models = tables["raw_and_chance"].query("part == 'model'")
-    assert models.groupby("source")["number"].max().to_dict() == {"published": 8, "run": 4}
-    assert set(models["goal_prompt"]) == {True}
-    assert len(models) == 4 * (8 + 4)
-
-
-def test_a_run_without_the_goal_arm_shows_the_arm_it_has():
-    cells = run_of(FEW[:1])[2].query("not goal_prompt")
-    table = figures.raw_and_chance.table(published.radar(), cells)
-    assert set(table.query("source == 'run'")["goal_prompt"]) == {False}
-    figure = figures.raw_and_chance.draw(table)
-    assert "Respondents of this run, without goal prompt" in words(figure)
-
-
 def test_lapse_curves_start_at_the_ideal_and_end_where_random_respondents_are(tables):
     curves = tables["lapse_curves"].query("part == 'curve'").set_index(["value", "rate"])
     for value in values.names()[:4]:
@@ -226,13 +203,17 @@ def test_two_administrations_that_differ_are_mixed_half_and_half():
     assert found[["low", "share"]].to_numpy().tolist() == [[45, 0.5], [61, 0.5]]
 
 
-def test_recovery_shows_that_log_probabilities_give_the_truth_back_and_lapses_spoil_it(tables):
-    told = tables["recovery"].query("part == 'respondent' and bias == 'position'")
-    wide = told.pivot(index=["lapse", "utility_angle"], columns="stage", values="measured")
-    off = (wide.sub(wide["unbiased"], axis=0)).abs().groupby("lapse").max()
-    assert off.loc[0.0, "logit"] < 1e-6
-    assert off.loc[0.0, "before"] > 3
-    assert off.loc[0.2, "logit"] > 0.5
+def test_recovery_shows_what_undoes_which_bias_and_that_lapses_spoil_one(tables):
+    rows = tables["recovery"].query("part == 'respondent'")
+    wide = rows.pivot(index=["bias", "lapse", "utility_angle"], columns="stage", values="measured")
+    off = (wide.sub(wide["unbiased"], axis=0)).abs().groupby(["bias", "lapse"]).max()
+    additive, mixture = "position bias of 3 nats", "first position in 30% of the answers"
+    assert off.loc[(additive, 0.0), "logit"] < 1e-6
+    assert off.loc[(additive, 0.0), "before"] > 3
+    assert off.loc[(additive, 0.2), "logit"] > 0.5
+    assert off.loc[mixture, "minimum"].max() < 1e-6
+    assert off.loc[mixture, "logit"].min() > 0.5
+    assert set(rows[rows["bias"] == additive]["mechanism"]) == {"additive"}
 
 
 def test_people_and_random_respondents_share_the_bins(tables):
@@ -246,36 +227,21 @@ def test_people_and_random_respondents_share_the_bins(tables):
 # What is drawn where.
 
 
-def test_a_numbered_mark_stands_at_its_value_on_both_scales(drawn, tables):
-    row = tables["raw_and_chance"].query("respondent == 'GPT-4' and value == 'competitive'").iloc[0]
-    raw, chance = drawn["raw_and_chance"].axes[1:3]
-    for axes, scale in ((raw, "raw"), (chance, "chance")):
-        (mark,) = marks(axes, f"{scale} GPT-4 competitive")
-        assert mark.get_xdata()[0] == row[scale]
-    assert {"0.48", "0.60", "0.01", "0.15"} <= {text.get_text() for text in chance.texts}
-
-
-def test_numbered_marks_never_cover_one_another(drawn):
-    figure = drawn["raw_and_chance"]
-    for axes in figure.axes:
-        badges = [line for line in axes.lines if line.get_marker() == "o"]
-        centres = [axes.transData.transform(line.get_xydata()[0]) for line in badges]
-        for one, other in itertools.combinations(centres, 2):
-            assert np.hypot(*(one - other)) / figure.dpi * 72 > 10
-
-
-def test_who_has_no_angle_is_named_by_number(drawn):
-    assert any(text.startswith("no angle: 4") for text in words(drawn["raw_and_chance"]))
+def test_who_has_no_angle_is_named(drawn):
     assert any("no angle in" in text for text in words(drawn["people_and_models"]))
 
 
-def test_letters_are_bars_before_and_a_line_after_with_one_ninth_for_scale(drawn):
-    axes = panel(drawn["letter_choice"], "faithful")
+def test_letters_by_position_and_by_option_have_an_axis_each(drawn):
+    figure = drawn["letter_choice"]
+    axes = panel(figure, "faithful")
+    beside = figure.axes[figure.axes.index(axes) + 1]
     assert [bar.get_height() for bar in axes.patches][:3] == [0.6, 0.2, 0.1]
-    assert marks(axes, "debiased")[0].get_ydata() == pytest.approx(np.full(9, 1 / 9))
-    assert marks(axes, "uniform")[0].get_ydata()[0] == pytest.approx(1 / 9)
-    never = panel(drawn["letter_choice"], "first-option")
-    assert [text.get_text() for text in never.texts] == ["debiased: not estimable"]
+    assert [bar.get_height() for bar in beside.patches] == pytest.approx(np.full(9, 1 / 9))
+    for one in (axes, beside):
+        assert marks(one, "uniform")[0].get_ydata()[0] == pytest.approx(1 / 9)
+    never = figure.axes[figure.axes.index(panel(figure, "first-option")) + 1]
+    assert [text.get_text() for text in never.texts] == ["not estimable"]
+    assert [one.get_xlabel()[:6] for one in figure.axes[-2:]] == ["positi", "option"]
 
 
 def test_what_cannot_be_estimated_is_said_and_zero_is_marked(drawn):
@@ -295,25 +261,6 @@ def test_what_cannot_be_estimated_is_said_and_zero_is_marked(drawn):
 def test_rows_without_probabilities_say_so(drawn):
     axes = panel(drawn["angle_distributions"], "smollm2-135m-instruct")
     assert [text.get_text() for text in axes.texts] == ["no probabilities"] * 5
-
-
-def test_null_respondents_stand_in_the_lowest_lane_of_every_row_on_both_scales(drawn, tables):
-    nulls = tables["raw_and_chance"].query("part == 'baseline' and value == 'prosocial'")
-    nulls = nulls.set_index("respondent")
-    assert nulls.loc["always A", ["raw", "chance"]].tolist() == pytest.approx(
-        [45.47, 0.35], abs=0.01
-    )
-    panels = [axes for axes in drawn["raw_and_chance"].axes if axes.lines]
-    assert len(panels) == 4  # two scales for the published models, two for the run
-    for axes in panels:
-        assert len(marks(axes, "always one letter")) == len(marks(axes, "ideal with lapses")) == 4
-    (line,) = (
-        line
-        for line in marks(panels[1], "always one letter")
-        if nulls.chance["always A"] in line.get_xdata()
-    )
-    badge = marks(panels[1], "chance GPT-4 prosocial")[0]
-    assert line.get_ydata()[0] < badge.get_ydata()[0]
 
 
 def test_lapsing_and_holding_no_value_come_apart_in_the_fourth_column(drawn):
@@ -382,7 +329,11 @@ def test_no_words_are_cut_off_too_small_or_on_top_of_others(models, monkeypatch)
 
     monkeypatch.setattr(Text, "draw", note)
     for slug, table in tables_of(models).items():
-        if models is not TWELVE and slug in ("lapse_curves", "recovery"):
+        if models is not TWELVE and slug in (
+            "lapse_curves",
+            "recovery",
+            "published_raw_and_chance",
+        ):
             continue
         boxes.clear()
         figure = getattr(figures, slug).draw(table)
@@ -465,7 +416,9 @@ def test_mistakes_in_the_inputs_are_named():
     with pytest.raises(UserError, match="'before' is neither"):
         figures.letter_choice.table(letters(FEW).assign(stage="before"))
     study = recovery.study([recovery.Truth(0.0, 0.7)])
-    with pytest.raises(UserError, match=r"no respondent of sharpness 0\.1; it has 0\.7"):
+    with pytest.raises(
+        UserError, match=r"no respondent of sharpness 0\.1 with one bias; it has 0\.7"
+    ):
         figures.recovery.table(study, recovery.steps(SLIDER))
     with pytest.raises(UserError, match="nothing to draw"):
         figures.factor_effects.table(effects(FEW)[:0])
@@ -475,37 +428,66 @@ def test_mistakes_in_the_inputs_are_named():
         figures.angle_distributions.table(conditions, rows, SLIDER, KNOWN)
 
 
+def biases(rows):
+    table = pd.DataFrame(rows, columns=["model", "labels", "position", "bias"])
+    return table.assign(note="", position_part=np.nan, label_part=np.nan)
+
+
 def test_the_position_bias_is_drawn_where_it_is_and_named_where_it_is_not():
-    positions = list(range(1, 10))
-    known = pd.DataFrame(
-        {"model": "reference/a", "position": positions, "bias": [2.0] + [-0.25] * 8}
+    places = {"a": [2.0] + [-0.25] * 8, "b": [np.nan] * 9, "flat": [0.01] + [0.0] * 8}
+    table = biases(
+        (f"reference/{name}", "A-I", position, bias)
+        for name, line in places.items()
+        for position, bias in enumerate(line, start=1)
     )
-    unknown = pd.DataFrame({"model": "reference/b", "position": positions, "bias": np.nan})
-    table = pd.concat([known, unknown]).assign(labels="A-I", assumes="nothing", note="")
-    table[["position_part", "label_part"]] = np.nan
-    drawn = figures.position_bias.draw(figures.position_bias.table(table))
-    first, second = drawn.axes
+    table.loc[table["model"] == "reference/b", "note"] = orders.SILENT
+    fits = pd.DataFrame({"model": ["reference/a"], "mechanism": ["additive"], "evidence": [12.3]})
+    table = figures.position_bias.table(table, fits)
+    first, second = figures.position_bias.draw(table).axes
     (line,) = [line for line in first.lines if line.get_gid() == "A-I"]
-    assert line.get_ydata().tolist() == known.bias.tolist()
-    assert [text.get_text() for text in second.texts] == ["not estimable"]
+    assert line.get_ydata().tolist() == places["a"]
+    assert first.texts[0].get_text() == "additive fits, by 12 nats"
+    assert second.texts[0].get_text() == "not estimable\nno probabilities"
     assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("a", "b")
+    said = figures.position_bias.caption(table)
+    assert "Biased: a from −0.2 to 2 nats." in said
+    assert "not drawn beside others: flat." in said
+    assert "Not estimable: b." in said
+    alone = table[table["respondent"] == "flat"]
+    assert len(figures.position_bias.draw(alone).axes) == 1
 
 
 def test_what_several_sets_of_labels_share_is_drawn_beside_them():
-    rows = [
-        {"labels": labels, "position": position, "bias": 1.0 + part, "label_part": part}
-        for labels, part in {"A-I": 0.5, "1-9": -0.5}.items()
-        for position in range(1, 10)
-    ]
-    table = pd.DataFrame(rows).assign(model="reference/a", assumes="nothing", note="")
-    told = figures.position_bias.table(table.assign(position_part=1.0))
-    drawn = figures.position_bias.draw(told)
+    parts = {"A-I": 0.5, "1-9": -0.5}
+    table = biases(
+        ("reference/a", labels, place, 1.0 + part)
+        for labels, part in parts.items()
+        for place in range(1, 10)
+    )
+    table = table.assign(position_part=1.0, label_part=table["labels"].map(parts))
+    drawn = figures.position_bias.draw(figures.position_bias.table(table))
     lines = {line.get_gid(): line for line in drawn.axes[0].lines}
     assert set(lines["position part"].get_ydata()) == {1.0}
     assert set(lines["A-I"].get_ydata()) == {1.5}
     assert lines["A-I"].get_color() != lines["1-9"].get_color()
     assert lines["A-I"].get_marker() != lines["1-9"].get_marker()
     assert "the position's part" in [text.get_text() for text in drawn.legends[0].texts]
+
+
+@pytest.mark.parametrize("slug", ["letter_choice", "lapse_curves", "recovery"])
+def test_captions_say_what_their_table_holds_and_name_nobody_else(slug, tables):
+    figure = getattr(figures, slug)
+    for words_of in (figure.caption, figure.alt):
+        said = words_of(tables[slug])
+        assert "{" not in said
+        assert "nan" not in said
+        assert not any(name in said for name in ("agreeable", "random respondent"))
+    expected = {
+        "letter_choice": "faithful position 1 (60%)",
+        "lapse_curves": "At 20% lapses the probability of the own category is altruistic 0.51",
+        "recovery": "first position in 30% of the answers, 0% lapses: one order",
+    }
+    assert expected[slug] in figure.caption(tables[slug])
 
 
 def test_single_values_that_agree_do_not_hide_one_another():

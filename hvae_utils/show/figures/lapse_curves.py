@@ -14,6 +14,7 @@ from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import recovery
 from hvae_utils.show import marks, style
+from hvae_utils.show.names import joined
 from hvae_utils.show.tables import boundaries, part, stack
 
 _RATES = tuple(np.round(np.linspace(0, 1, 41), 3))
@@ -68,6 +69,33 @@ def draw(table: pd.DataFrame) -> Figure:
     keys.append(Patch(fc=style.MUTED, alpha=0.25, label="80% of administrations"))
     style.legend(figure, keys, 5, "lapse rate: share of answers given at random")
     return figure
+
+
+def caption(table: pd.DataFrame) -> str:
+    """Return how to read the figure, and what one lapse in five does in it."""
+    return (
+        "What lapses do to an ideal respondent, exactly. Of equally good options it takes the "
+        "middle one; other rules move the second panel by a few hundredths. Band: 10% to 90% of "
+        f"administrations. {_result(table)}"
+    )
+
+
+def alt(table: pd.DataFrame) -> str:
+    """Return the figure in words."""
+    end = part(table, "curve").sort_values("rate")["angle"].iloc[-1]
+    return (
+        "Three panels of curves over the lapse rate, a curve a value: mean angle, probability of "
+        f"the own category, value rationality. At the right end the angle is {end:.1f} degrees. "
+        f"{_result(table)}"
+    )
+
+
+def _result(table: pd.DataFrame) -> str:
+    curves = part(table, "curve")
+    rate = min(set(curves["rate"]), key=lambda one: abs(one - 0.2))
+    at = curves[curves["rate"] == rate]
+    own = joined(f"{value} {own:.2f}" for value, own in zip(at["value"], at["own"], strict=True))
+    return f"At {rate:.0%} lapses the probability of the own category is {own}."
 
 
 def _curve(axes: Axes, curve: pd.DataFrame, column: str, place: int, of: int) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from hvae_utils.errors import UserError
 from hvae_utils.measure import answers, instruments, published, secondary, svo, values
-from hvae_utils.metrics import rationality, recovery
+from hvae_utils.metrics import published_chart, recovery
 from hvae_utils.show.names import joined
 from hvae_utils.show.panels import svg
 from hvae_utils.show.panels.svg import degrees
@@ -268,7 +268,7 @@ def respondents(cells: pd.DataFrame) -> list[svg.Point]:
 
 def published_models() -> list[svg.Point]:
     """Return the models of the published chart, with goal prompt, where a score is one angle."""
-    chart = rationality.published_angles(published.radar().query("goal_prompt")).dropna()
+    chart = published_chart.with_angles().query("goal_prompt").dropna(subset="angle")
     rows = zip(chart["model"], chart["value"], chart["angle"], strict=True)
     return [svg.Point(f"{m}, {v}", float(angle), "published", v) for m, v, angle in rows]
 
