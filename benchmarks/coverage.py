@@ -1,13 +1,12 @@
-"""How often intervals contain the truth, and how wide they are.
-
-Of a mean SVO angle, of a paired difference in value rationality, and of a lapse rate.
+"""How often intervals and tests of the workbook are right, where the truth is known.
 
     python -m benchmarks.coverage           print the tables
     python -m benchmarks.coverage --write   also write them into docs/intervals.md
 
-Respondents are defined by their response probabilities on the six primary items, so the true mean
-angle is exact; a study is K administrations, one a cluster. Every number follows from the seed.
-The coverage of a lapse rate is enumerated, not simulated.
+Wordings are the clusters, so every simulation draws wordings: what a wording does to all cells
+alike, to each value, to each model, what the model's own goals do, another mind in some wordings,
+and written answers, one each. Every number follows from the seed. The coverage of a lapse rate is
+enumerated, not simulated.
 """
 
 import argparse
@@ -19,150 +18,219 @@ from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri, stdtrit
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 from hvae_utils import paths
 from hvae_utils.measure import instruments, svo, values
-from hvae_utils.metrics import chance, intervals, lapse
+from hvae_utils.metrics import chance, comparison, intervals, lapse, plan, steerability
 
-SIZES = (3, 5, 10, 15, 30)
-JUDGED = (5, 10, 30)
-LEVEL, DEMANDED = 0.95, 0.93
-STUDIES, SEED = 4000, 2023
-RESAMPLES = 1000
+SEED, STUDIES, FEW, LEVEL = 2023, 1500, 200, 0.95  # few: studies of the slow covering interval
+LOW, HIGH = chance.reachable()
 DOCUMENT = paths.ROOT / "docs" / "intervals.md"
-FIVE = (
-    *("prosocial, soft choices", "individualist, 30% lapses", "altruist, 5% lapses"),
-    *("competitor / prosocial 50:50", "altruist / individualist 50:50"),
-)
+TABLES = ("provenance", "cells", "written", "steerability", "comparisons", "plan", "lapses")
+TOLD = ("altruistic", "prosocial", "individualistic", "competitive")
+TARGETS = np.array([values.get(name).target for name in TOLD])
+
+# Cells: ten of a model, five assignments in two arms
+
+RANDOM = chance.random_angle()
+STEERED = np.tile([*(RANDOM + 0.87 * (TARGETS - RANDOM)), RANDOM], 2)
+UNEVEN = np.linspace(0.2, 12, 10)
 
 
-# Respondents: (angles, weights, true mean), exact
+def _clipped(mean, sd):
+    """Mean of a normal variable held in the range."""
+    below, above = (LOW - mean) / sd, (HIGH - mean) / sd
+    inside = mean * (norm.cdf(above) - norm.cdf(below))
+    return (
+        LOW * norm.cdf(below)
+        + HIGH * norm.sf(above)
+        + inside
+        + sd * (norm.pdf(below) - norm.pdf(above))
+    )
 
 
-def scenarios():
-    payoffs = instruments.load("svo-slider").payoffs
-    uniform = chance.uniform()
+def _noisy(centre, own, shared=0.0, goal=0.0):
+    """Cells moved by their wordings: own and shared SD, and that of the goals written there."""
 
-    def faithful(value, lapses=0.05):
-        """Any of the options that are equally good, or with probability `lapses` any option."""
-        utilities = values.get(value).utilities(payoffs)
-        best = utilities >= utilities.max(axis=1, keepdims=True) - 1e-9
-        best |= np.ptp(utilities, axis=1, keepdims=True) <= 1 + 1e-9
-        return (1 - lapses) * best / best.sum(axis=1, keepdims=True) + lapses * uniform
+    def draw(rng, wordings):
+        shift = rng.normal(0, 1, (len(centre), wordings)) * np.reshape(own, (-1, 1))
+        shift += rng.normal(0, shared, wordings) + rng.normal(0, goal, (len(centre), wordings))
+        return np.clip(centre[:, None] + shift, LOW, HIGH)
 
-    def soft(value, per_coin=0.1):
-        weights = np.exp(values.get(value).utilities(payoffs) * per_coin)
-        return weights / weights.sum(axis=1, keepdims=True)
+    spread = np.sqrt(np.square(own) + shared**2 + goal**2)
+    return draw, (_clipped(centre, spread) if np.any(spread) else centre)
 
-    first = np.eye(payoffs.shape[1])[np.zeros(len(payoffs), int)]
-    altruist, individualist = faithful("altruistic"), faithful("individualistic")
-    competitor, prosocial = faithful("competitive"), faithful("prosocial")
-    said = {
-        FIVE[0]: [(1, soft("prosocial"))],
-        FIVE[1]: [(1, faithful("individualistic", 0.3))],
-        FIVE[2]: [(1, altruist)],
-        FIVE[3]: [(0.5, competitor), (0.5, prosocial)],
-        FIVE[4]: [(0.5, altruist), (0.5, individualist)],
-        "altruist, 2% lapses": [(1, faithful("altruistic", 0.02))],
-        "altruist, 10% lapses": [(1, faithful("altruistic", 0.1))],
-        "altruist, 20% lapses": [(1, faithful("altruistic", 0.2))],
-        "altruist, soft choices": [(1, soft("altruistic"))],
-        "competitor, 5% lapses": [(1, competitor)],
-        "uniform random": [(1, uniform)],
-        "always the first option": [(1, first)],
-        "altruist / individualist 60:40": [(0.6, altruist), (0.4, individualist)],
-        "altruist / individualist 80:20": [(0.8, altruist), (0.2, individualist)],
-        "altruist / individualist 90:10": [(0.9, altruist), (0.1, individualist)],
-        "altruist / individualist 97:3": [(0.97, altruist), (0.03, individualist)],
-        "competitor / prosocial 90:10": [(0.9, competitor), (0.1, prosocial)],
-        "competitor / prosocial 97:3": [(0.97, competitor), (0.03, prosocial)],
-        "altruist / competitor 90:10": [(0.9, altruist), (0.1, competitor)],
-        "soft prosocial / competitor 90:10": [(0.9, soft("prosocial")), (0.1, competitor)],
-        "soft altruist / competitor 85:15": [(0.85, soft("altruistic")), (0.15, competitor)],
-        "altruist / individualist / competitor": [
-            *((1 / 3, altruist), (1 / 3, individualist), (1 / 3, competitor))
-        ],
+
+def _two_minds(rate):
+    def draw(rng, wordings):
+        other = rng.random((len(STEERED), wordings)) < rate
+        return np.where(other, RANDOM, STEERED[:, None])
+
+    return draw, (1 - rate) * STEERED + rate * RANDOM
+
+
+def _written(lapses, goal=0.0):
+    """One written answer to each item in each wording, of respondents with this lapse rate."""
+    slider = instruments.load("svo-slider")
+    kinds = [svo.angle_distribution(lapse.probabilities(name, lapses, slider)) for name in TOLD] + [
+        svo.angle_distribution(chance.uniform())
+    ]
+
+    def draw(rng, wordings):
+        rows = [rng.choice(one.angles, wordings, p=one.weights) for one in kinds * 2]
+        return np.clip(np.array(rows) + rng.normal(0, goal, (10, wordings)), LOW, HIGH)
+
+    return draw, np.array([one.mean for one in kinds] * 2)
+
+
+SCENARIOS = {
+    "deterministic": lambda: _noisy(STEERED, 0.0),
+    "unresponsive, wording SD 1": lambda: _noisy(np.full(10, 30.0), 1.0),
+    "steered, wording SD 4": lambda: _noisy(STEERED, 4.0),
+    "wording SD 0.2 to 12 by cell": lambda: _noisy(STEERED, UNEVEN),
+    "another mind in 10% of wordings": lambda: _two_minds(0.1),
+    "wording SD 8, goal SD 4": lambda: _noisy(RANDOM + 0.5 * (STEERED - RANDOM), 8.0, goal=4.0),
+    "a shift all cells share, SD 4, and own SD 1": lambda: _noisy(STEERED / 2, 1.0, shared=4.0),
+    "a shift all cells share, SD 8, and own SD 2": lambda: _noisy(STEERED / 2, 2.0, shared=8.0),
+}
+WRITTEN = {
+    "faithful, ties at random": lambda: _written(0.0),
+    "2% lapses": lambda: _written(0.02),
+    "20% lapses": lambda: _written(0.2),
+    "uniform random": lambda: _written(1.0),
+}
+# Coverage and mean width of U that an analysis of its own, with scenarios like these, has found.
+KNOWN = [
+    ("deterministic", 4, 1.0, 5.6),
+    ("unresponsive, wording SD 1", 2, 1.0, 10.8),
+    *[("steered, wording SD 4", *row) for row in ((2, 0.985, 15.9), (4, 0.97, 9.0))],
+    *[("steered, wording SD 4", *row) for row in ((8, 0.955, 5.8), (16, 0.95, 4.0))],
+    ("wording SD 0.2 to 12 by cell", 4, 0.979, 15.9),
+    ("another mind in 10% of wordings", 4, 1.0, 19.3),
+    ("another mind in 10% of wordings", 8, 0.98, 13.0),
+]
+
+
+def of_cells(name, wordings, studies=STUDIES):
+    """Coverage (mean over cells, and of the worst cell) and mean width of each method."""
+    draw, truth = (SCENARIOS | WRITTEN)[name]()
+    number = [*SCENARIOS, *WRITTEN].index(name)
+    rng = np.random.default_rng([SEED, number, wordings])
+    cells = [draw(rng, wordings) for _ in range(studies)]
+    flat, few = np.concatenate(cells), np.concatenate(cells[:FEW])
+    limits = {
+        "U": [np.concatenate(ends) for ends in zip(*map(_cell_limits, cells), strict=True)],
+        "t": intervals.t_limits(flat, LEVEL),
+        "covering": intervals.covering_limits(few, LEVEL, LOW, HIGH),
     }
-    return {name: mixture(parts) for name, parts in said.items()}
+    row = {"scenario": name, "K": wordings}
+    for method, (lower, upper) in limits.items():
+        lower, upper = (ends.reshape(-1, len(truth)) for ends in (lower, upper))
+        hit = (lower <= truth + 1e-6) & (truth - 1e-6 <= upper)
+        row |= {method: hit.mean(), f"worst {method}": hit.mean(axis=0).min()}
+        row[f"width {method}"] = (upper - lower).mean()
+    return row
 
 
-def mixture(parts):
-    """Each administration is of one kind throughout; parts: (share, response probabilities)."""
-    kinds = [(share, svo.angle_distribution(table)) for share, table in parts]
-    angles = np.concatenate([kind.angles for _, kind in kinds])
-    weights = np.concatenate([share * kind.weights for share, kind in kinds])
-    return angles, weights, sum(share * kind.mean for share, kind in kinds)
+def _cell_limits(cells):
+    return intervals.cell_limits(cells, LOW, HIGH)
 
 
-def draw(angles, weights, shape, rng):
-    up_to = np.cumsum(weights)
-    at = np.searchsorted(up_to / up_to[-1], rng.random(shape), side="right")
-    return angles[np.minimum(at, len(angles) - 1)]
-
-
-# Paired differences: the same administration asked in two ways
-
-
-def pairs():
-    """Name -> (value, respondent asked one way, respondent asked the other way)."""
-    told = scenarios()
-    first, rare = told["always the first option"], told["altruist / individualist 97:3"]
-    steady, often = told["altruist, 2% lapses"], told["altruist, 20% lapses"]
-    return {
-        "no effect, altruist corner, 2% lapses": ("altruistic", steady, steady),
-        "no effect, altruist corner, 5% lapses": ("altruistic", told[FIVE[2]], told[FIVE[2]]),
-        "no effect, competitor corner, 5% lapses": (
-            *("competitive", told["competitor, 5% lapses"], told["competitor, 5% lapses"]),
-        ),
-        "no effect, prosocial, soft choices": ("prosocial", told[FIVE[0]], told[FIVE[0]]),
-        "no effect, now and then of another mind (3%)": ("altruistic", rare, rare),
-        "lapses rarer, 20% to 2%": ("altruistic", steady, often),
-        "from half to all altruistic": ("altruistic", told[FIVE[2]], told[FIVE[4]]),
-        "from random to prosocial": ("prosocial", told[FIVE[0]], told["uniform random"]),
-        "from individualistic to altruistic": ("altruistic", told[FIVE[2]], told[FIVE[1]]),
-        "all clusters agree, no effect": ("prosocial", first, first),
-        "all clusters agree but for 2% lapses": ("altruistic", steady, first),
-    }
-
-
-def simulate_pairs(studies=STUDIES, sizes=JUDGED):
-    """One row a scenario x K: coverage of t and of covering, width (degrees), zero (t's share)."""
-    rows = []
-    for number, (name, (value, *sides)) in enumerate(pairs().items()):
-        target = values.get(value).target
-        reach = chance.greatest_distance(target)
-        expected = [weights @ np.abs(angles - target) for angles, weights, _ in sides]
-        true = round(expected[1] - expected[0], 9)  # rounded: no effect is 0 and not -1e-15
+def cells_table(names, sizes, studies):
+    lines = [["scenario", "K", "U", "worst cell", "width", "t", "covering", "width"]]
+    for name in names:
         for size in sizes:
-            rng = np.random.default_rng([SEED, 1000 + number, size])
-            drawn = [draw(angles, weights, (studies, size), rng) for angles, weights, _ in sides]
-            samples = np.abs(drawn[1] - target) - np.abs(drawn[0] - target)
-            limits = (
-                intervals.t_limits(samples, LEVEL),
-                intervals.covering_limits(samples, LEVEL, -reach, reach),
+            row = of_cells(name, size, studies)
+            shown = [f"{row[key]:.3f}" for key in ("U", "worst U")] + [f"{row['width U']:.1f}"]
+            shown += [f"{row[key]:.3f}" for key in ("t", "covering")]
+            lines.append([name, str(size), *shown, f"{row['width covering']:.1f}"])
+    return markdown(lines)
+
+
+# Steerability
+
+
+def angles(rng, wordings, beta=0.0, sd=4.0, slopes=0.0, by_wording=8.0):
+    """One arm's angles (values, wordings): shift of the wording, slope, and value x wording SD."""
+    slope = beta + rng.normal(0, slopes, wordings)
+    noise = rng.normal(0, sd, (len(TARGETS), wordings))
+    return RANDOM + rng.normal(0, by_wording, wordings) + np.outer(TARGETS, slope) + noise
+
+
+def of_steerability(wordings, sd, slopes, studies=STUDIES, beta=0.5):
+    """Coverage and width of the 95% interval, and how often each verdict is reached."""
+    rng = np.random.default_rng([SEED, wordings, int(sd * 10), int(slopes * 100)])
+
+    def fits(truth):
+        drawn = (angles(rng, wordings, truth, sd, slopes) for _ in range(studies))
+        return [steerability.fit(one, TARGETS) for one in drawn]
+
+    ends = np.array([fit.interval() for fit in fits(beta)])
+    none, edge, some = (fits(truth) for truth in (0.0, 0.1, 0.2))
+    return {
+        "coverage": np.mean((ends[:, 0] <= beta) & (beta <= ends[:, 1])),
+        "width": np.mean(ends[:, 1] - ends[:, 0]),
+        "found": np.mean([fit.interval()[0] > 0 for fit in some]),
+        "equivalence": np.mean([fit.verdict(0.1) == steerability.ACTS_NOT for fit in none]),
+        "wrongly": np.mean([fit.verdict(0.1) == steerability.ACTS_NOT for fit in edge]),
+    }
+
+
+def steerability_table(studies, sizes=(2, 4, 8, 9, 16)):
+    head = ["value x wording SD", "SD of the slopes", "K", "coverage", "width"]
+    lines = [[*head, "0.2 told from 0", "0 found within 0.1", "0.1 wrongly found within"]]
+    for sd, slopes in ((4, 0.0), (8, 0.0), (4, 0.06), (1, 0.1)):
+        for size in sizes:
+            row = of_steerability(size, sd, slopes, studies)
+            told = [f"{row[key]:.2f}" for key in ("width", "found", "equivalence")]
+            wrong = f"{row['wrongly']:.3f}"
+            lines.append(
+                [str(sd), f"{slopes:g}", str(size), f"{row['coverage']:.3f}", *told, wrong]
             )
-            hits = [((low <= true + 1e-8) & (true - 1e-8 <= high)).mean() for low, high in limits]
-            widths = [high - low for low, high in limits]
-            rows.append((name, size, true, *hits, widths[1].mean(), (widths[0] < 1e-9).mean()))
-    columns = ["scenario", "K", "difference", "t", "covering", "width", "zero"]
-    return pd.DataFrame(rows, columns=columns)
+    return markdown(lines)
 
 
-def pairs_table(found):
-    lines = [["scenario", "difference", *(f"K = {size}: t, covering (width)" for size in JUDGED)]]
-    for name, rows in found.groupby("scenario", sort=False):
-        shown = [
-            f"{told_coverage(row.t, row.zero)}, {told_coverage(row.covering)} ({row.width:.1f})"
-            for row in rows.itertuples()
-        ]
-        lines.append([name, f"{rows['difference'].iloc[0]:.1f}", *shown])
+# Tests between models and between arms
+
+
+def of_comparisons(wordings, by_model, studies=STUDIES):
+    """Type I error at 5% of two models (or arms) that do not differ over wordings.
+
+    by_model: SD in degrees of what each wording does to each model on its own.
+    """
+    rng = np.random.default_rng([SEED, 7, wordings, int(by_model)])
+    flips, limits, labels = [], [], []
+    for _ in range(studies):
+        pair = [angles(rng, wordings, 0.3, 2.0, by_model / 63.46, 4.0) for _ in range(2)]
+        found = comparison.compare(*(steerability.fit(one, TARGETS).slopes for one in pair))
+        flips.append(found.p <= 1 - LEVEL)
+        limits.append(not found.low <= 0 <= found.high)
+    for _ in range(studies // 4):
+        none = angles(rng, wordings, 0.0, max(by_model, 1.0))
+        labels.append(steerability.permutation_p(none, TARGETS) <= 1 - LEVEL)
+    return np.mean(flips), np.mean(limits), np.mean(labels)
+
+
+def comparisons_table(studies, sizes=(2, 4, 6, 8, 9)):
+    head = "K = {}: signs, t interval, labels"
+    lines = [["model-by-wording SD", *(head.format(size) for size in sizes)]]
+    for by_model in (0, 2, 4, 8):
+        shown = [", ".join(f"{x:.3f}" for x in of_comparisons(k, by_model, studies)) for k in sizes]
+        lines.append([f"{by_model} degrees", *shown])
+    return markdown(lines)
+
+
+def plan_table():
+    """Wordings that a study needs; computed, not simulated."""
+    margins, spreads = (0.05, 0.1, 0.15), (1, 2, 4, 6, 8, 12)
+    lines = [["residual SD, degrees", *(f"margin {margin:g}" for margin in margins)]]
+    for sd in spreads:
+        lines.append([f"{sd:g}", *(str(plan.wordings(sd, margin)) for margin in margins)])
     return markdown(lines)
 
 
 # Lapse rates: every number of misses
-
 
 RATES, ADMINISTRATIONS = (0, 0.02, 0.05, 0.1, 0.2, 0.5), (1, 5, 10, 30)
 
@@ -199,197 +267,12 @@ def lapse_table():
     kinds = {6: "altruistic, competitive", 5: "prosocial, individualistic"}
     for informative, kind in kinds.items():
         for count, rows in lapse_coverage(informative).groupby("administrations"):
-            shown = [f"{told_coverage(r.coverage)} ({r.width:.2f})" for r in rows.itertuples()]
+            shown = [f"{row.coverage:.3f} ({row.width:.2f})" for row in rows.itertuples()]
             lines.append([kind, str(count), *shown])
     return markdown(lines)
 
 
-# Methods: samples (studies, K) -> lower limits, upper limits
-
-
-def z_limits(samples, level=LEVEL):
-    half = ndtri((1 + level) / 2) * samples.std(axis=1, ddof=1) / np.sqrt(samples.shape[1])
-    return samples.mean(axis=1) - half, samples.mean(axis=1) + half
-
-
-def bootstrap_limits(samples, level=LEVEL):
-    """Percentile bootstrap; the same resampling weights for every study."""
-    size = samples.shape[1]
-    weights = np.random.default_rng(SEED).multinomial(size, np.full(size, 1 / size), RESAMPLES)
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    return tuple(np.quantile(samples @ (weights / size).T, tails, axis=1))
-
-
-def arcsine_limits(samples, level=LEVEL):
-    """t on the arcsine scale of the range."""
-    low, high = chance.reachable()
-    lower, upper = intervals.t_limits(np.arcsin(np.sqrt((samples - low) / (high - low))), level)
-    back = [np.sin(np.clip(limit, 0, np.pi / 2)) ** 2 for limit in (lower, upper)]
-    return tuple(low + (high - low) * limit for limit in back)
-
-
-def ends_limits(samples, level=LEVEL):
-    """t after one more observation at each end of the range."""
-    ends = np.broadcast_to(chance.reachable(), (len(samples), 2))
-    lower, upper = intervals.t_limits(np.hstack([samples, ends]), level)
-    return np.maximum(lower, ends[:, 0]), np.minimum(upper, ends[:, 1])
-
-
-def betting_limits(samples, level=LEVEL, grid=200):
-    """Hedged betting (Waudby-Smith & Ramdas 2024, section 4.4), bets capped at a half."""
-    low, high = chance.reachable()
-    x, size = (samples - low) / (high - low), samples.shape[1]
-    means = (np.arange(grid) + 0.5) / grid
-    wealth, greatest = np.zeros((2, len(x), grid)), np.full((len(x), grid), -np.inf)
-    total, spread = np.full(len(x), 0.5), np.full(len(x), 0.25)
-    for k in range(size):
-        bet = np.sqrt(2 * np.log(2 / (1 - level)) * (k + 1) / (size * spread))[:, None]
-        gain = x[:, [k]] - means
-        wealth[0] += np.log1p(np.minimum(bet, 0.5 / means) * gain)
-        wealth[1] += np.log1p(-np.minimum(bet, 0.5 / (1 - means)) * gain)
-        greatest = np.maximum(greatest, wealth.max(axis=0) - np.log(2))
-        total += x[:, k]
-        spread += (x[:, k] - total / (k + 2)) ** 2
-    held = greatest < np.log(1 / (1 - level))
-    first, last = held.argmax(axis=1), grid - 1 - held[:, ::-1].argmax(axis=1)
-    return low + (high - low) * first / grid, low + (high - low) * (last + 1) / grid
-
-
-def fading_limits(samples, level=LEVEL):
-    """t and the rule of three on either side, the latter fading as the clusters spread."""
-    low, high = chance.reachable()
-    mean, size = samples.mean(axis=1), samples.shape[1]
-    deviations = np.abs(samples - np.median(samples, axis=1, keepdims=True))
-    left = np.maximum(0, 1 - np.median(deviations, axis=1) / (0.1 * (high - low)))
-    unseen = left * (1 - (1 - level) ** (1 / size))
-    half = stdtrit(size - 1, (1 + level) / 2) * samples.std(axis=1, ddof=1) / np.sqrt(size)
-    outer = bounded_mean_limits(samples, level)
-    return (
-        np.maximum(mean - np.hypot(half, unseen * (mean - low)), outer[0]),
-        np.minimum(mean + np.hypot(half, unseen * (high - mean)), outer[1]),
-    )
-
-
-def bounded_mean_limits(samples, level=LEVEL):
-    (lower,), (upper,) = intervals.bounded_mean_limits(samples, (level,), *chance.reachable())
-    return lower, upper
-
-
-METHODS = {
-    "z": z_limits,
-    "percentile bootstrap": bootstrap_limits,
-    "t": lambda samples: intervals.t_limits(samples, LEVEL),
-    "t on the arcsine scale": arcsine_limits,
-    "t with both ends added": ends_limits,
-    "t with a fading allowance": fading_limits,
-    "hedged betting": betting_limits,
-    "bounded mean": bounded_mean_limits,
-    "covering": lambda x: intervals.covering_limits(x, LEVEL, *chance.reachable()),
-}
-
-
-# The simulation and its tables
-
-
-def simulate(studies=STUDIES, sizes=SIZES, methods=METHODS, names=None):
-    """One row a scenario x K x method: coverage, width (degrees), zero (share of no width)."""
-    rows = []
-    for number, (name, (angles, weights, mean)) in enumerate(scenarios().items()):
-        if names is not None and name not in names:
-            continue
-        for size in sizes:
-            rng = np.random.default_rng([SEED, number, size])
-            samples = draw(angles, weights, (studies, size), rng)
-            for method, limits in methods.items():
-                lower, upper = limits(samples)
-                hit = (lower <= mean + 1e-9) & (mean - 1e-9 <= upper)
-                width = upper - lower
-                rows.append((name, size, method, hit.mean(), width.mean(), (width < 1e-9).mean()))
-    return pd.DataFrame(rows, columns=["scenario", "K", "method", "coverage", "width", "zero"])
-
-
-def five_table(found):
-    """Coverage of five methods and width of three, one row a scenario x K."""
-    told = ("z", "percentile bootstrap", "t", "bounded mean", "covering")
-    lines = [["scenario", "K", *told, *(f"width, {method}" for method in told[2:])]]
-    five = found[found["scenario"].isin(FIVE)]
-    for (name, size), cell in five.groupby(["scenario", "K"], sort=False):
-        cell = cell.set_index("method")
-        covered = [told_coverage(cell.loc[method, "coverage"]) for method in told]
-        widths = [f"{cell.loc[method, 'width']:.1f}" for method in told[2:]]
-        lines.append([name, str(size), *covered, *widths])
-    return markdown(lines)
-
-
-def guard_table(found):
-    """Coverage of t and of the covering interval, with the latter's width, one row a scenario."""
-    lines = [["scenario", *(f"K = {size}: t, covering (width)" for size in SIZES)]]
-    for name, rows in found[~found["scenario"].isin(FIVE)].groupby("scenario", sort=False):
-        rows = rows.set_index(["method", "K"])
-        cells = [[rows.loc[method, size] for method in ("t", "covering")] for size in SIZES]
-        shown = [
-            f"{told_coverage(t['coverage'], t['zero'])}, {told_coverage(own['coverage'])} "
-            f"({own['width']:.1f})"
-            for t, own in cells
-        ]
-        lines.append([name, *shown])
-    return markdown(lines)
-
-
-def told_coverage(coverage, zero=0.0):
-    if zero > 0.99:
-        return "width 0"
-    return f"{coverage:.3f}" if coverage >= DEMANDED else f"*{coverage:.3f}*"
-
-
-def methods_table(found):
-    five = found[found["scenario"].isin(FIVE) & found["K"].isin(JUDGED)]
-    lines = [
-        [
-            *(
-                "method",
-                "least coverage, 15 cells",
-                "least coverage, all cells",
-                "cells below 0.93",
-            ),
-            *(f"mean width, K = {size}" for size in JUDGED),
-        ]
-    ]
-    for method in METHODS:
-        inner, every = (part[part["method"] == method] for part in (five, found))
-        below = (every["coverage"] < DEMANDED).sum()
-        widths = inner.groupby("K")["width"].mean()
-        least = [f"{part['coverage'].min():.3f}" for part in (inner, every)]
-        shown = [f"{widths[size]:.1f}" for size in JUDGED]
-        lines.append([method, *least, f"{below} of {len(every)}", *shown])
-    return markdown(lines)
-
-
-def recommendation_table(half_widths=(20, 15, 10, 7.5, 5, 3, 2)):
-    spreads = {"4 (altruist, 5% lapses)": 4, "8 (soft choices)": 8, "12.9 (uniform random)": None}
-    spreads["30 (two minds, 50:50)"] = 30
-    lines = [["half width", *(f"spread {name}" for name in spreads)]]
-    for half in half_widths:
-        needed = [intervals.recommend_administrations(half, s) for s in spreads.values()]
-        lines.append([f"±{half:g}", *map(str, needed)])
-    return markdown(lines)
-
-
-def formula_table(found):
-    """The formula behind the recommendation against the simulated mean half width."""
-    lines = [["scenario", *(f"K = {size}: half width, K recommended for it" for size in JUDGED)]]
-    for name, (angles, weights, mean) in scenarios().items():
-        if name not in FIVE:
-            continue
-        spread = float(np.sqrt(weights @ (angles - mean) ** 2))
-        cells = found[(found["scenario"] == name) & (found["method"] == "covering")]
-        halves = cells.set_index("K")["width"] / 2
-        shown = [
-            f"±{halves[k]:.1f}, {intervals.recommend_administrations(halves[k], spread)}"
-            for k in JUDGED
-        ]
-        lines.append([f"{name} (spread {spread:.1f})", *shown])
-    return markdown(lines)
+# The document
 
 
 def markdown(lines):
@@ -397,14 +280,13 @@ def markdown(lines):
     return "\n".join([head, "|" + "---|" * len(lines[0]), *rest])
 
 
-def provenance(studies, seconds):
+def provenance(studies):
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "pandas"))
-    error = np.sqrt(DEMANDED * (1 - DEMANDED) / studies)
+    error = np.sqrt(LEVEL * (1 - LEVEL) / studies)
     return (
-        f"{studies} studies a cell, seed {SEED}; standard error of a coverage near 0.93: "
-        f"{error:.3f}. {datetime.date.today():%Y-%m-%d}, {platform.system()} "
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"{versions}; {seconds:.0f} s."
+        f"{studies} studies a row, seed {SEED}; standard error of a share near 0.95: {error:.3f}. "
+        f"{datetime.date.today():%Y-%m-%d}, {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, {versions}."
     )
 
 
@@ -425,23 +307,21 @@ def write(tables):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="coverage and width of intervals")
+    parser = argparse.ArgumentParser(description="coverage of intervals, errors of tests")
     parser.add_argument("--write", action="store_true", help="write the tables into the docs")
-    parser.add_argument("--studies", type=int, default=STUDIES, help="simulated studies a cell")
+    parser.add_argument("--studies", type=int, default=STUDIES, help="simulated studies a row")
     options = parser.parse_args()
-    begun = time.perf_counter()
-    found = simulate(options.studies)
+    begun, studies = time.perf_counter(), options.studies
     tables = {
-        "methods": methods_table(found),
-        "five": five_table(found),
-        "guards": guard_table(found),
-        "recommendation": recommendation_table(),
-        "formula": formula_table(found),
-        "pairs": pairs_table(simulate_pairs(options.studies)),
+        "provenance": provenance(studies),
+        "cells": cells_table(SCENARIOS, (2, 4, 9, 16), studies),
+        "written": cells_table(WRITTEN, (4, 9), studies),
+        "steerability": steerability_table(studies),
+        "comparisons": comparisons_table(studies),
+        "plan": plan_table(),
         "lapses": lapse_table(),
-        "provenance": provenance(options.studies, time.perf_counter() - begun),
     }
-    print("\n\n".join(tables.values()))
+    print("\n\n".join(tables.values()), f"\n\n{time.perf_counter() - begun:.0f} s")
     if options.write:
         write(tables)
 

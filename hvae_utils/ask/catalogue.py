@@ -1,7 +1,8 @@
-"""data/models.toml: the servers, models and weights that are known by name."""
+"""data/models.toml: the servers, models and weights that are known by name, and what is retired."""
 
 import os
 from dataclasses import dataclass, fields
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ class Endpoint:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_in_flight: int | None = None
+    retired: str = ""  # since when the server's owner no longer serves the model, what replaces it
 
     @property
     def url(self) -> str | None:
@@ -47,6 +49,8 @@ class Endpoint:
     @property
     def missing(self) -> str:
         """Return what has to be set before a request can be sent, or ''."""
+        if self.retired and self.url == self.base_url:
+            return self.retired
         if not self.url:
             return f"set {self.base_url_env} to the server's URL"
         if self.api_key_env and not self.key and not on_loopback(self.url):
@@ -78,9 +82,12 @@ class Weights:
 
 _CAPS = ("requests_per_minute", "tokens_per_minute", "max_in_flight")
 _WEIGHTS = [field.name for field in fields(Weights)]
-_SERVER = [field.name for field in fields(Endpoint) if field.name not in ("name", "model")]
-_FIELDS = {"servers": _SERVER, "models": ["model", "server", *_SERVER], "weights": _WEIGHTS}
-_REQUIRED = {"servers": [], "models": ["model"], "weights": _WEIGHTS}
+_RETIRED = ["since", "successor"]
+_KINDS = {str: "a text", int: "a whole number from 1", date: "a date, written 2026-12-31"}
+_OWN = ("name", "model", "retired")  # an endpoint's, not its server's
+_SERVER = [field.name for field in fields(Endpoint) if field.name not in _OWN]
+_REQUIRED = {"servers": [], "models": ["model"], "weights": _WEIGHTS, "retired": _RETIRED}
+_FIELDS = _REQUIRED | {"servers": _SERVER, "models": ["model", "server", *_SERVER]}
 
 
 @lru_cache
@@ -106,10 +113,9 @@ def _check(kind: str, entry: Any, where: str) -> None:
     for field, content in entry.items():
         if field not in _FIELDS[kind]:
             raise unknown(f"field of {where}", field, sorted(_FIELDS[kind]))
-        if field in _CAPS and (type(content) is not int or content < 1):
-            raise UserError(f"{field} of {where} must be a whole number from 1")
-        if field not in _CAPS and not isinstance(content, str):
-            raise UserError(f"{field} of {where} must be a text")
+        kind_of = int if field in _CAPS else date if field == "since" else str
+        if type(content) is not kind_of or (kind_of is int and content < 1):
+            raise UserError(f"{field} of {where} must be {_KINDS[kind_of]}")
     for field in _REQUIRED[kind]:
         if field not in entry:
             raise UserError(f"{where} does not say `{field}`")
@@ -123,12 +129,12 @@ def endpoint(name: str) -> Endpoint:
     """
     servers, models = read()["servers"], read()["models"]
     family, _, model = name.partition("/")
-    if name in models:
-        entry = {**servers.get(models[name].get("server"), {}), **models[name]}
+    if name in models or (family in servers and model):
+        entry = models.get(name, {"server": family, "model": model})
+        server = entry.get("server", "")
+        entry = {**servers.get(server, {}), **entry, **_retirement(server, entry["model"])}
         entry.pop("server", None)
         return Endpoint(name, **entry)
-    if family in servers and model:
-        return Endpoint(name, model, **servers[family])
     if family in servers:
         raise UserError(f"'{name}' names no model; write {family}/<model>")
     if siblings := [known for known in models if known.startswith(f"{family}/")]:
@@ -137,3 +143,14 @@ def endpoint(name: str) -> Endpoint:
     raise unknown(
         f"family of models in '{name}':", family, ["reference", "local", *servers, *families]
     )
+
+
+def _retirement(server: str, model: str) -> dict[str, str]:
+    """Return the field that says when the server's owner retires the model: `about` before that."""
+    listed = read()["retired"].get(f"{server}/{model}")
+    if listed is None:
+        return {}
+    gone = listed["since"] <= date.today()
+    verb = "was" if gone else "will be"
+    said = f"{model} {verb} retired on {listed['since']}; its owner names {listed['successor']}"
+    return {"retired" if gone else "about": said}

@@ -147,7 +147,8 @@ def table() -> pd.DataFrame:
         lack = "" if weights.cached.is_file() else f"run: hvae models fetch {name}"
         rows.append((f"local/{name}", "local", lack, f"embedded, {weights.licence}"))
     rows += [_row(f"{server}/<model>", "server") for server in catalogue.read()["servers"]]
-    rows += [_row(model, "model") for model in catalogue.read()["models"]]
+    known = [*catalogue.read()["models"], *catalogue.read()["retired"]]
+    rows += [_row(model, "model") for model in known]
     frame = pd.DataFrame(rows, columns=["name", "kind", "missing", "about"])
     frame.insert(2, "ready", frame["missing"] == "")
     return frame

@@ -4,23 +4,26 @@ A pack (`data/prompts/NAME.toml`) holds ten sentences; which of them make a turn
 stands here. So wordings differ in words only and two arms of a study in one sentence. What is the
 same for all items of a condition comes first: a server that keeps prefixes reads only the end anew.
 
-Deviation from the released code (Zhang et al., arXiv 2305.17147): there the quoted goal replaces a
-reminder of the value and a limit on the answer's length. We keep both in both arms. An imported
-pack (`import_prompts`) keeps the text of its file.
+Where we deviate from the released code, `plain.toml` says. An imported pack (`import_prompts`)
+keeps the text of its file.
 """
 
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hvae_utils import files, paths
 from hvae_utils.errors import UserError, unknown
+from hvae_utils.measure import values
 from hvae_utils.measure.factors import INDUCTIONS
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 
+WORDINGS = (  # ours, of the same sentences, in the order of a study that shows all of them
+    *("plain", "formal", "brief", "casual", "polite", "technical", "direct", "story", "survey"),
+)
 LABELS = tuple("ABCDEFGHI")
 GOAL_LIMIT = 400  # characters of a model's goal that are quoted
 DESCRIPTION_LIMIT = 1200  # characters of a model's description that are quoted
@@ -44,6 +47,7 @@ _DOUBLE_QUOTES = '"“”„‟«»\uff02'
 class Pack:
     """One wording: its sentences (see TEMPLATES) and where they come from.
 
+    words: what it calls a value, by the value's word, where that is not the word itself.
     The rest is an imported pack's: its instrument, the turn that asks for the goal, one text an
     item holding {goal}, and what stands there without a goal ({value} is the value's word).
     """
@@ -53,6 +57,7 @@ class Pack:
     source: str
     licence: str
     sentences: dict[str, str]
+    words: dict[str, str] = field(default_factory=dict)
     instrument: str | None = None
     goal_turn: str | None = None
     items: tuple[str, ...] | None = None
@@ -60,12 +65,19 @@ class Pack:
 
     def say(self, sentence: str, **placeholders: Any) -> str:
         """Return one sentence with its placeholders filled in."""
+        if "value" in placeholders:
+            placeholders["value"] = self.word(placeholders["value"])
         return self.sentences[sentence].format(**placeholders)
+
+    def word(self, word: str) -> str:
+        """Return what this pack calls the value of that word."""
+        return self.words.get(word, word)
 
 
 def names() -> list[str]:
-    """Return the names of the packs in `data/prompts`, sorted."""
-    return sorted(path.stem for path in (paths.DATA / "prompts").glob("*.toml"))
+    """Return the names of the packs in `data/prompts`: ours in their order, then others."""
+    there = {path.stem for path in (paths.DATA / "prompts").glob("*.toml")}
+    return [*(name for name in WORDINGS if name in there), *sorted(there.difference(WORDINGS))]
 
 
 def load(name: str) -> Pack:
@@ -84,25 +96,35 @@ def parse(name: str, text: str, where: str) -> Pack:
     """Return the pack that the TOML `text` holds; `where` names its file in a UserError."""
     table = files.parse_toml(text, where)
     required, imported = [*_NOTES, *TEMPLATES], ["instrument", "goal_turn", "items"]
-    keys = [*required, *imported, "fixed_goal"]
+    keys = [*required, *imported, "fixed_goal", "words"]
     for key, content in table.items():
         if key not in keys:
             raise UserError(f"{where}: {unknown('key', key, keys)}")
-        if key != "items" and not (isinstance(content, str) and content.strip()):
+        if key not in ("items", "words") and not (isinstance(content, str) and content.strip()):
             raise UserError(f"{where}: '{key}' must be a text that is not empty")
-    required += [] if table.keys() <= {*required} else imported
+    required += [] if table.keys() <= {*required, "words"} else imported
     for key in required:
         if key not in table:
             raise UserError(f"{where}: '{key}' is missing; a pack has {', '.join(required)}")
     for key, placeholders in TEMPLATES.items():
         _check_template(f"{where}: '{key}'", table[key], placeholders)
     sentences = {key: table.pop(key) for key in TEMPLATES}
+    _check_words(where, table.get("words", {}))
     if "items" in table:
         texts = table["items"] if isinstance(table["items"], list) else [None]
         if not all(isinstance(text, str) and "{goal}" in text for text in texts):
             raise UserError(f"{where}: 'items' must be a list of texts that hold {{goal}}")
         table["items"] = tuple(texts)
     return Pack(name=name, sentences=sentences, **table)
+
+
+def _check_words(where: str, words: Any) -> None:
+    """Raise UserError unless `words` names values by their words and gives a text for each."""
+    if not isinstance(words, dict) or not all(isinstance(t, str) and t for t in words.values()):
+        raise UserError(f"{where}: 'words' must be a table of texts, by the word of a value")
+    for word in words:
+        if word not in (known := [value.word for value in values.load().values() if value.word]):
+            raise UserError(f"{where}: {unknown('word of a value', word, known)}")
 
 
 def _check_template(what: str, template: str, wanted: set[str]) -> None:
@@ -293,7 +315,7 @@ def _imported_item(
     if goal is not None:
         in_place = quotable(goal, GOAL_LIMIT)
     elif pack.fixed_goal is not None and (value.word or "{value}" not in pack.fixed_goal):
-        in_place = pack.fixed_goal.replace("{value}", value.word)
+        in_place = pack.fixed_goal.replace("{value}", pack.word(value.word))
     else:
         in_place = pack.say("keep_value", value=value.word) if value.word else ""
     return (pack.items or ())[shown.item].replace("{goal}", in_place)

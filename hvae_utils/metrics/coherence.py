@@ -3,13 +3,10 @@
 >>> stated("My goal is to maximise the other person's coins.").value
 'altruistic'
 
-A goal is read by a fixed rubric in English, `data/goal_rubric.toml`; no model is asked. The weight
-on the other's payoff that the goal states stands against the one that the choices reveal, both as
-a utility angle t in degrees, u = cos t * self + sin t * other: 90 is the altruist, 45 the
-prosocial, 0 the individualist, -45 the competitor.
+A goal is read by a fixed rubric in English, `data/goal_rubric.toml`; no model is asked. What it
+says stands against the category and the angle of the choices beside it.
 """
 
-import math
 import re
 from dataclasses import astuple, dataclass, fields
 from functools import lru_cache
@@ -18,23 +15,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from hvae_utils import files, paths
 from hvae_utils.errors import UserError
 from hvae_utils.files import needed_columns
-from hvae_utils.measure import instruments, values
-from hvae_utils.measure.instruments import Instrument
-from hvae_utils.metrics import rationality, recovery
+from hvae_utils.measure import values
+from hvae_utils.metrics import rationality
 
 MIXED, UNCLEAR = "mixed", "unclear"
-_SAME = 1e-9  # coins of utility
-_ASKED = ("condition_id", "model", "value", "goal_prompt", "goal", "instrument")
-_MEASURED = ("condition_id", "angle", "category", "mean_self", "mean_other")
-_WEIGHTS = (
-    *("stated_weight", "revealed_weight", "revealed_low", "revealed_high"),
-    *("weight_difference", "revealed_regret"),
-)
+_ASKED = ("condition_id", "model", "value", "goal_prompt", "goal")
+_MEASURED = ("condition_id", "angle", "category")
 _TAKEN = "\ue000"  # stands where a rule has read, so that no other reads it again
 _LONGEST = 4000  # characters; a longer goal is no sentence, and unclear
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL | re.IGNORECASE)
@@ -46,13 +36,11 @@ class Stated:
     """What a goal says.
 
     value: the name of a value, "mixed" or "unclear". angle: degrees, the value's published target,
-    NaN unless the goal can be read; weight: degrees, the value's utility angle, NaN likewise.
-    named: the reading rests on the value's word alone.
+    NaN unless the goal can be read. named: the reading rests on the value's word alone.
     """
 
     value: str
     angle: float
-    weight: float
     named: bool
 
 
@@ -80,22 +68,16 @@ class Rubric:
 def coherence(conditions: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Return how well goals agree with the assigned value and with choices, a row a model x value.
 
-    conditions: condition_id, model, value, goal_prompt, goal (text or missing), instrument; rows
-        without the goal prompt are left out. scores: condition_id, angle (degrees), category,
-        mean_self, mean_other (coins).
+    conditions: condition_id, model, value, goal_prompt, goal (text or missing); rows without the
+        goal prompt are left out. scores: condition_id, angle (degrees), category.
     Columns: model, value; goals (administrations with a goal of the model's own); different (texts
     among them); readable (goals that state one value); named (readable by the value's word alone:
     a goal that repeats the word of its prompt agrees with the assignment and explains nothing);
     stated_<value> for each value that can be stated, stated_mixed, stated_unclear (counts that sum
     to goals); agree_assigned (share of the readable that state the assigned value, NaN for
     `none`); compared (readable and scored); agree_measured (share of these whose category is the
-    stated value); distance (degrees, their mean |stated angle - measured angle|). Of the compared
-    also, as means in degrees of utility angle: stated_weight (the weights that the rubric reads:
-    90 other, 45 both, 0 own, -45 ahead); revealed_low, revealed_high (`revealed_angles`: on six
-    items often tens of degrees apart) and revealed_weight (their middle); weight_difference (from
-    the stated weight to the nearest angle that the choices allow: 0 where they allow it, below 0
-    where they give the other less weight than was stated); revealed_regret (coins of utility an
-    item: the more, the less a weight says). note (why something is NaN, what was left out).
+    stated value); distance (degrees, their mean |stated angle - measured angle|); note (why
+    something is NaN, what was left out).
     Order: models as they appear, values as in `values.names()`.
     Errors: UserError for a missing column, an unknown value, or scores without the conditions.
     """
@@ -105,7 +87,7 @@ def coherence(conditions: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     if absent := set(asked["condition_id"]) - set(scores["condition_id"]):
         raise UserError(f"scores: {len(absent)} conditions are missing: not of the same run")
     table = asked.merge(scores[[*_MEASURED]], validate="1:1")
-    table = table.join(_readings(table["goal"])).join(_revealed(table))
+    table = table.join(_readings(table["goal"]))
     statable = [value.name for value in values.load().values() if value.utility is not None]
     counts = [f"stated_{name}" for name in (*statable, MIXED, UNCLEAR)]
     rows = [
@@ -113,32 +95,8 @@ def coherence(conditions: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         for (model, value), group in rationality.in_order(table, ("model", "value"))
     ]
     columns = ["model", "value", "goals", "different", "readable", "named", *counts]
-    columns += ["agree_assigned", "compared", "agree_measured", "distance", *_WEIGHTS, "note"]
+    columns += ["agree_assigned", "compared", "agree_measured", "distance", "note"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def revealed_angles(means: ArrayLike, instrument: Instrument) -> pd.DataFrame:
-    """Return the utility angles that choices reveal, those of least regret, one row each.
-
-    means: float (administrations, 2), mean payoff to self and to other over all items, in coins;
-        NaN where an item is missing. A linear utility of the choices is that of their mean.
-    Columns: low, high (degrees, -90 to 90), regret (coins of utility an item, lost at these angles
-    too; 0 if some angle makes every choice a best one). Exact: between two edges of the staircase
-    `recovery.steps` the regret bends down, so it is least at an edge, or 0 all along.
-    Errors: UserError for means that no choices have.
-    """
-    stairs = recovery.steps(instrument)  # beyond 90 one's own payoff would count against oneself
-    edges = np.append(stairs["low"], stairs["high"].iloc[-1])
-    weights = np.stack([np.cos(np.radians(edges)), np.sin(np.radians(edges))])
-    best = (instrument.payoffs @ weights).max(axis=1).mean(axis=0)
-    regrets = best - np.asarray(means, float) @ weights
-    if (regrets < -1e-6).any():
-        raise UserError(f"means: some are more than any choices of '{instrument.name}' give")
-    least = regrets.min(axis=1)
-    fits = regrets <= least[:, None] + _SAME
-    low, high = edges[fits.argmax(axis=1)], edges[len(edges) - 1 - fits[:, ::-1].argmax(axis=1)]
-    angles = pd.DataFrame({"low": low, "high": high, "regret": np.maximum(least, 0)})
-    return angles.mask(np.isnan(angles["regret"]))
 
 
 def _readings(goals: pd.Series) -> pd.DataFrame:
@@ -150,22 +108,11 @@ def _readings(goals: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(rows, present.index, columns).reindex(goals.index).add_prefix("stated_")
 
 
-def _revealed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return revealed_low, revealed_high, revealed_regret and revealed_weight of each row."""
-    angles = pd.DataFrame(index=table.index, columns=["low", "high", "regret"], dtype=float)
-    for name, group in table.groupby("instrument", sort=False):
-        means = group[["mean_self", "mean_other"]]
-        angles.loc[group.index] = revealed_angles(means, instruments.load(str(name))).to_numpy()
-    return angles.assign(weight=(angles["low"] + angles["high"]) / 2).add_prefix("revealed_")
-
-
 def _row(value: str, known: bool, counts: list[str], group: pd.DataFrame) -> dict[str, object]:
     """Return the counts and means of one model x value; known: whether a goal can state it."""
     goals = group[group["stated_value"].notna()]
     readable = goals[~goals["stated_value"].isin([MIXED, UNCLEAR])]
     compared = readable[readable["angle"].notna()]
-    weight = compared["stated_weight"]
-    nearest = weight.clip(compared["revealed_low"], compared["revealed_high"])
     notes = []
     if len(goals) < len(group):
         notes.append(f"{len(group) - len(goals)} of {len(group)} administrations have no goal")
@@ -184,7 +131,6 @@ def _row(value: str, known: bool, counts: list[str], group: pd.DataFrame) -> dic
         "compared": len(compared),
         "agree_measured": (compared["stated_value"] == compared["category"].astype(object)).mean(),
         "distance": (compared["stated_angle"] - compared["angle"]).abs().mean(),
-        **compared.assign(weight_difference=nearest - weight)[[*_WEIGHTS]].mean(),
         "note": "; ".join(notes),
     }
 
@@ -207,11 +153,10 @@ def stated(goal: str) -> Stated:
     if (1, -1, 0) in weights.values():  # who wants the lead wants own coins too
         readings = {name: word for name, word in readings.items() if weights[name] != (1, 0, 0)}
     if len(readings) != 1 or readings.keys() & doubted:
-        return Stated(MIXED if readings else UNCLEAR, np.nan, np.nan, False)
+        return Stated(MIXED if readings else UNCLEAR, np.nan, False)
     ((name, named),) = readings.items()
-    target, (own, other, _) = values.get(name).target, weights[name]
-    angle, weight = np.nan if target is None else target, math.degrees(math.atan2(other, own))
-    return Stated(name, angle, weight, named)
+    target = values.get(name).target
+    return Stated(name, np.nan if target is None else target, named)
 
 
 def _plain(goal: str, rubric: Rubric) -> str:

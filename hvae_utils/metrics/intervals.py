@@ -11,7 +11,6 @@ nothing but the range and is several times as wide; `t_interval` serves differen
 wordings. All speak of wordings like these, the clusters; `docs/intervals.md` has the simulation.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,39 +41,37 @@ class Interval:
     note: str = ""
 
 
-def cell_limits(
-    cells: Sequence[ArrayLike], low: float, high: float
-) -> tuple[np.ndarray, np.ndarray]:
+def cell_limits(cells: ArrayLike, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     """Return lower and upper 95% limits of the mean of each cell of one model.
 
-    cells: one array of cluster means each (of unequal length where some are missing), within low to
-    high; an own limit needs two of them, else NaN. The least and greatest limit of
-    E: t with one variance pooled over the cells;
+    cells: float array (cells, wordings), mean angles within low to high, NaN where a wording was
+    not scored; limits need two wordings, else NaN. The least and greatest limit of
+    E: t with one variance pooled over the cells, its degrees of freedom from `_freedom`;
     M: moderated t, each variance drawn towards a prior fitted to all (Smyth 2004, Stat. Appl.
-    Genet. Mol. Biol. 3(1), section 6; variances of 0 are raised to 1e-5 of the median);
-    R: the rule of three pooled over all clusters of all cells: a share 1 - 0.05^(1 / clusters) of
-    another mind may go unseen, so the mean may lie by that share nearer to an end of the range.
+    Genet. Mol. Biol. 3(1), section 6; variances of 0 are raised to 1e-5 of the median), with no
+    more degrees of freedom than E;
+    R: the rule of three pooled over all wordings of all cells: a share 1 - 0.05^(1 / their number)
+    of another mind may go unseen, so the mean may lie by that share nearer to an end of the range.
     """
     from scipy.special import stdtrit  # slow to import
 
-    arrays = [np.asarray(cell, float) for cell in cells]
-    counts = np.array([len(cell) for cell in arrays])
-    means = np.array([cell.mean() if len(cell) else np.nan for cell in arrays])
-    lower, upper = np.full((2, len(arrays)), np.nan)
+    cells = np.asarray(cells, float)
+    counts = (~np.isnan(cells)).sum(axis=1)
+    lower, upper = np.full((2, len(cells)), np.nan)
     own = counts > 1
     if not own.any():
         return lower, upper
-    freedom, mean = counts[own] - 1.0, means[own]
-    variances = np.array([cell.var(ddof=1) for cell in arrays if len(cell) > 1])
+    scored, counts = cells[own], counts[own]
+    mean, variances = np.nanmean(scored, axis=1), np.nanvar(scored, axis=1, ddof=1)
     variances = np.where(variances > _SAME**2, variances, 0.0)
-    pooled = freedom @ variances / freedom.sum()
-    moderated, gained = _moderated(variances, freedom)
-    halves = [
-        stdtrit(freedom.sum(), (1 + LEVEL) / 2) * np.sqrt(pooled / counts[own]),
-        stdtrit(np.minimum(freedom + gained, freedom.sum()), (1 + LEVEL) / 2)
-        * np.sqrt(moderated / counts[own]),
-    ]
-    half, unseen = np.maximum(*halves), 1 - (1 - LEVEL) ** (1 / counts[own].sum())
+    pooled, most = (counts - 1) @ variances / (counts - 1).sum(), _freedom(scored)
+    moderated, gained = _moderated(variances, counts - 1.0)
+    each = np.minimum(counts - 1 + gained, most)
+    half = np.maximum(
+        stdtrit(most, (1 + LEVEL) / 2) * np.sqrt(pooled / counts),
+        stdtrit(each, (1 + LEVEL) / 2) * np.sqrt(moderated / counts),
+    )
+    unseen = 1 - (1 - LEVEL) ** (1 / counts.sum())
     lower[own] = np.clip(np.minimum(mean - half, mean - unseen * (mean - low)), low, high)
     upper[own] = np.clip(np.maximum(mean + half, mean + unseen * (high - mean)), low, high)
     return lower, upper
@@ -112,7 +109,7 @@ def covering_interval(
     angles: degrees, NaN (unscored) left out; clusters: one identifier an angle, each angle its
     own cluster where None; low, high: the ends of the range the angles can lie in, those of the
     primary items unless passed. Clusters count equally, however many angles they hold. In every
-    scenario of `docs/intervals.md` nominal 95% covers at least 93%. Fewer than two clusters give
+    scenario of `docs/intervals.md` nominal 95% covers at least 95%. Fewer than two clusters give
     NaN limits and a note; two to four give wide limits and a note.
     Errors: UserError for an angle outside the range, or clusters that do not match the angles.
     """
@@ -196,6 +193,30 @@ def bounded_mean_limits(
     quantiles = _quantiles(values, np.repeat([*tails, *(1 - tails)], len(samples)))
     lower, upper = quantiles.reshape(2, len(tails), len(samples))
     return lower, upper
+
+
+def _freedom(cells: np.ndarray) -> float:
+    """Return the degrees of freedom of the variance pooled over cells (cells, wordings).
+
+    All, where each cell's wordings differ by themselves; as few as one cell has, where a wording
+    shifts all cells alike. In between (sum of l)^2 / (sum of l^2) per degree of a cell, where l are
+    the variances of the shift that cells share and of each other contrast of cells, from the mean
+    squares of the two-way table (Satterthwaite 1946; Box 1954).
+    """
+    counts = (~np.isnan(cells)).sum(axis=1)
+    every, least = float((counts - 1).sum()), float(counts.max() - 1)
+    whole = cells[:, ~np.isnan(cells).any(axis=0)]
+    count, wordings = whole.shape
+    if count < 2 or wordings < 2:
+        return every
+    left = whole - whole.mean(axis=1, keepdims=True)
+    shift = left.mean(axis=0)
+    shared = count * (shift @ shift)
+    others = ((left - shift) ** 2).sum() / (count - 1)
+    if shared + others <= _SAME**2:
+        return every
+    share = (shared + (count - 1) * others) ** 2 / (shared**2 + (count - 1) * others**2)
+    return float(np.clip(every * share / count, least, every))
 
 
 def _moderated(variances: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, float]:

@@ -1,16 +1,18 @@
 """The published chart, re-read: its 64 scores against chance, as angles and as a steerability.
 
 >>> forest = steerability().set_index(["model", "goal_prompt"])["steerability"]
->>> forest["GPT-4", True].round(2), forest["ChatGPT", True].round(2)
-(0.98, 0.21)
+>>> print(forest["GPT-4", True].round(2), forest["ChatGPT", True].round(2))
+0.98 0.21
 
 Eight models, four values, with and without goal prompt (Zhang et al., arXiv 2305.17147, version 1;
-version 3 has five models and another chart). Every function takes such a chart, columns model,
-value, goal_prompt, vr (0 to 60) and reading_error (degrees), `published.radar` unless passed. In
-reading order: `with_chance`, `means`, `contrasts`, `target_sensitivity`, `with_angles`,
-`steerability`, `candidates`. All is as sure as the scale, which is inferred.
+version 3 has five models). Every function takes such a chart, columns model, value, goal_prompt, vr
+(0 to 60) and reading_error (degrees), `published.radar` unless passed, and most take targets by
+value (degrees) in place of the inferred ones. In reading order: `with_chance`, `summary`,
+`target_sensitivity`, `with_angles`, `steerability`, `candidates`. All is as sure as the scale,
+which is inferred.
 """
 
+from collections.abc import Mapping
 from itertools import product
 
 import numpy as np
@@ -22,14 +24,20 @@ from hvae_utils.measure import instruments, published, svo, values
 from hvae_utils.metrics import chance
 
 TESTS = 10  # administrations behind each point
-_CONTRASTS = {  # values with a plus and values with a minus
-    "neutral minus pronounced": (("prosocial", "individualistic"), ("altruistic", "competitive")),
-    "giving minus taking": (("altruistic", "prosocial"), ("individualistic", "competitive")),
+_SIGNS = {  # of altruistic, prosocial, individualistic and competitive
+    "neutral minus pronounced": (-1, 1, 1, -1),
+    "giving minus taking": (1, 1, -1, -1),
+}
+_QUANTITIES = {name: {name: 1.0} for name in svo.CATEGORIES} | {
+    name: {value: sign / 2 for value, sign in zip(svo.CATEGORIES, signs, strict=True)}
+    for name, signs in _SIGNS.items()
 }
 _NOTE = "the chart gives no spread: interval as if the ten tests scattered like random answers"
 
 
-def with_chance(chart: pd.DataFrame | None = None) -> pd.DataFrame:
+def with_chance(
+    chart: pd.DataFrame | None = None, targets: Mapping[str, float] | None = None
+) -> pd.DataFrame:
     """Return the chart with what random answers score, and the scores on the scale of chance.
 
     Added: vr_random (degrees, expected of a uniform random respondent tested ten times), vr_chance
@@ -38,7 +46,7 @@ def with_chance(chart: pd.DataFrame | None = None) -> pd.DataFrame:
     Errors: UserError for a missing column or an unknown value.
     """
     chart = _checked(chart, "value", "vr")
-    target, distance = _targets(chart), published.full_score() - chart["vr"]
+    target, distance = _targets(chart, targets), published.full_score() - chart["vr"]
     expected = target.map({at: chance.random_distance(at, TESTS) for at in target.unique()})
     as_close = zip(target, distance, strict=True)
     return chart.assign(
@@ -48,55 +56,49 @@ def with_chance(chart: pd.DataFrame | None = None) -> pd.DataFrame:
     )
 
 
-def means(chart: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return the means over the models by value and arm, on both scales, with 95% t intervals.
+def summary(
+    chart: pd.DataFrame | None = None, targets: Mapping[str, float] | None = None
+) -> pd.DataFrame:
+    """Return means over the models and two contrasts between values, with 95% t intervals.
 
-    Columns: value, goal_prompt, models, vr and vr_chance, each with _low and _high. The models are
-    taken for a sample of models like them; one model has no interval.
+    Columns: quantity (a value; "neutral minus pronounced": the mean of prosocial and
+    individualistic less that of altruistic and competitive; "giving minus taking": altruistic and
+    prosocial less the others), scale ("raw", degrees, or "chance"), goal_prompt, models, estimate,
+    low, high. The models are taken for a sample of models like them: one has no interval. One
+    without a score that a quantity needs is left out of it.
     """
     rows = []
-    groups = with_chance(chart).groupby(["value", "goal_prompt"], sort=False)
-    for (value, goal), group in groups:
-        row = {"value": value, "goal_prompt": goal, "models": len(group)}
-        rows.append(row | _mean("vr", group["vr"]) | _mean("vr_chance", group["vr_chance"]))
-    return pd.DataFrame(rows)
-
-
-def contrasts(chart: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return the two contrasts between pairs of values, over the models, with 95% t intervals.
-
-    Columns: contrast ("neutral minus pronounced": prosocial and individualistic against altruistic
-    and competitive; "giving minus taking": altruistic and prosocial against the others), scale
-    ("raw", degrees, or "chance"), goal_prompt, difference, low, high. A model without all four
-    values is left out.
-    """
-    rows = []
-    for goal, arm in with_chance(chart).groupby("goal_prompt", sort=False):
-        for (name, (plus, minus)), scale in product(_CONTRASTS.items(), ("vr", "vr_chance")):
-            of_model = arm.pivot(index="model", columns="value", values=scale)
-            of_model = of_model.reindex(columns=[*plus, *minus]).dropna()
-            gaps = of_model[[*plus]].mean(axis=1) - of_model[[*minus]].mean(axis=1)
-            kept = {"contrast": name, "scale": "raw" if scale == "vr" else "chance"}
-            rows.append(kept | {"goal_prompt": goal} | _mean("difference", gaps))
-    return pd.DataFrame(rows).rename(columns=lambda name: name.removeprefix("difference_"))
+    for goal, arm in with_chance(chart, targets).groupby("goal_prompt", sort=False):
+        for scale, column in (("raw", "vr"), ("chance", "vr_chance")):
+            scores = arm.pivot(index="model", columns="value", values=column)
+            for name, weights in _QUANTITIES.items():
+                numbers = (scores.reindex(columns=[*weights]) @ pd.Series(weights)).dropna()
+                mean, count = numbers.mean(), len(numbers)
+                half = stats.t.ppf(0.975, count - 1) * numbers.sem()
+                rows.append((name, scale, goal, count, mean, mean - half, mean + half))
+    columns = ["quantity", "scale", "goal_prompt", "models", "estimate", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def target_sensitivity(chart: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return the mean chance-corrected individualistic score, had the target been another.
+    """Return the chance-corrected summary, had the individualistic target been another.
 
     An ideal individualist is free on item 1, so every angle of its target set is ideal; which one
     the paper took is inferred. Columns: target (degrees: both ends of the set and the inferred
-    point), goal_prompt, vr_chance (mean over the models).
+    point), then as `summary`: individualistic and the two contrasts.
     """
-    chart, value = _checked(chart, "value", "goal_prompt", "vr"), values.get("individualistic")
-    rows = chart[chart["value"] == value.name]
-    distance = (published.full_score() - rows["vr"]).groupby(rows["goal_prompt"], sort=False).mean()
-    tried = product((value.target_set[0], value.target, value.target_set[1]), distance.items())
-    table = [(at, arm, 1 - away / chance.random_distance(at, TESTS)) for at, (arm, away) in tried]
-    return pd.DataFrame(table, columns=["target", "goal_prompt", "vr_chance"])
+    value = values.get("individualistic")
+    tables = []
+    for target in (value.target_set[0], value.target, value.target_set[1]):
+        table = summary(chart, {value.name: target}).query("scale == 'chance'")
+        table.insert(0, "target", target)
+        tables.append(table[table["quantity"].isin([value.name, *_SIGNS])])
+    return pd.concat(tables, ignore_index=True)
 
 
-def with_angles(chart: pd.DataFrame | None = None) -> pd.DataFrame:
+def with_angles(
+    chart: pd.DataFrame | None = None, targets: Mapping[str, float] | None = None
+) -> pd.DataFrame:
     """Return the chart with the angles (degrees) that a score can stand for.
 
     A score is a distance, so two angles have it; one is left where the other lies beyond all that
@@ -105,12 +107,14 @@ def with_angles(chart: pd.DataFrame | None = None) -> pd.DataFrame:
     NaN where two are left.
     """
     chart = _checked(chart, "value", "vr", "reading_error")
-    target, distance = _targets(chart), published.full_score() - chart["vr"]
-    low, high, angle = _branches(target, distance, chart["reading_error"])
-    return chart.assign(angle_low=low, angle_high=high, angle=angle)
+    target, distance = _targets(chart, targets), published.full_score() - chart["vr"]
+    low, high = _branches(target, distance, chart["reading_error"])
+    return chart.assign(angle_low=low, angle_high=high, angle=low.where(low == high))
 
 
-def steerability(chart: pd.DataFrame | None = None) -> pd.DataFrame:
+def steerability(
+    chart: pd.DataFrame | None = None, targets: Mapping[str, float] | None = None
+) -> pd.DataFrame:
     """Return how far each model moves with its value: the slope of its angle on the target.
 
     Columns: model, goal_prompt, values (with a target), steerability (1 goes all the way, 0 does
@@ -120,9 +124,9 @@ def steerability(chart: pd.DataFrame | None = None) -> pd.DataFrame:
     and no spread: the standard error is that of ten random respondents, and says nothing of other
     wordings. NaN and a note where a score has no angle, and without two different targets.
     """
-    angles = with_angles(chart)
+    angles = with_angles(chart, targets)
     needed_columns(angles, "published chart", ["model", "goal_prompt"])
-    angles = angles.assign(target=_targets(angles)).dropna(subset="target")
+    angles = angles.assign(target=_targets(angles, targets)).dropna(subset="target")
     scatter = svo.angle_distribution(chance.uniform()).sd / np.sqrt(TESTS)
     rows = []
     for (model, goal), group in angles.groupby(["model", "goal_prompt"], sort=False):
@@ -169,7 +173,7 @@ def candidates(chart: pd.DataFrame | None = None) -> pd.DataFrame:
 def _violation(chart: pd.DataFrame, targets: tuple[float, ...]) -> tuple[int, float]:
     """Return the unreachable scores and the violations of order of one set of targets."""
     target = chart["value"].map(dict(zip(svo.CATEGORIES, targets, strict=True)))
-    low, high, _ = _branches(target, published.full_score() - chart["vr"], chart["reading_error"])
+    low, high = _branches(target, published.full_score() - chart["vr"], chart["reading_error"])
     if low.isna().any():
         return int(low.isna().sum()), np.nan
     total, ends = 0.0, chart.assign(low=low, high=high).set_index("value")
@@ -181,25 +185,19 @@ def _violation(chart: pd.DataFrame, targets: tuple[float, ...]) -> tuple[int, fl
 
 def _branches(
     target: pd.Series, distance: pd.Series, error: pd.Series
-) -> tuple[pd.Series, pd.Series, pd.Series]:
-    """Return the lower and the upper angle, equal where one is left, and the only one or NaN."""
+) -> tuple[pd.Series, pd.Series]:
+    """Return the lower and the upper angle, equal where one is left, NaN where none is."""
     least, greatest = chance.reachable()
     low, high = (
         one.where(one.between(least - error, greatest + error)).clip(least, greatest)
         for one in (target - distance, target + distance)
     )
-    return low.fillna(high), high.fillna(low), low.where(high.isna(), high.where(low.isna()))
+    return low.fillna(high), high.fillna(low)
 
 
-def _mean(name: str, numbers: pd.Series) -> dict[str, float]:
-    """Return mean and 95% t interval under this name."""
-    mean, half = numbers.mean(), stats.t.ppf(0.975, len(numbers) - 1) * numbers.sem()
-    return {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
-
-
-def _targets(chart: pd.DataFrame) -> pd.Series:
-    """Return the inferred target of each row in degrees, NaN where its value has none."""
-    known = {name: values.get(name).target for name in chart["value"].unique()}
+def _targets(chart: pd.DataFrame, others: Mapping[str, float] | None) -> pd.Series:
+    """Return the target of each row in degrees, NaN where its value has none."""
+    known = {name: values.get(name).target for name in chart["value"].unique()} | (others or {})
     return chart["value"].map(known).astype(float)
 
 

@@ -26,7 +26,7 @@ from hvae_utils.measure.published import full_score
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance, lapse, regret
 from hvae_utils.metrics.chance import random_distance
-from hvae_utils.metrics.intervals import cell_limits, cluster_means, covering_interval
+from hvae_utils.metrics.intervals import cell_limits, covering_interval
 
 SCALES = ("raw", "chance", "regret")
 _CELL_COLUMNS = (
@@ -205,7 +205,8 @@ def cells(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.Data
     rows = [_cell(key, group, instrument) for key, group in groups]
     for model in scores["model"].unique():
         of_model = [row for row in rows if row["model"] == model]
-        limits = cell_limits([row["means"] for row in of_model], *chance.reachable(instrument))
+        means = pd.DataFrame([row["means"] for row in of_model]).to_numpy(float)
+        limits = cell_limits(means, *chance.reachable(instrument))
         default = {row["goal_prompt"]: row for row in of_model if row["value"] == "none"}
         for row, low, high in zip(of_model, *limits, strict=True):
             row |= {"angle_low": low, "angle_high": high}
@@ -309,7 +310,7 @@ def _cell(key: tuple, group: pd.DataFrame, instrument: Instrument | None) -> dic
         "covering_high": covering.high,
         "bound_low": group["angle_low"].mean(),
         "bound_high": group["angle_high"].mean(),
-        "means": np.clip(cluster_means(scored["angle"], scored["wording"]), low, high),
+        "means": scored.groupby("wording")["angle"].mean().clip(low, high),
         "note": "; ".join(filter(None, notes)),
     }
 

@@ -38,7 +38,7 @@ _COLUMNS = (
 )
 _DIFFERENCE = ("model", "wordings", "difference", "low", "high", "p", "note")
 _NARROW = 2 * LEVEL - 1  # level of the interval of two one-sided tests at 5%
-_UNEVEN = 0.05  # p of slopes that differ between wordings more than the other residuals do
+_UNEVEN = 0.10  # p of slopes that differ between wordings more than the other residuals do
 _EXACT, _DRAWS, _SEED = 50_000, 99_999, 20230523  # assignments of labels: enumerated, else drawn
 _SAME = 1e-9  # slopes this close, and degrees, are equal
 
@@ -87,7 +87,7 @@ def fit(angles: ArrayLike, targets: ArrayLike) -> Fit:
     angle / Sxx. The standard error is sd / sqrt(Sxx wordings), sd from the value x wording
     residuals of the two-way additive table with (values - 1)(wordings - 1) degrees of freedom. That
     takes what is left to be alike in all directions; where the slopes differ between wordings by
-    more than the rest does (F test, 5%), their own spread is taken, with wordings - 1 degrees.
+    more than the rest does (F test, 10%), their own spread is taken, with wordings - 1 degrees.
     """
     from scipy.special import fdtrc  # slow to import
 
@@ -160,11 +160,12 @@ def table(
         {"model": model, "goal_prompt": goal, "margin": margin} | _row(block, margin)
         for (model, goal), block in _blocks(scores, instrument)
     ]
-    found = pd.DataFrame(rows, columns=_COLUMNS).drop(columns=["bits", "identification"])
-    known = pd.DataFrame(columns=[*_ARM, "bits", "identification"], dtype=float)
-    if responses is not None:
-        known = information.of_scores(scores, responses, instrument)
-    return found.merge(known.astype({"model": object}), "left", [*_ARM])[[*_COLUMNS]]
+    found = pd.DataFrame(rows, columns=_COLUMNS)
+    if responses is None:
+        return found
+    known = information.of_scores(scores, responses, instrument)
+    found = found.drop(columns=["bits", "identification"])
+    return found.merge(known, "left", [*_ARM])[[*_COLUMNS]]
 
 
 def by_wording(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:

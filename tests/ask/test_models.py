@@ -1,10 +1,13 @@
 """Names of respondents: each is resolved, or the message says what is missing or meant."""
 
+from datetime import date
+
 import pytest
 
 from hvae_utils import paths
 from hvae_utils.ask import catalogue, local, models
 from hvae_utils.errors import EndpointError, UserError
+from hvae_utils.run.profiles import load_profile
 from tests.support.fake_endpoint import serve
 
 VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "HVAE_VICUNA_13B_URL")
@@ -38,7 +41,7 @@ def test_half_a_name_is_no_name(name):
 
 
 def test_everything_that_is_missing_is_said_at_once_before_anything_runs():
-    names = ["reference/random", "openai/gpt-4o", "paper/claude", "paper/vicuna-13b"]
+    names = ["reference/random", "openai/x", "anthropic/x", "paper/vicuna-13b"]
     with pytest.raises(UserError) as fault:
         models.require(names)
     for said in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HVAE_VICUNA_13B_URL"):
@@ -48,7 +51,7 @@ def test_everything_that_is_missing_is_said_at_once_before_anything_runs():
 
 def test_a_key_in_the_environment_makes_a_hosted_model_ready(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "planted")
-    models.require(["openai/gpt-4o"])
+    models.require(["openai/x"])
     table = models.table().set_index("name")
     assert table.loc["openai/<model>", "ready"]
     assert not table.loc["anthropic/<model>", "ready"]
@@ -90,6 +93,46 @@ def test_the_eight_published_models_have_an_entry_each():
     paper = models.table().query("name.str.startswith('paper/')")
     assert len(paper) == 8
     assert paper.about.str.startswith("published as").all()
+
+
+def test_a_study_with_a_retired_model_hears_of_it_before_anything_is_asked(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "planted")
+    for name in ("paper/gpt-4", "openai/gpt-4"):
+        with pytest.raises(UserError) as fault:
+            models.require(["reference/random", name])
+        said = "gpt-4 was retired on 2026-10-23; its owner names gpt-5.6-sol"
+        assert str(fault.value) == f"not ready: {name}: {said}"
+        assert models.table().set_index("name").loc[name, "missing"] == said
+    with pytest.raises(UserError, match=r"paper/claude: .* was retired on 2026-04-20"):
+        models.require(["paper/claude"])
+
+
+def test_another_endpoint_may_still_serve_what_its_owner_retired(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    models.require(["paper/gpt-4"])
+
+
+def test_a_model_is_retired_from_the_day_that_was_announced(written):
+    entry = b"{ since = %s, successor = 'new' }"
+    days = {b"past": b"2020-01-01", b"future": b"9999-12-31"}
+    lines = [b"'s/%s' = %s" % (name, entry % day) for name, day in days.items()]
+    written(b"[servers.s]\nbase_url = 'http://x.example'\n[retired]\n" + b"\n".join(lines))
+    table = models.table().set_index("name")
+    assert table.loc["s/past", "missing"] == "past was retired on 2020-01-01; its owner names new"
+    assert table.loc["s/future", "ready"]
+    assert table.loc["s/future", "about"].startswith("future will be retired on 9999-12-31")
+
+
+def test_no_model_of_the_profile_today_and_no_successor_is_listed_as_retired():
+    listed = catalogue.read()["retired"]
+    on = date(2026, 11, 30)  # the day of the look-up; later the catalogue itself says what is gone
+    gone = {name for name, entry in listed.items() if entry["since"] <= on}
+    asked = load_profile("today").parameters["models"]
+    for name in asked:
+        models.check_name(name)
+    assert not gone & set(asked)
+    for name, entry in listed.items():
+        assert f"{name.partition('/')[0]}/{entry['successor']}" not in listed
 
 
 def test_weights_that_were_never_fetched_are_asked_for_by_command(monkeypatch, tmp_path):
@@ -140,6 +183,8 @@ def written(tmp_path, monkeypatch):
         (b"[models.x]\nabout = 'y'", "models.x in .* does not say `model`"),
         (b"[weights.x]\npackage = 'p'", "weights.x in .* does not say `version`"),
         (b"[servers.x]\nmax_in_flight = true", "must be a whole number from 1"),
+        (b"[retired]\n'a/b' = { since = 'soon', successor = 'c' }", "since of .* must be a date"),
+        (b"[retired]\n'a/b' = { since = 2026-01-01 }", "does not say `successor`"),
     ],
 )
 def test_a_malformed_catalogue_is_one_sentence(written, content, message):

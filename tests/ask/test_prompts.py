@@ -12,15 +12,18 @@ from hvae_utils.ask import prompts
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, values
 
-OURS = ("plain", "formal", "brief")
+OURS = prompts.WORDINGS
 SVO = instruments.load("svo-slider")
 ASSIGNED = [values.get(n) for n in ("altruistic", "prosocial", "individualistic", "competitive")]
 COMPETITIVE, NONE = values.get("competitive"), values.get("none")
+FORMAL = prompts.load("formal")
 VALUE_WORDS = re.compile(r"altruis|prosocial|individual|compet|value", re.IGNORECASE)
-# Words that would tell a respondent which payoffs are wanted.
+# Beginnings of words that would tell a respondent which payoffs are wanted.
 LEADING = re.compile(
-    r"shar(e|ing)|fair|equal|split|win|lose|beat|rival|partner|opponent|friend|generous|selfish"
-    r"|kind (?!only)|best|correct|right|should",
+    r"\b(shar|split|divi|distribut|giv|gave|gift|donat|keep|kept|tak|took|grab|help|harm|hurt|car(e|ing)"
+    r"|fair|equal|just(ice|ly)|win|won\b|los[et]|beat|rival|partner|opponent|friend|enem|cooperat"
+    r"|collaborat|compet|ahead|advantag|gain|profit|generous|selfish|greed|kind|mean(er|ness)|nice"
+    r"|good|bad|best|better|worse|correct|right|wrong|should|ought|must|moral|ethic|maxim|minim)",
     re.IGNORECASE,
 )
 
@@ -57,8 +60,9 @@ def all_texts(pack, value):
     return texts
 
 
-def test_there_are_at_least_three_wordings_and_each_says_where_it_comes_from():
-    assert set(OURS) <= set(prompts.names())
+def test_the_nine_wordings_come_first_and_each_says_where_it_comes_from():
+    assert len(OURS) == 9
+    assert tuple(prompts.names()[:9]) == OURS
     for name in OURS:
         pack = prompts.load(name)
         assert pack.title
@@ -111,9 +115,10 @@ def test_an_option_is_a_label_and_two_numbers_and_nothing_else(pack):
 def test_an_item_explains_which_number_is_whose_and_ends_by_asking_for_one_letter(pack):
     text = prompts.item_text(pack, NONE, SVO, prompts.present(SVO, 0))
     framing = text.split("\n\n")[0].lower()
-    assert re.search(r"first (number|figure)\W.*\byour(self)?\b.*second .*\bother person", framing)
-    assert "fictional" in framing
-    assert re.search(r"(one|single) letter( and nothing else| only)\.$", text.lower())
+    assert re.search(r"first (number|figure)\b.*\byour(self)?\b.*second .*\bother person", framing)
+    assert re.search(r"fictional|made up", framing)
+    assert "one reward" in framing
+    assert re.search(r"(one|single) letter(,? (and )?nothing else| only)\.$", text.lower())
 
 
 def test_with_and_without_a_goal_items_differ_by_one_line_that_quotes_the_goal(pack):
@@ -197,10 +202,26 @@ def test_the_goal_turn_opens_like_the_items_and_counts_them(pack):
     )
 
 
-def test_items_are_short(pack):
-    text = prompts.item_text(pack, COMPETITIVE, SVO, prompts.present(SVO, 0))
-    framing, _, question = text.split("\n\n")
-    assert len(f"{framing} {question}".split()) <= 80
+def test_no_item_is_longer_than_the_formal_one(pack):
+    def length(of):
+        texts = (prompts.item_text(of, COMPETITIVE, SVO, shown, goal) for goal in (None, "More."))
+        return [len(text) for text in texts]
+
+    shown = prompts.present(SVO, 0)
+    assert all(ours <= formal for ours, formal in zip(length(pack), length(FORMAL), strict=True))
+
+
+def test_every_wording_sets_the_same_limits(pack):
+    said = {key: sentence.lower() for key, sentence in pack.sentences.items()}
+    limit = r"two sentences (at most|tops|or fewer|or less)|(no more than|at most) two sentences"
+    assert re.search(limit, said["describe"])
+    assert re.search(r"complete|entire|fully|in full|all the way", said["adopt"])
+    assert re.search(r"(from|starting|start) (now|this|here)", said["adopt"])
+    assert re.search(r"(every|each|all|whatever)", said["adopt"])
+    assert re.search(r"(one|a single) sentence", said["ask_goal"])
+    assert "specific goal" in said["ask_goal"]
+    assert re.search(r"would satisfy you most", said["ask_goal"])
+    assert re.search(r"\byou(rself)?\b.*\bother person", said["ask_goal"])
 
 
 @pytest.mark.parametrize(
@@ -366,12 +387,34 @@ def test_a_pack_that_is_not_text_is_refused(folder):
         prompts.load("mine")
 
 
-def test_the_sentences_explained_at_the_top_of_a_pack_are_the_sentences_it_has():
-    for name in OURS:
-        comment = [line for line in source_of(name).split("\n") if line.startswith("#")]
-        explained = {
-            words[1]: set(re.findall(r"\{(\w+)\}", line))
-            for line in comment
-            if len(words := line.split()) > 1 and words[1] in prompts.TEMPLATES
-        }
-        assert explained == {key: set(wanted) for key, wanted in prompts.TEMPLATES.items()}
+def test_the_sentences_explained_at_the_top_of_plain_are_the_sentences_of_a_pack():
+    comment = [line for line in source_of("plain").split("\n") if line.startswith("#")]
+    explained = {
+        words[1]: set(re.findall(r"\{(\w+)\}", line))
+        for line in comment
+        if len(words := line.split()) > 1 and words[1] in prompts.TEMPLATES
+    }
+    assert explained == {key: set(wanted) for key, wanted in prompts.TEMPLATES.items()}
+
+
+def test_the_release_s_word_is_the_only_difference_between_two_packs():
+    plain, release = prompts.load("plain"), prompts.load("hyper-competitive")
+    assert release.sentences == plain.sentences
+    for value in ASSIGNED:
+        word = "hyper-competitive" if value is COMPETITIVE else value.word
+        for said, expected in zip(all_texts(release, value), all_texts(plain, value), strict=True):
+            assert said == expected.replace(value.word, word)
+    assert all_texts(release, NONE) == all_texts(plain, NONE)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("3", "'words' must be a table of texts"),
+        ("{ competitive = 3 }", "'words' must be a table of texts"),
+        ("{ competetive = 'x' }", "unknown word of a value .*Did you mean 'competitive'"),
+    ],
+)
+def test_a_pack_calls_only_values_that_there_are_by_another_word(words, message):
+    with pytest.raises(UserError, match=message):
+        prompts.parse("mine", f"words = {words}\n{source_of('plain')}", "mine.toml")

@@ -10,7 +10,7 @@ import pytest
 from hvae_utils import paths
 from hvae_utils.ask import reference
 from hvae_utils.errors import UserError
-from hvae_utils.measure import instruments, svo, values
+from hvae_utils.measure import values
 from hvae_utils.metrics import coherence
 from hvae_utils.metrics.coherence import stated
 
@@ -383,14 +383,11 @@ def test_the_corpus_covers_what_it_should():
     assert set(labels.index) == {A, P, I, C, MIXED, UNCLEAR}
 
 
-def test_a_reading_carries_weight_and_target_angle():
+def test_a_reading_carries_the_target_angle():
     read = stated("My goal is to get more coins than the other person.")
-    assert read.weight == -45
     assert read.angle == values.get(C).target
     for goal in ("I want a fair split, with slightly more for me.", "Hello."):
-        read = stated(goal)
-        assert np.isnan(read.angle)
-        assert np.isnan(read.weight)
+        assert np.isnan(stated(goal).angle)
 
 
 @pytest.mark.parametrize("value", values.load().values(), ids=lambda value: value.name)
@@ -429,11 +426,9 @@ def tables(rows):
     """Return conditions and scores; rows: (value, goal, angle, category)."""
     rows = [(f"id{k}", "m", *row) for k, row in enumerate(rows)]
     columns = ["condition_id", "model", "value", "goal", "angle", "category"]
-    frame = pd.DataFrame(rows, columns=columns).assign(goal_prompt=True, instrument="svo-slider")
-    frame["mean_self"] = frame["mean_other"] = frame["angle"] * 0 + 75.0
-    conditions = frame[["condition_id", "model", "value", "goal_prompt", "goal", "instrument"]]
-    scored = ["condition_id", "angle", "category", "mean_self", "mean_other"]
-    return conditions, frame[scored][::-1]
+    frame = pd.DataFrame(rows, columns=columns).assign(goal_prompt=True)
+    conditions = frame[["condition_id", "model", "value", "goal_prompt", "goal"]]
+    return conditions, frame[["condition_id", "angle", "category"]][::-1]
 
 
 OWN, AHEAD = (
@@ -481,81 +476,6 @@ def test_what_cannot_be_estimated_is_no_number_and_says_why():
     assert row["agree_assigned"] == 1
     assert np.isnan(row["agree_measured"])
     assert row["note"] == "1 of 1 readable goals stand beside choices with an item missing"
-
-
-def measured(choices, goals, value=I):
-    """Return coherence's row of goals and the letters chosen on the six items beside them."""
-    slider = instruments.load("svo-slider")
-    conditions, scores = tables([(value, goal, 0.0, I) for goal in goals])
-    options = [["ABCDEFGHI".find(letter) for letter in row] for row in choices]
-    found = svo.score(options, slider)[["angle", "category", "mean_self", "mean_other"]]
-    scores = conditions[["condition_id"]].join(found)
-    (row,) = coherence.coherence(conditions, scores).to_dict("records")
-    return row
-
-
-EQUAL, OTHERS = "I want both of us to benefit.", "I want to maximise the other person's coins."
-
-
-@pytest.mark.parametrize(
-    ("goal", "says", "choices", "low", "high"),
-    [
-        (OTHERS, 90, "AIAAII", 68.749, 90),  # the best options of everybody from 68.7 degrees on
-        (OWN, 0, "AIIIAA", 0, 19.983),
-        (OWN, 0, "EIIIAA", 0, 0),  # the middle of a tie: exactly indifferent to the other
-        (EQUAL, 45, "AIIAEI", 45, 45),
-        (AHEAD, -45, "IAIIAA", -90, -26.565),
-    ],
-)
-def test_who_acts_on_the_goal_reveals_the_weight_that_it_states(goal, says, choices, low, high):
-    row = measured([choices], [goal])
-    assert row["stated_weight"] == says
-    assert (row["revealed_low"], row["revealed_high"]) == pytest.approx((low, high), abs=1e-3)
-    assert row["revealed_weight"] == pytest.approx((low + high) / 2, abs=1e-3)
-    assert row["weight_difference"] == 0
-    assert row["revealed_regret"] < 0.2  # the printed coins are rounded
-
-
-def test_who_says_both_and_takes_all_reveals_less_weight_than_was_stated():
-    row = measured(["AIIIAA", "IIIIAA"], [EQUAL, EQUAL])
-    assert row["stated_weight"] == 45
-    assert row["weight_difference"] == pytest.approx((19.983 - 45 + 0 - 45) / 2, abs=1e-3)
-    assert row["revealed_weight"] == pytest.approx((19.983 - 22.249) / 4, abs=1e-3)
-
-
-def test_choices_of_no_one_mind_are_regretted_at_every_weight():
-    row = measured(["EEEEEE"], [EQUAL])
-    assert row["revealed_regret"] > 5
-    assert measured(["ICBFAH"], [EQUAL])["revealed_regret"] > 5
-
-
-def test_without_complete_choices_no_weight_is_revealed():
-    row = measured(["AIII-A"], [EQUAL])
-    names = ["stated_weight", "revealed_weight", "revealed_low", "weight_difference"]
-    assert np.isnan([row[name] for name in names]).all()
-    assert "1 of 1 readable goals" in row["note"]
-
-
-def test_the_revealed_angle_is_that_of_least_regret_on_a_fine_grid():
-    slider, rng = instruments.load("svo-slider"), np.random.default_rng(3)
-    chosen = rng.integers(0, 9, (300, 6))
-    means = svo.score(chosen, slider)[["mean_self", "mean_other"]].to_numpy()
-    found = coherence.revealed_angles(means, slider)
-    grid = np.radians(np.linspace(-90, 90, 18_001))
-    weights = np.stack([np.cos(grid), np.sin(grid)])
-    utilities = slider.payoffs @ weights
-    own = np.take_along_axis(utilities[None], chosen[:, :, None, None], axis=2)[:, :, 0]
-    regrets = (utilities.max(axis=1) - own).mean(axis=1)
-    assert found["regret"].to_numpy() == pytest.approx(regrets.min(axis=1), abs=0.01)
-    at_least = np.degrees(grid)[regrets.argmin(axis=1)]
-    assert (found["low"] - 0.01 <= at_least).all()
-    assert (at_least <= found["high"] + 0.01).all()
-
-
-def test_means_that_no_choices_have_are_refused():
-    slider = instruments.load("svo-slider")
-    with pytest.raises(UserError, match="more than any choices"):
-        coherence.revealed_angles([[120.0, 120.0]], slider)
 
 
 def test_rows_without_the_goal_prompt_are_left_out_and_values_come_in_their_order():

@@ -5,12 +5,14 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from hvae_utils.errors import UserError
 from hvae_utils.measure import values
 from hvae_utils.metrics import effects
 
 TOLD = ("altruistic", "prosocial", "individualistic", "competitive")
+TARGET = {name: values.get(name).target for name in TOLD}
 LEVELS = {
     "induction": ("self_description", "definition", "label"),
     "placement": ("dialogue", "system"),
@@ -31,24 +33,21 @@ TRUTH = {
 }
 
 
-def simulated(
-    truth=TRUTH, noise=0.0, seed=1, repeats=3, levels=LEVELS, told=TOLD, draws=0.0, each_draws=True
-):
+def simulated(truth=TRUTH, noise=0.0, seed=1, repeats=3, levels=LEVELS, told=TOLD, by_wording=0.0):
     """Return the scores of a full design in which vr is 30 plus the effects plus noise.
 
-    each_draws: whether each repeat wrote a goal of its own.
+    by_wording: SD of what each wording makes of each placement.
     """
     rng = np.random.default_rng(seed)
     shift = {}
     rows = []
     for value, *chosen in itertools.product(told, *levels.values(), range(1, repeats + 1)):
         row = dict(zip((*levels, "repeat"), chosen, strict=True))
-        unit = row["wording"], row["repeat"], row["induction"], row["placement"]
-        shift.setdefault(unit, rng.normal(0, draws) if draws else 0)
+        unit = row["wording"], row["placement"]
+        shift.setdefault(unit, rng.normal(0, by_wording) if by_wording else 0)
         vr = 30 + sum(truth.get(item, 0) for item in row.items()) + shift[unit]
         angle = values.get(value).target - (60 - vr - (rng.normal(0, noise) if noise else 0))
-        draw = row["repeat"] if each_draws else 0
-        rows.append({"model": "simulated", "value": value, "angle": angle, "goal_draw": draw} | row)
+        rows.append({"model": "simulated", "value": value, "angle": angle} | row)
     return pd.DataFrame(rows)
 
 
@@ -58,64 +57,54 @@ def overall(scores, **chosen):
     return found[found["scope"] == effects.ALL].set_index(["factor", "level"])
 
 
-def test_without_noise_every_effect_is_recovered_exactly_and_its_interval_has_width():
+def test_without_noise_every_effect_is_recovered_exactly():
     found = overall(simulated())
     assert len(found) == len(TRUTH)
     for (factor, level), effect in TRUTH.items():
         row = found.loc[(factor, str(level))]
         assert row["difference"] == pytest.approx(effect, abs=1e-9)
-        if factor == "wording":
-            continue
-        # The altruist target is the furthest from anybody: 61.39 to -16.26 degrees. With so many
-        # clusters that agree, what was never seen may still have a share of 1 - 0.05^(1/clusters).
-        unseen = 1 - 0.05 ** (1 / row["clusters"])
-        reach = 61.39 + 16.26
-        assert row["low"] == pytest.approx(effect - unseen * (effect + reach), abs=0.01)
-        assert row["high"] == pytest.approx(effect + unseen * (reach - effect), abs=0.01)
-        assert np.isnan(row["dz"])
-        assert row["note"] == "not estimable: dz, without spread between pairs"
+        if factor != "wording":
+            assert (row["low"], row["high"]) == pytest.approx((effect, effect))
+            assert np.isnan(row["dz"])
+            assert row["note"].startswith("all wordings agree: the interval has no width")
 
 
-def test_an_effect_on_one_value_is_held_in_that_values_own_range():
-    found = effects.factor_effects(simulated({}, repeats=2)).set_index(["scope", "factor", "level"])
-    for value, reach in (("prosocial", 45 + 16.26), ("individualistic", 61.39)):
-        row = found.loc[value, "order", "reversed"]
-        assert row["high"] == pytest.approx((1 - 0.05 ** (1 / 6)) * reach, abs=0.01)
-        assert row["low"] == pytest.approx(-row["high"])
+def test_the_interval_is_t_over_the_wordings():
+    scores = simulated(noise=3, repeats=1)
+    row = overall(scores).loc[("placement", "system")]
+    rated = scores.assign(vr=60 - np.abs(scores["angle"] - scores["value"].map(TARGET)))
+    means = rated.pivot_table("vr", "wording", "placement")
+    exact = stats.ttest_1samp(means["system"] - means["dialogue"], 0).confidence_interval()
+    assert (row["low"], row["high"]) == pytest.approx((exact.low, exact.high))
+    assert row["clusters"] == 3
 
 
-def test_the_truth_lies_within_the_interval_as_often_as_it_says():
+def test_what_wordings_do_to_an_effect_is_not_mistaken_for_precision():
+    few = {"induction": ("label",), "goal_prompt": (True,), "wording": tuple("abcd")}
+    few["order"] = ("fixed",)
     held = []
-    for seed in range(15):
-        found = overall(simulated(noise=6, seed=seed, repeats=1))
-        for (factor, level), effect in TRUTH.items():
-            row = found.loc[(factor, str(level))]
-            if factor == "wording":
-                continue
-            held.append(row["low"] <= effect <= row["high"])
-    assert np.mean(held) >= 0.93
-
-
-def test_differences_between_goal_draws_are_not_mistaken_for_precision():
-    few = {"induction": ("label",), "goal_prompt": (True,), "wording": ("plain", "brief")}
-    held = []
-    for seed in range(40):
+    for seed in range(30):
         scores = simulated(
-            {},
-            0.1,
-            seed,
-            repeats=2,
-            levels=LEVELS | few,
-            told=("prosocial", "competitive"),
-            draws=5,
+            {}, 0.1, seed, 1, LEVELS | few, ("prosocial", "competitive"), by_wording=5
         )
         row = overall(scores).loc[("placement", "system")]
         held.append(row["low"] <= 0 <= row["high"])
-    assert np.mean(held) > 0.88
+    assert np.mean(held) > 0.85
+
+
+def test_in_a_latin_square_a_wording_and_its_order_are_one_factor():
+    scores = simulated(noise=1, levels=LEVELS | {"order": ("fixed",)})
+    own = {"plain": "cyclic-1", "formal": "cyclic-2", "brief": "cyclic-3"}
+    found = effects.factor_effects(scores.assign(order=scores["wording"].map(own)))
+    assert "order" not in set(found["factor"])
+    wording = found[found["factor"] == "wording"]
+    assert (wording["pairs"] > 0).all()
+    assert wording["low"].isna().all()
+    assert wording["note"].str.startswith("wordings are sampled").all()
 
 
 def test_no_effect_has_an_interval_around_zero():
-    found = pd.concat([overall(simulated({}, 4, seed, repeats=1)) for seed in range(8)])
+    found = pd.concat([overall(simulated({}, 4, seed, repeats=1)) for seed in range(4)])
     found = found.drop("wording", level="factor")
     assert np.mean((found["low"] < 0) & (found["high"] > 0)) > 0.88
     assert found["eta_squared"].mean() < 0.01
@@ -136,20 +125,15 @@ def test_a_factor_that_was_not_varied_has_no_row():
     assert factors == set(LEVELS) - {"protocol", "labels"}
 
 
-def test_clusters_are_wording_and_goal_draw_and_wordings_have_none():
+def test_clusters_are_wordings_and_repeats_of_one_prompt_are_none():
     found = effects.factor_effects(simulated(noise=1)).set_index(["scope", "factor", "level"])
     for scope in (effects.ALL, "prosocial"):
-        assert found.loc[(scope, "order", "reversed"), "clusters"] == 3 * 3
+        assert found.loc[(scope, "order", "reversed"), "clusters"] == 3
         wording = found.loc[(scope, "wording", "formal")]
         assert wording["clusters"] == 1
         assert np.isnan([wording["low"], wording["high"]]).all()
         assert np.isfinite(wording["difference"])
     assert found.loc[(effects.ALL, "order", "reversed"), "pairs"] == 4 * 3 * 2 * 2 * 3 * 3
-
-
-def test_repeats_of_one_prompt_are_no_clusters():
-    found = overall(simulated(noise=1, each_draws=False))
-    assert found.loc[("order", "reversed"), "clusters"] == 3
 
 
 def test_an_effect_on_one_value_shows_in_its_own_scope():
@@ -210,7 +194,7 @@ def test_one_cluster_gives_a_difference_and_no_interval():
     row = overall(simulated(noise=3, repeats=1, levels=one)).loc[("placement", "system")]
     assert np.isfinite([row["difference"], row["dz"]]).all()
     assert np.isnan([row["low"], row["high"]]).all()
-    assert row["note"] == "too few clusters (1): an interval needs two"
+    assert row["note"] == "too few wordings (1): an interval needs two"
 
 
 def test_models_are_kept_apart_and_values_without_a_target_left_out():

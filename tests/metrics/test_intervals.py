@@ -1,18 +1,14 @@
-"""Intervals cover where textbook ones do not, and models are told apart only where they differ."""
-
-import itertools
+"""Intervals cover where textbook ones do not."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, special, stats
 
 from benchmarks import coverage
 from hvae_utils.errors import UserError
-from hvae_utils.measure import instruments, svo, values
-from hvae_utils.metrics import comparison, intervals
+from hvae_utils.metrics import intervals
 
 LOW, HIGH = -16.260204708311957, 61.38954033403479
 RANGE = HIGH - LOW
@@ -80,45 +76,13 @@ def test_the_covering_interval_is_t_where_t_lies_between_the_bounds():
     assert intervals.covering_interval(sample).high >= t.high - 1e-9
 
 
-@pytest.mark.parametrize("size", [5, 10, 30])
-def test_in_the_five_scenarios_at_least_93_of_100_studies_cover(size):
-    methods = {"covering": coverage.METHODS["covering"]}
-    found = coverage.simulate(400, (size,), methods, coverage.FIVE)
-    assert len(found) == 5
-    assert found["coverage"].min() >= 0.93, found
-    assert found["width"].max() < 0.7 * RANGE, found
-
-
-@pytest.mark.parametrize("size", coverage.JUDGED)
-def test_paired_differences_are_covered_at_every_number_of_clusters(size):
-    found = coverage.simulate_pairs(studies=600, sizes=[size]).set_index("scenario")
-    assert (found["covering"] >= coverage.DEMANDED).all()
-    assert found.loc["all clusters agree, no effect", "zero"] == 1  # t has no width there
-    assert found.loc["all clusters agree but for 2% lapses", "t"] < 0.85
-
-
-def test_for_an_altruist_with_lapses_t_covers_as_seldom_as_the_notes_say():
-    methods = {"t": coverage.METHODS["t"]}
-    found = coverage.simulate(2000, (5, 10, 30), methods, ["altruist, 5% lapses"])
-    assert list(found["coverage"]) == pytest.approx([0.62, 0.76, 0.88], abs=0.03)
-
-
-def test_for_a_soft_prosocial_t_beats_z_and_the_bootstrap():
-    methods = {name: coverage.METHODS[name] for name in ("t", "z", "percentile bootstrap")}
-    found = coverage.simulate(2000, (5,), methods, ["prosocial, soft choices"])
-    assert list(found["coverage"]) == pytest.approx([0.949, 0.864, 0.810], abs=0.025)
-
-
-def test_a_true_mean_of_the_simulation_is_that_of_every_profile_weighed():
-    tables = np.full((6, 9), 0.05 / 9)
-    tables[range(6), [0, 8, 0, 0, 8, 8]] += 0.95  # the altruist's answers: A I A A I I
-    payoffs = instruments.load("svo-slider").payoffs
-    sums, weights = np.zeros((1, 2)), np.ones(1)
-    for item, table in zip(payoffs, tables, strict=True):
-        sums = (sums[:, None] + item).reshape(-1, 2)
-        weights = np.outer(weights, table).ravel()
-    mean = weights @ svo.angle(*sums.T / 6)
-    assert coverage.scenarios()["altruist, 5% lapses"][2] == pytest.approx(mean, abs=1e-9)
+@pytest.mark.parametrize("name", ["2% lapses", "20% lapses"])
+def test_where_a_cell_of_its_own_has_no_fair_t_interval_both_of_ours_cover(name):
+    row = coverage.of_cells(name, 4, studies=200)
+    assert row["covering"] >= 0.95
+    assert row["U"] >= 0.94
+    assert row["t"] < 0.93
+    assert row["width U"] < row["width covering"] / 2
 
 
 angles = st.lists(st.floats(LOW, HIGH), min_size=2, max_size=12)
@@ -190,192 +154,74 @@ def test_a_bad_argument_is_refused_with_a_sentence(arguments, said):
         intervals.covering_interval(**arguments)
 
 
-def test_the_recommended_number_of_clusters_reaches_the_half_width_on_average():
-    angles, weights, mean = coverage.scenarios()["prosocial, soft choices"]
-    spread = np.sqrt(weights @ (angles - mean) ** 2)
-    needed = intervals.recommend_administrations(8, spread)
-    rng = np.random.default_rng(4)
-    widths = {}
-    for size in (needed, needed // 2):
-        samples = coverage.draw(angles, weights, (200, size), rng)
-        lower, upper = intervals.covering_limits(samples, 0.95, LOW, HIGH)
-        widths[size] = (upper - lower).mean() / 2
-    assert widths[needed] <= 8 < widths[needed // 2]
+# The cells of one model
 
 
-def test_a_narrower_interval_needs_more_clusters_and_a_wide_one_two():
-    needed = [intervals.recommend_administrations(half) for half in (60, 20, 10, 5, 2, 0.5)]
-    assert needed == sorted(needed)
-    assert intervals.recommend_administrations(60, spread=0) == 2
-    for half in (0, -1, np.nan, np.inf):
-        with pytest.raises(UserError, match="half_width"):
-            intervals.recommend_administrations(half)
+def test_deterministic_cells_get_the_pooled_rule_of_three():
+    for wordings, width in ((2, 10.8), (3, 7.4), (4, 5.6), (8, 2.9), (16, 1.4)):
+        cells = np.repeat(np.linspace(LOW, HIGH, 10)[:, None], wordings, axis=1)
+        low, high = intervals.cell_limits(cells, LOW, HIGH)
+        assert (high - low) == pytest.approx((1 - 0.05 ** (1 / (10 * wordings))) * RANGE)
+        assert (high - low)[0] == pytest.approx(width, abs=0.05)
+        assert (low >= LOW).all()
+        assert (high <= HIGH).all()
 
 
-# Comparing models
+def test_moderated_variances_are_those_of_limma():
+    """As `squeezeVar` of limma has it: s2 = 1 to 30 with 3 degrees, by another root finder."""
+    variances, freedom = np.array([1.0, 2, 4, 8, 30]), np.full(5, 3.0)
+    logs = np.log(variances) - special.digamma(1.5) + np.log(1.5)
+    beyond = logs.var(ddof=1) - special.polygamma(1, 1.5)
+    prior = optimize.brentq(lambda d: special.polygamma(1, d / 2) - beyond, 0.1, 1e4)
+    scale = np.exp(logs.mean() + special.digamma(prior / 2) - np.log(prior / 2))
+    found, gained = intervals._moderated(variances, freedom)
+    assert gained == pytest.approx(prior)
+    assert found == pytest.approx((prior * scale + 3 * variances) / (prior + 3))
+    alike, infinite = intervals._moderated(np.full(5, 4.0), freedom)
+    assert infinite == np.inf
+    assert alike.std() == pytest.approx(0)
 
 
-def every_sign(differences):
-    """Return p by flipping every difference either way, one assignment at a time."""
-    differences = np.array(differences, float)
-    signs = np.array(list(itertools.product([1, -1], repeat=len(differences))))
-    means = np.abs(signs @ differences)
-    return np.mean(means >= abs(differences.sum()) - 1e-9)
+def test_the_limits_are_no_nearer_than_t_with_one_variance():
+    cells = np.random.default_rng(1).normal(22, 8, (6, 5))
+    low, high = intervals.cell_limits(cells, LOW, HIGH)
+    pooled = stats.t.ppf(0.975, 24) * np.sqrt(cells.var(axis=1, ddof=1).mean() / 5)
+    assert ((high - low) >= 2 * pooled - 1e-9).all()
 
 
-@given(st.lists(st.integers(-9, 9), min_size=1, max_size=9))
-def test_p_is_the_share_of_all_signs_at_least_as_extreme(differences):
-    found = comparison.compare(differences, np.zeros(len(differences)))
-    assert found.p == pytest.approx(every_sign(differences))
+def test_a_shift_that_all_cells_share_is_seen_once_and_not_once_a_cell():
+    shift = np.array([-3.0, 1.0, 2.0, 5.0])
+    assert intervals._freedom(np.arange(6.0)[:, None] + shift) == pytest.approx(3)
+    rng = np.random.default_rng(2)
+    apart = np.mean([intervals._freedom(rng.normal(0, 4, (10, 9))) for _ in range(200)])
+    assert 0.85 * 80 < apart <= 80
+    held = []
+    for _ in range(400):
+        cells = 22 + rng.normal(0, 8, (1, 4)) + rng.normal(0, 2, (10, 4))
+        low, high = intervals.cell_limits(np.clip(cells, LOW, HIGH), LOW, HIGH)
+        held.append(np.mean((low <= 22) & (high >= 22)))
+    assert np.mean(held) >= 0.935  # 0.92 with all degrees of freedom
 
 
-def test_the_interval_holds_the_differences_that_the_test_does_not_reject():
-    differences = np.random.default_rng(2).normal(3, 4, 9)
-    found = comparison.compare(differences + 50, np.full(9, 50.0))
-    assert found.difference == pytest.approx(differences.mean())
-    for limit, outwards in ((found.low, -1e-6), (found.high, 1e-6)):
-        assert every_sign(differences - limit - outwards) <= 0.05
-        assert every_sign(differences - limit + outwards) > 0.05
+def test_a_cell_with_one_wording_has_no_limits_and_takes_none_from_the_others():
+    nan = np.nan
+    low, high = intervals.cell_limits([[1.0, 3.0], [20.0, nan], [nan, nan]], LOW, HIGH)
+    alone = intervals.cell_limits([[1.0, 3.0]], LOW, HIGH)
+    assert (low[0], high[0]) == (alone[0][0], alone[1][0])
+    assert np.isnan([low[1:], high[1:]]).all()
+    unseen = 1 - 0.05**0.5  # the rule of three, for two wordings wider than t
+    assert (low[0], high[0]) == pytest.approx((2 - unseen * (2 - LOW), 2 + unseen * (HIGH - 2)))
 
 
-def test_with_many_cells_p_is_drawn_the_same_each_time_and_near_the_exact_one():
-    differences = np.random.default_rng(3).normal(0.5, 1, 18)
-    found = comparison.compare(differences, np.zeros(18))
-    assert found == comparison.compare(differences, np.zeros(18))
-    assert found.p == pytest.approx(every_sign(differences), abs=0.005)
-    assert "random" in found.note
-
-
-def test_the_interval_of_a_difference_covers():
-    rng = np.random.default_rng(6)
-    pairs = [comparison.compare(rng.normal(2, 3, 8), np.zeros(8)) for _ in range(400)]
-    assert 0.92 <= np.mean([pair.low <= 2 <= pair.high for pair in pairs]) <= 0.98
-
-
-def test_what_cannot_be_compared_is_said():
-    few = comparison.compare([9, 8, 7, 9, 8], [1, 2, 3, 1, 0])
-    assert few.p == pytest.approx(2 / 32)
-    assert np.isnan([few.low, few.high]).all()
-    assert few.note == "not estimable: the interval, as 5 cells are too few at level 0.95"
-    same = comparison.compare([3.0] * 8, [3.0] * 8)
-    assert same.p == 1
-    assert np.isnan([same.low, same.high]).all()
-    assert "agree" in same.note
-    gaps = comparison.compare([1, np.nan, 3], [np.nan, 2, np.nan])
-    assert gaps.cells == 0
-    assert np.isnan([gaps.difference, gaps.p]).all()
-    with pytest.raises(UserError, match="3 scores against 2"):
-        comparison.compare([1, 2, 3], [1, 2])
-    with pytest.raises(UserError, match="finite"):
-        comparison.compare([1, np.inf], [1, 2])
-
-
-def test_holm_gives_the_example_worked_by_hand():
-    adjusted = comparison.holm([0.01, 0.04, np.nan, 0.03, 0.005])
-    assert adjusted == pytest.approx([0.03, 0.06, np.nan, 0.06, 0.02], nan_ok=True)
-    assert comparison.holm([0.6, 0.7]) == pytest.approx([1, 1])
-    assert len(comparison.holm([])) == 0
-    with pytest.raises(UserError, match="between 0 and 1"):
-        comparison.holm([0.5, 1.2])
-
-
-def scored(**models):
-    rows = [(model, cell, x) for model, xs in models.items() for cell, x in enumerate(xs)]
-    return pd.DataFrame(rows, columns=["model", "cell", "score"])
-
-
-def test_models_are_separated_only_where_the_corrected_p_allows_it():
-    rng = np.random.default_rng(8)
-    base = rng.normal(30, 5, 12)
-    table = scored(good=base + 10, alike=base + 9 + rng.normal(0, 2, 12), poor=base - 15)
-    found = comparison.compare_models(table.sample(frac=1, random_state=1).sort_values("model"))
-    verdicts = {
-        (row.model_a, row.model_b): row.verdict for row in found.itertuples() if row.p_holm < 2
-    }
-    assert verdicts == {
-        ("alike", "good"): "cannot be separated",
-        ("alike", "poor"): "a higher",
-        ("good", "poor"): "a higher",
-    }
-    assert (found["p_holm"] >= found["p"]).all()
-    assert comparison.compare_models(table.iloc[::-1])["verdict"].tolist().count("b higher") == 2
-
-
-def test_too_few_common_cells_are_no_evidence_that_models_are_alike():
-    table = scored(one=[50.0] * 5, other=[10.0, 11, 12, 13, 14], third=[np.nan] * 5)
-    found = comparison.compare_models(table)
-    assert set(found["verdict"]) == {"too few cells"}
-    assert found["cells"].tolist() == [5, 0, 0]
-    assert comparison.compare_models(table[:5]).empty
-    assert "verdict" in comparison.compare_models(table[:0])
-
-
-def test_complete_agreement_is_judged_by_p_alone_and_says_so():
-    found = comparison.compare_models(scored(one=[50.0] * 8, other=[41.0] * 8, twin=[50.0] * 8))
-    assert found["verdict"].tolist() == ["a higher", "cannot be separated", "b higher"]
-    assert found["p"].tolist() == pytest.approx([2 / 2**8, 1, 2 / 2**8])
-    assert found[["low", "high"]].isna().all(axis=None)
-    assert found["note"].str.contains("not estimable: the interval, as the differences in").all()
-
-
-def respondents_without_a_value(probabilities, studies, cells=6, seed=5):
-    """Return tables of `compare_models` of one respondent, drawn, each value in several cells."""
-    slider, rng = instruments.load("svo-slider"), np.random.default_rng(seed)
-    told = [v for v in values.load().values() if v.target is not None]
-    for _ in range(studies):
-        up_to = np.cumsum(probabilities, axis=1)
-        draws = rng.random((len(told) * cells, 6, 1))
-        angles = svo.score((draws > up_to).sum(axis=2), slider)["angle"].to_numpy()
-        frame = pd.DataFrame({"model": "m", "value": [v.name for v in told for _ in range(cells)]})
-        target = np.array([v.target for v in told for _ in range(cells)])
-        yield frame.assign(cell=range(len(frame)), score=60 - np.abs(angles - target))
-
-
-def test_a_random_respondent_is_told_from_the_random_one_as_seldom_as_it_should():
-    studies = respondents_without_a_value(np.full((6, 9), 1 / 9), 120, cells=4)
-    found = [comparison.against_nulls(table).iloc[0] for table in studies]
-    assert np.mean([row["p"] <= 0.05 for row in found]) <= 0.08
-    assert np.mean([row["low"] <= 0 <= row["high"] for row in found]) >= 0.92
-
-
-def test_constant_letters_are_compared_by_their_exact_scores():
-    (table,) = respondents_without_a_value(np.eye(9)[[0] * 6], 1)
-    found = comparison.against_nulls(table, ["random", "always A", "always B"])
-    assert found["model_b"].tolist() == ["null: random", "null: always A", "null: always B"]
-    always_a = found.set_index("model_b").loc["null: always A"]
-    assert always_a["difference"] == pytest.approx(0, abs=1e-9)
-    assert always_a["verdict"] == "cannot be separated"
-
-
-def test_a_faithful_model_is_above_chance_and_a_value_without_target_is_no_evidence():
-    told = [(name, k) for name in (*values.names()[:4], "none") for k in range(3)]
-    rows = [("faithful", f"{name}{k}", name, 60.0 - k) for name, k in told]
-    table = pd.DataFrame(rows, columns=["model", "cell", "value", "score"])
-    (row,) = comparison.against_nulls(table).to_dict("records")
-    assert (row["cells"], row["verdict"]) == (12, "a higher")
-    # one test of a random respondent is 38.687, 22.597, 22.975, 38.963 degrees off on average
-    assert row["difference"] == pytest.approx(
-        59 - 60 + (38.687 + 22.597 + 22.975 + 38.963) / 4, abs=0.005
-    )
-    with pytest.raises(UserError, match="unknown null respondent 'always Z'"):
-        comparison.against_nulls(table, ["always Z"])
-    with pytest.raises(UserError, match="'value' is missing"):
-        comparison.against_nulls(table.drop(columns="value"))
-
-
-def test_a_table_that_cannot_be_paired_is_refused():
-    table = scored(one=[1.0, 2.0], other=[1.0, 2.0])
-    with pytest.raises(UserError, match="'score' is missing"):
-        comparison.compare_models(table.drop(columns="score"))
-    with pytest.raises(UserError, match="twice"):
-        comparison.compare_models(pd.concat([table, table[:1]]))
+@pytest.mark.parametrize(("name", "wordings", "coverage_", "width"), coverage.KNOWN)
+def test_cells_are_covered_as_the_full_simulation_says(name, wordings, coverage_, width):
+    row = coverage.of_cells(name, wordings, studies=250)
+    assert row["U"] == pytest.approx(coverage_, abs=0.02)
+    assert row["width U"] == pytest.approx(width, rel=0.06)
 
 
 def test_the_documented_tables_have_the_places_that_the_benchmark_fills():
     text = coverage.DOCUMENT.read_text(encoding="utf-8")
-    for name in (
-        *("provenance", "methods", "five", "guards", "recommendation", "formula"),
-        *("pairs", "lapses"),
-    ):
+    for name in coverage.TABLES:
         assert text.count(f"<!-- {name} -->\n") == text.count(f"<!-- /{name} -->") == 1
-    assert coverage.recommendation_table() in text
+    assert coverage.plan_table() in text

@@ -19,6 +19,8 @@ TARGETS = {
     "competitive": -16.260204708311957,
 }
 LEAST, GREATEST = TARGETS["competitive"], TARGETS["altruistic"]
+NEUTRAL, GIVING = ("prosocial", "individualistic"), ("altruistic", "prosocial")
+ESTIMATE = ["estimate", "low", "high"]
 T975_OF_7 = 2.364624  # the 0.975 quantile of t with 7 degrees of freedom, from a table
 
 
@@ -71,6 +73,11 @@ def interval(numbers):
     return [numbers.mean(), numbers.mean() - half, numbers.mean() + half]
 
 
+def contrast(scores, first):
+    second = [name for name in TARGETS if name not in first]
+    return scores[[*first]].mean(axis=1) - scores[second].mean(axis=1)
+
+
 def raw(goal=True):
     arm = CHART[CHART["goal_prompt"] == goal]
     return arm.pivot(index="model", columns="value", values="vr")
@@ -91,16 +98,21 @@ def slopes(goal, model):
     return [np.polyfit(targets, angles, 1)[0] for angles in itertools.product(*sides)]
 
 
+def summary(scale, goal=True):
+    """Return quantity -> [estimate, low, high] of what the package says."""
+    found = published_chart.summary()
+    found = found[(found["scale"] == scale) & (found["goal_prompt"] == goal)]
+    return dict(zip(found["quantity"], found[ESTIMATE].to_numpy().tolist(), strict=True))
+
+
 def test_the_mean_scores_beside_chance(corrected):
-    means = published_chart.means().set_index(["goal_prompt", "value"])
-    found = means.loc[True, "vr_chance"]
-    assert found.round(2).tolist() == [0.48, 0.60, 0.01, 0.15]
-    for key in means.index:
-        columns = ["vr_chance", "vr_chance_low", "vr_chance_high"]
-        assert means.loc[key, columns].tolist() == pytest.approx(interval(corrected[key]), abs=1e-4)
-        columns = ["vr", "vr_low", "vr_high"]
-        assert means.loc[key, columns].tolist() == pytest.approx(interval(raw(key[0])[key[1]]))
-    assert means.loc[(True, "individualistic")].round(2)["vr_chance_low":].tolist() == [-0.44, 0.45]
+    found = summary("chance")
+    assert [round(found[name][0], 2) for name in TARGETS] == [0.48, 0.60, 0.01, 0.15]
+    assert np.round(found["individualistic"], 2).tolist() == [0.01, -0.44, 0.45]
+    for goal, name in itertools.product((True, False), TARGETS):
+        again = pytest.approx(interval(corrected[goal, name]), abs=1e-4)
+        assert summary("chance", goal)[name] == again
+        assert summary("raw", goal)[name] == pytest.approx(interval(raw(goal)[name]))
 
 
 def test_two_models_alone_meet_all_four_values(corrected):
@@ -114,35 +126,39 @@ def test_two_models_alone_meet_all_four_values(corrected):
     assert weaker[["individualistic", "competitive"]].max(axis=None) < 0.05
 
 
-def test_the_individualistic_mean_hangs_on_the_inferred_target(ten_tests):
-    distance = 60 - raw()["individualistic"]
-    found = published_chart.target_sensitivity().query("goal_prompt").set_index("target")
-    for target, stated in ((7.815293546766879, -0.51), (0.0, 0.01), (-7.815293546766879, 0.26)):
-        again = 1 - distance.mean() / expected_distance(ten_tests, target)
-        assert found["vr_chance"][target] == pytest.approx(again, abs=1e-4)
-        assert round(again, 2) == stated
+def test_the_results_hang_on_the_inferred_individualistic_target(ten_tests, corrected):
+    found = published_chart.target_sensitivity().query("goal_prompt")
+    found = found.set_index(["target", "quantity"])[ESTIMATE]
+    ends = 7.815293546766879
+    stated = {-ends: (0.26, 0.11, 0.33), 0.0: (0.01, -0.01, 0.46), ends: (-0.51, -0.27, 0.72)}
+    for target, (mean, neutral, giving) in stated.items():
+        own = 1 - (60 - raw()["individualistic"]) / expected_distance(ten_tests, target)
+        scores = corrected[True].assign(individualistic=own)
+        for name, numbers, said in (
+            ("individualistic", own, mean),
+            ("neutral minus pronounced", contrast(scores, NEUTRAL), neutral),
+            ("giving minus taking", contrast(scores, GIVING), giving),
+        ):
+            assert found.loc[(target, name)].tolist() == pytest.approx(interval(numbers), abs=1e-4)
+            assert numbers.mean() == pytest.approx(said, abs=0.0051)
+    assert (found.xs("giving minus taking", level="quantity")["low"] > 0.1).all()
 
 
 @pytest.mark.parametrize(
-    ("contrast", "scale", "stated"),
+    ("name", "giving", "scale", "stated"),
     [
-        ("neutral minus pronounced", "raw", [10.8, 4.5, 17.1]),
-        ("neutral minus pronounced", "chance", [-0.01, -0.09, 0.06]),
-        ("giving minus taking", "chance", [0.46, 0.22, 0.71]),
+        ("neutral minus pronounced", False, "raw", [10.8, 4.5, 17.1]),
+        ("neutral minus pronounced", False, "chance", [-0.01, -0.09, 0.06]),
+        ("giving minus taking", True, "chance", [0.46, 0.22, 0.71]),
     ],
 )
-def test_neutral_against_pronounced_and_giving_against_taking(contrast, scale, stated, corrected):
+def test_neutral_against_pronounced_and_giving_against_taking(
+    name, giving, scale, stated, corrected
+):
     scores = raw() if scale == "raw" else corrected[True]
-    if contrast == "neutral minus pronounced":
-        gaps = scores["prosocial"] + scores["individualistic"]
-        gaps = (gaps - scores["altruistic"] - scores["competitive"]) / 2
-    else:
-        gaps = scores["altruistic"] + scores["prosocial"]
-        gaps = (gaps - scores["individualistic"] - scores["competitive"]) / 2
-    found = published_chart.contrasts().set_index(["contrast", "scale", "goal_prompt"])
-    found = found.loc[(contrast, scale, True), ["difference", "low", "high"]].tolist()
-    assert found == pytest.approx(interval(gaps), abs=1e-4)
-    assert interval(gaps) == pytest.approx(stated, abs=0.0501 if scale == "raw" else 0.0051)
+    again = interval(contrast(scores, GIVING if giving else NEUTRAL))
+    assert summary(scale)[name] == pytest.approx(again, abs=1e-4)
+    assert again == pytest.approx(stated, abs=0.0501 if scale == "raw" else 0.0051)
 
 
 def test_47_scores_leave_one_angle_within_their_reading_error():
@@ -180,6 +196,9 @@ def test_steerability_of_the_eight_models_in_both_arms():
         row = found.loc[(goal, model)]
         assert row["steerability"] == row["branch_low"] == pytest.approx(min(all_branches))
         assert row["branch_high"] == pytest.approx(max(all_branches))
+    other = published_chart.steerability(targets={"individualistic": 7.815293546766879})
+    other = other.query("goal_prompt").set_index("model")["steerability"]
+    assert other[["GPT-4", "ChatGPT", "Koala-13B"]].round(2).tolist() == [0.98, 0.19, 0.09]
     without = found.loc[False, "branch_high"]
     assert without[["ChatGPT", "GPT-3.5"]].abs().max() < 0.03
 
@@ -211,6 +230,24 @@ def test_a_single_altruistic_score_rejects_random_answers_for_four_of_them(ten_t
         assert again == pytest.approx(p, rel=0.25)
 
 
+def violation(targets):
+    """Return unreachable scores, and by how much angles rise from altruistic to competitive."""
+    degrees, unreachable = 0.0, 0
+    for _, arm in CHART.groupby(["model", "goal_prompt"]):
+        arm = arm.set_index("value").loc[list(TARGETS)]
+        rows = zip(targets, 60 - arm["vr"], arm["reading_error"], strict=True)
+        sides = [branches(*row) for row in rows]
+        unreachable += sides.count([])
+        degrees += min(
+            (
+                sum(max(b - a, 0) for a, b in itertools.pairwise(angles))
+                for angles in itertools.product(*sides)
+            ),
+            default=math.nan,
+        )
+    return unreachable, degrees
+
+
 def test_of_the_candidate_targets_the_inferred_ones_violate_the_order_least():
     found = published_chart.candidates()
     assert len(found) == 11
@@ -221,22 +258,11 @@ def test_of_the_candidate_targets_the_inferred_ones_violate_the_order_least():
     assert round(inferred["violation"]) == 39
     assert (round(others.min()), round(others.max())) == (77, 150)
     for row in found.itertuples():
-        targets = dict(zip(TARGETS, row[1:5], strict=True))
-        violation, unreachable = 0.0, 0
-        for _, arm in CHART.groupby(["model", "goal_prompt"]):
-            arm = arm.set_index("value")
-            sides = [
-                branches(at, 60 - arm.loc[name, "vr"], arm.loc[name, "reading_error"])
-                for name, at in targets.items()
-            ]
-            unreachable += sides.count([])
-            rises = [
-                sum(max(b - a, 0) for a, b in itertools.pairwise(angles))
-                for angles in itertools.product(*sides)
-            ]
-            violation += min(rises, default=math.nan)
+        unreachable, degrees = violation(row[1:5])
         assert row.unreachable == unreachable
-        assert row.violation == pytest.approx(violation, nan_ok=True)
+        assert row.violation == pytest.approx(degrees, nan_ok=True)
+    # A prosocial target that no ideal respondent suggests would fit a little better.
+    assert violation((GREATEST, 46.5, 0, LEAST)) == (0, pytest.approx(35.5, abs=0.05))
 
 
 def chart_of(angles, **columns):
@@ -264,8 +290,10 @@ def test_what_cannot_be_estimated_is_said():
     beyond = published_chart.steerability(beyond).iloc[0]
     assert math.isnan(beyond["low"])
     assert beyond["note"] == "not estimable: a score has no angle"
-    alone = published_chart.means(chart_of({"prosocial": 20.0})).iloc[0]
-    assert math.isnan(alone["vr_low"])
+    alone = published_chart.summary(chart_of({"prosocial": 20.0})).set_index(["quantity", "scale"])
+    assert alone.loc[("prosocial", "raw"), "estimate"] == 35
+    assert math.isnan(alone.loc[("prosocial", "raw"), "low"])
+    assert alone.loc["neutral minus pronounced", "estimate"].isna().all()
     none = published_chart.with_chance(chart_of({"prosocial": 20.0}).assign(value="none"))
     assert none[["vr_random", "vr_chance", "p_random"]].isna().all(axis=None)
 

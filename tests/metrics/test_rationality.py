@@ -10,14 +10,14 @@ import pytest
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, svo, values
 from hvae_utils.metrics import chance, effects, rationality
-from hvae_utils.metrics.intervals import covering_interval
+from hvae_utils.metrics.intervals import cell_limits, covering_interval
 
 ALTRUIST, COMPETITOR = 61.38954033403479, -16.260204708311957
 
 
 FACTORS = {
     **{"induction": "label", "placement": "system", "protocol": "independent"},
-    **{"wording": "plain", "order": "fixed", "labels": "A-I", "repeat": 1, "goal_draw": 0},
+    **{"wording": "plain", "order": "fixed", "labels": "A-I", "repeat": 1},
 }
 
 
@@ -37,7 +37,6 @@ def administrations(angles, model="m", value="prosocial", goal_prompt=False, **f
             "order": "fixed",
             "labels": "A-I",
             "repeat": 1,
-            "goal_draw": int(goal_prompt),
             "angle": angles,
             "angle_low": np.where(gone, COMPETITOR, angles),
             "angle_high": np.where(gone, ALTRUIST, angles),
@@ -276,20 +275,96 @@ def test_chance_looks_like_a_preference_for_the_values_in_the_middle():
 # Cells
 
 
-def test_a_cell_has_its_mean_a_covering_interval_and_their_image_on_both_scales():
+def limits(*cells):
+    """Return (low, high) of the first of a model's cells."""
+    low, high = cell_limits(np.array(cells, float), COMPETITOR, ALTRUIST)
+    return pytest.approx((low[0], high[0]))
+
+
+def test_a_cell_has_its_mean_its_intervals_and_their_image_on_both_scales():
     cell = only(rationality.cells(administrations([30, 34, 38])))
-    expected = covering_interval([30, 34, 38])
+    covering = covering_interval([30, 34, 38])
     assert (cell["administrations"], cell["scored"], cell["clusters"]) == (3, 3, 3)
-    assert (cell["mean_angle"], cell["angle_sd"]) == (34, 4)
+    assert (cell["mean_angle"], cell["angle_sd"], cell["method"]) == (34, 4, "text")
     assert (cell["mean_self"], cell["mean_other"]) == (80, 70)
-    assert (cell["angle_low"], cell["angle_high"]) == (expected.low, expected.high)
+    assert (cell["covering_low"], cell["covering_high"]) == (covering.low, covering.high)
+    assert (cell["angle_low"], cell["angle_high"]) == limits([30, 34, 38])
     assert cell["angle_high"] - 34 >= 4.302653 * 4 / math.sqrt(3) - 1e-6  # t(0.975, 2)
     assert (cell["bound_low"], cell["bound_high"]) == (34, 34)
     assert (cell["target"], cell["vr"]) == (45, 49)
-    assert cell["vr_low"] == pytest.approx(min(60 - 45 + expected.low, 105 - expected.high))
+    assert cell["vr_low"] == pytest.approx(min(15 + cell["angle_low"], 105 - cell["angle_high"]))
     assert cell["vr_random"] == pytest.approx(37.70, abs=0.01)
     assert cell["vr_chance"] == pytest.approx(1 - 11 / 22.30, abs=0.001)
-    assert cell["note"] == "only 3 clusters: wide"
+    assert cell["note"] == ""
+
+
+def test_the_cells_of_a_model_lend_each_other_their_spread_and_another_models_do_not():
+    own = [administrations([30, 34, 38]), administrations([10, 11, 12], value="altruistic")]
+    other = administrations([0, 30, 60], model="other")
+    table = rationality.cells(pd.concat([*own, other])).set_index(["model", "value"])
+    cell = table.loc["m", "prosocial"]
+    assert (cell["angle_low"], cell["angle_high"]) == limits([30, 34, 38], [10, 11, 12])
+    alone = table.loc["other", "prosocial"]
+    assert (alone["angle_low"], alone["angle_high"]) == limits([0, 30, 60])
+
+
+# Expected angles, from probabilities
+
+
+def test_expected_angles_are_held_against_the_random_respondents_expected_angle():
+    scores = administrations([35.0] * 9, method="probabilities")
+    cell = only(rationality.cells(scores))
+    random = 22.703  # mean of all 531,441 profiles
+    assert cell["vr_random"] == pytest.approx(60 - (45 - random), abs=0.001)
+    assert cell["vr_chance"] == pytest.approx(1 - 10 / (45 - random), abs=0.001)
+    assert cell["p_random"] == pytest.approx(chance.random_share(45.0, 9, 10.0), rel=1e-5)
+    rated = only(rationality.by_administration(scores[:1]))
+    assert rated["vr_chance"] == pytest.approx(cell["vr_chance"])
+
+
+def test_probabilities_for_some_administrations_only_give_no_number():
+    scores = administrations([35.0, 36, 37], method=["probabilities", "text", "text"])
+    cell = only(rationality.cells(scores))
+    assert cell[["mean_angle", "angle_low", "vr", "vr_chance", "p_random"]].isna().all()
+    assert cell["method"] == "probabilities, text"
+    assert cell["note"] == "not estimable: probabilities for some administrations only"
+
+
+def test_p_random_counts_wordings_and_not_their_repeats():
+    thrice = [administrations([35, 36], repeat=k) for k in (1, 2, 3)]
+    cell = only(rationality.cells(pd.concat(thrice)))
+    assert (cell["administrations"], cell["clusters"]) == (6, 2)
+    assert cell["p_random"] == pytest.approx(chance.random_share(45.0, 2, 9.5), rel=1e-5)
+
+
+# Compliance
+
+
+def test_compliance_is_the_share_of_the_way_from_the_models_own_default():
+    parts = [
+        administrations([20, 22], value="none"),
+        administrations([33, 33]),  # 12 of 24 degrees to the prosocial target
+        administrations([11, 9], value="competitive"),
+        administrations([30, 30], goal_prompt=True),
+    ]
+    table = rationality.cells(pd.concat(parts)).set_index(["value", "goal_prompt"])["compliance"]
+    assert table["prosocial", False] == pytest.approx(0.5)
+    assert table["competitive", False] == pytest.approx(11 / (21 + 16.26), abs=1e-4)
+    assert np.isnan(table["prosocial", True])  # nothing was asked without a value there
+    assert np.isnan(table["none", False])
+    near = [administrations([45.5, 45.1], value="none"), administrations([40, 41])]
+    assert only(rationality.cells(pd.concat(near))[:1])["compliance"] is not None
+    assert rationality.cells(pd.concat(near))["compliance"].isna().all()
+
+
+def test_each_wording_has_a_score_of_its_own_where_every_value_is_scored():
+    parts = [administrations([30, 40, np.nan]), administrations([50, 60, 61], value="altruistic")]
+    table = rationality.by_wording(pd.concat(parts))
+    rated = rationality.by_administration(pd.concat(parts))
+    means = rated.groupby("wording")["vr_chance"].mean()
+    assert table["wording"].tolist() == ["wording 0", "wording 1"]
+    assert table["vr_chance"].tolist() == pytest.approx(means[table["wording"]].tolist())
+    assert rationality.by_wording(parts[0][:0]).empty
 
 
 def test_an_interval_around_the_target_reaches_sixty_and_one_on_the_chance_scale():
@@ -308,8 +383,7 @@ def test_orders_of_the_options_share_a_cluster_and_count_once():
     fixed, reverse = administrations([30, 40, 50]), administrations([34, 44, 54], order="reversed")
     cell = only(rationality.cells(pd.concat([fixed, reverse])))
     assert (cell["administrations"], cell["clusters"]) == (6, 3)
-    expected = covering_interval([32, 42, 52])
-    assert (cell["angle_low"], cell["angle_high"]) == (expected.low, expected.high)
+    assert (cell["angle_low"], cell["angle_high"]) == limits([32, 42, 52])
 
 
 def test_a_cell_without_a_scored_administration_has_bounds_and_chance_only():
@@ -336,14 +410,14 @@ def test_a_single_administration_gets_no_interval():
     cell = only(rationality.cells(administrations([45])))
     assert cell["vr"] == 60
     assert cell[["angle_low", "angle_high", "vr_low", "vr_high"]].isna().all()
-    assert "too few clusters (1)" in cell["note"]
+    assert "too few" in cell["note"]
 
 
 def test_agreement_never_makes_an_interval_of_no_width():
     cell = only(rationality.cells(administrations([ALTRUIST] * 12, value="altruistic")))
-    # the bounded-mean limit at 90%: m - q (m - low), q = 1 - 0.05^(1/12)
-    shortest = (1 - 0.05 ** (1 / 12)) * (ALTRUIST - COMPETITOR)
-    assert ALTRUIST - cell["angle_low"] >= shortest - 1e-6
+    # nothing was seen of another mind in 12 wordings: rule of three, q = 1 - 0.05^(1/12)
+    unseen = (1 - 0.05 ** (1 / 12)) * (ALTRUIST - COMPETITOR)
+    assert ALTRUIST - cell["angle_low"] == pytest.approx(unseen)
     assert cell["vr_low"] < 60
     assert cell["p_random"] == 1e-9  # (1/9)^72, at the floor
 
@@ -387,7 +461,7 @@ def test_faithful_respondents_score_sixty_on_every_value():
 
 def test_no_scores_give_empty_tables_with_their_columns():
     none = administrations([])
-    assert list(rationality.cells(none))[:4] == ["model", "value", "goal_prompt", "administrations"]
+    assert list(rationality.cells(none))[:4] == ["model", "value", "goal_prompt", "method"]
     assert "difference" in effects.goal_effects(none)
 
 
@@ -411,11 +485,9 @@ def test_the_goal_effect_is_the_mean_of_paired_differences():
     assert effect["vr_without"] == pytest.approx(50)
     assert effect["vr_with"] == pytest.approx(160 / 3)
     assert effect["difference"] == pytest.approx(10 / 3)
-    # t would say 3.33 +- 20.68; with three clusters more may be hidden, down to -16.26 degrees
-    assert effect["low"] < 10 / 3 - 20.68
-    assert effect["high"] > 10 / 3 + 20.68
-    assert max(-effect["low"], effect["high"]) < 45 + 16.27
-    assert effect["note"] == "only 3 clusters: wide"
+    assert effect["low"] == pytest.approx(10 / 3 - 20.68, abs=0.01)  # t(0.975, 2) 8.33 / root 3
+    assert effect["high"] == pytest.approx(10 / 3 + 20.68, abs=0.01)
+    assert effect["note"] == ""
 
 
 def test_only_administrations_that_agree_on_every_other_factor_are_pairs():
@@ -426,7 +498,7 @@ def test_only_administrations_that_agree_on_every_other_factor_are_pairs():
     ]
     effect = only(effects.goal_effects(pd.concat(parts)))
     assert (effect["pairs"], effect["difference"]) == (1, 5)
-    assert "too few clusters (1)" in effect["note"]
+    assert "too few" in effect["note"]
 
 
 def test_pairs_without_an_angle_are_left_out_and_named():
@@ -436,7 +508,7 @@ def test_pairs_without_an_angle_are_left_out_and_named():
     ]
     effect = only(effects.goal_effects(pd.concat(parts)))
     assert (effect["pairs"], effect["difference"]) == (2, 5.5)
-    assert effect["note"] == "only 2 clusters: wide; 1 of 3 pairs lack an angle"
+    assert effect["note"] == "1 of 3 pairs lack an angle"
 
 
 def test_one_arm_alone_has_no_effect_to_report():
@@ -457,12 +529,11 @@ def test_no_value_has_no_goal_effect_and_values_come_in_their_order():
     assert table["difference"].tolist() == [0, 0]
 
 
-def test_a_goal_that_changes_nothing_in_any_cluster_may_still_change_something_unseen():
+def test_a_goal_that_changes_nothing_in_any_wording_says_that_its_interval_has_no_width():
     parts = [administrations([61.39] * 10, value="altruistic", goal_prompt=g) for g in (0, 1)]
     effect = only(effects.goal_effects(pd.concat(parts)))
-    unseen = (1 - 0.05 ** (1 / 10)) * (61.39 + 16.26)
-    assert effect["difference"] == 0
-    assert (effect["low"], effect["high"]) == pytest.approx((-unseen, unseen), abs=0.01)
+    assert (effect["difference"], effect["low"], effect["high"]) == (0, 0, 0)
+    assert effect["note"] == "all wordings agree: the interval has no width"
 
 
 def test_an_administration_found_twice_is_refused():

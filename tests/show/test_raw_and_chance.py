@@ -112,7 +112,7 @@ def test_captions_and_alternative_texts_state_what_the_table_holds(run, chart):
         assert "lapsing" in text
         assert not any(name in text for name in ("faithful", "agreeable", "first-option", "GPT"))
     known = one.assign(chance_low=[0.1, 0.1, -0.1, np.nan] + [np.nan] * (len(one) - 4))
-    assert "lapsing on 2 of 4" in figures.raw_and_chance.caption(known)
+    assert "above random for lapsing on 2 of 4 values." in figures.raw_and_chance.caption(known)
 
 
 def test_a_chart_that_lacks_a_column_is_named():

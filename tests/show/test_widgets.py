@@ -12,7 +12,7 @@ import pytest
 from hvae_utils import paths
 from hvae_utils.errors import UserError
 from hvae_utils.measure import answers, secondary, svo, values
-from hvae_utils.metrics import recovery
+from hvae_utils.metrics import published_chart, recovery
 from hvae_utils.play import watch
 from hvae_utils.show.panels import asking, sliders
 
@@ -170,10 +170,12 @@ def test_flipping_an_answer_shows_what_scoring_says(measure):
 
 def test_published_models_stand_where_their_score_leaves_one_angle():
     points = {point.name: point for point in sliders.published_models()}
-    assert {point.value for point in points.values()} == {"altruistic", "competitive"}
-    assert len(points) == 16
-    # read from the chart: 59.6 and 59.1 points of GPT-4, 8.0 of Vicuna told to be competitive
-    assert points["GPT-4, altruistic"].angle == pytest.approx(61.39 - 0.4, abs=0.06)
+    angles = published_chart.with_angles().query("goal_prompt")["angle"]
+    assert len(points) == angles.notna().sum()
+    # read from the chart: 57.5 points of Claude, and, told to be competitive, 59.1 of GPT-4, 8.0 of
+    # Vicuna
+    assert points["Claude, altruistic"].angle == pytest.approx(61.39 - 2.53, abs=0.06)
+    assert "Claude, prosocial" not in points  # 44 or 46 degrees
     assert points["GPT-4, competitive"].angle == pytest.approx(-16.26 + 0.9, abs=0.06)
     assert points["Vicuna-13B, competitive"].angle == pytest.approx(-16.26 + 52, abs=0.06)
 

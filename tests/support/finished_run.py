@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from hvae_utils.measure import scoring
 from hvae_utils.run import manifest
 from hvae_utils.show import style
 from tests.support import synthetic_tables
@@ -26,12 +25,11 @@ MODELS = ("reference/faithful", "reference/agreeable", "reference/first-option",
 def make(folder: Path, models: tuple[str, ...] = MODELS) -> Path:
     """Write the run into `folder`; return it. Tables in the order in which steps make them."""
     tables = synthetic_tables.make(models, repeats=2)
-    cells = _with_quality(tables)
     folder.mkdir(parents=True)
     tables.conditions.to_parquet(folder / "conditions.parquet", index=False)
     tables.responses.to_parquet(folder / "responses.parquet", index=False)
     tables.scores.to_parquet(folder / "scores.parquet", index=False)
-    cells.to_csv(folder / "value_rationality.csv", index=False)
+    tables.cells.to_csv(folder / "value_rationality.csv", index=False)
     tables.goal_effects.to_csv(folder / "goal_effects.csv", index=False)
     draw(folder / "figures", "01_small", pd.DataFrame({"respondent": ["a"], "angle": [12.3456]}))
     draw(folder / "figures", "02_large", pd.DataFrame({"row": range(100), "value": 0.5}))
@@ -40,22 +38,6 @@ def make(folder: Path, models: tuple[str, ...] = MODELS) -> Path:
     made_of = manifest.describe(folder, OUTPUTS, "tiny", [], parameters, {"a": 1.0}, started)
     manifest.write(folder, made_of)
     return folder
-
-
-def _with_quality(tables: synthetic_tables.Tables) -> pd.DataFrame:
-    """Return the cells with what `readings` adds; the numbers that need probabilities are made up.
-
-    Only the counts are true of the synthetic responses, and few choices are flagged.
-    """
-    cell = ["model", "value", "goal_prompt"]
-    told = tables.responses.merge(tables.conditions[["condition_id", *cell]], on="condition_id")
-    counts = told.groupby(cell)["outcome"].value_counts().unstack(fill_value=0)
-    counts = counts.reindex(columns=list(scoring.OUTCOMES), fill_value=0)
-    cells = tables.cells.join(counts.assign(asked=counts.sum(axis=1)), on=cell)
-    made_up = ("covered_mass", "long_enough", "transitive", "vr_regret", "lapse_rate")
-    few = cells["choice"] < 0.8 * cells["asked"]
-    flag = few.map({True: "few choices", False: ""})
-    return cells.assign(**dict.fromkeys(made_up, 0.5), order_disagreement=0.0, flag=flag)
 
 
 def draw(folder: Path, slug: str, table: pd.DataFrame) -> None:

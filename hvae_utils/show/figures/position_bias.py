@@ -42,7 +42,8 @@ def draw(table: pd.DataFrame) -> Figure:
     drawn = table if flat.all() else table[~flat]
     options = int(table["position"].max())
     bias = table["bias"].to_numpy(float)
-    limits = 1.2 * np.nanmin(bias, initial=-1.0), 1.2 * np.nanmax(bias, initial=1.0)
+    low, high = np.nanmin(bias, initial=-1.0), np.nanmax(bias, initial=1.0)
+    limits = low - 0.1 * (high - low), high + 0.25 * (high - low)
     figure, panels = style.by_respondent(drawn, 1.5, 1.0)
     for axes, rows in panels:
         axes.axhline(0, gid="no bias", **marks.RANDOM_LINE)

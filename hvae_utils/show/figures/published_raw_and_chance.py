@@ -15,15 +15,18 @@ def table(chart: pd.DataFrame | None = None) -> pd.DataFrame:
 
     chart: `published.radar` unless passed; its arm with the goal prompt. Parts "model" (the best
     first) and "baseline" as in `raw_and_chance.table`; "mean": over the models, with 95% t
-    intervals (`published_chart.means`).
+    intervals (`published_chart.summary`).
     """
-    scored, means = published_chart.with_chance(chart), published_chart.means(chart)
+    scored = published_chart.with_chance(chart)
     arm = scored[scored["goal_prompt"]]
     best = -arm.groupby("model")["vr_chance"].mean()
     arm = arm.sort_values("model", key=lambda names: names.map(best), kind="stable")
+    means = published_chart.summary(chart).query("goal_prompt and quantity in @arm.value.array")
+    means = means.pivot(index="quantity", columns="scale", values=["estimate", "low", "high"])
+    means.columns = [f"{scale}_{end}".removesuffix("_estimate") for end, scale in means.columns]
     return raw_and_chance.arranged(
         named(arm.assign(part="model")),
-        means[means["goal_prompt"]].assign(part="mean"),
+        means.loc[arm["value"].unique()].reset_index(names="value").assign(part="mean"),
         tables.null_respondents(),
     )
 

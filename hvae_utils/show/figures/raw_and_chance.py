@@ -39,7 +39,7 @@ def table(cells: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataF
 def arranged(*parts: pd.DataFrame) -> pd.DataFrame:
     """Return the parts as the table that `draw` draws."""
     columns = ["part", "model", "respondent", "value", "goal_prompt"]
-    table = tables.stack(*parts).rename(columns=tables.RAW_AND_CHANCE)
+    table = tables.stack(*(rows.rename(columns=tables.RAW_AND_CHANCE) for rows in parts))
     return table.reindex(columns=[*columns, *tables.RAW_AND_CHANCE.values()])
 
 
@@ -47,12 +47,15 @@ def caption(table: pd.DataFrame) -> str:
     """Return how to read the figure, and who is above random respondents on how many values."""
     models = tables.part(table, "model")
     above = (models["chance_low"] > 0).groupby(_names(models), sort=False).agg(["sum", "size"])
-    counts = joined(f"{name} on {count} of {size}" for name, count, size in above.itertuples())
+    counts = [
+        f"{joined(rows.index)} on {count} of {size} values"
+        for (count, size), rows in above.groupby(["sum", "size"], sort=False)
+    ]
     return (
         "Raw and chance-corrected value rationality of this run. Left the published scale, right "
         "the same scores where 0 is a random respondent and 1 the ideal; 95% intervals, dotted "
         "what random respondents can expect, in grey who always takes one letter, and ideal "
-        f"respondents that lapse. Values with the interval above random: {counts}."
+        f"respondents that lapse. The interval is above random for {'; '.join(counts)}."
     )
 
 

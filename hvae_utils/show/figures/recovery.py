@@ -83,9 +83,8 @@ def draw(table: pd.DataFrame) -> Figure:
         panel = rows[(rows["lapse"] == lapse) & (rows["bias"] == bias)]
         _stages(axes, part(table, "step").sort_values("low"), panel, f"{bias} {lapse:g}")
         axes.set_title(f"{bias}, {lapse:.0%} lapses", fontweight="normal", fontsize=8)
-        axes.text(
-            0.98, 0.03, _words(panel), transform=axes.transAxes, ha="right", va="bottom", fontsize=7
-        )
+        place = {"transform": axes.transAxes, "ha": "right", "va": "bottom", "fontsize": 7}
+        axes.text(0.98, 0.03, _words(panel), bbox=marks.PAPER, **place)
         axes.set_xlim(rows["utility_angle"].min() - 4, rows["utility_angle"].max() + 4)
         axes.set_xticks(range(-45, 91, 45), style.numbers(range(-45, 91, 45)))
         axes.set(ylim=(-19, 65), yticks=range(0, 61, 15))
