@@ -50,7 +50,8 @@ def known_run():
     exact = synthetic_tables.make(SIX[:5], **options)
     weak = synthetic_tables.make((WEAK,), method="text", **options)
     kinds = ("conditions", "responses", "scores", "cells", "steerability")
-    return {kind: pd.concat([getattr(exact, kind), getattr(weak, kind)]) for kind in kinds}
+    both = {kind: (getattr(exact, kind), getattr(weak, kind)) for kind in kinds}
+    return {kind: pd.concat(tables, ignore_index=True) for kind, tables in both.items()}
 
 
 def run_of(models):

@@ -34,7 +34,7 @@ def table(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     scored = scores["angle"].notna()
     shares = scores[[*columns]].rename(columns=columns).mul(scored, axis=0).fillna(0.0)
     shares[NO_ANGLE] = 1.0 - scored
-    by_cell = shares.join(scores[["model", "value"]]).groupby(["model", "value"], sort=False)
+    by_cell = shares.groupby([scores["model"], scores["value"]], sort=False)
     shares = by_cell[order].mean().rename_axis(columns="category").stack().rename("share")
     measured = named(shares.reset_index()).assign(part="measured")
     keys = pd.MultiIndex.from_frame(measured[["model", "value"]])

@@ -1,5 +1,7 @@
 """Figure 18, steerability: a forest of the respondents of a run, and of the published models."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -39,16 +41,11 @@ def table(steerability: pd.DataFrame, published: pd.DataFrame | None = None) -> 
 
 def caption(table: pd.DataFrame) -> str:
     """Return how to read the forest, and the verdicts of the run."""
-    run = part(table, "run")
-    says = [
-        f" {style.GOAL[goal].capitalize()}: "
-        + "; ".join(
-            f"{verdict}: {joined(rows['respondent'])}"
-            for verdict, rows in arm.groupby("verdict", sort=False)
-        )
-        + "."
-        for goal, arm in run.groupby(run["goal_prompt"].astype(bool), sort=False)
-    ]
+    run, says = part(table, "run"), ""
+    for goal in sorted(run["goal_prompt"].unique(), reverse=True):
+        verdicts = run[run["goal_prompt"] == goal].groupby("verdict", sort=False)["respondent"]
+        words = "; ".join(f"{verdict}: {joined(names)}" for verdict, names in verdicts)
+        says += f" {style.GOAL[goal].capitalize()}: {words}."
     chart = (
         " Published models, one score a value: broad bars are what a distance without a sign "
         "leaves open, thin ones add the scatter of ten random respondents."
@@ -57,7 +54,7 @@ def caption(table: pd.DataFrame) -> str:
         "Steerability: how far behaviour follows the assigned value. 1 is all the way from target "
         "to target, 0 is no movement, bars are 95% intervals over wordings; inside the shaded "
         f"margin of ±{run['margin'].iloc[0]:g} an effect is too small to matter."
-        f"{''.join(says)}{chart if (table['part'] == 'published').any() else ''}"
+        f"{says}{chart if (table['part'] == 'published').any() else ''}"
     )
 
 
@@ -84,7 +81,7 @@ def draw(table: pd.DataFrame) -> Figure:
     axes.axvspan(-margin, margin, fc=style.FAINT, alpha=0.55, lw=0, zorder=0, gid="margin")
     for at in (0, 1):
         axes.axvline(at, color=style.INK, lw=0.8, zorder=1)
-    for y, row in zip(lanes, table.itertuples(), strict=True):
+    for y, row in lanes.items():
         _row(axes, row, y)
     ends = table[["steerability", "low", "high"]].to_numpy(float)
     low, high = np.nanmin(ends, initial=-0.2), np.nanmax(ends, initial=1.15)
@@ -107,16 +104,18 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _lanes(table: pd.DataFrame) -> tuple[list[float], dict[float, str]]:
-    """Return the height of each row of the table, and the names by height."""
-    lanes, labels, y = [], {}, 1.0
+def _lanes(table: pd.DataFrame) -> tuple[dict[float, Any], dict[float, str]]:
+    """Return the rows of the table by height, with goal prompt first, and the names by height."""
+    lanes, labels, y = {}, {}, 1.0
     for name, rows in table.groupby("part", sort=False):
         labels[y] = _HEADINGS[name]
         for respondent, arms in rows.groupby("respondent", sort=False):
-            here = [y - 1 - place for place in range(len(arms))]
-            labels[float(np.mean(here))] = respondent
-            lanes += here
-            y = here[-1] - 0.4
+            arms = arms.sort_values("goal_prompt", ascending=False)
+            labels[y - (len(arms) + 1) / 2] = respondent
+            for row in arms.itertuples():
+                y -= 1
+                lanes[y] = row
+            y -= 0.4
         y -= 1.2
     return lanes, labels
 
