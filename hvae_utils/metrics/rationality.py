@@ -336,6 +336,6 @@ def _scores(
         **{f"vr_chance{end}": 1 - away / expected for end, away in distances.items()},
         "vr_random": full_score() - expected,
         "p_random": chance.p_value(share),
-        "compliance": (angle - start) / way,
+        "compliance": (angle - start) / way + 0.0,  # no -0.0
         "note": "; ".join(filter(None, [row["note"], no_target])),
     }
