@@ -1,7 +1,7 @@
 """What is done with files everywhere: read TOML and text, write at once, hash, name what lacks.
 
 Public names: read_toml, read_text, parse_toml, parse_json, write_atomically, unwritable, sha256,
-one_line, finite, needed_columns.
+one_line, finite, known_keys, needed_columns.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from hvae_utils import paths
-from hvae_utils.errors import UserError
+from hvae_utils.errors import UserError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,6 +117,15 @@ def sha256(path: Path) -> str:
 def _digest(path: Path, *state: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_keys(where: str, table: Any, keys: Sequence[str]) -> None:
+    """Raise UserError, beginning with `where`, unless `table` is a table of some of these keys."""
+    if not isinstance(table, dict):
+        raise UserError(f"{where}: must be a table of {', '.join(keys)}")
+    for key in table:
+        if key not in keys:
+            raise UserError(f"{where}: {unknown('key', key, keys)}")
 
 
 def needed_columns(table: "pd.DataFrame", name: str, columns: Iterable[str]) -> None:
