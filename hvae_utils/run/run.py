@@ -62,7 +62,8 @@ class Run:
         return f"Run({self.name!r}, runs={str(self.folder.parent)!r})"
 
     def _repr_html_(self) -> str:
-        names = [name for name in (CONDITIONS, RESPONSES, SCORES, CELLS) if self.has(name)]
+        tables = (CONDITIONS, RESPONSES, SCORES, CELLS, STEERABILITY)
+        names = [name for name in tables if self.has(name)]
         state = "finished" if self.has(MANIFEST) else "not finished"
         text = f"{paths.shown(self.folder)}: {state}; {', '.join(names) or 'no tables yet'}"
         return f"<p><b>Run {escape(self.name)}</b> in {escape(text)}</p>"
