@@ -19,6 +19,7 @@ from hvae_utils.measure.instruments import Instrument
 _OFF = 1e-6  # how far from 1 the probabilities of an item may sum: printed and rounded tables
 _SAME = 9  # decimals of a coin to which two sums are one pair
 _MOST = 4_000_000  # pairs of sums; more would not fit into the memory of a small machine
+_WEIGHTS = 1 << 20  # held at once when many tables are averaged, to keep memory flat
 _ROUNDING = 1e-12  # probability: what adding up some ten thousand weights may be off by
 
 
@@ -121,7 +122,11 @@ def expectations(tables: np.ndarray, of: np.ndarray, steps: Sequence[np.ndarray]
     From the last item backwards, because there are far fewer pairs before an item than after it:
     what a pair of sums so far has is the mean of what it becomes.
     """
-    means = of[:, None]
-    for item, step in reversed([*enumerate(steps)]):
-        means = sum(means[becomes] * tables[:, item, k] for k, becomes in enumerate(step.T))
-    return means[0]
+    size = max(1, _WEIGHTS // len(of))
+    found = [np.empty(0)]
+    for part in np.split(tables, range(size, len(tables), size)):
+        means = of[:, None]
+        for item, step in reversed([*enumerate(steps)]):
+            means = sum(means[becomes] * part[:, item, k] for k, becomes in enumerate(step.T))
+        found.append(means[0])
+    return np.concatenate(found)

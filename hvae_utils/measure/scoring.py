@@ -14,7 +14,6 @@ from hvae_utils.measure import distribution, factors, instruments, svo, values
 from hvae_utils.measure.instruments import Instrument
 
 PROBABILITIES = [f"p_{name}" for name in svo.CATEGORIES]
-_TABLES = 50  # tables of probabilities averaged at once, to keep memory flat
 _SCORED = (
     *("method", "answered", "angle", "angle_sd", "category", *PROBABILITIES),
     *("mean_self", "mean_other", "vector_length", "transitive", "angle_low", "angle_high"),
@@ -154,8 +153,6 @@ def _moments(tables: np.ndarray, instrument: Instrument) -> np.ndarray:
     Equal tables, which simulated respondents give in every wording, are worked out once.
     """
     svo.check_angle(instrument)
-    if not len(tables):
-        return np.empty((0, 3 + len(PROBABILITIES)))
     points, steps = distribution.sums(instrument)
     means = points / len(steps)
     angles = svo.angle(*means.T, instrument.origin)
@@ -163,12 +160,9 @@ def _moments(tables: np.ndarray, instrument: Instrument) -> np.ndarray:
     falls_in = np.digitize(angles, instrument.boundaries) == np.arange(len(svo.CATEGORIES))[:, None]
     checked = distribution.checked_tables(tables, instrument)
     distinct, which = np.unique(checked, axis=0, return_inverse=True)
-    parts = np.split(distinct, range(_TABLES, len(distinct), _TABLES))
-    found = [
-        [distribution.expectations(part, of, steps) for part in parts]
-        for of in (angles, angles**2, lengths, *falls_in.astype(float))
-    ]
-    return np.stack([np.concatenate(parts) for parts in found], axis=1)[which.ravel()]
+    numbers = angles, angles**2, lengths, *falls_in.astype(float)
+    means = [distribution.expectations(distinct, number, steps) for number in numbers]
+    return np.stack(means, axis=1)[which.ravel()]
 
 
 def worked_example(responses: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:

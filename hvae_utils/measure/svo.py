@@ -20,7 +20,6 @@ from hvae_utils.measure.values import Value
 
 CATEGORIES = ("altruistic", "prosocial", "individualistic", "competitive")
 _CHUNK = 1 << 15  # rows of incomplete answers bounded at once, to keep memory flat
-_WEIGHTS = 1 << 20  # weights of sums held at once when many tables are averaged, likewise
 _PUBLISHED = "svo-slider"  # the instrument of the angles in data/values.toml
 
 
@@ -191,10 +190,7 @@ def mean_angles(tables: ArrayLike, instrument: Instrument | None = None) -> np.n
             f"instrument '{instrument.name}': a profile lies at the origin, at no angle"
         )
     flat = tables.reshape(-1, *tables.shape[-2:])
-    size = max(1, _WEIGHTS // len(angles))
-    parts = np.split(flat, range(size, len(flat), size))
-    means = [distribution.expectations(part, angles, steps) for part in parts]
-    return np.concatenate(means).reshape(tables.shape[:-2])
+    return distribution.expectations(flat, angles, steps).reshape(tables.shape[:-2])
 
 
 def options_by_angle(instrument: Instrument) -> np.ndarray | None:

@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hvae_utils.measure import factors, scoring, svo
+from hvae_utils.measure import factors, instruments, scoring, svo
 from hvae_utils.measure.instruments import Instrument
-from hvae_utils.metrics.chance import uniform
 
 _MOST = 4_000_000  # profiles of choices that are enumerated
 _DECIMALS = 12  # of a probability, to which tables are the same
@@ -66,15 +65,15 @@ def of_scores(
 ) -> pd.DataFrame:
     """Return model, goal_prompt, bits and identification, means over the wordings.
 
-    scores: one row an administration, with condition_id and the factors; responses: condition_id,
-    item, p1, p2 ... Values without a target are left out. Administrations that differ in the value
-    alone are compared; one where a value or a probability is missing is left out. NaN where none is
-    left.
+    scores: one row an administration, with condition_id and the factors; responses: as in
+    `scoring.option_tables`. Values without a target are left out. Administrations that differ in
+    the value alone are compared, where each has all its probabilities; NaN where none are.
     """
-    shape = uniform(instrument).shape
+    instrument = instrument or instruments.load("svo-slider")
     aimed = [v for v in scores["value"].unique() if svo.value_on(v, instrument).target is not None]
     asked = scores[scores["value"].isin(aimed)]
-    tables = option_tables(responses, asked["condition_id"], *shape)
+    known = responses[responses["method"] == "probabilities"]
+    tables = scoring.option_tables(known, asked["condition_id"], instrument)
     asked = asked.assign(table=list(tables))
     rows = []
     for (model, goal), of_arm in asked.groupby(["model", "goal_prompt"], sort=False):
@@ -87,23 +86,3 @@ def of_scores(
         means = pd.DataFrame(found, columns=["wording", "bits", "identification"])
         rows.append((model, goal, *means.groupby("wording").mean().mean()))
     return pd.DataFrame(rows, columns=["model", "goal_prompt", "bits", "identification"])
-
-
-def option_tables(
-    responses: pd.DataFrame, condition_ids: pd.Series, items: int, options: int
-) -> np.ndarray:
-    """Return each administration's response probabilities, float (administrations, items, options).
-
-    Scaled to sum to 1; NaN for an item that has none, and all of an administration not in
-    `responses`. Items rise as they are numbered.
-    """
-    columns = [f"p{option}" for option in range(1, options + 1)]
-    wanted = pd.Index(condition_ids)
-    known = responses[responses["condition_id"].isin(wanted)]
-    if not set(columns) <= set(responses) or known.empty:
-        return np.full((len(wanted), items, options), np.nan)
-    shares = pd.DataFrame(scoring.option_shares(known, options), known.index, columns)
-    shares = shares.assign(condition_id=known["condition_id"], item=known["item"])
-    wide = shares.pivot(index="condition_id", columns="item", values=columns)
-    wide = wide.reindex(index=wanted).sort_index(axis=1, level="item", sort_remaining=False)
-    return wide.to_numpy(float).reshape(len(wanted), items, options)

@@ -25,6 +25,7 @@ from hvae_utils.metrics import debias
 RESOLUTION = 1e-4
 _SAME = 1.0  # degrees; bounds whose widths differ by less count as equally narrow
 NINE = "these orders do not determine it: ask for latin or cyclic"
+SILENT = "no probabilities"
 
 
 def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +126,9 @@ def position_bias(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataF
     return table.assign(
         position_part=shared.where(separable),
         label_part=(table["bias"] - shared).where(separable),
-        note=np.where(separable, "", np.where(estimated, "not separable: one set of labels", NINE)),
+        note=np.select(
+            [separable, estimated], ["", "not separable: one set of labels"], _reason(groups)
+        ),
     )
 
 
@@ -144,7 +147,7 @@ def mechanisms(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFram
         used = determined[places].all(axis=-1)
         left, verdict = (
             dict.fromkeys(("none", "additive", "mixture"), np.nan),
-            ("neither", np.nan, NINE),
+            ("neither", np.nan, _reason(groups)),
         )
         if used.any():
             table, floor = groups.table[places][used], groups.floor[places][used]
@@ -259,6 +262,12 @@ def _presentation(asked: pd.DataFrame) -> list[str]:
     both = ["wording", "order"]
     crossed = asked["wording"].nunique() * asked["order"].nunique()
     return ["order"] if len(asked[both].drop_duplicates()) == crossed else both
+
+
+def _reason(groups: _Groups) -> str:
+    """Return why a bias is not estimated: the orders, or answers that have no probabilities."""
+    even = np.full(groups.orders.shape, 1 / groups.orders.shape[1])
+    return NINE if np.isnan(debias.position_bias(even, groups.orders)).any() else SILENT
 
 
 def _by_position(groups: _Groups, numbers: np.ndarray, keys: list[str], name: str) -> pd.DataFrame:

@@ -16,7 +16,6 @@ from hvae_utils.measure import factors, instruments, scoring, svo, values
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import (
     chance,
-    information,
     intervals,
     lapse,
     orders,
@@ -107,7 +106,7 @@ def _expected(
     scored: pd.DataFrame, items: pd.DataFrame, value: values.Value, instrument: Instrument
 ) -> tuple[float, ...]:
     """Return 1 - expected regret, and the expected lapse rate, its limits and evidence."""
-    tables = information.option_tables(items, scored["condition_id"], *instrument.payoffs.shape[:2])
+    tables = scoring.option_tables(items, scored["condition_id"], instrument)
     whole = ~np.isnan(tables).any(axis=(1, 2))
     if not whole.any():
         return (np.nan,) * 5

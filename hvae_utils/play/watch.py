@@ -41,7 +41,8 @@ class Event:
     item      item (from 1) is settled: outcome, option (from 1, instrument's order, or None),
               chances (options,) of the first answer in that order (NaN where not listed), order
               (the option, from 0, at each place shown), note (what decided), low and high
-              (degrees: all angles still possible), angle (degrees; NaN until all six have one)
+              (degrees: all angles still possible), angle (degrees; NaN until all six have one);
+              where probabilities are read, expected angles
     done      everything was asked
     error     note says why nothing more comes
     stopped   somebody stopped it
@@ -82,6 +83,7 @@ def condition(model: str, value: str | Value, **factors: Any) -> Row:
     if wrong := sorted(set(crossed) - _FACTORS):
         raise unknown("factor", wrong[0], _FACTORS)
     row = study.conditions(study.Study((model,), **crossed)).to_dict("records")[0]
+    row["audited"] = False
     return row if filed else row | {"value": assigned}
 
 
@@ -111,6 +113,7 @@ class _Watcher:
         self._value = value
         self._orders: dict[int, tuple[int, ...]] = {}
         self._chosen = np.full((1, len(slider.items)), -1)
+        self._shares = np.full((1, len(slider.items), slider.options), np.nan)
 
     async def ask(self, question: Question) -> Record:
         request = request_for(question, self._respondent.identity)
@@ -127,7 +130,11 @@ class _Watcher:
         item, option = self._slider.items.index(response["item"]), response["option"]
         self._chosen[0, item] = -1 if option is None else option - 1
         shares = scoring.option_shares(pd.DataFrame([response]), self._slider.options)
-        scored = svo.score(self._chosen, self._slider).iloc[0]
+        self._shares[0, item] = shares[0]
+        if response["method"] == "probabilities":
+            scored = scoring.expectations(self._shares, self._slider).iloc[0]
+        else:
+            scored = svo.score(self._chosen, self._slider).iloc[0]
         self._report(
             Event(
                 "item",

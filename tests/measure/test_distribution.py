@@ -167,7 +167,7 @@ def test_many_tables_have_the_mean_angles_of_each(monkeypatch):
     tables = np.stack([drawn(seed) for seed in range(6)]).reshape(2, 3, 6, 9)
     truth = [[svo.angle_distribution(table).mean for table in row] for row in tables]
     assert svo.mean_angles(tables) == pytest.approx(np.array(truth), abs=1e-11)
-    monkeypatch.setattr(svo, "_WEIGHTS", 50_000)  # two tables at once
+    monkeypatch.setattr(distribution, "_WEIGHTS", 50_000)  # two tables at once
     assert svo.mean_angles(tables) == pytest.approx(np.array(truth), abs=1e-11)
     assert svo.mean_angles(tables[0, 0]).shape == ()
     assert svo.mean_angles(tables[:, :0]).shape == (2, 0)

@@ -256,6 +256,10 @@ def test_the_mechanism_is_told_by_what_it_leaves_unexplained():
     assert (neither.mechanism, neither.none) == ("neither", pytest.approx(0, abs=1e-9))
     assert np.isnan(unknown.evidence)
     assert unknown.note == orders.NINE
+    conditions, responses = run(options, ANY, NINE)
+    responses[OPTIONS] = np.nan
+    (silent,) = orders.mechanisms(conditions, responses).itertuples()
+    assert (silent.answers, silent.note) == (0, orders.SILENT)
 
 
 FAVOURS = {  # nats of each label, first position first; at every position they sum to 0
@@ -304,7 +308,7 @@ def test_one_set_of_labels_cannot_be_told_from_the_positions_and_says_so():
         assert table.bias.notna().all()
         assert table[["position_part", "label_part"]].isna().all(axis=None)
         assert set(table.note) == {"not separable: one set of labels"}
-    assert set(silent[silent.labels != "A-I"].note) == {orders.NINE}
+    assert set(silent[silent.labels != "A-I"].note) == {orders.SILENT}
 
 
 def test_groups_are_kept_apart():

@@ -83,6 +83,16 @@ def test_probabilities_and_their_audit_are_counted():
     assert Counter(one.kind for one in first) == {"probe": 1, "describe": 3, "goal": 3}
 
 
+def test_the_default_profile_takes_what_its_design_says(capsys):
+    """Nine wordings, five assignments, two arms, six items; 9 of 90 conditions are audited."""
+    assert cli.main(["estimate", "--set", "models=reference/lapsing", "--json"]) == 0
+    (row, _) = json.loads(capsys.readouterr().out)
+    readouts, audit = 9 * 5 * 2 * 6, 9 * 6
+    assigned = 9 * (4 * 2 + 5)  # describe and adopt, and a goal, `none` included
+    beside = 6 + 6 + 9  # swapped, ten times the stakes, secondary; the primary items are shared
+    assert row["requests"] == readouts + audit + assigned + beside + 1  # are alternatives listed?
+
+
 def test_what_a_run_has_answered_is_left_out(tmp_path, monkeypatch):
     planned = estimate.designs(PARAMETERS)
     path = tmp_path / "records.jsonl"

@@ -50,6 +50,13 @@ def test_probabilities_are_in_the_instruments_order():
     assert [e.option - 1 for e in found] == ideal.tolist()
 
 
+def test_where_probabilities_are_read_the_expected_angle_is_told_and_nothing_is_audited():
+    events = heard(model="reference/random", value="altruistic", readout="probabilities")
+    assert sum(e.kind == "asked" for e in events) == 2 + 1 + 6  # assigned; alternatives?; items
+    assert items(events)[-1].angle == pytest.approx(22.703, abs=5e-4)
+    assert np.isnan(items(events)[0].angle)
+
+
 def test_messages_are_told_before_their_reply():
     kinds = [e.kind for e in heard(value="altruistic") if e.kind in ("asked", "replied")]
     assert kinds == ["asked", "replied"] * (2 + 6)

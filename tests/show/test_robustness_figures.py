@@ -6,7 +6,7 @@ import pytest
 
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, values
-from hvae_utils.metrics import recovery
+from hvae_utils.metrics import orders, recovery
 from hvae_utils.show import figures
 from tests.support import pictures, synthetic_tables
 from tests.support.pictures import marks, panel
@@ -131,18 +131,19 @@ def test_the_position_bias_is_drawn_where_it_is_and_named_where_it_is_not():
         for name, line in places.items()
         for position, bias in enumerate(line, start=1)
     )
+    table.loc[table["model"] == "reference/b", "note"] = orders.SILENT
     fits = pd.DataFrame({"model": ["reference/a"], "mechanism": ["additive"], "evidence": [12.3]})
     table = figures.position_bias.table(table, fits)
     first, second = figures.position_bias.draw(table).axes
     (line,) = [line for line in first.lines if line.get_gid() == "A-I"]
     assert line.get_ydata().tolist() == places["a"]
     assert first.texts[0].get_text() == "additive fits, by 12 nats"
-    assert "nine orders" in second.texts[0].get_text()
+    assert second.texts[0].get_text() == "not estimable\nno probabilities"
     assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("a", "b")
     said = figures.position_bias.caption(table)
     assert "Biased: a from −0.2 to 2 nats." in said
     assert "not drawn beside others: flat." in said
-    assert "Not determined by the orders shown: b." in said
+    assert "Not estimable: b." in said
     alone = table[table["respondent"] == "flat"]
     assert len(figures.position_bias.draw(alone).axes) == 1
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hvae_utils.measure import factors, instruments, svo, values
-from hvae_utils.metrics import effects, lapse, quality, rationality, steerability
+from hvae_utils.measure import factors, instruments, scoring, svo, values
+from hvae_utils.metrics import lapse, quality, rationality, steerability
 
 RESPONDENTS = (
     "reference/faithful",
@@ -58,7 +58,7 @@ def make(
         for condition in conditions.itertuples()
         for row in _items(condition, instrument, method, rng)
     ).astype({"option": "Int64", "written": "Int64"})
-    scores = scored(conditions, responses, instrument)
+    scores = scoring.administrations(conditions, responses)
     cells = rationality.cells(scores)
     return Tables(
         conditions,
@@ -66,7 +66,7 @@ def make(
         scores,
         quality.with_readings(cells, conditions, responses, scores),
         steerability.table(scores, responses=responses),
-        effects.goal_effects(scores),
+        steerability.of_goal_prompt(scores),
     )
 
 
@@ -146,32 +146,3 @@ def _items(condition, instrument, method, rng):
         if method == "probabilities" and condition.audited:
             row |= {"written": drawn if answered else None, "written_outcome": outcome}
         yield row | {f"p{option}": share for option, share in enumerate(listed, start=1)}
-
-
-def scored(conditions, responses, instrument):
-    """Return the scores, one row an administration: expectations of probabilities, or choices."""
-    rows, distributions = [], {}
-    for condition_id, items in responses.groupby("condition_id", sort=False):
-        if items["method"].iloc[0] == "text":
-            choices = items["option"].fillna(0).to_numpy(int) - 1
-            row = svo.score([choices], instrument).iloc[0].to_dict()
-            row |= {f"p_{name}": float(row["category"] == name) for name in svo.CATEGORIES}
-        else:
-            listed = items[[f"p{option}" for option in range(1, 10)]].to_numpy(float)
-            table = listed / listed.sum(axis=1, keepdims=True)
-            angle = distributions.get(table.tobytes()) or svo.angle_distribution(table, instrument)
-            distributions[table.tobytes()] = angle
-            own, other = (table[..., None] * instrument.payoffs).sum(axis=1).mean(axis=0)
-            row = {
-                **{"angle": angle.mean, "angle_sd": angle.sd},
-                **{"category": svo.category(angle.mean), "answered": len(items)},
-                **{f"p_{name}": share for name, share in angle.categories.items()},
-                **{"mean_self": own, "mean_other": other, "transitive": None},
-                **{"vector_length": np.hypot(own - 50, other - 50)},
-                **{"angle_low": angle.mean, "angle_high": angle.mean},
-            }
-        rows.append({"condition_id": condition_id, "method": items["method"].iloc[0]} | row)
-    table = pd.DataFrame(rows).astype({"transitive": "boolean"})
-    table["category"] = pd.Categorical(table["category"], svo.CATEGORIES)
-    asked = conditions[["condition_id", *factors.FACTORS]].assign(asked=len(instrument.items))
-    return asked.merge(table, on="condition_id", validate="1:1")

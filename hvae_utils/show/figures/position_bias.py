@@ -91,7 +91,7 @@ def _by_size(table: pd.DataFrame) -> dict[str, list[str]]:
 
 def _words(rows: pd.DataFrame) -> str:
     if rows["bias"].isna().all():
-        return "not determined:\nneeds nine orders"
+        return "\n".join(f"not estimable: {rows['note'].iloc[0]}".split(": "))
     mechanism, evidence = rows[["mechanism", "evidence"]].iloc[0]
     return (
         f"{mechanism} fits, by {evidence:.0f} nats" if mechanism in ("additive", "mixture") else ""
@@ -111,6 +111,6 @@ def _result(table: pd.DataFrame) -> str:
             f"Below {_FLAT} nats at every position, and not drawn beside others: {{}}.",
             groups["flat"],
         ),
-        ("Not determined by the orders shown: {}.", groups["open"]),
+        ("Not estimable: {}.", groups["open"]),
     ]
     return " ".join(words.format(joined(names)) for words, names in parts if names)
