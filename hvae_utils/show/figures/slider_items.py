@@ -53,14 +53,9 @@ def caption(table: pd.DataFrame) -> str:
 
 def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
-    options = part(table, "option")
-    own, other = (options[name].agg(["min", "max"]) for name in ("self", "other"))
-    ends = options.loc[options["end"].fillna("") != "", "end"].unique()
-    joins = f", joining the ideal points {joined(ends)}" if len(ends) else ""
-    return (
-        f"{options['item'].nunique()} line segments in the plane of own coins ({own['min']:g} to "
-        f"{own['max']:g}) and the other's coins ({other['min']:g} to {other['max']:g}){joins}."
-    )
+    ends = [end for end in part(table, "option")["end"].dropna().unique() if end]
+    joins = f" Their ends are the ideal points {joined(ends)}." if ends else ""
+    return f"Line segments in the plane of own and the other's coins, and as sliders.{joins}"
 
 
 @style.drawing

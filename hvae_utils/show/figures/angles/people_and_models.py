@@ -166,11 +166,8 @@ def _keys(people: pd.DataFrame, measured: pd.DataFrame) -> list:
     ]
     keys.append(marks.key("random: spread, mean", **marks.RANDOM_LINE))
     keys += marks.value_keys(measured["value"].unique())
-    grey = {"marker": "s", "mec": style.MUTED, "color": style.MUTED}
-    arms = set(measured["goal_prompt"].astype(bool))
-    if True in arms:
-        keys.append(marks.key(f"{style.GOAL[True]}, 95%", lw=0.9, ms=3.8, mfc=style.MUTED, **grey))
-    if False in arms:
-        width = 0 if True in arms else 0.9
-        keys.append(marks.key(style.GOAL[False], lw=width, ms=6, mfc="none", **grey))
+    grey = {"marker": "s", "mec": style.MUTED, "ls": "none"}
+    keys.append(marks.key(style.GOAL[True], ms=3.8, mfc=style.MUTED, **grey))
+    keys.append(marks.key(style.GOAL[False], ms=6, mfc="none", **grey))
+    keys.append(marks.key("95% interval", color=style.MUTED, lw=0.9))
     return keys + marks.flag_keys(measured["respondent"])
