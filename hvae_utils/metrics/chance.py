@@ -95,16 +95,6 @@ def reachable(instrument: Instrument | None = None) -> tuple[float, float]:
     return float(angles[0]), float(angles[-1])
 
 
-def greatest_distance(target: ArrayLike, instrument: Instrument | None = None) -> float:
-    """Return how far (degrees) any profile of choices can end up from the target; NaN for NaN.
-
-    Hence the bound of a difference of two value-rationality scores. Errors: as `checked_target`.
-    """
-    if _is_nan(target):
-        return np.nan
-    return float(distance(reachable(instrument), checked_target(target, instrument)).max())
-
-
 def distance(angles: ArrayLike, target: ArrayLike) -> np.ndarray:
     """Return how far angles are from the nearest point of the target, degrees; 0 inside it.
 

@@ -59,24 +59,6 @@ def factor_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def goal_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
-    """Return what the goal prompt changes: one row a model x value that has a target.
-
-    Columns: model, value, pairs (scored on both sides), vr_with, vr_without (means over these
-    pairs of 60 - |angle - target|), difference (with minus without), low, high (95%) and note.
-    A mean of distances is no distance of means: vr_with is not the `vr` of a cell.
-    scores and errors: as `factor_effects`.
-    """
-    needed_columns(scores, "scores", [*factors.FACTORS, "angle"])
-    rated = rationality.by_administration(scores, instrument)
-    rows = [
-        {"model": model, "value": value} | _paired(table, "goal_prompt", False, True)
-        for (model, value), table in rationality.in_order(rated, ("model", "value"))
-    ]
-    columns = ["model", "value", "pairs", "vr_with", "vr_without", "difference", "low", "high"]
-    return pd.DataFrame(rows, columns=[*columns, "note"])
-
-
 def _of_factor(table: pd.DataFrame, factor: str, levels: list[object]) -> list[dict[str, object]]:
     """Return the rows of one factor: every level but the first against the first."""
     if len(levels) < 2:
@@ -118,8 +100,6 @@ def _paired(
     return {
         "pairs": len(scored),
         "clusters": interval.n,
-        "vr_with": scored["vr_level"].mean(),
-        "vr_without": scored["vr_reference"].mean(),
         "difference": interval.mean,
         "low": interval.low,
         "high": interval.high,

@@ -66,9 +66,8 @@ def of_scores(
     """Return model, goal_prompt, bits and identification, means over the wordings.
 
     scores: one row an administration, with condition_id and the factors; responses: as in
-    `scoring.option_tables`; written ones count as missing. Values without a target are left out. Administrations that differ in the value
-    alone are compared; one where a value or a probability is missing is left out. NaN where none is
-    left.
+    `scoring.option_tables`. Values without a target are left out. Administrations that differ in
+    the value alone are compared, where each has all its probabilities; NaN where none are.
     """
     instrument = instrument or instruments.load("svo-slider")
     aimed = [v for v in scores["value"].unique() if svo.value_on(v, instrument).target is not None]

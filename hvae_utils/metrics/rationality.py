@@ -214,22 +214,6 @@ def cells(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.Data
     return pd.DataFrame(rows, columns=_CELL_COLUMNS)
 
 
-def beyond_chance(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return, per model, how many cells random respondents reach in less than 5% of cases.
-
-    cells: as from `cells`. Columns: model, beyond_chance, scored (cells with a target that could
-    be scored), cells (with a target). Cells are judged one by one, without a correction for their
-    number: of 20 cells of a random respondent, one is expected to be counted.
-    """
-    needed_columns(cells, "cells", ["model", "target", "vr", "p_random"])
-    rated = cells[cells["target"].notna()]
-    counts = rated.assign(
-        beyond_chance=rated["p_random"] < 0.05, scored=rated["vr"].notna(), cells=1
-    )
-    columns = ["beyond_chance", "scored", "cells"]
-    return counts.groupby("model", sort=False)[columns].sum().astype(int).reset_index()
-
-
 def in_order(scores: pd.DataFrame, keys: Sequence[str]) -> list[tuple[tuple, pd.DataFrame]]:
     """Return (key, rows) a group: models as they appear, values as in `values.names()`, the rest.
 
@@ -336,6 +320,6 @@ def _scores(
         **{f"vr_chance{end}": 1 - away / expected for end, away in distances.items()},
         "vr_random": full_score() - expected,
         "p_random": chance.p_value(share),
-        "compliance": (angle - start) / way,
+        "compliance": (angle - start) / way + 0.0,  # no -0.0
         "note": "; ".join(filter(None, [row["note"], no_target])),
     }

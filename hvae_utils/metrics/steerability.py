@@ -15,6 +15,7 @@ taken for there being none (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15, 657
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
+from math import factorial
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ _COLUMNS = (
 _DIFFERENCE = ("model", "wordings", "difference", "low", "high", "p", "note")
 _NARROW = 2 * LEVEL - 1  # level of the interval of two one-sided tests at 5%
 _UNEVEN = 0.10  # p of slopes that differ between wordings more than the other residuals do
-_EXACT, _DRAWS, _SEED = 50_000, 99_999, 20230523  # assignments of labels: enumerated, else drawn
+_EXACT, _SEED = 20_000, 20230523  # assignments of labels: enumerated up to here, else drawn
 _SAME = 1e-9  # slopes this close, and degrees, are equal
 
 
@@ -113,26 +114,21 @@ def fit(angles: ArrayLike, targets: ArrayLike) -> Fit:
 def permutation_p(angles: ArrayLike, targets: ArrayLike) -> float:
     """Return the two-sided p of no effect of the value: its labels permuted within wordings.
 
-    angles, targets: as `fit`. Every assignment of labels counts where there are at most 50,000
-    (four values: three wordings), else 99,999 are drawn from a fixed seed and the one seen is added
+    angles, targets: as `fit`. Every assignment of labels counts where there are at most 20,000
+    (four values: three wordings), else 19,999 are drawn from a fixed seed and the one seen is added
     (Phipson & Smyth 2010).
     """
     angles, targets = np.asarray(angles, float), np.asarray(targets, float)
     off = targets - targets.mean()
-    orders = np.array([*permutations(range(len(off)))]) if len(off) <= 7 else None
-    rng, wordings = np.random.default_rng(_SEED), angles.shape[1]
-    if orders is None:
-        shuffled = (rng.permuted(np.tile(off, (_DRAWS, 1)), axis=1) @ one for one in angles.T)
-        sums = sum(shuffled)
+    exact = factorial(len(off)) ** angles.shape[1] <= _EXACT
+    if exact:
+        sums = np.zeros(1)
+        for each in (off[[*permutations(range(len(off)))]] @ angles).T:
+            sums = np.add.outer(sums, each).ravel()
     else:
-        each = off[orders] @ angles  # (orders, wordings)
-        if len(orders) ** wordings <= _EXACT:
-            sums = np.zeros(1)
-            for one in each.T:
-                sums = np.add.outer(sums, one).ravel()
-        else:
-            sums = sum(rng.choice(one, _DRAWS) for one in each.T)
-    seen, exact = abs(float((off @ angles).sum())), len(sums) != _DRAWS
+        rng, labels = np.random.default_rng(_SEED), np.tile(off, (_EXACT - 1, 1))
+        sums = sum(rng.permuted(labels, axis=1) @ one for one in angles.T)
+    seen = abs(float((off @ angles).sum()))
     beyond = np.count_nonzero(np.abs(sums) >= seen - _SAME * max(seen, 1))
     return beyond / len(sums) if exact else (beyond + 1) / (len(sums) + 1)
 

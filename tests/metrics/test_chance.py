@@ -151,7 +151,6 @@ def test_without_a_target_there_is_no_distance():
     assert math.isnan(chance.random_distance(math.nan, 3))
     assert math.isnan(chance.random_share(math.nan, 3, 1.0))
     assert math.isnan(chance.expected_distance(chance.uniform(), math.nan, 3))
-    assert math.isnan(chance.greatest_distance(math.nan))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +178,6 @@ def test_what_nobody_can_reach_is_no_target():
             lambda target: chance.random_distance(target, 1),
             lambda target: chance.random_share(target, 1, 5.0),
             lambda target: chance.expected_distance(chance.uniform(), target),
-            chance.greatest_distance,
         ):
             with pytest.raises(UserError, match="no respondent can get there"):
                 ask(beyond)
@@ -249,5 +247,4 @@ def test_chance_belongs_to_the_instrument_whatever_its_items_and_options():
     assert chance.reachable(small) == pytest.approx((angles.min(), angles.max()))
     away = np.abs(angles - 20)
     assert chance.random_distance(20, 1, small) == pytest.approx(away.mean(), abs=1e-6)
-    assert chance.greatest_distance(20, small) == pytest.approx(away.max())
     assert chance.random_share(20, 1, 7.0, small) == pytest.approx((away <= 7).mean(), abs=2e-3)

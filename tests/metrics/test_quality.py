@@ -1,11 +1,14 @@
 """Beside each score: other readings of the same answers, and what to be wary of."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from hvae_utils.measure import scoring
 from hvae_utils.metrics import quality, rationality
 from hvae_utils.play import administer, study
 from hvae_utils.play.records import Records
+from tests.support import synthetic_tables
 
 NAMES = ("faithful", "lapsing", "agreeable", "random", "first-option")
 
@@ -63,3 +66,54 @@ def test_every_item_is_counted_under_its_outcome(table):
     assert (table.asked == 6 * 40).all()
     assert (table.choice == table.asked).all()
     assert (table[["refusal", "unparseable", "truncated", "empty", "error"]] == 0).all(axis=None)
+
+
+# Read from probabilities
+
+
+@pytest.fixture(scope="module")
+def exact():
+    names = (*(f"reference/{name}" for name in NAMES[:4]), "local/weak")
+    made = synthetic_tables.make(names, wordings=("plain", "formal", "brief"))
+    cells = made.cells.assign(model=made.cells.model.str.rpartition("/")[2])
+    return cells[~cells.goal_prompt].set_index(["model", "value"])
+
+
+def test_regret_and_lapse_rate_are_those_of_the_probabilities(exact):
+    lapsing, random = (exact.loc[name].dropna(subset="target") for name in ("lapsing", "random"))
+    assert lapsing.lapse_rate.to_numpy() == pytest.approx(0.2)
+    expected = 1 - 0.2 * (1 - random.vr_regret_random)
+    assert lapsing.vr_regret.to_numpy() == pytest.approx(expected.to_numpy())
+    assert random.lapse_rate.to_numpy() == pytest.approx(1)
+    assert random.lapse_evidence.to_numpy() == pytest.approx(0)
+    assert random.vr_regret.to_numpy() == pytest.approx(random.vr_regret_random.to_numpy())
+    assert exact.loc["faithful"].dropna(subset="target").vr_regret.to_numpy() == pytest.approx(1)
+
+
+def test_the_evidence_is_expected_of_as_many_written_administrations(exact):
+    row = exact.loc["lapsing", "altruistic"]
+    hit = 0.8 + 0.2 / 9
+    of_item = hit * np.log(hit / (1 / 9)) + (1 - hit) * np.log((1 - hit) / (8 / 9))
+    assert row.lapse_evidence == pytest.approx(3 * 6 * of_item)
+
+
+def test_the_distance_to_the_set_is_that_of_the_expected_angle(exact):
+    assert exact.loc["lapsing", "prosocial"].vr_chance_set == 1  # 41.2 degrees, set from 37.5
+    assert exact.loc["random"].vr_chance_set.dropna().to_numpy() == pytest.approx(0)
+
+
+def test_the_limits_of_a_lapse_rate_are_over_wordings(exact):
+    weak = exact.loc["weak"].dropna(subset="target")
+    assert (weak.lapse_low <= weak.lapse_rate).all()
+    assert ((weak.lapse_low >= 0) & (weak.lapse_high <= 1)).all()
+    assert weak.flag.str.contains("low covered mass").all()
+
+
+def test_the_audit_counts_written_answers_that_are_the_most_probable_option(table):
+    option = [1, 2, 3, 4, 5, 6]
+    items = pd.DataFrame({"option": option, "written": [1, 2, 9, None, None, 6]}, dtype="Int64")
+    outcomes = ["choice", "choice", "choice", "refusal", None, "choice"]
+    found = quality._audit(items.assign(written_outcome=outcomes))
+    assert found == {"audited": 5, "audit_agreement": pytest.approx(3 / 5)}
+    assert np.isnan(quality._audit(items.assign(written_outcome=None))["audit_agreement"])
+    assert (table.audited == 0).all()

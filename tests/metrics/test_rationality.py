@@ -47,6 +47,12 @@ def administrations(angles, model="m", value="prosocial", goal_prompt=False, **f
     return table.assign(**factors)
 
 
+def of_goal_prompt(scores):
+    """Return the effects of the goal prompt, one row a value."""
+    found = effects.factor_effects(scores)
+    return found[(found["factor"] == "goal_prompt") & (found["scope"] != effects.ALL)]
+
+
 def only(table):
     assert len(table) == 1
     return table.iloc[0]
@@ -142,7 +148,7 @@ def test_a_dictionary_with_a_target_out_of_reach_gives_no_cell_and_no_effect(mon
     monkeypatch.setattr(values, "load", lambda: beyond)
     without = administrations([30, 34, 38])
     both = pd.concat([without, without.assign(goal_prompt=True)])
-    for ask in (rationality.cells, effects.goal_effects):
+    for ask in (rationality.cells, of_goal_prompt):
         with pytest.raises(UserError, match="target 90: no respondent can get there"):
             ask(both)
 
@@ -462,7 +468,7 @@ def test_faithful_respondents_score_sixty_on_every_value():
 def test_no_scores_give_empty_tables_with_their_columns():
     none = administrations([])
     assert list(rationality.cells(none))[:4] == ["model", "value", "goal_prompt", "method"]
-    assert "difference" in effects.goal_effects(none)
+    assert "difference" in of_goal_prompt(none)
 
 
 def test_scores_without_a_column_or_with_an_unknown_value_are_refused():
@@ -479,11 +485,9 @@ def test_the_goal_effect_is_the_mean_of_paired_differences():
     without = administrations([30, 35, 40])
     with_goal = administrations([36, 45, 56], goal_prompt=True)
     shuffled = pd.concat([with_goal.iloc[::-1], without])
-    effect = only(effects.goal_effects(shuffled))
+    effect = only(of_goal_prompt(shuffled))
     # 60 - |angle - 45|: without 45, 50, 55; with 51, 60, 49; differences 6, 10, -6
     assert effect["pairs"] == 3
-    assert effect["vr_without"] == pytest.approx(50)
-    assert effect["vr_with"] == pytest.approx(160 / 3)
     assert effect["difference"] == pytest.approx(10 / 3)
     assert effect["low"] == pytest.approx(10 / 3 - 20.68, abs=0.01)  # t(0.975, 2) 8.33 / root 3
     assert effect["high"] == pytest.approx(10 / 3 + 20.68, abs=0.01)
@@ -496,7 +500,7 @@ def test_only_administrations_that_agree_on_every_other_factor_are_pairs():
         administrations([35], wording="plain", goal_prompt=True),
         administrations([45], wording="other", goal_prompt=True),
     ]
-    effect = only(effects.goal_effects(pd.concat(parts)))
+    effect = only(of_goal_prompt(pd.concat(parts)))
     assert (effect["pairs"], effect["difference"]) == (1, 5)
     assert "too few" in effect["note"]
 
@@ -506,16 +510,9 @@ def test_pairs_without_an_angle_are_left_out_and_named():
         administrations([30, np.nan, 31]),
         administrations([35, 45, 37], goal_prompt=True),
     ]
-    effect = only(effects.goal_effects(pd.concat(parts)))
+    effect = only(of_goal_prompt(pd.concat(parts)))
     assert (effect["pairs"], effect["difference"]) == (2, 5.5)
     assert effect["note"] == "1 of 3 pairs lack an angle"
-
-
-def test_one_arm_alone_has_no_effect_to_report():
-    effect = only(effects.goal_effects(administrations([30, 31])))
-    assert effect["pairs"] == 0
-    assert effect[["vr_with", "vr_without", "difference", "low", "high"]].isna().all()
-    assert "no scored administrations differ in goal_prompt alone" in effect["note"]
 
 
 def test_no_value_has_no_goal_effect_and_values_come_in_their_order():
@@ -524,14 +521,14 @@ def test_no_value_has_no_goal_effect_and_values_come_in_their_order():
         for value in ("none", "competitive", "altruistic")
         for goal in (False, True)
     ]
-    table = effects.goal_effects(pd.concat(parts))
-    assert table["value"].tolist() == ["altruistic", "competitive"]
+    table = of_goal_prompt(pd.concat(parts))
+    assert table["scope"].tolist() == ["altruistic", "competitive"]
     assert table["difference"].tolist() == [0, 0]
 
 
 def test_a_goal_that_changes_nothing_in_any_wording_says_that_its_interval_has_no_width():
     parts = [administrations([61.39] * 10, value="altruistic", goal_prompt=g) for g in (0, 1)]
-    effect = only(effects.goal_effects(pd.concat(parts)))
+    effect = only(of_goal_prompt(pd.concat(parts)))
     assert (effect["difference"], effect["low"], effect["high"]) == (0, 0, 0)
     assert effect["note"] == "all wordings agree: the interval has no width"
 
@@ -539,22 +536,4 @@ def test_a_goal_that_changes_nothing_in_any_wording_says_that_its_interval_has_n
 def test_an_administration_found_twice_is_refused():
     twice = pd.concat([administrations([30]), administrations([31])])
     with pytest.raises(UserError, match="two administrations with the same factors"):
-        effects.goal_effects(twice)
-
-
-def test_cells_beyond_chance_are_counted_among_those_with_a_target():
-    table = pd.DataFrame(
-        {
-            "model": ["b", "b", "b", "a"],
-            "target": [45.0, 0.0, np.nan, 45.0],
-            "vr": [59.0, 30.0, np.nan, np.nan],
-            "p_random": [0.001, 0.4, np.nan, np.nan],
-        }
-    )
-    counted = rationality.beyond_chance(table)
-    assert counted.to_dict("list") == {
-        "model": ["b", "a"],
-        "beyond_chance": [1, 0],
-        "scored": [2, 0],
-        "cells": [2, 1],
-    }
+        of_goal_prompt(twice)

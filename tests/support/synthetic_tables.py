@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils.measure import factors, instruments, scoring, svo, values
-from hvae_utils.metrics import effects, lapse, quality, rationality, steerability
+from hvae_utils.metrics import lapse, quality, rationality, steerability
 
 RESPONDENTS = (
     "reference/faithful",
@@ -66,7 +66,7 @@ def make(
         scores,
         quality.with_readings(cells, conditions, responses, scores),
         steerability.table(scores, responses=responses),
-        effects.goal_effects(scores),
+        steerability.of_goal_prompt(scores),
     )
 
 
