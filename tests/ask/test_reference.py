@@ -89,13 +89,40 @@ def exact():
     design = {"goal_prompts": (False,), "orders": ("cyclic",), "readout": "probabilities"}
     records = Held()
     assigned = administer.assign_values(study.conditions(study.Study(names, **design)), records)
-    return assigned.merge(administer.put_items(assigned, records), on=["condition_id", "order"])
+    responses = administer.put_items(assigned, records)
+    told = responses.merge(assigned[["condition_id", "model", "value"]], on="condition_id")
+    return told, scoring.administrations(assigned, responses)
 
 
 def test_probabilities_are_read_of_every_reference_respondent(exact):
-    assert set(exact["method"]) == {"probabilities"}
-    assert set(exact["outcome"]) == {"choice"}
-    assert exact["covered_mass"].to_numpy() == pytest.approx(1)
+    responses, scores = exact
+    assert set(responses["method"]) == set(scores["method"]) == {"probabilities"}
+    assert set(responses["outcome"]) == {"choice"}
+    assert responses["covered_mass"].to_numpy() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "angles", "within"),
+    [
+        ("faithful", IDEAL, 5e-4),
+        ("agreeable", dict.fromkeys(IDEAL, 45.0), 5e-4),
+        ("random", dict.fromkeys([*IDEAL, "none"], 22.703), 5e-4),
+        ("lapsing", {"altruistic": 54.9, "competitive": -9.7, "none": 22.703}, 0.05),
+    ],
+)
+def test_expected_angles_are_the_known_ones_in_every_order(exact, name, angles, within):
+    scored = of(exact[1], name)
+    for value, angle in angles.items():
+        found = scored[scored["value"] == value]["angle"]
+        assert len(found) == 9
+        assert found.to_numpy() == pytest.approx(angle, abs=within)
+
+
+def test_first_option_has_one_angle_an_order_whatever_it_is_told(exact):
+    by_order = of(exact[1], "first-option").groupby("order")["angle"]
+    assert by_order.std().to_numpy() == pytest.approx(0, abs=1e-9)
+    assert by_order.mean().nunique() == 9
+    assert by_order.mean()["cyclic-1"] == pytest.approx(30.47, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +131,7 @@ def test_probabilities_are_read_of_every_reference_respondent(exact):
 )
 def test_a_respondent_lists_the_chances_of_its_policy(exact, name, ideal, first):
     """The altruist's ideal options are known, and in cyclic-5 option 5 comes first."""
-    chosen = exact[(exact["model"] == f"reference/{name}") & (exact["value"] == "altruistic")]
+    chosen = of(exact[0], name).query("value == 'altruistic'")
     shown = chosen[chosen["order"] == "cyclic-5"].sort_values("item")
     table = shown[[f"p{option}" for option in range(1, 10)]].to_numpy()
     ideals = [0, 8, 0, 0, 8, 8]
@@ -113,9 +140,9 @@ def test_a_respondent_lists_the_chances_of_its_policy(exact, name, ideal, first)
 
 
 def test_first_option_puts_all_on_what_is_shown_first_and_random_the_same_on_all(exact):
-    first = exact[exact["model"] == "reference/first-option"]
+    first = of(exact[0], "first-option")
     assert (first["option"] == first["order"].str[-1].astype(int)).all()
-    random = exact[exact["model"] == "reference/random"]
+    random = of(exact[0], "random")
     table = random[[f"p{option}" for option in range(1, 10)]].to_numpy()
     assert table == pytest.approx(1 / 9)
 
