@@ -20,7 +20,6 @@ import jinja2
 import pandas as pd
 
 from hvae_utils.errors import UserError
-from hvae_utils.measure import scoring
 from hvae_utils.play import study
 from hvae_utils.show import findings
 from hvae_utils.show.names import display_names, joined
@@ -75,7 +74,6 @@ def page(
     """
     words = cells[["flag", "note"]].astype(object).fillna("")
     cells = cells.assign(**words, respondent=cells["model"].map(display_names(cells["model"])))
-    angles = cells.pivot_table("mean_angle", "respondent", "value", sort=False, dropna=False)
     parameters = {name: of for name, of in made_of["parameters"].items() if name != "models"}
     return environment().get_template("report.html.j2").render(
         lead=f"Report of the run “{name}”, finished {made_of['finished'][:10]}.",
@@ -87,9 +85,7 @@ def page(
         of_goal_prompts=findings.of_goal_prompts(goal_effects[EFFECT]),
         verdicts=_verdicts(steerability),
         respondents=_respondents(cells),
-        angles=angles.round(1).reset_index(),
         figures=figures,
-        outcomes=_sums(cells, ["asked", *scoring.OUTCOMES]),
         quality=_quality(cells),
         cells=_cells(cells),
         heads=len(CELL),
@@ -221,11 +217,16 @@ def columns(table: pd.DataFrame) -> list[Column]:
             digits = 0 if whole else 3 - sum(greatest >= size for size in (1, 10, 100))
             kind, texts = "n", [_number(number, digits) for number in values.astype(float)]
         else:
-            words = values.astype(object).map({True: "yes", False: "no"}).fillna(values)
-            texts = ["–" if pd.isna(word) or word == "" else str(word) for word in words]
+            texts = [_word(value) for value in values.astype(object)]
             kind = "w" if max(map(len, texts), default=0) > LONG else ""
         shown.append(Column(str(name).replace("_", " "), kind, texts))
     return shown
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if pd.isna(value) or value == "" else str(value)
 
 
 def _number(number: float, digits: int) -> str:
@@ -236,10 +237,6 @@ def _number(number: float, digits: int) -> str:
         least = f"{10.0**-digits:.{digits}f}"
         text = f"< {least}" if number > 0 else f"> -{least}"
     return text.replace("-", "−")
-
-
-def _sums(cells: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    return cells.groupby("respondent", sort=False)[names].sum().reset_index()
 
 
 def _verdicts(steerability: pd.DataFrame) -> pd.DataFrame:
@@ -254,8 +251,8 @@ def _respondents(cells: pd.DataFrame) -> pd.DataFrame:
     """Return each respondent's counts, and the means of its readings over cells with a target."""
     with_target = cells[cells["target"].notna()].groupby("respondent", sort=False)
     means = with_target[["vr", "vr_random", "vr_chance", "vr_regret", "lapse_rate"]].mean()
-    sums = _sums(cells, ["administrations", "scored"]).set_index("respondent")
-    return sums.join(means.rename(columns=READINGS)).reset_index()
+    counts = cells.groupby("respondent", sort=False)[["administrations", "scored"]].sum()
+    return counts.join(means.rename(columns=READINGS)).reset_index()
 
 
 def _interval(table: pd.DataFrame, prefix: str, digits: int) -> pd.Series:

@@ -373,6 +373,7 @@ def test_a_margin_changed_after_the_first_request_is_said():
         ([1.0, 0.48], ["1", "0.48"]),
         ([0.5, 2e-6, -2e-6, -0.0, np.nan], ["0.500", "< 0.001", "> −0.001", "0.000", "–"]),
         ([True, False], ["yes", "no"]),
+        ([True, np.nan, False], ["yes", "–", "no"]),
         ([None, "", "a < b"], ["–", "–", "a < b"]),
     ],
 )
