@@ -12,6 +12,7 @@ from hvae_utils.ask.prompts import Presentation, coins
 from hvae_utils.ask.respondents import PROBED, Answer, Request, Respondent
 from hvae_utils.errors import unknown
 from hvae_utils.measure import instruments, svo, values
+from hvae_utils.metrics import lapse
 
 ANSWERS = 2  # raised when any answer changes, so that records of the old ones are not used
 LAPSE_RATE = 0.2  # share of random answers of the lapsing respondent
@@ -34,8 +35,10 @@ def _faithful(value: str, instrument: instruments.Instrument, shown: Presentatio
 
 
 def _lapsing(value: str, instrument: instruments.Instrument, shown: Presentation) -> np.ndarray:
-    ideal = _faithful(value, instrument, shown)
-    return (1 - LAPSE_RATE) * ideal + LAPSE_RATE * _random(value, instrument, shown)
+    assigned = values.get(value)
+    if assigned.utility is None:
+        return _random(value, instrument, shown)
+    return lapse.probabilities(assigned, LAPSE_RATE, instrument)[shown.item, [*shown.order]]
 
 
 def _first(value: str, instrument: instruments.Instrument, shown: Presentation) -> np.ndarray:
