@@ -218,7 +218,8 @@ def test_megabytes_of_garbage_are_some_malformed_lines(planned, tmp_path):
 def test_the_command_exports_and_imports(tmp_path, capsys):
     study = ["--set", f"models={MODEL}", "--set", "values=none", "--runs", str(tmp_path)]
     study += ["--profile", "smoke", "--set", "repeats=1", "--set", "goal_prompts=false"]
-    study += ["--set", "probe_values="]
+    study += ["--set", "probe_values=", "--set", "readout=text", "--set", "wordings=plain"]
+    study += ["--set", "orders=fixed,reversed"]
     assert cli.main(["batch", "export", *study, str(tmp_path / "in")]) == 0
     assert "12 item in" in capsys.readouterr().out  # six items in two orders
     out = written(tmp_path / "out.jsonl", process(sorted((tmp_path / "in").iterdir())))
