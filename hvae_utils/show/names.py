@@ -85,12 +85,12 @@ def each(numbers: pd.Series, digits: int = 0, unit: str = "") -> str:
 
 
 def joined(words: Iterable[object]) -> str:
-    """Return the words as one phrase.
+    """Return the words as one phrase, "none" for no words.
 
-    >>> joined("abc"), joined("a")
-    ('a, b and c', 'a')
+    >>> joined("abc"), joined("a"), joined("")
+    ('a, b and c', 'a', 'none')
     """
-    *most, last = map(str, words)
+    *most, last = [*map(str, words)] or ["none"]
     return f"{', '.join(most)} and {last}" if most else last
 
 
