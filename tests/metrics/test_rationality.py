@@ -530,7 +530,7 @@ def test_a_goal_that_changes_nothing_in_any_wording_says_that_its_interval_has_n
     parts = [administrations([61.39] * 10, value="altruistic", goal_prompt=g) for g in (0, 1)]
     effect = only(of_goal_prompt(pd.concat(parts)))
     assert (effect["difference"], effect["low"], effect["high"]) == (0, 0, 0)
-    assert effect["note"] == "all wordings agree: the interval has no width"
+    assert effect["note"].startswith("all wordings agree: the interval has no width")
 
 
 def test_an_administration_found_twice_is_refused():

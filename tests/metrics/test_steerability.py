@@ -79,6 +79,7 @@ def test_slopes_that_differ_between_wordings_have_their_own_spread():
     row = only(np.outer(TARGETS, slopes) + np.random.default_rng(2).normal(0, 0.5, (4, 5)))
     half = stats.t.ppf(0.975, 4) * slopes.std(ddof=1) / np.sqrt(5)
     assert row["high"] - row["low"] == pytest.approx(2 * half, rel=0.05)
+    assert row["residual_sd"] == pytest.approx(slopes.std(ddof=1) * np.sqrt(SXX), rel=0.05)
     assert "the slopes differ between wordings" in row["note"]
 
 
@@ -200,7 +201,7 @@ def test_a_wording_with_a_missing_angle_is_left_out_and_counted():
     broken = np.column_stack([angles, [np.nan, 1, 2, 3]])
     row = only(broken)
     assert (row["wordings"], row["note"]) == (
-        *(5, "1 wordings left out: not every value is scored there"),
+        *(5, "left out: 1 of 6 wordings, where a value is not scored"),
     )
     assert row["steerability"] == only(angles)["steerability"]
     nothing = only(np.full((4, 3), np.nan))
