@@ -7,8 +7,9 @@
 [[30.5, 'prosocial']]
 
 A STUDY (models x values x prompt factors) is expanded into CONDITIONS, each condition is
-ADMINISTERED an instrument, every request leaves a RECORD, records become SCORES, scores become
-value rationality, and figures only read those tables. All of it lies in the folder of a RUN.
+ADMINISTERED an instrument, every request leaves a RECORD, records become SCORES, scores become a
+VERDICT (steerability, value rationality), and figures only read those tables. All of it lies in the
+folder of a RUN.
 
 | folder  | its one job |
 |---|---|
@@ -48,6 +49,7 @@ _FACE = {
     "reproduce": "run.workbook:reproduce",
     "save": "show.style:save",
     "score": "measure.svo:score",
+    "steerability": "metrics.steerability:table",
     "svo": "measure.svo",
     "value_rationality": "metrics.rationality:value_rationality",
     "values": "measure.values",

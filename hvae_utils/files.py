@@ -1,7 +1,7 @@
 """What is done with files everywhere: read TOML and text, write at once, hash, name what lacks.
 
-Public names: read_toml, read_text, parse_toml, write_atomically, unwritable, sha256, one_line,
-finite, needed_columns.
+Public names: read_toml, read_text, parse_toml, parse_json, write_atomically, unwritable, sha256,
+one_line, finite, known_keys, needed_columns.
 """
 
 import contextlib
@@ -10,19 +10,20 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from hvae_utils import paths
-from hvae_utils.errors import UserError
+from hvae_utils.errors import UserError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LARGEST = 1e100  # no payoff, weight or angle is larger, and sums and products stay finite
-LARGE = 2**23  # bytes; a smaller file is hashed sooner than looked up
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -50,6 +51,19 @@ def parse_toml(content: str, where: str) -> dict[str, Any]:
         raise UserError(f"{where}: is not valid TOML ({error})") from None
     except RecursionError:
         raise UserError(f"{where}: lists or tables are nested too deeply") from None
+
+
+def parse_json(content: bytes) -> Any:
+    """Return JSON from elsewhere; what only a lenient reader takes is made what every one takes.
+
+    Half a surrogate pair, which no file holds, becomes a question mark, and NaN null. ValueError
+    and RecursionError for what is no JSON.
+    """
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        tree = json.loads(content, parse_constant=lambda name: None)
+        return json.loads(json.dumps(tree, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -93,45 +107,25 @@ def finite(value: Any) -> bool:
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal; OSError when it cannot be read.
 
-    For a large file it is remembered in hashes.json in the cache folder, and taken from there as
-    long as path, size and both times of change are the same. A cache that cannot be read or
-    written is ignored.
+    A process reads a file once, and again when its size or a time of change is another one.
     """
     state = path.stat()
-    if state.st_size < LARGE:
-        return _digest(path)
-    return _of_large(path.absolute(), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    return _digest(path.absolute(), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
-def _digest(path: Path) -> str:
+@lru_cache
+def _digest(path: Path, *state: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@lru_cache
-def _of_large(path: Path, *state: int) -> str:
-    store = paths.cache() / "hashes.json"
-    match _remembered(store).get(str(path)):
-        case [*numbers, str(digest)] if numbers == [*state]:
-            return digest
-    digest = _digest(path)
-    present = {name: entry for name, entry in _remembered(store).items() if Path(name).is_file()}
-    with contextlib.suppress(OSError, UserError):
-        store.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(store, json.dumps({**present, str(path): [*state, digest]}))
-    return digest
-
-
-def _remembered(store: Path) -> dict[str, Any]:
-    """Return the entries path -> [size, modified, changed, digest]; none if there is no such file.
-
-    Times are in nanoseconds.
-    """
-    try:
-        content = json.loads(store.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def known_keys(where: str, table: Any, keys: Sequence[str]) -> None:
+    """Raise UserError, beginning with `where`, unless `table` is a table of some of these keys."""
+    if not isinstance(table, dict):
+        raise UserError(f"{where}: must be a table of {', '.join(keys)}")
+    for key in table:
+        if key not in keys:
+            raise UserError(f"{where}: {unknown('key', key, keys)}")
 
 
 def needed_columns(table: "pd.DataFrame", name: str, columns: Iterable[str]) -> None:

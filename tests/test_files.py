@@ -1,8 +1,7 @@
-"""Files are written whole or not at all; a large one is hashed once, and again if it may differ."""
+"""Files are written whole or not at all; each is hashed once, and again if it may differ."""
 
 import errno
 import hashlib
-import json
 import os
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from hvae_utils.errors import UserError
 
 @pytest.fixture
 def hashed(monkeypatch, tmp_path):
-    """Return the names of the files that are read to be hashed; files of 4 bytes count as large."""
+    """Return the names of the files that are read to be hashed."""
     names = []
 
     def counted(file, kind):
@@ -24,73 +23,21 @@ def hashed(monkeypatch, tmp_path):
 
     digest = hashlib.file_digest
     monkeypatch.setattr(hashlib, "file_digest", counted)
-    monkeypatch.setattr(files, "LARGE", 4)
     monkeypatch.setenv("HVAE_CACHE", str(tmp_path / "cache"))
-    files._of_large.cache_clear()
     return names
 
 
-@pytest.fixture
-def large(tmp_path):
-    path = tmp_path / "large"
-    path.write_bytes(b"GGUF, large")
-    return path
-
-
-def in_a_new_process(path):
-    files._of_large.cache_clear()
-    return files.sha256(path)
-
-
-def test_a_large_file_is_read_once_in_all_processes_and_a_small_one_each_time(
-    hashed, large, tmp_path
-):
+def test_a_file_is_read_once_and_again_when_it_may_hold_other_bytes(hashed, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"GGUF, large")
+    before = file.stat()
     expected = hashlib.sha256(b"GGUF, large").hexdigest()
-    assert [files.sha256(large), files.sha256(large), in_a_new_process(large)] == [expected] * 3
-    assert hashed == ["large"]
-    small = tmp_path / "small"
-    for content in b"abc", b"abd":
-        small.write_bytes(content)
-        assert files.sha256(small) == hashlib.sha256(content).hexdigest()
-    assert hashed == ["large", "small", "small"]
-
-
-def test_other_bytes_under_the_same_size_and_time_are_another_hash(hashed, large):
-    files.sha256(large)
-    before = large.stat()
-    large.write_bytes(b"GGUF, LARGE")
-    os.utime(large, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert large.stat().st_mtime_ns == before.st_mtime_ns
-    assert files.sha256(large) == hashlib.sha256(b"GGUF, LARGE").hexdigest()
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b'{"PATH": 3}', b"OWN"])
-def test_a_spoilt_store_is_ignored_and_replaced(hashed, large, tmp_path, content):
-    expected = files.sha256(large)
-    store = tmp_path / "cache" / "hashes.json"
-    (entry,) = json.loads(store.read_bytes()).values()
-    unlike = json.dumps({str(large): [*entry[:3], ["no text"]]}).encode()
-    store.write_bytes(unlike if content == b"OWN" else content.replace(b"PATH", bytes(large)))
-    assert in_a_new_process(large) == expected
-    assert hashed == ["large"] * 2
-    assert in_a_new_process(large) == expected
-    assert hashed == ["large"] * 2
-
-
-def test_a_file_that_is_gone_leaves_the_store(hashed, large, tmp_path):
-    other = tmp_path / "other"
-    other.write_bytes(b"large too")
-    files.sha256(other)
-    other.unlink()
-    files.sha256(large)
-    assert list(json.loads((tmp_path / "cache" / "hashes.json").read_bytes())) == [str(large)]
-
-
-def test_a_cache_that_cannot_be_written_costs_only_time(hashed, large, monkeypatch):
-    monkeypatch.setenv("HVAE_CACHE", str(large / "no folder"))
-    expected = hashlib.sha256(b"GGUF, large").hexdigest()
-    assert [files.sha256(large), in_a_new_process(large)] == [expected] * 2
-    assert hashed == ["large"] * 2
+    assert [files.sha256(file), files.sha256(file)] == [expected] * 2
+    assert hashed == ["file"]
+    file.write_bytes(b"GGUF, LARGE")  # of the same size, and with the time of the old ones
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
+    assert files.sha256(file) == hashlib.sha256(b"GGUF, LARGE").hexdigest()
 
 
 def test_weights_are_hashed_once_by_all_that_ask_for_them(hashed, monkeypatch, tmp_path):
@@ -129,3 +76,15 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(UserError, match=r"cannot write .*x: No such file or directory$"):
         files.write_atomically(tmp_path / "nowhere" / "x", "new")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"a": [1, "\xc3\xa9"]}', {"a": [1, "é"]}),
+        (b'{"a": NaN, "b": 1e2}', {"a": None, "b": 100.0}),
+        (b'["half \\ud83d", "whole \\ud83d\\ude00"]', ["half ?", "whole 😀"]),
+    ],
+)
+def test_json_that_only_lenient_readers_take_is_made_what_all_take(content, expected):
+    assert files.parse_json(content) == expected

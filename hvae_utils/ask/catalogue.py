@@ -108,11 +108,8 @@ def read() -> dict[str, dict[str, dict[str, Any]]]:
 
 def _check(kind: str, entry: Any, where: str) -> None:
     """Raise UserError unless an entry holds the fields of its kind."""
-    if not isinstance(entry, dict):
-        raise UserError(f"{where} must be a table")
+    files.known_keys(where, entry, sorted(_FIELDS[kind]))
     for field, content in entry.items():
-        if field not in _FIELDS[kind]:
-            raise unknown(f"field of {where}", field, sorted(_FIELDS[kind]))
         kind_of = int if field in _CAPS else date if field == "since" else str
         if type(content) is not kind_of or (kind_of is int and content < 1):
             raise UserError(f"{field} of {where} must be {_KINDS[kind_of]}")

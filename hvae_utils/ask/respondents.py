@@ -46,10 +46,7 @@ class Request:
         condition = [self.kind, self.model, self.condition["value"], self.messages]
         decoding = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
         content = [*condition, *decoding, self.repeat, self.attempt, self.identity]
-        try:
-            text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
-        except TypeError:  # half a surrogate pair, a number of more than 64 bits
-            return _digest(content)
+        text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
         return hashlib.sha256(text).hexdigest()[:20]
 
     @cached_property
@@ -60,12 +57,8 @@ class Request:
         content["value"] = str(self.condition["value"])
         content["messages"] = [dict(message) for message in self.messages]
         content["decoding"] = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
-        return _digest(content)
-
-
-def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from hvae_utils.play.records import Held, Records
 
 # A batch's input file may hold this much (OpenAI API documentation, "Create batch").
 LINES, BYTES = 50_000, 200 * 1_000_000
-LONGEST_LINE = 16_000_000  # bytes of an output line; a longer one is no reply to our prompts
 SHOWN_CHARACTERS = 200  # of an error
 URL = "/v1/chat/completions"
 
@@ -117,24 +116,19 @@ def take(planned: Sequence[Design], records: Records, outputs: Iterable[Path]) -
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file that are not blank; of a line without end, its first part only."""
+    """Yield the lines of a file that are not blank."""
     try:
         file = path.open("rb")
     except OSError as fault:
         raise UserError(f"cannot read {paths.shown(path)}: {fault.strerror}") from None
     with file:
-        while line := file.readline(LONGEST_LINE):
-            rest = line
-            while not rest.endswith(b"\n") and (rest := file.readline(LONGEST_LINE)):
-                line = b"..."  # longer than any reply: not to be held, and no JSON any more
-            if line.strip():
-                yield line
+        yield from (line for line in file if line.strip())
 
 
 def _take_line(line: bytes, wanted: Mapping[str, Request], records: Records) -> tuple[str, str]:
     """Make a record of a line if it answers a request; return what became of it, and its error."""
     try:
-        content = json.loads(line)
+        content = files.parse_json(line)
         key = content["custom_id"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return "malformed", ""

@@ -68,9 +68,9 @@ def take(chosen: Namespace) -> None:
 def import_prompts(chosen: Namespace) -> None:
     """Make a wording of an owner's Python file of prompts, without running it.
 
-    The file must hold the texts task_prompt and goal_prompt, the dicts q1_answer to q6_answer from
-    each letter to [self, other], and a function gene_task_goal(task_goal=…) that assigns q1_prompt
-    to q6_prompt, f-strings with {task_goal}, and returns them in this order.
+    The file must hold the texts task_prompt and goal_prompt and a function
+    gene_task_goal(task_goal=…) that assigns q1_prompt to q6_prompt, f-strings with {task_goal} and
+    an option line such as "A: 85, 85" a letter, and returns them in this order.
     """
     from hvae_utils.extras.import_prompts import import_prompts
     from hvae_utils.measure import instruments

@@ -293,20 +293,14 @@ def _answered_keys(records: Records, shards: list[pd.DataFrame], verb: str) -> l
 
     A probe is asked once a model. The prefixes hold what was said while values were assigned.
     """
-    users: dict[Any, list[int]] = defaultdict(list)
-    for number, shard in enumerate(shards):
-        users[shard["model"].iloc[0]].append(number)
-        for group in shard[SAME_RECORDS].drop_duplicates().itertuples(index=False, name=None):
-            users[group].append(number)
-    keys: list[list[str]] = [[] for _ in shards]
+    keys: dict[Any, list[str]] = defaultdict(list)  # by model for probes, else by SAME_RECORDS
     for record in read(records.path) if records.path.exists() else ():
         assigning = record["kind"] in ASSIGNING
-        if record["error"] or assigning != (verb == "assign_values"):
-            continue
-        group = tuple(record[name] for name in SAME_RECORDS)
-        for number in users[record["model"] if record["kind"] == "probe" else group]:
-            keys[number].append(record["key"])
-    return keys
+        if not record["error"] and assigning == (verb == "assign_values"):
+            group = tuple(record[name] for name in SAME_RECORDS)
+            keys[record["model"] if record["kind"] == "probe" else group].append(record["key"])
+    groups = [{*shard["model"], *map(tuple, shard[SAME_RECORDS].to_numpy())} for shard in shards]
+    return [[key for group in each for key in keys[group]] for each in groups]
 
 
 def _one_table(tables: list[pd.DataFrame], conditions: pd.DataFrame) -> pd.DataFrame:

@@ -3,9 +3,9 @@
 The file has the form of the released code of Zhang et al. (arXiv 2305.17147), as the help of
 `hvae prompts import` says. Texts for describing and adopting a value come from our own pack.
 
-The pack is written only if letters, payoffs and option lines are exactly the instrument's, in its
-order: a rearranged text is no longer the published one. Nothing is executed or imported: the syntax
-tree is walked for texts, numbers and `{task_goal}`.
+The pack is written only if the option lines, letters and payoffs, are exactly the instrument's, in
+its order: a rearranged text is no longer the published one. Nothing is executed or imported: the
+syntax tree is walked for texts and `{task_goal}`.
 """
 
 import ast
@@ -104,10 +104,8 @@ def _tree(data: bytes) -> ast.Module:
 
 def _texts(tree: ast.Module, instrument: Instrument) -> dict[str, Any]:
     """Return goal_turn, items and, if the file has one, fixed_goal; all checked."""
-    numbers = range(1, len(instrument.items) + 1)
-    prompt_names = [f"q{number}_prompt" for number in numbers]
-    answer_names = [f"q{number}_answer" for number in numbers]
-    outer_names = ["task_prompt", "goal_prompt", *answer_names]
+    prompt_names = [f"q{number}_prompt" for number in range(1, len(instrument.items) + 1)]
+    outer_names = ["task_prompt", "goal_prompt"]
     outside = _assigned(tree.body, outer_names)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     function = functions.get("gene_task_goal")
@@ -120,11 +118,10 @@ def _texts(tree: ast.Module, instrument: Instrument) -> dict[str, Any]:
     fixed_goal = _default(function)
     _check_returned(function, prompt_names)
     items = []
-    for row, (prompt, answer) in enumerate(zip(prompt_names, answer_names, strict=True)):
+    for row, prompt in enumerate(prompt_names):
         text = _text(inside[prompt], goal="task_goal")
         if _GOAL not in text:
             raise _Wrong(f"{prompt} must be an f-string that holds {{task_goal}}")
-        _check_answers(answer, outside[answer], instrument, row)
         _check_options(prompt, text, instrument, row)
         items.append(text)
     goal_turn = "\n".join(_text(outside[name]) for name in ("task_prompt", "goal_prompt"))
@@ -207,24 +204,11 @@ def _text(node: ast.expr, goal: str | None = None) -> str:
     raise _Wrong(f"{shown} {reason}", node.lineno)
 
 
-def _check_answers(name: str, node: ast.expr, instrument: Instrument, row: int) -> None:
-    """Check that the dict maps the letters to the item's payoffs in order."""
-    letters = prompts.LABELS[: instrument.options]
-    try:
-        answers = ast.literal_eval(node)
-        pairs = np.array([answers[letter] for letter in letters])
-        good = len(answers) == len(letters) and pairs.shape == instrument.payoffs[row].shape
-        good &= pairs.dtype.kind in "if"
-    except (ValueError, TypeError, KeyError):
-        good = False
-    if not good:
-        each = f"each letter {letters[0]} to {letters[-1]} to [self, other]"
-        raise _Wrong(f"{name} must be a dict from {each}", node.lineno)
-    _check_payoffs(name, pairs, instrument, row, node.lineno)
-
-
 def _check_options(name: str, text: str, instrument: Instrument, row: int) -> None:
-    """Check that the text has one option line a letter, in order, with its payoffs."""
+    """Check that the text has one option line a letter, in order, with its payoffs.
+
+    The first letter with other payoffs than the item's is named.
+    """
     letters = prompts.LABELS[: instrument.options]
     lines = _OPTION.findall(text.replace("\\n", "\n"))  # one published style has two characters
     shown = tuple(dict.fromkeys(letter for letter, _, _ in lines))
@@ -236,13 +220,6 @@ def _check_options(name: str, text: str, instrument: Instrument, row: int) -> No
     if len(set(lines)) > len(letters):
         raise _Wrong(f"{name} gives one letter different payoffs in different places")
     pairs = np.array([(first, second) for _, first, second in dict.fromkeys(lines)], float)
-    _check_payoffs(name, pairs, instrument, row)
-
-
-def _check_payoffs(
-    name: str, pairs: np.ndarray, instrument: Instrument, row: int, *line: int
-) -> None:
-    """Check the (self, other) of each letter; name the first that is not the item's."""
     wanted = instrument.payoffs[row]
     if (pairs == wanted).all():
         return
@@ -252,7 +229,7 @@ def _check_payoffs(
     at = f"item {instrument.items[row]}, letter {prompts.LABELS[first]}"
     found, expected = (", ".join(map(prompts.coins, table[first])) for table in (pairs, wanted))
     reason = f"found {found}, expected {expected} of {instrument.name}{hint}"
-    raise _Wrong(f"{name}: {at}: {reason}", *line)
+    raise _Wrong(f"{name}: {at}: {reason}")
 
 
 def _toml(table: dict[str, Any]) -> str:

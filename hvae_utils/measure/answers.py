@@ -91,7 +91,7 @@ def parse(content: bytes) -> Answers:
     if len(content) > LIMIT:
         raise UserError(f"is too large: an answers file has at most {LIMIT} bytes")
     try:
-        return _checked(json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once))
+        return _checked(json.loads(content.decode("utf-8-sig")))
     except UserError:
         raise
     except (ValueError, RecursionError):
@@ -163,14 +163,6 @@ def _read(path: Path) -> Answers:
             return parse(file.read(LIMIT + 1))
     except OSError as fault:
         raise UserError(f"cannot be read ({fault.strerror})") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; UserError where a key stands in it twice."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        raise UserError("names a key twice; export it anew")
-    return content
 
 
 def _checked(content: Any) -> Answers:

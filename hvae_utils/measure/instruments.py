@@ -215,9 +215,7 @@ def _checked(where: str, notes: Mapping[str, Any], items: int) -> dict[str, Any]
             f"{items} pairs, one an item, of two different letters of {', '.join(IDEALS)}",
         ),
     }
-    for key in notes:
-        if key not in (*wanted, *_FOR_READERS):
-            raise UserError(f"{where}: {unknown('key', key, sorted((*wanted, *_FOR_READERS)))}")
+    files.known_keys(where, notes, sorted((*wanted, *_FOR_READERS)))
     for key, (right, what) in wanted.items():
         if (key in notes or key == "origin") and not right(notes.get(key)):
             raise UserError(f"{where}: '{key}' must be {what}")

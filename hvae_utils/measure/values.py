@@ -4,7 +4,6 @@ A value is a word, a definition, a utility over payoffs (what its ideal responde
 the angles such respondents reach on the published items. A value may be added to the file.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -120,7 +119,7 @@ _read_once = lru_cache(read)
 
 
 def _value(where: str, name: str, table: Any) -> Value:
-    _check_keys(where, table, _KEYS)
+    files.known_keys(where, table, _KEYS)
     for key in ("word", "definition"):
         if not isinstance(table.get(key), str):
             raise UserError(f"{where}: '{key}' must be a text")
@@ -146,26 +145,17 @@ def _other(where: str, name: str, table: Any) -> Target:
     if name in ("published", "set"):
         raise UserError(f"{where}: the target '{name}' is 'target' and 'target_set' already")
     where = f"{where}, target '{name}'"
-    _check_keys(where, table, _TARGET_KEYS)
+    files.known_keys(where, table, _TARGET_KEYS)
     utility = _utility(where, table.get("utility"))
     if not utility or not (ends := _interval(where, table.get("target_set"))):
         raise UserError(f"{where}: needs a 'utility' and a 'target_set'")
     return Target(name, *ends, utility)
 
 
-def _check_keys(where: str, table: Any, keys: Sequence[str]) -> None:
-    """Raise UserError unless `table` is a TOML table of some of these keys."""
-    if not isinstance(table, dict):
-        raise UserError(f"{where}: must be a table of {', '.join(keys)}")
-    for key in table:
-        if key not in keys:
-            raise UserError(f"{where}: {unknown('key', key, keys)}")
-
-
 def _utility(where: str, weights: Any) -> tuple[float, float, float] | None:
     if weights is None:
         return None
-    _check_keys(f"{where}, 'utility'", weights, WEIGHTS)
+    files.known_keys(f"{where}, 'utility'", weights, WEIGHTS)
     if not all(map(files.finite, weights.values())) or not any(weights.values()):
         raise UserError(f"{where}: 'utility' needs finite weights, and one other than 0")
     return tuple(float(weights.get(key, 0)) for key in WEIGHTS)

@@ -260,11 +260,11 @@ def _put_for_probabilities(
 ) -> Dialogue:
     """Read all options from the first token; in an audited condition ask for words, too."""
     record = yield Question("readout", messages, row, shown)
-    chances, mass = replies.option_probabilities(_listed(record), shown.labels)
+    mass = replies.label_mass(record["top_logprobs"] or (), shown.labels)
     if record["error"]:
         reading = replies.Reply("error", None, record["error"])
-    elif mass:
-        reading = replies.Reply("choice", int(np.argmax(chances)), "most probable first token")
+    elif mass.any():
+        reading = replies.Reply("choice", int(np.argmax(mass)), "most probable first token")
     else:
         reading = replies.Reply("unparseable", None, "no label among the likely first tokens")
     if not row["audited"]:
@@ -307,7 +307,7 @@ def _response(
     )
     payoffs = (np.nan, np.nan) if option is None else instrument.payoffs[shown.item, option]
     chances, mass = [np.nan] * factors.MOST_OPTIONS, np.nan
-    if records and (listed := _listed(records[0])):
+    if records and (listed := records[0]["top_logprobs"]):
         as_shown = replies.label_mass(listed, shown.labels).tolist()
         mass = min(math.fsum(as_shown), 1.0)
         for place, chance in zip(shown.order, as_shown, strict=True) if mass else ():
@@ -323,11 +323,6 @@ def _response(
         ", ".join(sorted({name for record in records for name in record["dropped"]})),
         records[-1]["key"] if records else None,
     )
-
-
-def _listed(record: Record) -> list[tuple[str, float]]:
-    """Return the first token's alternatives; null in old records stood for an infinite number."""
-    return [(token, chance) for token, chance in record["top_logprobs"] or () if chance is not None]
 
 
 def _sum(records: list[Record], field: str) -> float:

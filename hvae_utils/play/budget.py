@@ -20,7 +20,7 @@ from hvae_utils import files, paths
 from hvae_utils.ask import models
 from hvae_utils.ask.respondents import Request
 from hvae_utils.ask.urls import on_loopback
-from hvae_utils.errors import BudgetReached, UserError, unknown
+from hvae_utils.errors import BudgetReached, UserError
 from hvae_utils.play.records import Record, read
 
 MILLION = 1_000_000
@@ -70,12 +70,7 @@ def prices(path: Path = paths.DATA / "prices.toml") -> tuple[str, dict[str, Pric
 
 
 def _price(entry: Any, name: str, where: str) -> Price:
-    columns = [field.name for field in fields(Price)]
-    if not isinstance(entry, dict):
-        raise UserError(f'{where}: {name} must be a table, ["HOST/MODEL"]')
-    for key in entry:
-        if key not in columns:
-            raise unknown(f"key of {name} in {where}:", key, columns)
+    files.known_keys(f"{where}, {name}", entry, [field.name for field in fields(Price)])
     for key, wanted in NUMBERS.items():
         number = entry.get(key, 0 if key == "batch" else None)
         if not files.finite(number) or number < 0:

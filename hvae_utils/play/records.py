@@ -9,7 +9,6 @@ anywhere else is an error, and nothing is overwritten.
 """
 
 import contextlib
-import json
 import os
 import warnings
 from collections import Counter
@@ -146,10 +145,7 @@ class Records(Held):
             raise RuntimeError("append needs the store open: use `with Records(path) as records`")
         if os.fstat(self._file.fileno()).st_nlink == 0:  # what is written there, nobody finds
             raise UserError(f"{paths.shown(self.path)} was removed while it was written; run again")
-        try:
-            line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-        except TypeError:  # half a surrogate pair, say: JSON, but not everybody's
-            line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
         rest = memoryview(line)
         try:
             while rest:
@@ -178,7 +174,7 @@ class Records(Held):
         with contextlib.ExitStack() as stack:
             file = self._reader or stack.enter_context(self.path.open("rb"))
             file.seek(place)
-            return _parse(file.readline())
+            return orjson.loads(file.readline())
 
 
 def _lines(path: Path, begin: int = 0, count: int = 0) -> Iterator[tuple[Record, int]]:
@@ -193,22 +189,15 @@ def _lines(path: Path, begin: int = 0, count: int = 0) -> Iterator[tuple[Record,
             if not line.endswith(b"\n"):
                 return
             try:
-                record = _parse(line)
+                record = orjson.loads(line)
                 if not (record.keys() >= NEEDED and isinstance(record["key"], str)):
                     raise ValueError("not a record")
-            except (ValueError, AttributeError, RecursionError):
+            except (ValueError, AttributeError):
                 raise UserError(
                     f"line {number} of {paths.shown(path)} is not a record; "
                     "mend or remove that line, or start a new run with another run id"
                 ) from None
             yield record, len(line)
-
-
-def _parse(line: bytes) -> Any:
-    try:
-        return orjson.loads(line)
-    except ValueError:
-        return json.loads(line)
 
 
 def _why(fault: Exception) -> str:

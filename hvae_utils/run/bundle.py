@@ -28,7 +28,6 @@ SCHEMA = 1
 MANIFEST, RECORDS, LOCK, SUMS = manifest.NAME, "records.jsonl", "requirements.lock", "SHA256SUMS"
 MEMBERS = (MANIFEST, RECORDS, LOCK, SUMS)
 LARGEST = 2**30  # bytes unpacked, of all members; about 250,000 requests
-LARGEST_TEXT = 2**24  # bytes of the manifest and of the sums
 COMPARED = (".csv", ".json", ".svg", ".png")  # the other outputs hold how long an answer took
 DAMAGES = (  # what zipfile raises for bytes that it cannot make sense of
     *(zipfile.BadZipFile, zlib.error, struct.error),
@@ -93,19 +92,16 @@ def write(
 
 def _portable(made_of: Mapping[str, Any]) -> dict[str, Any]:
     """Return a manifest without how the models were asked, and with the bundle's schema."""
-    how = {*HOW, "scheduler"}  # the second: in runs of the first version
-    parameters = {key: value for key, value in made_of["parameters"].items() if key not in how}
-    overrides = [text for text in made_of["overrides"] if text.partition("=")[0] not in how]
+    parameters = {key: value for key, value in made_of["parameters"].items() if key not in HOW}
+    overrides = [text for text in made_of["overrides"] if text.partition("=")[0] not in HOW]
     return {**made_of, "bundle": SCHEMA, "parameters": parameters, "overrides": overrides}
 
 
 def _answers(path: Path, models: set[str], wordings: list[str]) -> Iterator[bytes]:
     """Yield the records of these models and wordings, one line each, in the order written.
 
-    Others are left from an earlier study in the same folder. UserError for records of an older
-    version, which lack what they are chosen by or what a replay reads.
+    Others are left from an earlier study in the same folder. UserError where a model has none.
     """
-    older = "an older version wrote it: reproduce the study with a new --run-id"
     silent = set(models)
     for record in records.read(path):
         if record.get("model") not in models or record.get("wording") not in wordings:
@@ -114,14 +110,11 @@ def _answers(path: Path, models: set[str], wordings: list[str]) -> Iterator[byte
         if record["model"].startswith("local/") and record.get("served_model"):
             # records of older versions say in which folder the weights lay
             record["served_model"] = PureWindowsPath(record["served_model"]).name
-        line = _json(record)
-        if lack := _lack(line):
-            key = str(record["key"])[:40]
-            raise UserError(f"{paths.shown(path)}, record {key}: {lack}; {older}")
-        yield line
+        yield _json(record)
     if silent:
         raise UserError(
-            f"{paths.shown(path)} holds no record of {min(silent)} that names its wording; {older}"
+            f"{paths.shown(path)} holds no record of {min(silent)} that names its wording: "
+            "reproduce the study with a new --run-id"
         )
 
 
@@ -137,18 +130,15 @@ def read(path: Path) -> Bundle:
     except OSError as fault:
         raise UserError(f"cannot read {where}: {fault.strerror}") from None
     with file:
-        archive = _opened(file, where)
-        sums = _text(archive, SUMS, where).decode(errors="replace").split("\n")
-        for name in (MANIFEST, RECORDS, LOCK):
-            digest = hashlib.sha256()
-            for line in _lines(archive, name, where):
-                digest.update(line)
-            if f"{digest.hexdigest()}  {name}" not in sums:
-                raise _damaged(name, where)
-        made_of = manifest.parse(_text(archive, MANIFEST, where), f"{MANIFEST} in {where}")
-        for number, line in enumerate(_lines(archive, RECORDS, where), start=1):
-            if lack := _lack(line):
-                raise UserError(f"line {number} of {RECORDS} in {where} is no record: {lack}")
+        contents = _members(file, where)
+    sums = contents[SUMS].decode(errors="replace").split("\n")
+    for name in (MANIFEST, RECORDS, LOCK):
+        if f"{hashlib.sha256(contents[name]).hexdigest()}  {name}" not in sums:
+            raise _damaged(name, where)
+    made_of = manifest.parse(contents[MANIFEST], f"{MANIFEST} in {where}")
+    for number, line in enumerate(io.BytesIO(contents[RECORDS]), start=1):
+        if lack := _lack(line):
+            raise UserError(f"line {number} of {RECORDS} in {where} is no record: {lack}")
     schema = made_of.get("bundle"), made_of.get("schema")
     if schema != (SCHEMA, manifest.SCHEMA):
         raise UserError(
@@ -158,8 +148,8 @@ def read(path: Path) -> Bundle:
     return Bundle(path, files.sha256(path), made_of)
 
 
-def _opened(file: Any, where: str) -> zipfile.ZipFile:
-    """Return the archive if it holds a bundle's members alone, once each, of bearable size."""
+def _members(file: Any, where: str) -> dict[str, bytes]:
+    """Return the members by name, if they are a bundle's alone, once each, of bearable size."""
     try:
         archive = zipfile.ZipFile(file)
     except DAMAGES:
@@ -171,22 +161,13 @@ def _opened(file: Any, where: str) -> zipfile.ZipFile:
         raise UserError(f"{where} is no bundle: {reason}")
     if sum(member.file_size for member in archive.infolist()) > LARGEST:
         raise UserError(f"{where}: its members would unpack to more than {LARGEST >> 20} MiB")
-    return archive
-
-
-def _text(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
-    if archive.getinfo(name).file_size > LARGEST_TEXT:
-        raise UserError(f"{where}: its {name} is larger than {LARGEST_TEXT >> 20} MiB")
-    return b"".join(_lines(archive, name, where))
-
-
-def _lines(archive: zipfile.ZipFile, name: str, where: str) -> Iterator[bytes]:
-    """Yield the lines of a member; never more than its declared size, which was checked."""
-    try:
-        with archive.open(name) as member:
-            yield from member
-    except DAMAGES:
-        raise _damaged(name, where) from None
+    contents = {}
+    for name in MEMBERS:
+        try:
+            contents[name] = archive.read(name)  # never more than its declared size
+        except DAMAGES:
+            raise _damaged(name, where) from None
+    return contents
 
 
 def _damaged(name: str, where: str) -> UserError:

@@ -4,6 +4,7 @@
 `extras`. What a verb needs is imported when it is given, so that `hvae --help` is quick.
 """
 
+import re
 from argparse import Namespace
 from collections.abc import Callable
 from inspect import cleandoc
@@ -58,11 +59,12 @@ RUN = argument("--run-id", default="default", help="the run (default: default)")
 NEW_RUN = argument("--run-id", help="name of the run's folder (default: the profile's)")
 RUNS = argument("--runs", metavar="DIR", help="folder of runs (default: runs)")
 SCRATCH = argument("--runs", metavar="DIR", help="keep the run here (default: a scratch folder)")
-STUDY = (
-    argument("--profile", default="default", help="parameter set (default: default)"),
-    argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-             help="change a parameter, as often as needed; a list is a,b"),
+SETTING = argument(
+    "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+    help="change a parameter, as often as needed; a list is a,b",
 )  # fmt: skip
+PROFILE = argument("--profile", default="default", help="parameter set (default: default)")
+STUDY = (PROFILE, SETTING)
 
 
 def _run(chosen: Namespace):
@@ -99,9 +101,8 @@ def reproduce(chosen: Namespace) -> None:
     from hvae_utils.play import budget, players
     from hvae_utils.run import workbook
 
-    most = chosen.max_errors
-    if not 0 <= most <= 1:
-        raise UserError(f"--max-errors {most:g}: a share lies between 0 and 1")
+    if not 0 <= chosen.max_errors <= 1:
+        raise UserError(f"--max-errors {chosen.max_errors:g}: a share lies between 0 and 1")
     where = {"runs": chosen.runs, "run_id": chosen.run_id, "report": show}
     if chosen.replay:
         if chosen.overrides or chosen.profile != "default":
@@ -114,16 +115,46 @@ def reproduce(chosen: Namespace) -> None:
     plug_in = f"hvae_utils.extras.cluster:{chosen.scheduler}" if chosen.scheduler else ""
     with players.playing(plug_in):
         run = workbook.reproduce(chosen.profile, overrides, **where)
+    _answered(run, chosen.max_errors)
+    show(_figures(run))
+
+
+@verb(
+    "measure",
+    argument("model", metavar="MODEL", help="as in `hvae models`, for instance ollama/llama3.2"),
+    SETTING, RUNS, argument("--run-id", help="name of the run's folder (default: the model's)"),
+)  # fmt: skip
+def measure(chosen: Namespace) -> None:
+    """Say whether one model acts on the values it is told to hold.
+
+    It takes the default profile's design, without the simulated respondents.
+    """
+    from hvae_utils.run import workbook
+    from hvae_utils.show import findings
+
+    if any(text.partition("=")[0] == "models" for text in chosen.overrides):
+        raise UserError("hvae measure asks one model; for several, hvae reproduce --set models=A,B")
+    name = Path(chosen.model).name if chosen.model.endswith(".gguf") else chosen.model
+    run_id = chosen.run_id or re.sub(r"[^A-Za-z0-9.]+", "-", name)[-99:].strip(".-")
+    overrides = [f"models={chosen.model}", *chosen.overrides]
+    run = workbook.reproduce("default", overrides, runs=chosen.runs, run_id=run_id, report=show)
+    _answered(run, MAX_ERRORS)
+    for _, sentence in findings.verdicts(run.steerability):
+        show(sentence)
+    show(f"the report is {paths.shown(run.report())}")
+
+
+class TooManyErrors(RuntimeError):
+    """More items ended in a transport error than the user allows."""
+
+
+def _answered(run, most: float) -> None:
+    """Raise TooManyErrors where more than this share of the items has no answer."""
     if (share := run.error_share()) > most:
         raise TooManyErrors(
             f"{share:.0%} of the items ended in a transport error, more than {most:.0%}; "
             "run again to ask them once more"
         )
-    show(_figures(run))
-
-
-class TooManyErrors(RuntimeError):
-    """More items ended in a transport error than the user allows."""
 
 
 def _figures(run) -> str:
@@ -205,6 +236,35 @@ def estimate(chosen: Namespace) -> None:
     as_json = table.to_json(orient="records", double_precision=6)
     for line in [as_json] if chosen.json else estimate.shown(table):
         show(line)
+
+
+@verb(
+    "plan",
+    argument("--pilot", metavar="RUN", help="take the SDs that this run found"),
+    argument("--sd", type=float, metavar="DEGREES", help="or assume this one: how much the angle "
+             "differs by wording, once how far it moves and what a wording does to all values are "
+             "taken out"),
+    argument("--margin", type=float, default=0.1, metavar="SHARE", help="smallest steerability of "
+             "interest (default: 0.1)"),
+    argument("--power", type=float, default=0.8, metavar="SHARE", help="probability of a verdict, "
+             "if the model moves not at all (default: 0.8)"),
+    RUNS,
+)  # fmt: skip
+def plan(chosen: Namespace) -> None:
+    """Say how many wordings a verdict takes."""
+    from hvae_utils.metrics import plan
+    from hvae_utils.run.run import Run
+
+    if (chosen.pilot is None) == (chosen.sd is None):
+        raise UserError("hvae plan takes one of --pilot RUN and --sd DEGREES")
+    spreads = {"": chosen.sd}
+    if chosen.pilot is not None:
+        table = Run(chosen.pilot, chosen.runs).steerability.dropna(subset="residual_sd")
+        arms = table["goal_prompt"].map({True: "with goal prompt", False: "without goal prompt"})
+        spreads = dict(zip(table["model"] + ", " + arms + ": ", table["residual_sd"], strict=True))
+    for name, sd in spreads.items():
+        number = plan.wordings(sd, chosen.margin, chosen.power)
+        show(f"{name}SD {sd:.1f} degrees, margin {chosen.margin:.0%}: {number} wordings")
 
 
 @verb(

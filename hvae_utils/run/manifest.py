@@ -111,8 +111,6 @@ def _portable(name: str) -> str:
 
 def _models(names: Sequence[str]) -> dict[str, str | None]:
     """Return the identity of each model, a hash; None for reference respondents."""
-    if all(name.startswith("reference/") for name in names):
-        return dict.fromkeys(names)
     from hvae_utils.ask import models
 
     identities = models.identities(names)

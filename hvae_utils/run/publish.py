@@ -201,12 +201,9 @@ def _committed(figures: Path) -> tuple[Files, dict[str, Any], str]:
         contents, source = _contents(figures), f"{where} (not in git)"
     if not contents:
         raise UserError(f"{where} has no published figures to compare with")
-    made_of = json.loads(contents.pop(PROVENANCE, b"{}"))
-    if not isinstance(made_of.get("parameters"), dict):
-        raise UserError(
-            f"{where}/{PROVENANCE} does not say of which study the figures are; publish them anew"
-        )
-    return contents, made_of, source
+    if PROVENANCE not in contents:
+        raise UserError(f"{where} lacks {PROVENANCE}; publish the figures anew")
+    return contents, json.loads(contents.pop(PROVENANCE)), source
 
 
 def _of_last_commit(figures: Path) -> Files:

@@ -1,26 +1,29 @@
 """The report of a finished run: one HTML page to read, print and hand on.
 
-It holds the question, the findings in sentences, every figure with its numbers, the quality of the
-data and what the run was made of. Everything comes from the tables of the run, so the same run
-gives the same page; it shows no reply and no path of this machine. report.html.j2 is the page,
-where all that a model, a profile or a file name says is escaped.
+It holds the verdict, the plan that it was tested by, the question, the findings in sentences, every
+figure with its numbers, the quality of the data and what the run was made of. Everything comes from
+the tables of the run, so the same run gives the same page; it shows no reply and no path of this
+machine. report.html.j2 is the page, where all that a model, a profile or a file name says is
+escaped.
 """
 
 import base64
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
 import pandas as pd
 
+from hvae_utils.errors import UserError
 from hvae_utils.measure import scoring
-from hvae_utils.metrics import rationality
+from hvae_utils.play import study
 from hvae_utils.show import findings
-from hvae_utils.show.names import display_names
+from hvae_utils.show.names import display_names, joined
 
 SINGLE = "administration"  # `part` of rows that are single administrations
 LARGEST_SVG = 500_000  # bytes; above it a figure's PNG is smaller and as good to read
@@ -28,11 +31,21 @@ SMALL = 12  # rows of a table that stands open beside its figure
 LONG = 30  # characters of a cell from which its column is made wide
 MOST = 60  # rows of a table that are shown; the others are in the run's files
 CELL = ["respondent", "value", "goal_prompt"]
-EFFECT = ["model", "value", "pairs", "difference", "low", "high"]  # of the goal prompt
+EFFECT = ["model", "wordings", "difference", "low", "high", "note"]  # of the goal prompt
+CONTRASTS = {  # the tests that a study can plan
+    "steerability": "how far each model moves with its value",
+    "goal_prompt": "whether that differs with a goal of its own",
+    "models": "whether models differ in it",
+}
 READINGS = {
     **{"mean_angle": "angle", "interval": "95% interval", "vr": "value rationality"},
     **{"vr_random": "random", "vr_chance": "chance-corrected", "p_random": "random as close"},
-    **{"vr_regret": "1 − regret", "lapse_rate": "lapse rate", "remarks": "remarks"},
+    **{"compliance": "compliance", "vr_regret": "1 − regret", "lapse_rate": "lapse rate"},
+    "remarks": "remarks",
+}
+VERDICT = {
+    **{"verdict": "verdict", "steerability": "steerability", "interval": "95% interval"},
+    **{"p": "p", "bits": "bits", "identification": "value identified", "wordings": "wordings"},
 }
 FACTS = (  # of the manifest, in the section on provenance
     *("profile", "overrides", "revision", "dirty", "lock_sha256"),
@@ -48,13 +61,16 @@ def page(
     name: str,
     made_of: Mapping[str, Any],
     changed: Sequence[str],
+    planned: Sequence[str],
     cells: pd.DataFrame,
+    steerability: pd.DataFrame,
     goal_effects: pd.DataFrame,
     figures: Sequence[Mapping[str, Any]],
 ) -> str:
     """Return the report of the run `name` as HTML.
 
-    made_of: its manifest; changed: outputs that are not as they were at its end; figures: see
+    made_of: its manifest; changed: outputs that are not as they were at its end; planned: from
+    `plan`; steerability, goal_effects: the two tables of `metrics.steerability`; figures: see
     `figure`. KeyError, ValueError or TypeError where a table or the manifest lacks what is needed.
     """
     words = cells[["flag", "note"]].astype(object).fillna("")
@@ -63,12 +79,13 @@ def page(
     parameters = {name: of for name, of in made_of["parameters"].items() if name != "models"}
     return environment().get_template("report.html.j2").render(
         lead=f"Report of the run “{name}”, finished {made_of['finished'][:10]}.",
-        level=findings.LEVEL,
-        in_short=findings.in_short(cells),
+        in_short=findings.in_short(steerability),
+        planned=planned,
         asked=findings.who(cells["model"]),
         of_run=findings.of_run(cells),
-        of_respondents=findings.of_respondents(cells),
+        of_respondents=findings.of_respondents(cells, steerability),
         of_goal_prompts=findings.of_goal_prompts(goal_effects[EFFECT]),
+        verdicts=_verdicts(steerability),
         respondents=_respondents(cells),
         angles=angles.round(1).reset_index(),
         figures=figures,
@@ -82,6 +99,53 @@ def page(
         parameters=_pairs(parameters, "parameter", "value"),
         versions=_pairs(made_of["versions"], "package", "version"),
     )  # fmt: skip
+
+
+def plan(
+    parameters: Mapping[str, Any],
+    conditions: pd.DataFrame,
+    records: Iterable[Mapping[str, Any]],
+) -> list[str]:
+    """Return which tests were planned, and whether that was so before the first request.
+
+    A condition's id is a hash of its factors with margin and contrasts, and a record keeps the id
+    under which it was asked. parameters: of the run's manifest; records: of the run.
+    """
+    given = {field.name for field in fields(study.Study)} & parameters.keys()
+    models = list(conditions["model"].unique())
+    try:
+        design = study.Study(**{key: parameters[key] for key in given} | {"models": models})
+    except UserError as fault:
+        return [f"The plan cannot be checked here: {fault}."]
+    tests = [f"{CONTRASTS[name]} ({name.replace('_', ' ')})" for name in design.contrasts]
+    sentences = [
+        f"Planned: {joined(tests)}, against a margin of {design.margin:.0%} of the way. Everything "
+        "else in this report was not planned."
+    ]
+    ids = set(study.conditions(design)["condition_id"])
+    if ids != set(conditions["condition_id"]):
+        return [*sentences, "The run's conditions are not those of its parameters."]
+    first = _first_requests(records)
+    if late := [model for model in models if first.get(model, next(iter(ids))) not in ids]:
+        return [
+            *sentences,
+            "Margin, tests or another part of the plan was changed after the first request to "
+            f"{joined(late)}.",
+        ]
+    return [
+        *sentences,
+        "The plan stood before the first request; it is part of each condition's id.",
+    ]
+
+
+def _first_requests(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return by model the condition of the request that was answered first."""
+    first: dict[str, tuple[str, str]] = {}
+    for record in records:
+        if record.get("condition_id"):
+            asked = record.get("answered_at") or "", record["condition_id"]
+            first[record["model"]] = min(asked, first.get(record["model"], asked))
+    return {model: condition for model, (_, condition) in first.items()}
 
 
 def figure(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,16 +242,27 @@ def _sums(cells: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return cells.groupby("respondent", sort=False)[names].sum().reset_index()
 
 
+def _verdicts(steerability: pd.DataFrame) -> pd.DataFrame:
+    names = display_names(steerability["model"])
+    shown = steerability.assign(
+        respondent=steerability["model"].map(names), interval=_interval(steerability, "", 3)
+    )
+    return shown[["respondent", "goal_prompt", *VERDICT]].rename(columns=VERDICT)
+
+
 def _respondents(cells: pd.DataFrame) -> pd.DataFrame:
     """Return each respondent's counts, and the means of its readings over cells with a target."""
-    beyond = rationality.beyond_chance(cells.assign(model=cells["respondent"]))
-    counts = beyond.set_index("model").drop(columns="scored").rename(
-        columns={"beyond_chance": "beyond chance", "cells": "cells with a target"}
-    )  # fmt: skip
     with_target = cells[cells["target"].notna()].groupby("respondent", sort=False)
     means = with_target[["vr", "vr_random", "vr_chance", "vr_regret", "lapse_rate"]].mean()
     sums = _sums(cells, ["administrations", "scored"]).set_index("respondent")
-    return sums.join(counts).join(means.rename(columns=READINGS)).reset_index()
+    return sums.join(means.rename(columns=READINGS)).reset_index()
+
+
+def _interval(table: pd.DataFrame, prefix: str, digits: int) -> pd.Series:
+    """Return both limits as one text, empty where there is none."""
+    low, high = (table[f"{prefix}{end}"] for end in ("low", "high"))
+    texts = low.map(f"{{:z.{digits}f}}".format) + " to " + high.map(f"{{:z.{digits}f}}".format)
+    return texts.str.replace("-", "−").where(low.notna(), "")
 
 
 def _quality(cells: pd.DataFrame) -> pd.DataFrame:
@@ -198,11 +273,9 @@ def _quality(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cells(cells: pd.DataFrame) -> pd.DataFrame:
-    low, high = (cells[f"angle_{end}"].map("{:.1f}".format) for end in ("low", "high"))
-    interval = (low + " to " + high).str.replace("-", "−")
     shown = cells.assign(
         scored=cells["scored"].astype(str) + " of " + cells["administrations"].astype(str),
-        interval=interval.where(cells["angle_low"].notna(), ""),
+        interval=_interval(cells, "angle_", 1),
         p_random=["< 0.001" if share < 0.001 else _number(share, 3) for share in cells["p_random"]],
         remarks=(cells["flag"] + "; " + cells["note"]).str.strip("; "),
     )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CONDITIONS, RECORDS, RESPONSES = "conditions.parquet", bundle.RECORDS, "responses.parquet"
 SCORES, CELLS, GOAL_EFFECTS = "scores.parquet", "value_rationality.csv", "goal_effects.csv"
+STEERABILITY = "steerability.csv"
 KEY_NUMBERS, FIGURES, NOTEBOOKS = "key_numbers.json", "figures/", "notebooks/"
 MANIFEST, REPORT = manifest.NAME, "report.html"
 LOCK = ".run.lock"  # held by what drives the notebooks, not by their kernels
@@ -61,7 +62,8 @@ class Run:
         return f"Run({self.name!r}, runs={str(self.folder.parent)!r})"
 
     def _repr_html_(self) -> str:
-        names = [name for name in (CONDITIONS, RESPONSES, SCORES, CELLS) if self.has(name)]
+        tables = (CONDITIONS, RESPONSES, SCORES, CELLS, STEERABILITY)
+        names = [name for name in tables if self.has(name)]
         state = "finished" if self.has(MANIFEST) else "not finished"
         text = f"{paths.shown(self.folder)}: {state}; {', '.join(names) or 'no tables yet'}"
         return f"<p><b>Run {escape(self.name)}</b> in {escape(text)}</p>"
@@ -111,11 +113,12 @@ class Run:
         except OSError as fault:
             raise files.unwritable(self.folder, fault) from None
 
-    # DataFrames: a row a condition, a row an item presented, a row an administration, a row a cell
+    # DataFrames: one row a condition, item presented, administration, cell, model x goal prompt
     conditions = cached_property(lambda self: self.read(CONDITIONS))
     responses = cached_property(lambda self: self.read(RESPONSES))
     scores = cached_property(lambda self: self.read(SCORES))
     cells = cached_property(lambda self: self.read(CELLS))
+    steerability = cached_property(lambda self: self.read(STEERABILITY))
 
     @cached_property
     def records(self) -> "pd.DataFrame":
@@ -224,20 +227,20 @@ class Run:
             yield
 
     def play(self, design: "Study", concurrency: int = 0) -> Self:
-        """Play a study here, without notebooks: conditions, records, responses, scores and cells.
+        """Play a study here, without notebooks: every table up to cells and steerability.
 
         What the folder's records answer is not asked again. concurrency: requests in flight a
         model, 0 for the respondent's own number.
         Raises EndpointError when a model cannot be reached; what it answered is in the records.
         """
         from hvae_utils.measure import scoring
-        from hvae_utils.metrics import quality, rationality
+        from hvae_utils.metrics import quality, rationality, steerability
         from hvae_utils.play import administer, study
         from hvae_utils.play.records import Records
 
         with self.held():
             self.path(MANIFEST).unlink(missing_ok=True)  # it is of another study
-            for name in ("conditions", "records", "responses", "scores", "cells"):
+            for name in ("conditions", "records", "responses", "scores", "cells", "steerability"):
                 self.__dict__.pop(name, None)
             planned = study.conditions(design)
             with Records(self.path(RECORDS)) as records:
@@ -249,6 +252,7 @@ class Run:
             self.write(SCORES, scores)
             cells = rationality.cells(scores)
             self.write(CELLS, quality.with_readings(cells, conditions, responses, scores))
+            self.write(STEERABILITY, steerability.table(scores, design.margin, responses=responses))
         return self
 
     def bundle(self, out: str | Path | None = None) -> "bundle.Bundle":
@@ -267,6 +271,7 @@ class Run:
 
         UserError where the run did not finish or lacks a file, or a file is damaged.
         """
+        from hvae_utils.play import records
         from hvae_utils.run import report
         from hvae_utils.show import style
 
@@ -276,8 +281,10 @@ class Run:
             figures = [report.figure(folder, entry) for entry in style.listed(folder)]
             if not figures:
                 raise UserError(f"run '{self.name}' has no figure; run its notebooks again")
-            tables = self.cells, self.read(GOAL_EFFECTS)
-            text = report.page(self.name, made_of, self.changed(), *tables, figures)
+            asked = records.read(self.path(RECORDS))
+            planned = report.plan(made_of["parameters"], self.conditions, asked)
+            tables = self.cells, self.steerability, self.read(GOAL_EFFECTS)
+            text = report.page(self.name, made_of, self.changed(), planned, *tables, figures)
         files.write_atomically(out, text)
         return out
 

@@ -19,24 +19,24 @@ from hvae_utils.play.study import Study
 from hvae_utils.run import bundle, manifest, profiles, runner
 from hvae_utils.run import run as names
 from hvae_utils.run.profiles import HOW, RUN, Profile, load_profile
-from hvae_utils.run.run import CELLS, CONDITIONS, FIGURES, RECORDS, RESPONSES, SCORES, Run
+from hvae_utils.run.run import CELLS, CONDITIONS, RECORDS, RESPONSES, SCORES, STEERABILITY, Run
 from hvae_utils.run.runner import Report, Step
 
 STUDY = tuple(field.name for field in fields(Study))
 PLAYING = ("concurrency", "reask", "budget")
-TABLES = (CONDITIONS, RESPONSES, SCORES, CELLS)
+TABLES = (CONDITIONS, RESPONSES, SCORES, CELLS, STEERABILITY)
 STEPS = (  # name, reads, writes, parameters
     Step("00_overview"),
     Step("01_value_assignment", (), (CONDITIONS, RECORDS), (*RUN, *STUDY, *HOW)),
     Step("02_game_play", (CONDITIONS,), (RECORDS, RESPONSES), (*RUN, *PLAYING)),
-    Step("03_metric_computation", (CONDITIONS, RESPONSES), (SCORES, CELLS), RUN),
-    Step("04_analysis", TABLES, (FIGURES, names.GOAL_EFFECTS, names.KEY_NUMBERS), RUN),
+    Step("03_metric_computation", (CONDITIONS, RESPONSES), (SCORES, CELLS, STEERABILITY), RUN),
+    Step("04_analysis", TABLES, (names.FIGURES, names.GOAL_EFFECTS, names.KEY_NUMBERS), RUN),
     Step(
         "05_robustness",
         TABLES,
-        (RECORDS, "debiased.csv", "probes.csv", "motives.csv", FIGURES),
+        (RECORDS, "debiased.csv", "probes.csv", "motives.csv", names.FIGURES),
         (*RUN, "probe_values", "isomorphs", *PLAYING),
-        adds_to=(FIGURES,),
+        adds_to=(names.FIGURES,),
     ),
     Step("06_explore", (CELLS,), ("noise.csv",), RUN),
 )

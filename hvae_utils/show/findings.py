@@ -1,16 +1,18 @@
 """The results of a run as sentences: every number in them is computed from the run's own tables.
 
-`cells` is a run's table of cells, one row model x value x goal prompt, as 03_metric_computation
-writes it; angles in degrees.
+`verdicts` and `in_short` are what stands first wherever a run is told; `of_run`, `of_respondents`
+and `of_goal_prompts` are the findings of the report; `notes` is what a notebook says about
+reference respondents. steerability: one row model x goal prompt, from `steerability.table`;
+cells: one row model x value x goal prompt, as 03_metric_computation writes it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
+from IPython.display import Markdown
 
+from hvae_utils.errors import unknown
 from hvae_utils.show.names import display_names, joined
-
-LEVEL = 0.05  # the share of random respondents below which chance no longer explains a cell
 
 # What the simulated respondents do, by construction (`reference.POLICIES`).
 SIMULATED = {
@@ -19,30 +21,71 @@ SIMULATED = {
     "agreeable": "acts prosocially whatever it is told",
     "random": "draws every answer at random",
     "first-option": "takes whatever stands first",
-    "mixture": "takes what stands first in three of ten answers, and follows its value in the rest",
+    "mixture": "takes whatever stands first in three items of ten, and else follows its value",
 }
+ACTS = "acts on the value"
+CLAIMS = {  # a verdict -> how a sentence about a model says it
+    ACTS: "{} acts on the value it is told to hold",
+    "does not act on it": "{} does not act on the value it is told to hold",
+    "undecided": "Whether {} acts on the value it is told to hold is undecided",
+    "not estimable": "Whether {} acts on the value it is told to hold cannot be estimated",
+}
+_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_ARMS = {False: "without goal prompt", True: "with goal prompt"}
 
 
-def in_short(cells: pd.DataFrame) -> list[str]:
-    """Return the answer for every language model and, as a check, what was simulated beside it.
+def notes(models: Iterable[str], sentences: Mapping[str, str]) -> Markdown:
+    """Return the sentences of which every respondent was asked, as one paragraph.
 
-    A model "acts on its value" where it was assigned several, met each beyond chance, and came
-    closer to each one's target than to the others': less could be a habit.
+    sentences: names of reference respondents, apart by a space -> what is true of them. So a
+    notebook says nothing about a respondent that its run does not hold. UserError for a name that
+    no reference respondent has.
+
+    >>> notes(["reference/random"], {"random": "It guesses.", "lapsing random": "Both slip."}).data
+    'It guesses.'
     """
-    simulated, sentences = [], []
-    for name, model, rows in _by_respondent(cells):
-        family, _, policy = model.partition("/")
-        if family == "reference" and policy in SIMULATED:
-            simulated.append(policy)
-        else:
-            sentences.append(f"{name} {_answer(rows)}")
-    if not sentences:
-        sentences = ["No language model was asked in this run, only simulated respondents."]
-    if simulated:
+    asked = {name.removeprefix("reference/") for name in models if name.startswith("reference/")}
+    for name in " ".join(sentences).split():
+        if name not in SIMULATED:
+            raise unknown("reference respondent", name, SIMULATED)
+    return Markdown(
+        " ".join(text for key, text in sentences.items() if asked.issuperset(key.split()))
+    )
+
+
+def verdicts(steerability: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return (model, sentence), one for each model and verdict; arms that agree share one.
+
+    "Of the way" is of the way from one value's target to another's: 0% does not move, 100% goes
+    all of it. The interval is the one that the verdict rests on: 95% above the margin, 90% inside.
+    """
+    names, sentences = display_names(steerability["model"]), []
+    for model, of_model in steerability.groupby("model", sort=False):
+        for verdict, rows in of_model.groupby("verdict", sort=False):
+            subject = names[str(model)]
+            if len(rows) < len(of_model):
+                subject += f" {_ARMS[bool(rows['goal_prompt'].iloc[0])]}"
+            why = _reason(rows) if verdict == "not estimable" else _movement(rows)
+            sentences.append((str(model), f"{CLAIMS[str(verdict)].format(subject)}: {why}."))
+    return sentences
+
+
+def in_short(steerability: pd.DataFrame) -> list[str]:
+    """Return the verdict for every language model and, as a check, what was simulated beside it."""
+    of_models = [sentence for model, sentence in verdicts(steerability) if not _simulated(model)]
+    sentences = of_models or [
+        "No language model was asked in this run, only simulated respondents."
+    ]
+    known = steerability[steerability["model"].map(_simulated)]
+    if len(known):
+        by_verdict = known.groupby("verdict", sort=False)["model"].unique()
+        parts = [
+            f"{joined(model.partition('/')[2] for model in models)} ({verdict})"
+            for verdict, models in by_verdict.items()
+        ]
         sentences.append(
-            f"Beside it stand simulated respondents ({joined(simulated)}), of whom the truth is "
-            "known: they show what following a value, a slip, a habit and random answers look like "
-            "in these numbers."
+            "The same test of the simulated respondents, of whom the truth is known: "
+            f"{'; '.join(parts)}."
         )
     return sentences
 
@@ -89,107 +132,85 @@ def of_run(cells: pd.DataFrame) -> list[str]:
     )
 
 
-def of_respondents(cells: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return (name, what its cells say) for every respondent, in the order of the table."""
-    return [(name, " ".join(_respondent(rows))) for name, _, rows in _by_respondent(cells)]
-
-
-def of_goal_prompts(effects: pd.DataFrame) -> list[str]:
-    """Return what a goal of their own changed.
-
-    effects: one row model x value, as from `effects.goal_effects`; differences in degrees.
-    """
-    if effects.empty or not effects["pairs"].sum():
-        return ["The study holds no pair with and without the goal prompt."]
-    estimated = effects.dropna(subset=["low", "high"])
-    clear = estimated[(estimated["low"] > 0) | (estimated["high"] < 0)]
-    names = display_names(effects["model"])
+def of_respondents(cells: pd.DataFrame, steerability: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return (name, what its tables say) for every respondent, in the order of the cells."""
+    names = display_names(cells["model"])
     return [
-        f"{_count(len(effects), 'comparison')} of the two arms (respondent by value), "
-        f"{len(estimated)} of them with an interval. The 95% interval leaves out zero in "
-        f"{len(clear)}; by chance alone about one in twenty would.",
-        *(
-            f"{names[row.model]}, {row.value}: the goal prompt "
-            f"{'helped' if row.difference > 0 else 'hurt'} by {abs(row.difference):.1f} degrees "
-            f"[{_number(row.low, 1)}, {_number(row.high, 1)}]."
-            for row in clear.itertuples()
-        ),
+        (
+            names[str(model)],
+            " ".join(_respondent(rows, steerability[steerability["model"] == model])),
+        )
+        for model, rows in cells.groupby("model", sort=False)
     ]
 
 
-def _by_respondent(cells: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    """Return (name, model, its cells), in the order of the table."""
-    names = display_names(cells["model"])
-    groups = cells.groupby("model", sort=False)
-    return [(names[str(model)], str(model), rows) for model, rows in groups]
+def of_goal_prompts(differences: pd.DataFrame) -> list[str]:
+    """Return what a goal of its own changed in each model's steerability.
+
+    differences: one row a model, from `steerability.of_goal_prompt`.
+    """
+    if not (differences["wordings"] > 0).any():
+        return ["The study holds no pair with and without the goal prompt."]
+    names = display_names(differences["model"])
+    return [
+        f"{names[row.model]}: the goal prompt changes how far it moves by "
+        f"{_per_cent(row.difference)} of the way (95% interval {_per_cent(row.low)} to "
+        f"{_per_cent(row.high)}, {_wordings(row.wordings)})."
+        if pd.notna(row.low)
+        else f"{names[row.model]}: not estimable, {row.note}."
+        for row in differences.itertuples()
+    ]
 
 
-def _scored(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the cells with a target, and those of them with a score."""
+def _simulated(model: str) -> bool:
+    family, _, policy = model.partition("/")
+    return family == "reference" and policy in SIMULATED
+
+
+def _movement(rows: pd.DataFrame) -> str:
+    """Return how far a model moves, by arm where there are several, and what would decide."""
+    verdict = rows["verdict"].iloc[0]
+    level, ends = ("95%", ["low", "high"]) if verdict == ACTS else ("90%", ["low_90", "high_90"])
+    arms = [
+        f"{f'{_ARMS[bool(row.goal_prompt)]} ' if len(rows) > 1 else ''}it moves by "
+        f"{_per_cent(row.steerability)} of the way ({level} interval {_per_cent(row[ends[0]])} to "
+        f"{_per_cent(row[ends[1]])}, margin {row.margin:.0%}, {_wordings(row.wordings)})"
+        for _, row in rows.iterrows()
+    ]
+    needed = rows["wordings_needed"].max() if verdict == "undecided" else None
+    if needed is None:
+        return joined(arms)
+    number = "more wordings than were tried" if pd.isna(needed) else _wordings(needed)
+    return f"{joined(arms)}; {number} would decide"
+
+
+def _reason(rows: pd.DataFrame) -> str:
+    return "; ".join(dict.fromkeys(rows["note"].fillna("").astype(str)))
+
+
+def _respondent(rows: pd.DataFrame, steerability: pd.DataFrame) -> list[str]:
     with_target = rows.dropna(subset="target")
-    return with_target, with_target.dropna(subset=["vr", "p_random"])
-
-
-def _answer(rows: pd.DataFrame) -> str:
-    with_target, scored = _scored(rows)
-    if scored.empty:
-        return "has no score, so this run does not say."
-    beyond = scored[scored["p_random"] < LEVEL]
-    if beyond.empty:
-        return (
-            "shows no sign of acting on the value it is told to hold: chance is enough to explain "
-            f"{'its one score' if len(scored) == 1 else f'each of its {len(scored)} scores'}."
-        )
-    if len(beyond) == len(with_target) and _apart(scored):
-        return "acts on the value it is told to hold: every score is beyond chance."
-    return (
-        f"comes closer to its value than chance explains in {len(beyond)} of "
-        f"{_count(len(with_target), 'cell')} ({joined(beyond['value'].unique())}). That alone "
-        "could be a habit: what counts is whether its angle moves with the value."
-    )
-
-
-def _apart(scored: pd.DataFrame) -> bool:
-    """Say whether there are several values, each one's mean angle nearest to its own target."""
-    means = scored.groupby("value")[["mean_angle", "target"]].mean()
-    distances = (means["mean_angle"].to_numpy()[:, None] - means["target"].to_numpy()) ** 2
-    return len(means) > 1 and (distances.argmin(axis=1) == range(len(means))).all()
-
-
-def _respondent(rows: pd.DataFrame) -> list[str]:
-    with_target, scored = _scored(rows)
+    scored = with_target.dropna(subset="vr")
     flags = _flags(rows, "Flagged in {} of {}: {}.")
     if scored.empty:
         why = "administration is whole" if len(with_target) else "value with a target was assigned"
         return [f"No score: no {why}.", *flags]
     lowest = scored.loc[scored["vr_chance"].idxmin()]
-    sentences = [
-        _verdict(scored, len(with_target) - len(scored)),
+    sentences = [sentence for _, sentence in verdicts(steerability)]
+    known = steerability.dropna(subset="bits")
+    if len(known):
+        sentences.append(
+            f"Its six choices carry {_number(known['bits'].mean(), 2)} bits about the value it was "
+            f"assigned; whoever guesses the value from them is right in "
+            f"{known['identification'].mean():.0%} at best."
+        )
+    return [
+        *sentences,
         f"Chance-corrected value rationality: {_number(scored['vr_chance'].mean(), 2)} on "
         f"average, {_number(lowest['vr_chance'], 2)} at the least "
-        f"({lowest['value']}, {'with' if lowest['goal_prompt'] else 'without'} goal prompt).",
+        f"({lowest['value']}, {_ARMS[bool(lowest['goal_prompt'])]}).",
+        *flags,
     ]
-    means = scored.groupby("value")[["mean_angle", "target"]].mean()
-    if len(means) > 1:
-        moved, wanted = means.max() - means.min()
-        sentences.append(
-            f"Over {_count(len(means), 'value')} its mean angle moves by {moved:.1f}°, the "
-            f"targets by {wanted:.1f}°."
-        )
-    return sentences + flags
-
-
-def _verdict(scored: pd.DataFrame, unscored: int) -> str:
-    """Say in how many cells fewer than LEVEL of random respondents come as close to the target."""
-    beyond = scored[scored["p_random"] < LEVEL]
-    cells = _count(len(scored), "scored cell")
-    rest = f"; {_count(unscored, 'cell')} could not be scored." if unscored else "."
-    if beyond.empty:
-        return f"Chance is enough to explain the score in each of its {cells}{rest}"
-    if len(beyond) == len(scored):
-        return f"Closer to the target than chance explains in each of its {cells}{rest}"
-    where = joined(beyond["value"].unique())
-    return f"Beyond chance in {len(beyond)} of {cells}, assigned {where}{rest}"
 
 
 def _flags(cells: pd.DataFrame, sentence: str) -> list[str]:
@@ -220,6 +241,20 @@ def _share(part: int, whole: int) -> str:
 def _number(number: float, digits: int) -> str:
     """Return a number with a true minus, and none before a zero."""
     return f"{number:z.{digits}f}".replace("-", "−")
+
+
+def _per_cent(share: float) -> str:
+    """Return a share of the way, in per cent with one decimal.
+
+    >>> _per_cent(-0.0063), _per_cent(-0.0001)
+    ('−0.6%', '0.0%')
+    """
+    return f"{_number(100 * share, 1)}%"
+
+
+def _wordings(number: float) -> str:
+    word = _WORDS[int(number)] if number < len(_WORDS) else f"{int(number)}"
+    return f"{word} wording{'' if number == 1 else 's'}"
 
 
 def _span(numbers: pd.Series) -> str:

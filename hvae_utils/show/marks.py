@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from hvae_utils.measure import svo
 from hvae_utils.show import style
+from hvae_utils.show.names import FLAG
 
 RANDOM_LINE = {"color": style.RANDOM, "lw": 1.3, "ls": (0, (1, 1.4)), "zorder": 1}
 RANDOM_POINT = {"marker": "x", "ms": 5.5, "mec": style.RANDOM, "mew": 1.6, "ls": "none"}
@@ -52,6 +53,15 @@ def value_keys(values: Iterable[str]) -> list[Line2D]:
     """Return what the marks of values mean."""
     names = {value: "no value assigned" if value == "none" else value for value in values}
     return [key(name, ms=5.5, ls="none", **of_value(value)) for value, name in names.items()]
+
+
+def flag_keys(
+    names: Iterable[str], label: str = "most cells flagged: doubtful data"
+) -> list[Line2D]:
+    """Return what the dagger after a name means, if one of the names carries it."""
+    look = {"marker": r"$\dag$", "ms": 6, "color": style.INK, "mew": 0.3, "ls": "none"}
+    flagged = any(name.endswith(FLAG) for name in names)
+    return [key(label, **look)] * flagged
 
 
 def regions(boundaries: Iterable[float], low: float, high: float) -> list[tuple[str, float, float]]:

@@ -53,12 +53,35 @@ def flagged(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def flag_note(names: Iterable[str]) -> str:
-    """Return what the dagger means, for a figure's lowest label, or '' if no name carries one."""
-    if not any(name.endswith(FLAG) for name in names):
+    """Return what the dagger means, for a caption, and whose name carries it; else ''."""
+    marked = list(dict.fromkeys(name for name in names if name.endswith(FLAG)))
+    if not marked:
         return ""
     return (
-        "\n† flagged: few choices, short vectors, intransitive, order matters or low covered mass"
+        f" A dagger marks {joined(name.removesuffix(FLAG) for name in marked)}: most of the cells "
+        "are flagged, because people's answers of that kind would not be accepted as data."
     )
+
+
+def number(value: float, digits: int = 0, unit: str = "") -> str:
+    """Return a number in words' type: a true minus, and none before a zero.
+
+    >>> number(-0.004, 2), number(-16.26, 1, "°"), number(float("nan"))
+    ('0.00', '−16.3°', 'not estimable')
+    """
+    if pd.isna(value):
+        return "not estimable"
+    return f"{value:z.{digits}f}{unit}".replace("-", "−")
+
+
+def each(numbers: pd.Series, digits: int = 0, unit: str = "") -> str:
+    """Return the numbers of a Series with the names in its index, as one phrase.
+
+    >>> each(pd.Series({"faithful": 61.39, "random †": 22.7}), 1, "°")
+    'faithful 61.4° and random 22.7°'
+    """
+    pairs = zip(map(str, numbers.index), numbers, strict=True)
+    return joined(f"{name.removesuffix(FLAG)} {number(x, digits, unit)}" for name, x in pairs)
 
 
 def joined(words: Iterable[object]) -> str:

@@ -185,10 +185,17 @@ def rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
 
 
 def legend(figure: Figure, handles: Sequence[Artist], columns: int = 1, below: str = "") -> None:
-    """Write the legend above the panels, and below them what their horizontal axes share."""
+    """Write the legend above the panels, and below them what their horizontal axes share.
+
+    columns: at most so many, and as many as fit on the page.
+    """
     if below:
         figure.supxlabel(below)
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+    for count in range(columns, 0, -1):
+        drawn = figure.legend(handles=handles, loc="outside upper center", ncols=count)
+        if count == 1 or drawn.get_window_extent().width <= figure.bbox.width:
+            return
+        drawn.remove()
 
 
 @dataclass(frozen=True, repr=False)

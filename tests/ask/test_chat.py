@@ -188,15 +188,6 @@ def test_a_mistake_of_ours_is_no_error_of_the_model(monkeypatch):
         ask(url, request())
 
 
-def test_a_prompt_that_no_json_can_hold_is_an_error_of_its_request_and_not_sent():
-    with serve(lambda sent: (200, completion("A"))) as (url, received):
-        broken = request(messages=({"role": "user", "content": "half \ud83d"},))
-        failed, answered = ask(url, broken, request())
-    assert "cannot be written as JSON" in failed.error
-    assert answered.text == "A"
-    assert len(received) == 1
-
-
 def test_an_error_too_deep_to_be_written_out_is_only_its_status():
     deep = b'{"error": {"message": ' + b"[" * 900 + b"]" * 900 + b"}}"
     with serve(lambda sent: (400, deep)) as (url, _):

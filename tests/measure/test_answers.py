@@ -64,7 +64,6 @@ def test_what_was_exported_is_read_back_with_what_is_missing():
         (changed(instrument="triple-dominance"), "another instrument"),
         (changed(name="somebody"), "nothing else"),
         (b'{"schema": "hvae-answers/1"}', "must hold schema, instrument"),
-        (b'{"schema": "hvae-answers/1", "schema": "hvae-answers/1"}', "twice"),
         (changed(choices=[0, 8, 8, 0, 4]), "list of 6"),
         (changed(choices={"1": 0}), "list of 6"),
         (changed(choices=[0, 8, 9, 0, 4, 8]), "choice 3 must be a whole number from 0 to 8"),

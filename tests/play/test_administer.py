@@ -91,20 +91,6 @@ def test_both_goal_arms_share_one_self_description_and_adoption(run):
     assert kinds.count("item") == 12
 
 
-def test_a_run_goes_on_from_records_in_which_a_log_probability_is_null(run):
-    def reply(request):
-        listed = (("C", -0.01), ("B", -9.0)) if request.top_logprobs else None
-        return Answer(text="C", finish_reason="stop", top_logprobs=listed)
-
-    factors = {"values": ("none",), "goal_prompts": (False,), "readout": "probabilities"}
-    _, before = run(Scripted(reply), **factors)
-    run.path.write_bytes(run.path.read_bytes().replace(b'["B",-9.0]', b'["B",null]'))
-    resumed = Scripted(lambda request: pytest.fail("asked again"))
-    _, after = run(resumed, **factors)
-    assert after.option.tolist() == before.option.tolist() == [3] * 6
-    assert set(after.method) == {"probabilities"}
-
-
 def test_a_run_whose_folder_is_removed_asks_nothing_more(run):
     def reply(request):
         if len(model.asked) == 5:

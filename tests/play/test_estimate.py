@@ -168,7 +168,7 @@ def test_weights_need_not_be_there_for_an_estimate(tmp_path, monkeypatch):
         ('currency = "USD"\n["h/m"]\ninput = nan\noutput = 1', "input of h/m is nan"),
         ('currency = "USD"\n["h/m"]\ninput = 1\noutput = 1\nbach = 1', "Did you mean 'batch'"),
         ("currency = 3", "currency must be a text"),
-        ('currency = "USD"\nprice = 3', "price must be a table"),
+        ('currency = "USD"\nprice = 3', "price: must be a table of input"),
         ("currency = ", r"prices\.toml: "),
     ],
 )

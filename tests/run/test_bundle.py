@@ -38,7 +38,7 @@ def finished(run, records=(), asked=MODEL, **parameters):
     pd.DataFrame({"model": [asked, "reference/random"]}).to_parquet(run / "conditions.parquet")
     outputs = {path.name: files.sha256(path) for path in run.iterdir()}
     made = {
-        "schema": 1, "profile": "tiny", "overrides": ["scheduler=tcp://10.0.0.1:1", "repeats=2"],
+        "schema": 1, "profile": "tiny", "overrides": ["concurrency=7", "repeats=2"],
         "parameters": {"wordings": ["plain"], "concurrency": 7, **parameters}, "outputs": outputs,
         "models": {MODEL: "ab", "reference/random": None}, **manifest.environment(),
     }  # fmt: skip

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments
 from hvae_utils.run import bundle, manifest, publish, workbook
 from hvae_utils.run.run import Run
-from tests.support import tiny
+from tests.support import finished_run, tiny
 
 
 @pytest.fixture
@@ -61,6 +62,12 @@ def hvae(*arguments):
         (["prompts", "import", "nowhere.py"], "nowhere.py: cannot be read"),
         (["report", "--runs", "/nowhere"], "there is no run in /nowhere yet; hvae reproduce makes"),
         (["prompts", "import", "x.py", "--name", "../x"], "wording name '../x'"),
+        (["measure", "a", "--set", "models=b"], "hvae measure asks one model; for several"),
+        (["measure", "reference/randm"], "'reference/randm'; .* Did you mean 'reference/random'"),
+        (["plan"], "one of --pilot RUN and --sd DEGREES"),
+        (["plan", "--sd", "4", "--pilot", "x"], "one of --pilot RUN and --sd DEGREES"),
+        (["plan", "--sd", "4", "--margin", "0"], "margin between 0 and 1"),
+        (["plan", "--pilot", "x", "--runs", "/nowhere"], "there is no run in /nowhere yet"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(arguments, message, capsys):
@@ -191,6 +198,44 @@ def test_imported_prompts_never_get_a_name_that_would_be_committed(
     assert f"--set wordings={name}" in capsys.readouterr().out
     assert cli.main(["prompts"]) == 0
     assert f"{name} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "run_id"),
+    [
+        ("reference/lapsing", [], "reference-lapsing"),
+        ("ollama/phi4:14b", ["--run-id", "mine"], "mine"),
+        ("local/models/my model.gguf", [], "my-model.gguf"),
+    ],
+)
+def test_measure_takes_the_default_design_with_one_model_and_says_its_verdict(
+    tmp_path, monkeypatch, capsys, model, given, run_id
+):
+    asked = []
+
+    def reproduce(*study, runs, run_id, report):
+        asked.append((*study, run_id))
+        return Run(run_id, finished_run.make(Path(runs) / run_id, (model,)).parent)
+
+    monkeypatch.setattr(workbook, "reproduce", reproduce)
+    command = ["measure", model, "--set", "repeats=2", "--runs", str(tmp_path), *given]
+    assert cli.main(command) == 0
+    assert asked == [("default", [f"models={model}", "repeats=2"], run_id)]
+    verdict, where = capsys.readouterr().out.splitlines()
+    assert " the value it is told to hold: without goal prompt it moves by " in verdict
+    assert where == f"the report is {tmp_path / run_id / 'report.html'}"
+    assert (tmp_path / run_id / "report.html").is_file()
+
+
+def test_a_plan_takes_an_assumed_spread_or_those_of_a_pilot(tmp_path, capsys):
+    assert cli.main(["plan", "--sd", "8"]) == 0
+    assert capsys.readouterr().out == "SD 8.0 degrees, margin 10%: 15 wordings\n"
+    finished_run.make(tmp_path / "pilot", ("ollama/m",))
+    pilot = ["plan", "--pilot", "pilot", "--runs", str(tmp_path), "--margin", "0.05"]
+    assert cli.main(pilot) == 0
+    without, with_goal = capsys.readouterr().out.splitlines()
+    assert without.startswith("ollama/m, without goal prompt: SD 3.0 degrees, margin 5%: ")
+    assert with_goal.startswith("ollama/m, with goal prompt: SD 3.0 degrees, margin 5%: ")
 
 
 def test_models_and_prompts_are_listed(capsys):

@@ -14,6 +14,7 @@ import pytest
 from hvae_utils import paths
 from hvae_utils.ask import reference
 from hvae_utils.run import runner, workbook
+from hvae_utils.run.run import Run
 from tests.support.indiscreet import PLAIN
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("[0-9]*.ipynb"))
@@ -31,6 +32,11 @@ def cells(path, kind):
 
 def code_lines(cell):
     return [line for line in cell.source.split("\n") if line.strip()]
+
+
+def is_prose(cell):
+    """Say whether a cell is text: Markdown, or sentences that depend on who was asked."""
+    return cell.cell_type == "markdown" or cell.source.startswith("findings.notes(")
 
 
 def test_every_step_of_the_graph_has_its_notebook_and_no_notebook_stands_outside():
@@ -87,9 +93,9 @@ def test_the_budget_of_code_and_prose_holds(path):
     sizes = [
         len(code_lines(cell))
         for cell in cells(path, "code")
-        if "parameters" not in cell.metadata.get("tags", [])
+        if not is_prose(cell) and "parameters" not in cell.metadata.get("tags", [])
     ]
-    words = sum(len(cell.source.split()) for cell in cells(path, "markdown"))
+    words = sum(len(cell.source.split()) for cell in nbformat.read(path, 4).cells if is_prose(cell))
     assert statistics.median(sizes) <= 4
     assert sorted(sizes)[int(0.9 * (len(sizes) - 1))] <= 10
     assert max(sizes) <= 20
@@ -127,9 +133,9 @@ def test_it_ends_with_outputs_then_checks(path):
 def test_every_code_cell_is_introduced_by_prose_or_follows_its_figure(path):
     before = None
     for cell in nbformat.read(path, 4).cells:
-        if cell.cell_type == "code" and before is not None and before.cell_type == "code":
+        if before is not None and not is_prose(cell) and not is_prose(before):
             assert (
-                before.id in ("parameters", "setup", "measures") or "style.save(" in before.source
+                before.id in ("parameters", "setup", "measures") or "figures.save(" in before.source
             )
         before = cell
 
@@ -141,15 +147,21 @@ def test_links_lead_to_files_that_exist(path):
             assert target.startswith("https://") or (path.parent / target).is_file()
 
 
-def test_every_figure_has_caption_and_alternative_text():
-    code = [cell.source for path in NOTEBOOKS for cell in cells(path, "code")]
-    drawn = [source for source in code if "style.save(" in source]
-    assert len(drawn) == 9 + 8
-    for source in drawn:
-        (caption,) = re.findall(r'caption = """(.*?)"""', source, flags=re.S)
-        title = " ".join(caption.split()).partition(". ")[0]
-        assert len(title) <= 72, f"the caption's first sentence is the title: {title}"
-        assert 'alt = """' in source
+def test_every_figure_is_saved_once_under_a_number_of_its_own():
+    code = "\n".join(cell.source for path in NOTEBOOKS for cell in cells(path, "code"))
+    saved = re.findall(r'figures\.save\(figures\.\w+, \w+, folder, "(\d\d)_\w+"\)', code)
+    assert len(saved) == code.count("figures.save(")
+    assert sorted(saved) == [f"{number:02}" for number in range(1, 20)]
+    assert "style.save(" not in code
+
+
+def test_every_figure_has_a_short_title_a_caption_and_an_alternative_text(indiscreet):
+    index = json.loads((indiscreet.run / "figures" / "index.json").read_text(encoding="utf-8"))
+    assert len(index) == 19
+    for entry in index:
+        assert len(entry["title"]) <= 72, f"the caption's first sentence is the title: {entry}"
+        assert len(entry["caption"]) > len(entry["title"]) + 20
+        assert len(entry["alt"]) > 40
 
 
 def test_the_study_of_a_notebook_opened_alone_has_all_that_its_text_speaks_of():
@@ -215,6 +227,46 @@ def test_the_workbook_runs_on_an_endpoint_without_token_probabilities(indiscreet
     assert set(scored[PLAIN]) == {0}
 
 
+def sentences(run):
+    """Return what a finished run says: by place, the outputs, the prose of results, the report."""
+    said = {}
+    for path in NOTEBOOKS:
+        ran = nbformat.read(run.path("notebooks") / path.name, 4)
+        outputs = [output for cell in ran.cells for output in cell.get("outputs", ())]
+        texts = [output.get("data", {}).get("text/markdown", "") for output in outputs]
+        texts += [output.get("text", "") for output in outputs if output.get("name") == "stdout"]
+        if path.stem[:2] in ("03", "04", "05"):  # notebooks of results; the others explain
+            texts += [cell.source for cell in cells(path, "markdown")]
+        said[path.stem] = "\n".join(texts)
+    for entry in run.read("figures/index.json"):
+        said[entry["slug"]] = f"{entry['caption']} {entry['alt']}"
+    said["report"] = re.sub(r"<style>.*?</style>", "", run.report().read_text("utf-8"), flags=re.S)
+    return said
+
+
+def absent(run, text):
+    """Return the reference respondents that a text names and the run did not ask."""
+    names = set(reference.POLICIES) - {model.rpartition("/")[2] for model in run.conditions.model}
+    marked = {name: rf"`{name}`|reference/{name}" for name in ("random", "mixture")}  # plain words
+    return {name for name in names if re.search(marked.get(name, rf"\b{name}\b"), text)}
+
+
+def test_no_sentence_of_a_run_names_a_respondent_that_was_not_asked(indiscreet):
+    run = Run(indiscreet.run.name, indiscreet.run.parent)
+    found = {place: absent(run, text) for place, text in sentences(run).items()}
+    assert {place: names for place, names in found.items() if names} == {}
+
+
+@pytest.mark.slow
+def test_no_sentence_of_a_study_of_one_respondent_names_another(tmp_path):
+    design = ["models=reference/lapsing", "wordings=plain,formal,brief", "orders=fixed"]
+    run = workbook.reproduce("smoke", design, runs=tmp_path)
+    said = sentences(run)
+    found = {place: absent(run, text) for place, text in said.items()}
+    assert {place: names for place, names in found.items() if names} == {}
+    assert "lapsing" in said["03_metric_computation"]
+
+
 @pytest.mark.slow
 def test_a_study_without_an_assigned_value_runs_through_the_tables_and_figures(tmp_path):
     study = {"models": ["reference/random"], "values": ["none"], "repeats": 1}
@@ -226,4 +278,4 @@ def test_a_study_without_an_assigned_value_runs_through_the_tables_and_figures(t
                 scope |= {key: study[key] for key in study if key in scope}
                 scope |= {"runs": str(tmp_path), "run_id": "none"}
     drawn = {path.name[:2] for path in (tmp_path / "none" / "figures").glob("*.png")}
-    assert drawn == {"01", "02", "04", "05", "07", "08"}
+    assert drawn == {"01", "02", "04", "05", "07", "08", "18"}

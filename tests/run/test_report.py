@@ -14,6 +14,7 @@ import pytest
 from hvae_utils import __main__ as cli
 from hvae_utils.ask import reference
 from hvae_utils.errors import UserError
+from hvae_utils.play import study
 from hvae_utils.run import report
 from hvae_utils.run.run import Run
 from hvae_utils.show import findings
@@ -173,47 +174,96 @@ def cell(model="reference/a", value="altruistic", **changed):
     known = {
         **{"model": model, "value": value, "goal_prompt": True, "administrations": 4, "scored": 4},
         **{"asked": 24, "choice": 24, "target": 60.0, "mean_angle": 60.0, "vr": 60.0},
-        **{"vr_random": 21.3, "vr_chance": 1.0, "p_random": 0.001, "flag": ""},
+        **{"vr_random": 21.3, "vr_chance": 1.0, "flag": ""},
     }
     return known | changed
 
 
-def test_a_respondent_beyond_chance_everywhere_somewhere_and_nowhere_is_told_apart():
-    rows = [
-        cell("reference/all"),
-        cell("reference/all", "competitive", target=-16.0, mean_angle=-10.0),
-        cell("reference/some"),
-        cell("reference/some", "competitive", p_random=0.05, vr_chance=-0.25),
-        cell("reference/none", p_random=0.4),
-        cell("reference/mute", vr=np.nan, p_random=np.nan, vr_chance=np.nan, scored=0),
+def arm(model, verdict, steerability=0.0, goal=True, **changed):
+    low, high = steerability - 0.009, steerability + 0.009
+    known = {
+        **{"model": model, "goal_prompt": goal, "verdict": verdict, "steerability": steerability},
+        **{"low": low - 0.002, "high": high + 0.002},
+        **{"low_90": low, "high_90": high, "margin": 0.1, "wordings": 9, "wordings_needed": np.nan},
+        **{"bits": 0.05, "identification": 0.27, "note": ""},
+    }
+    return known | changed
+
+
+def sentences(*rows):
+    return [sentence for _, sentence in findings.verdicts(pd.DataFrame(rows))]
+
+
+def test_each_verdict_is_one_sentence_with_interval_margin_and_wordings():
+    assert sentences(arm("local/m", "does not act on it", -0.0063)) == [
+        "m does not act on the value it is told to hold: it moves by −0.6% of the way "
+        "(90% interval −1.5% to 0.3%, margin 10%, nine wordings)."
     ]
-    said = dict(findings.of_respondents(pd.DataFrame(rows)))
-    assert said["all"].startswith("Closer to the target than chance explains in each of its 2")
-    assert "moves by 70.0°, the targets by 76.0°" in said["all"]
-    assert said["some"].startswith("Beyond chance in 1 of 2 scored cells, assigned altruistic.")
-    assert "−0.25 at the least (competitive, with goal prompt)" in said["some"]
-    assert said["none"].startswith("Chance is enough to explain the score in each of its 1")
+    acts = sentences(arm("ollama/m", "acts on the value", 0.831, wordings=12))
+    assert acts[0].startswith("m acts on the value it is told to hold: it moves by 83.1% of the")
+    assert "(95% interval 82.0% to 84.2%, margin 10%, 12 wordings)" in acts[0]
+    (undecided,) = sentences(arm("ollama/m", "undecided", 0.11, wordings=4, wordings_needed=14.0))
+    assert undecided.startswith("Whether m acts on the value it is told to hold is undecided: it")
+    assert undecided.endswith("margin 10%, four wordings); 14 wordings would decide.")
+    lost = arm("ollama/m", "not estimable", np.nan, note="one wording; two would do", wordings=1)
+    assert sentences(lost) == [
+        "Whether m acts on the value it is told to hold cannot be estimated: one wording; two "
+        "would do."
+    ]
+
+
+def test_arms_that_agree_share_a_sentence_and_arms_that_do_not_are_told_apart():
+    (both,) = sentences(
+        arm("ollama/m", "acts on the value", 0.5, goal=False), arm("ollama/m", "acts on the value")
+    )
+    assert "without goal prompt it moves by 50.0% of the way (95%" in both
+    assert "and with goal prompt it moves by 0.0% of the way (95%" in both
+    one, other = sentences(
+        arm("ollama/m", "does not act on it", goal=False), arm("ollama/m", "acts on the value", 0.5)
+    )
+    assert one.startswith("m without goal prompt does not act on")
+    assert other.startswith("m with goal prompt acts on the value it is told to hold: it moves by")
+
+
+def test_the_answer_in_short_is_about_language_models_and_the_known_truth_is_a_check():
+    known = [
+        arm("reference/faithful", "acts on the value", 0.999),
+        arm("reference/random", "does not act on it"),
+        arm("reference/first-option", "does not act on it"),
+    ]
+    short = findings.in_short(pd.DataFrame([*known, arm("ollama/m", "does not act on it")]))
+    assert short[0].startswith("m does not act on the value")
+    assert short[1:] == [
+        "The same test of the simulated respondents, of whom the truth is known: faithful (acts on "
+        "the value); random and first-option (does not act on it)."
+    ]
+    assert findings.in_short(pd.DataFrame(known))[0].startswith("No language model was asked")
+    assert len(findings.in_short(pd.DataFrame([arm("ollama/m", "undecided")]))) == 1
+
+
+def test_a_respondent_is_told_with_its_verdict_its_bits_and_its_lowest_score():
+    rows = [
+        *(cell("ollama/m"), cell("ollama/m", "competitive", vr_chance=-0.25, flag="few choices")),
+        cell("ollama/mute", vr=np.nan, vr_chance=np.nan, scored=0),
+    ]
+    arms = [arm("ollama/m", "acts on the value", 0.5), arm("ollama/mute", "not estimable")]
+    said = dict(findings.of_respondents(pd.DataFrame(rows), pd.DataFrame(arms)))
+    assert said["m"].startswith("m acts on the value it is told to hold")
+    assert "carry 0.05 bits about the value" in said["m"]
+    assert "right in 27% at best" in said["m"]
+    assert "0.38 on average, −0.25 at the least (competitive, with goal prompt)" in said["m"]
+    assert said["m"].endswith("Flagged in 1 of 2 cells: few choices (1).")
     assert said["mute"] == "No score: no administration is whole."
 
 
-def test_the_answer_in_short_never_says_more_than_the_cells():
-    def short(*rows):
-        return findings.in_short(pd.DataFrame(rows))[0]
-
-    low = {"target": -16.0, "mean_angle": -10.0}
-    held = [cell("ollama/m"), cell("ollama/m", "competitive", **low)]
-    assert short(*held).startswith("m acts on the value")
-    assert "could be a habit" in short(held[0]), "one value cannot tell a value from a habit"
-    habit = [held[0], cell("ollama/m", "competitive", **low, p_random=0.9)]
-    assert "in 1 of 2 cells (altruistic)" in short(*habit)
-    lost = cell("ollama/m", "competitive", target=-16.0, vr=np.nan, p_random=np.nan, scored=0)
-    assert "in 1 of 2 cells" in short(held[0], lost), "what could not be scored is not met"
-    assert "no sign" in short(cell("ollama/m", p_random=0.05))
-    assert "does not say" in short(lost)
-    constant = [cell("ollama/m", mean_angle=45.0), cell("ollama/m", "prosocial", target=45.0)]
-    constant[1]["mean_angle"] = 45.0
-    assert "could be a habit" in short(*constant), "an angle that never moves follows no value"
-    assert short(cell("reference/random")).startswith("No language model was asked")
+def test_a_note_is_shown_where_everybody_it_speaks_of_was_asked():
+    told = {"faithful": "One.", "lapsing random": "Two.", "random": "Three."}
+    asked = ["reference/random", "reference/random", "ollama/faithful"]
+    assert findings.notes(asked, told).data == "Three."
+    assert findings.notes([*asked, "reference/lapsing"], told).data == "Two. Three."
+    assert findings.notes(["ollama/x"], told).data == ""
+    with pytest.raises(UserError, match="unknown reference respondent 'lapsin'"):
+        findings.notes(asked, {"lapsin random": "Never shown."})
 
 
 def test_every_simulated_respondent_is_introduced_and_a_model_is_never_one():
@@ -228,7 +278,8 @@ def test_every_simulated_respondent_is_introduced_and_a_model_is_never_one():
 def test_the_page_answers_before_it_explains(page):
     heads = [name for level, name in page.headings if level < 4]
     assert heads[1:4] == ["In short", "Question and method", "Who was asked"]
-    assert "weak " in page.text.split("In short")[-1][:200]
+    assert "weak does not act on the value" in page.text.split("In short")[-1][:200]
+    assert "conditions are not those of its parameters" in page.text, "they are made up"
 
 
 def test_missing_choices_and_flags_are_counted_and_never_rounded_away():
@@ -240,31 +291,78 @@ def test_missing_choices_and_flags_are_counted_and_never_rounded_away():
     assert "few choices (1)" in said
 
 
-def test_a_goal_prompt_is_judged_by_its_interval():
-    effects = pd.DataFrame(
+def test_the_goal_prompt_is_told_by_model_and_where_nothing_can_be_estimated_why():
+    table = pd.DataFrame(
         {
-            "model": "reference/a",
-            "value": ["altruistic", "prosocial", "competitive"],
-            "pairs": [4, 4, 4],
-            "difference": [5.0, -3.0, 9.0],
-            "low": [1.0, -7.0, np.nan],
-            "high": [9.0, 1.0, np.nan],
+            "model": ["reference/a", "reference/b"],
+            "wordings": [9, 1],
+            "difference": [0.031, np.nan],
+            "low": [0.01, np.nan],
+            "high": [0.052, np.nan],
+            "note": ["", "one wording"],
         }
     )
-    said = findings.of_goal_prompts(effects)
-    assert "3 comparisons" in said[0]
-    assert "leaves out zero in 1;" in said[0]
-    assert said[1:] == ["a, altruistic: the goal prompt helped by 5.0 degrees [1.0, 9.0]."]
-    assert findings.of_goal_prompts(effects.assign(pairs=0)) == [
+    assert findings.of_goal_prompts(table) == [
+        "a: the goal prompt changes how far it moves by 3.1% of the way (95% interval 1.0% to "
+        "5.2%, nine wordings).",
+        "b: not estimable, one wording.",
+    ]
+    assert findings.of_goal_prompts(table[:0]) == [
         "The study holds no pair with and without the goal prompt."
     ]
 
 
 def test_the_known_respondents_are_told_what_is_true_of_them(page):
-    said = dict(re.findall(r"(faithful|agreeable|first-option)\. (.+)", page.text))
-    assert said["faithful"].startswith("Closer to the target than chance explains in each of its 8")
-    assert "mean angle moves by 0.0°" in said["agreeable"]
-    assert "mean angle moves by 0.0°" in said["first-option"]
+    said = dict(re.findall(r"\n(faithful|agreeable|first-option)\. (.+)", page.text))
+    assert said["faithful"].startswith("faithful acts on the value it is told to hold")
+    assert said["agreeable"].startswith("agreeable does not act on")
+    assert said["first-option"].startswith("first-option does not act on")
+
+
+# --- the plan
+
+
+PLANNED = {
+    "models": ["reference/random", "reference/faithful"],
+    **{"values": ["altruistic", "competitive"], "goal_prompts": [False]},
+}
+
+
+def asked_under(parameters):
+    """Return the conditions of a study, and a record for each in the order of their ids."""
+    conditions = study.conditions(study.Study(**parameters))
+    ids = sorted(conditions.condition_id)
+    model = conditions.set_index("condition_id").model
+    records = [
+        {"model": model[key], "condition_id": key, "answered_at": f"2026-01-01T00:00:{second:02}"}
+        for second, key in enumerate(ids)
+    ]
+    return conditions, records
+
+
+def test_the_plan_names_margin_and_tests_and_stood_before_the_first_request():
+    parameters = PLANNED | {"margin": 0.2, "contrasts": ["steerability", "models"]}
+    planned = report.plan({**parameters, "budget": ""}, *asked_under(parameters))
+    assert planned[0].startswith(
+        "Planned: how far each model moves with its value (steerability) and whether models differ "
+        "in it (models), against a margin of 20% of the way."
+    )
+    assert planned[1].startswith("The plan stood before the first request")
+
+
+def test_a_margin_changed_after_the_first_request_is_said():
+    conditions, _ = asked_under(PLANNED | {"margin": 0.05})
+    _, before = asked_under(PLANNED)
+    late = {**before[0], "condition_id": conditions.condition_id[0], "answered_at": "2026-02-01"}
+    given = PLANNED | {"margin": 0.05}
+    assert (
+        "changed after the first request to" in report.plan(given, conditions, [late, *before])[1]
+    )
+    assert "not those of its parameters" in report.plan(PLANNED, conditions, before)[1]
+    with_nothing_kept = report.plan(given, conditions, [{"condition_id": None}])
+    assert with_nothing_kept[1].startswith("The plan stood before")
+    gone = report.plan(given | {"wordings": ["gone"]}, conditions, before)
+    assert gone[0].startswith("The plan cannot be checked here: unknown wording 'gone'")
 
 
 @pytest.mark.parametrize(
@@ -320,6 +418,7 @@ def without_seeds(run):
         (without_seeds, r"damaged file \(KeyError\('seeds'\)\)"),
         (lambda run: (run / "goal_effects.csv").unlink(), "lacks goal_effects.csv; run it again"),
         (lambda run: (run / "goal_effects.csv").write_text("x"), "damaged file"),
+        (lambda run: (run / "steerability.csv").unlink(), "lacks steerability.csv; run it again"),
         (lambda run: (run / "value_rationality.csv").write_text("a\n1\n"), "damaged file"),
         (lambda run: (run / "figures" / "01_small.svg").unlink(), "lacks 01_small.svg"),
         (lambda run: (run / "figures" / "index.json").write_text("[]"), "has no figure"),
@@ -340,22 +439,22 @@ def test_nothing_is_left_where_nothing_can_be_written(runs, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_goal_effects_of_the_run_are_told_and_none_is_estimated_anew(copy):
+def test_what_the_run_found_is_told_and_nothing_is_estimated_anew(copy):
     table = copy / "known" / "goal_effects.csv"
     effects = pd.read_csv(table)
-    effects.loc[0, ["pairs", "difference", "low", "high"]] = [4, 12.3, 11.1, 13.5]
+    effects.loc[0, ["difference", "low", "high"]] = [0.123, 0.111, 0.135]
     effects.to_csv(table, index=False)
     (copy / "known" / "scores.parquet").unlink()
     page = Page(Run("known", copy).report().read_text(encoding="utf-8"))
-    assert "the goal prompt helped by 12.3 degrees [11.1, 13.5]" in page.text
+    assert "by 12.3% of the way (95% interval 11.1% to 13.5%" in page.text
 
 
 def test_a_small_share_of_random_respondents_is_not_shown_as_none(copy):
     table = copy / "known" / "value_rationality.csv"
-    cells = pd.read_csv(table).assign(p_random=1e-12)
+    cells = pd.read_csv(table).assign(p_random=1e-12, compliance=1.0)
     cells.loc[0, ["angle_low", "angle_high"]] = np.nan
     cells.to_csv(table, index=False)
     page = Page(Run("known", copy).report().read_text(encoding="utf-8"))
     assert "< 0.001" in page.text
-    assert "0.000" not in page.text
+    assert "0.000" not in page.text.split("Each cell: mean angle")[1]
     assert not re.search(r"\bnan\b", page.text)

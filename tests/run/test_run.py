@@ -24,6 +24,7 @@ def test_a_study_is_played_without_notebooks(played):
     assert len(played.responses) == 24
     faithful = played.cells.set_index(["model", "value"]).loc[("reference/faithful", "altruistic")]
     assert faithful["mean_angle"] == pytest.approx(61.39, abs=0.01)
+    assert set(played.steerability["verdict"]) == {"not estimable"}, "one value has no slope"
     assert played.outcomes().loc["reference/random", "choice"] == 12
     assert (played.error_share(), played.how_items_ended()) == (0.0, [])
     with pytest.raises(UserError, match="'mine' is no finished run; continue it with hvae repro"):

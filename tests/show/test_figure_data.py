@@ -1,15 +1,18 @@
 """The tables behind the figures, against numbers known without them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from hvae_utils import paths
 from hvae_utils.errors import UserError
-from hvae_utils.measure import instruments, published, values
+from hvae_utils.measure import instruments, published, svo, values
+from hvae_utils.metrics import published_chart
 from hvae_utils.show import figures
 from hvae_utils.show.names import display_names
-from tests.support import synthetic_tables
+from tests.show.test_figures import effects, known_run
 
 SLIDER = instruments.load("svo-slider")
 VALUES = values.load()
@@ -17,7 +20,7 @@ VALUES = values.load()
 
 @pytest.fixture(scope="module")
 def tables():
-    return synthetic_tables.make()
+    return SimpleNamespace(**known_run())
 
 
 def rows(table, **wanted):
@@ -27,7 +30,7 @@ def rows(table, **wanted):
 
 
 def ring(tables):
-    return figures.svo_ring.table(tables.cells, SLIDER, VALUES)
+    return figures.svo_ring.table(tables.cells, SLIDER, VALUES, tables.steerability)
 
 
 def test_names_lose_their_family_and_stay_different():
@@ -60,34 +63,29 @@ def test_the_ring_holds_the_ideal_respondents_where_the_literature_has_them(tabl
     assert ideal.loc["altruistic", ["self", "other"]].tolist() == pytest.approx([420 / 6, 520 / 6])
 
 
-def test_the_ring_has_the_four_official_regions_without_gaps(tables):
-    region = rows(ring(tables), part="region")
-    assert list(region["value"]) == ["altruistic", "prosocial", "individualistic", "competitive"]
-    assert list(region["angle_low"])[:3] == [57.15, 22.45, -12.04]
-    assert list(region["angle_high"])[1:] == [57.15, 22.45, -12.04]
+def test_the_ring_has_the_three_official_boundaries(tables):
+    boundary = rows(ring(tables), part="boundary")
+    assert list(boundary["angle"]) == [57.15, 22.45, -12.04]
 
 
-def test_every_mean_point_lies_in_the_reach_and_its_corners_are_mean_points(tables):
-    corners = rows(ring(tables), part="reach")[["self", "other"]].to_numpy(float)
-    rng = np.random.default_rng(3)
-    chosen = rng.integers(9, size=(4000, 6))
-    points = SLIDER.payoffs[np.arange(6), chosen].mean(axis=1)
-    edges = np.roll(corners, -1, axis=0) - corners
-    for corner, (dx, dy) in zip(corners, edges, strict=True):
-        across = dx * (points[:, 1] - corner[1]) - dy * (points[:, 0] - corner[0])
-        assert across.min() > -1e-9
-    assert (corners[:, 0].min(), corners[:, 0].max()) == (67.5, 92.5)
-    angles = np.degrees(np.arctan2(corners[:, 1] - 50, corners[:, 0] - 50))
-    assert angles.max() == pytest.approx(61.390, abs=5e-4)
-    assert angles.min() == pytest.approx(-16.260, abs=5e-4)
-
-
-def test_the_ring_has_one_measured_row_a_cell_and_no_point_where_nothing_was_scored(tables):
+def test_the_ring_has_one_measured_row_a_cell_with_a_value_and_its_verdict(tables):
     measured = rows(ring(tables), part="measured")
-    assert len(measured) == 6 * 5 * 2
-    assert (measured["self"].isna() == (measured["scored"] == 0)).all()
-    first = rows(measured, respondent="first-option")
-    assert first["angle"].to_numpy(float) == pytest.approx(np.full(10, 30.47), abs=5e-3)
+    assert len(measured) == 6 * 4 * 2
+    scored = rows(tables.cells, model="local/smollm2-135m-instruct").query("value != 'none'")
+    silent = measured["self"].isna().sum()
+    assert silent == (scored["scored"] == 0).sum() > 0
+    assert set(rows(measured, respondent="faithful")["verdict"]) == {"acts on the value"}
+    first = rows(measured, model="reference/first-option")
+    assert first["angle"].to_numpy(float) == pytest.approx(np.full(8, 28.46), abs=0.1)
+
+
+def test_a_verdict_that_differs_between_the_arms_is_the_one_with_a_goal(tables):
+    told = tables.steerability.assign(
+        verdict=np.where(tables.steerability["goal_prompt"], "undecided", "not estimable")
+    )
+    table = figures.svo_ring.table(tables.cells, SLIDER, VALUES, told)
+    assert set(rows(table, part="measured")["verdict"]) == {"with goal: undecided"}
+    assert figures.svo_ring.table(tables.cells, SLIDER, VALUES)["verdict"].isna().all()
 
 
 def test_the_secondary_items_have_no_ring(tables):
@@ -120,7 +118,9 @@ def test_the_secondary_items_are_listed_without_ends():
 def test_the_radar_leaves_out_what_has_no_target_and_keeps_what_was_not_scored(tables):
     table = figures.vr_radar.table(tables.cells)
     assert set(table["value"]) == {"altruistic", "prosocial", "individualistic", "competitive"}
-    assert rows(table, respondent="faithful")["vr"].to_numpy() == pytest.approx(np.full(8, 60.0))
+    assert rows(table, respondent="faithful")["vr"].to_numpy() == pytest.approx(
+        np.full(8, 60.0), abs=0.05
+    )
     agreeable = rows(table, respondent="agreeable", value="competitive")
     assert agreeable["vr"].to_numpy() == pytest.approx([-1.26, -1.26], abs=5e-3)
     silent = rows(table, respondent="smollm2-135m-instruct", value="altruistic")
@@ -153,9 +153,14 @@ def test_category_shares_add_up_and_count_what_has_no_angle(tables):
         np.ones(30)
     )
     agreeable = rows(measured, respondent="agreeable", category="prosocial")
-    assert list(agreeable["count"]) == [24] * 5
-    weak = rows(measured, respondent="smollm2-135m-instruct", value="altruistic")
-    assert weak.set_index("category")["share"].to_dict()["no angle"] == 1.0
+    assert list(agreeable["share"]) == pytest.approx([1.0] * 5)
+    assert list(agreeable["administrations"]) == [2 * 3] * 5  # both arms, three wordings
+    lapsing = rows(measured, respondent="lapsing", value="altruistic").set_index("category")
+    scored = rows(tables.scores, model="reference/lapsing", value="altruistic")
+    assert lapsing["share"]["altruistic"] == pytest.approx(scored["p_altruistic"].mean())
+    weak = rows(measured, model="local/smollm2-135m-instruct", value="altruistic")
+    silent = rows(tables.scores, model="local/smollm2-135m-instruct", value="altruistic")["angle"]
+    assert weak.set_index("category")["share"]["no angle"] == silent.isna().mean() > 0
 
 
 def test_the_random_shares_are_the_counts_of_all_profiles(tables):
@@ -177,12 +182,10 @@ def test_outcomes_are_counted_by_respondent(tables):
     assert weak.loc["unparseable", "items"] == (mine["outcome"] == "unparseable").sum()
 
 
-def test_a_response_of_an_unknown_condition_or_outcome_is_refused(tables):
+def test_a_response_of_an_unknown_condition_is_refused(tables):
     stray = tables.responses.assign(condition_id="nowhere")
     with pytest.raises(UserError, match="'nowhere' is not in the table of conditions"):
         figures.outcomes.table(stray, tables.conditions)
-    with pytest.raises(UserError, match="'shrug' is none of the outcomes"):
-        figures.outcomes.table(tables.responses.assign(outcome="shrug"), tables.conditions)
 
 
 def test_the_published_radar_stands_beside_ten_random_tests():
@@ -206,7 +209,16 @@ EMPTY = {
         t.scores[:0], t.cells[:0], SLIDER, VALUES
     ),
     "category_shares": lambda t: figures.category_shares.table(t.scores[:0], SLIDER),
-    "goal_effect": lambda t: figures.goal_effect.table(t.goal_effects[:0]),
+    "factor_effects": lambda t: figures.factor_effects.table(effects(["a"])[:0]),
+    "steerability_forest": lambda t: figures.steerability_forest.table(t.steerability[:0]),
+    "angle_on_target": lambda t: figures.angle_on_target.table(t.scores[:0], SLIDER, VALUES),
+    "people_and_models": lambda t: figures.people_and_models.table(
+        t.cells[:0], published.people_histogram(), SLIDER, VALUES
+    ),
+    "three_readings": lambda t: figures.three_readings.table(t.cells[:0]),
+    "angle_distributions": lambda t: figures.angle_distributions.table(
+        t.conditions[:0], t.responses, SLIDER, VALUES
+    ),
     "outcomes": lambda t: figures.outcomes.table(t.responses[:0], t.conditions),
     "published_radar": lambda t: figures.vr_radar.published_table(
         pd.DataFrame(columns=["model", "value", "goal_prompt", "vr", "reading_error"])
@@ -225,17 +237,76 @@ def test_a_missing_column_is_named(tables):
         figures.vr_radar.table(tables.cells.drop(columns="vr"))
 
 
-def test_only_values_without_a_target_leave_no_radar(tables):
+def test_only_values_without_a_target_leave_no_radar_and_no_line(tables):
     with pytest.raises(UserError, match="no assigned value has a target"):
         figures.vr_radar.table(rows(tables.cells, value="none"))
+    with pytest.raises(UserError, match="no assigned value has a target"):
+        figures.angle_on_target.table(rows(tables.scores, value="none"), SLIDER, VALUES)
+
+
+def test_the_mean_line_is_the_mean_of_the_wordings_lines(tables):
+    table = figures.angle_on_target.table(tables.scores, SLIDER, VALUES)
+    one = rows(table, model="reference/first-option", value="altruistic", goal_prompt=True)
+    wordings, mean = rows(one, part="wording")["angle"], rows(one, part="mean")["angle"].item()
+    assert len(wordings) == 3
+    assert mean == pytest.approx(wordings.mean())
+    assert rows(table, part="random")["angle"].item() == pytest.approx(22.703, abs=5e-4)
+    assert list(rows(table, part="mean")["target"][:4].round(2)) == sorted(
+        rows(table, part="mean")["target"][:4].round(2)
+    )
+
+
+def test_the_forest_puts_the_published_models_below_and_without_a_verdict(tables):
+    chart = published_chart.steerability()
+    table = figures.steerability_forest.table(tables.steerability, chart)
+    assert list(table["part"].unique()) == ["run", "published"]
+    assert rows(table, part="published")["verdict"].isna().all()
+    gpt4 = rows(table, respondent="GPT-4", goal_prompt=True).iloc[0]
+    assert gpt4["branch_low"] <= gpt4["steerability"] <= gpt4["branch_high"]
+    assert figures.steerability_forest.table(tables.steerability)["part"].unique() == ["run"]
+
+
+def test_distributions_sum_to_one_and_mix_the_administrations(tables):
+    table = figures.angle_distributions.table(tables.conditions, tables.responses, SLIDER, VALUES)
+    measured = rows(table, part="measured")
+    sums = measured.groupby(["model", "value"])["share"].sum(min_count=1).dropna()
+    assert sums.to_numpy() == pytest.approx(np.ones(25))  # the one read as text has none
+    faithful = rows(measured, respondent="faithful", value="competitive")
+    assert faithful[["low", "high", "share"]].to_numpy() == pytest.approx(np.array([[-17, -16, 1]]))
+    assert set(rows(measured, respondent="smollm2-135m-instruct")["administrations"]) == {0}
+
+
+def test_two_administrations_that_differ_are_mixed_half_and_half():
+    conditions = pd.DataFrame({"condition_id": ["a", "b", "c"], "model": "m", "value": "none"})
+    conditions["protocol"] = ["independent", "independent", "conversation"]
+    ideals = [np.eye(9)[svo.ideal_choices(name, SLIDER)] for name in svo.CATEGORIES[:3]]
+    listed = pd.DataFrame(np.concatenate(ideals), columns=[f"p{at}" for at in range(1, 10)])
+    listed = listed.assign(condition_id=np.repeat(["a", "b", "c"], 6), item=[*SLIDER.items] * 3)
+    listed = listed.assign(method="probabilities", option=pd.array([1] * 18, "Int64"))
+    found = figures.angle_distributions.table(conditions, listed, SLIDER, VALUES)
+    found = rows(found, part="measured")
+    assert found[["low", "share"]].to_numpy().tolist() == [[45, 0.5], [61, 0.5]]
+    stray = listed.assign(condition_id="elsewhere")
+    with pytest.raises(UserError, match="none of them belongs to a condition"):
+        figures.angle_distributions.table(conditions, stray, SLIDER, VALUES)
+
+
+def test_people_and_random_respondents_share_the_bins(tables):
+    people = published.people_histogram()
+    table = figures.people_and_models.table(tables.cells, people, SLIDER, VALUES)
+    shares = table[table["part"].isin(["people", "random"])]
+    sums = shares.groupby(["part", "sample"], dropna=False)["share"].sum()
+    assert sums.to_numpy() == pytest.approx(1)
+    counts = rows(table, part="people").groupby("sample")["count"].sum()
+    assert counts.to_dict() == {"Many Labs 2": 6234, "Swiss panel": 757}
 
 
 def test_no_table_handed_in_is_changed(tables):
-    before = {name: getattr(tables, name).copy() for name in ("scores", "cells", "goal_effects")}
+    before = {name: getattr(tables, name).copy() for name in ("scores", "cells", "steerability")}
     ring(tables)
     figures.angle_by_value.table(tables.scores, tables.cells, SLIDER, VALUES)
     figures.category_shares.table(tables.scores, SLIDER)
-    figures.goal_effect.table(tables.goal_effects)
+    figures.angle_on_target.table(tables.scores, SLIDER, VALUES)
     for name, table in before.items():
         pd.testing.assert_frame_equal(table, getattr(tables, name))
 

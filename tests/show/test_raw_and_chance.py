@@ -93,7 +93,7 @@ def test_respondents_without_a_value_stand_in_the_lowest_row_of_every_block(draw
 
 
 def test_who_has_no_angle_is_said_in_its_row(run):
-    silent = run["respondent"] == "smollm2-135m-instruct"
+    silent = run["model"] == "local/smollm2-135m-instruct"
     columns = ["raw", "raw_low", "raw_high", "chance", "chance_low", "chance_high"]
     table = run.copy()
     table.loc[silent, columns] = np.nan

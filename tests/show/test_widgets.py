@@ -185,8 +185,8 @@ def test_dice_score_zero_on_the_chance_scale_and_lie_at_their_known_angle():
     (_, share), shown = panel.children[0].children, panel.children[-1]
     share.children[0].value = 1.0  # typed into the field that has the slider's name
     assert angle(shown.value).startswith("22.7°")
-    of_the_mean, of_one = shown.value.split("category of the mean angle")[1].split("one admin")
-    assert re.search(r">prosocial</div>", of_the_mean)
+    of_the_mean, of_one = shown.value.split("A single administration has a name of its own")
+    assert of_the_mean.endswith("The mean of many administrations is prosocial, by its angle. ")
     assert re.search(r"prosocial</text>.*?(\d+)%", of_one)[1] != "100"
     assert "Expected of altruistic, lapse rate 1.00, position bias 0.00, favourite A" in shown.value
     assert re.search(r">0\.00<", shown.value)

@@ -33,7 +33,7 @@ def test_the_simulated_class_is_shown_and_says_what_it_is(tmp_path):
     assert "24 people, 24 with all six answers" in shown["group"]
     for name in ("copy.json", "cut.json", "notes.txt"):
         assert name in shown["gather"]
-    assert "<img" in shown["ring-figure"]
+    assert "<img" in shown["axis-figure"]
 
 
 def test_a_class_of_four_is_counted_and_not_shown(tmp_path):

@@ -367,17 +367,19 @@ def test_every_code_cell_is_introduced_by_prose(lesson):
     before = None
     for cell in cells(lesson):
         if cell.cell_type == "code" and before is not None and before.cell_type == "code":
-            followed = {"exercise", "predict"} & set(tags(before)) or "style.save(" in before.source
+            followed = {"exercise", "predict"} & set(
+                tags(before)
+            ) or "figures.save(" in before.source
             assert followed or before.id == "setup", f"{cell.id} stands without a word before it"
         before = cell
 
 
 @every_lesson
-def test_figures_have_caption_and_alternative_text(lesson):
+def test_figures_are_saved_with_the_caption_that_their_table_makes(lesson):
     for cell in code(lesson):
-        if "style.save(" in cell.source:
-            assert 'caption = """' in cell.source
-            assert 'alt = """' in cell.source
+        if "figures." in cell.source:
+            assert ".draw(" not in cell.source, "figures.save draws it, with caption and text"
+            assert "figures.save(figures." in cell.source
 
 
 @every_lesson

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import orjson
 
+from hvae_utils import files
 from hvae_utils.ask.http.curl import Curl, Fault, Response
 from hvae_utils.ask.urls import on_loopback
 
@@ -85,8 +86,6 @@ class Transport:
         """Send one body; return the reply's JSON. Raises Failure."""
         try:
             response = await self._curl.post(orjson.dumps(body))
-        except orjson.JSONEncodeError as fault:  # half a surrogate pair, quoted from a batch
-            raise Failure(f"the request cannot be written as JSON ({fault})") from None
         except Fault as fault:
             raise self._failure(fault) from None
         content = self.masked(response.content)
@@ -133,18 +132,12 @@ def _proxy(url: str) -> str:
 
 
 def _parsed(content: bytes, response: Response) -> Any:
-    """Return JSON; what only a lenient reader takes is made what every reader takes."""
     try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        try:
-            tree = json.loads(content, parse_constant=lambda name: None)
-            text = json.dumps(tree, ensure_ascii=False)  # lone surrogates, which no file holds, ...
-            return json.loads(text.encode("utf-8", "replace"))  # ... become question marks
-        except (ValueError, RecursionError):
-            headers = response.headers
-            kind = headers.get("content-encoding") or headers.get("content-type") or "no type given"
-            raise Failure(f"the reply is no JSON ({kind[:60]})") from None
+        return files.parse_json(content)
+    except (ValueError, RecursionError):
+        headers = response.headers
+        kind = headers.get("content-encoding") or headers.get("content-type") or "no type given"
+        raise Failure(f"the reply is no JSON ({kind[:60]})") from None
 
 
 def _refusal(response: Response, content: bytes) -> Failure:

@@ -4,9 +4,8 @@ from hvae_utils.ask.replies.reading import (
     OUTCOMES,
     Reply,
     label_mass,
-    option_probabilities,
     parse,
     read,
 )
 
-__all__ = ["OUTCOMES", "Reply", "label_mass", "option_probabilities", "parse", "read"]
+__all__ = ["OUTCOMES", "Reply", "label_mass", "parse", "read"]

@@ -153,21 +153,6 @@ def _unmarked(token: str) -> str:
     return re.sub(r"^[\"'(\[{<]+|[.,:;)\]}>\"]+$", "", form).casefold()
 
 
-def option_probabilities(
-    top_logprobs: Sequence[tuple[str, float]], labels: Sequence[str]
-) -> tuple[np.ndarray, float]:
-    """Return the probability of each label and the covered mass from a first answer token.
-
-    The array, (labels,) as shown, is `label_mass` normalised to sum 1; the covered mass is the sum
-    before that. Nothing covered: NaN array and 0.0.
-    """
-    mass = label_mass(top_logprobs, labels)
-    covered = math.fsum(mass)
-    if covered == 0:
-        return np.full(len(labels), np.nan), 0.0
-    return mass / covered, min(covered, 1.0)
-
-
 def label_mass(top_logprobs: Sequence[tuple[str, float]], labels: Sequence[str]) -> np.ndarray:
     """Return the probability that the first answer token is each label, (labels,) as shown.
 

@@ -11,7 +11,7 @@ from hvae_utils.measure import svo
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import chance
 from hvae_utils.show import style
-from hvae_utils.show.names import named
+from hvae_utils.show.names import each, named
 from hvae_utils.show.tables import need, part, stack
 
 NO_ANGLE = "no angle"
@@ -24,24 +24,50 @@ _FRAME = {"fc": "none", "ec": style.INK, "lw": 1.4}
 def table(scores: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     """Return the share (0 to 1) of administrations in each category by respondent and value.
 
-    Both goal arms are taken together; the fifth category is "no angle", where an item is missing.
-    part "random": the exact shares of uniform random respondents.
+    scores: p_altruistic and so on are the probabilities of the categories in one administration, 0
+    or 1 on the text route. Both goal arms are taken together; the fifth category is "no angle",
+    where an item is missing. part "random": the exact shares of uniform random respondents.
     """
-    need(scores, "scores", ["model", "value", "category", "angle"])
+    columns = {f"p_{name}": name for name in svo.CATEGORIES}
+    need(scores, "scores", ["model", "value", "angle", *columns])
     order = [*svo.CATEGORIES, NO_ANGLE]
-    category = scores["category"].astype(object).where(scores["angle"].notna(), NO_ANGLE)
-    keyed = scores[["model", "value"]].astype(str).assign(category=category)
-    counts = keyed.groupby(["model", "value"], sort=False)["category"].value_counts()
-    counts = counts.unstack(fill_value=0).reindex(columns=order, fill_value=0)
-    measured = named(counts.stack().rename("count").reset_index()).assign(part="measured")
-    measured["administrations"] = measured.groupby(["model", "value"])["count"].transform("sum")
-    measured["share"] = measured["count"] / measured["administrations"]
+    scored = scores["angle"].notna()
+    shares = scores[[*columns]].rename(columns=columns).mul(scored, axis=0).fillna(0.0)
+    shares[NO_ANGLE] = 1.0 - scored
+    by_cell = shares.groupby([scores["model"], scores["value"]], sort=False)
+    shares = by_cell[order].mean().rename_axis(columns="category").stack().rename("share")
+    measured = named(shares.reset_index()).assign(part="measured")
+    keys = pd.MultiIndex.from_frame(measured[["model", "value"]])
+    measured["administrations"] = by_cell.size().reindex(keys).to_numpy()
     expected = svo.angle_distribution(chance.uniform(instrument), instrument).categories
     shares = [expected.get(name, 0.0) for name in order]
     random = pd.DataFrame({"part": "random", "category": order, "share": shares})
-    columns = ["part", "model", "respondent", "value", "category", "count", "administrations"]
-    table = stack(random, measured)[[*columns, "share"]]
-    return table.astype({"count": "Int64", "administrations": "Int64"})
+    columns = ["part", "model", "respondent", "value", "category", "administrations", "share"]
+    return stack(random, measured)[columns].astype({"administrations": "Int64"})
+
+
+def caption(table: pd.DataFrame) -> str:
+    """Return how to read the heatmaps, and how much lies in the assigned category."""
+    return (
+        "Measured category by assigned value. Expected share of administrations, in per cent; grey "
+        '"no angle" where items are missing; below what uniform random choices give. In the '
+        f"framed boxes, on average: {each(_met(table), 0, '%')}."
+    )
+
+
+def alt(table: pd.DataFrame) -> str:
+    """Return the picture in words."""
+    return (
+        "Heatmaps of assigned value by measured category, a panel a respondent, in per cent. In "
+        f"the category of the assigned value: {each(_met(table), 0, '%')}."
+    )
+
+
+def _met(table: pd.DataFrame) -> pd.Series:
+    """Return each respondent's mean share, in per cent, in the category of the assigned value."""
+    rows = part(table, "measured")
+    met = rows[rows["value"] == rows["category"]].groupby("respondent", sort=False)
+    return 100 * met["share"].mean()
 
 
 @style.drawing
@@ -57,7 +83,8 @@ def draw(table: pd.DataFrame) -> Figure:
         grid.loc["(random)"] = random
         _heatmap(axes, grid)
     frame = Patch(label="category of the ideal respondent", **_FRAME)
-    style.legend(figure, [frame], below="measured category, per cent of administrations")
+    grey = Patch(label="no angle: items are missing", fc=_GREYS(0.5), ec=style.FAINT)
+    style.legend(figure, [frame, grey], 2, "measured category, per cent of administrations")
     figure.supylabel("assigned value")
     return figure
 

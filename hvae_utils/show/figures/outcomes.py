@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from hvae_utils.ask.replies import OUTCOMES
 from hvae_utils.errors import UserError
 from hvae_utils.show import style
-from hvae_utils.show.names import named
+from hvae_utils.show.names import each, named
 from hvae_utils.show.tables import need
 
 _PAPER = {"fc": "white", "ec": "none", "pad": 1, "alpha": 0.9}
@@ -27,9 +27,6 @@ def table(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
     if model.isna().any():
         stray = responses.loc[model.isna(), "condition_id"].iloc[0]
         raise UserError(f"responses: condition '{stray}' is not in the table of conditions")
-    if strange := set(outcome) - set(OUTCOMES):
-        kinds = ", ".join(OUTCOMES)
-        raise UserError(f"responses: '{min(strange)}' is none of the outcomes {kinds}")
     counts = pd.crosstab(model.rename("model"), outcome.rename("outcome"))
     asked = [name for name in models.unique() if name in counts.index]
     counts = counts.reindex(index=asked, columns=list(OUTCOMES), fill_value=0)
@@ -38,20 +35,47 @@ def table(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
     return table.assign(share=table["items"] / table["asked"])
 
 
+def caption(table: pd.DataFrame) -> str:
+    """Return how to read the bars, and how many items ended in a choice."""
+    return (
+        "How the items ended. A choice, or one of five outcomes that are none. Nothing is filled "
+        "in for the latter; they become bounds. Who always chose shares one bar. Items with a "
+        f"choice: {each(_chosen(table), 0, '%')}."
+    )
+
+
+def alt(table: pd.DataFrame) -> str:
+    """Return the picture in words."""
+    return (
+        "Stacked horizontal bars, the share of items that ended as choice, refusal, unparseable, "
+        f"truncated, empty or error. A choice: {each(_chosen(table), 0, '%')}."
+    )
+
+
+def _chosen(table: pd.DataFrame) -> pd.Series:
+    return 100 * table[table["outcome"] == "choice"].set_index("respondent")["share"]
+
+
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the bars, and the number of items asked behind each."""
+    """Draw the bars and the items asked behind each; one bar for all that always chose."""
     need(table, "the outcomes")
-    respondents = list(table["respondent"].unique())
-    figure = style.new_figure(0.95 + 0.3 * len(respondents))
+    bars = dict(list(table.groupby("respondent", sort=False)))
+    full = [name for name, share in _chosen(table).items() if share == 100]
+    if len(full) > 1:
+        asked = sum(bars[name]["asked"].iloc[0] for name in full)
+        one = bars[full[0]].assign(asked=asked)
+        bars = {name: rows for name, rows in bars.items() if name not in full}
+        bars[f"the other {len(full)}" if bars else f"all {len(full)}"] = one
+    figure = style.new_figure(0.95 + 0.3 * len(bars))
     axes = figure.subplots()
-    for place, (_, rows) in enumerate(table.groupby("respondent", sort=False)):
+    for place, rows in enumerate(bars.values()):
         _bar(axes, rows, -place)
         asked = f"{int(rows['asked'].iloc[0]):,} items"
         axes.text(101, -place, asked, va="center", fontsize=7.5, color=style.INK)
-    axes.set(xlim=(0, 112), ylim=(-len(respondents) + 0.4, 0.6))
+    axes.set(xlim=(0, 112), ylim=(-len(bars) + 0.4, 0.6))
     axes.set_xticks(range(0, 101, 25), style.numbers(range(0, 101, 25), "%"))
-    style.rows(axes, -np.arange(len(respondents)), respondents)
+    style.rows(axes, -np.arange(len(bars)), list(bars))
     axes.spines["bottom"].set_bounds(0, 100)
     axes.set_xlabel("share of the items asked")
     kinds = list(table["outcome"].unique())

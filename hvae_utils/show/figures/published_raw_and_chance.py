@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from hvae_utils.metrics import published_chart
 from hvae_utils.show import tables
 from hvae_utils.show.figures import raw_and_chance
-from hvae_utils.show.figures.raw_and_chance import ranges, shown
-from hvae_utils.show.names import joined, named
+from hvae_utils.show.figures.raw_and_chance import ranges
+from hvae_utils.show.names import joined, named, number
 
 
 def table(chart: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def caption(table: pd.DataFrame) -> str:
     """Return how to read the figure, and the means over the models on the chance scale."""
     means = tables.part(table, "mean")[["value", "chance", "chance_low", "chance_high"]]
-    numbers = means.set_index("value").map(shown)
+    numbers = means.set_index("value").map(number, digits=2)
     rows = [f"{name} {at} [{low}, {high}]" for name, at, low, high in numbers.itertuples()]
     return (
         "The published chart on a scale where random answers have 0. Left the scores as read from "

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.show import marks, style, tables
-from hvae_utils.show.names import FLAG, flagged, joined, named
+from hvae_utils.show.names import FLAG, flagged, joined, named, number
 
 _ROW = 10.2  # points
 # Widest ranges drawn; an interval beyond them runs off the panel.
@@ -71,12 +71,9 @@ def alt(table: pd.DataFrame) -> str:
 def ranges(models: pd.DataFrame, groups: pd.Series) -> str:
     """Return in words from where to where the scores of each group are, on the chance scale."""
     ends = models["chance"].groupby(groups, sort=False).agg(["min", "max"])
-    return joined(f"{name} {shown(low)} to {shown(high)}" for name, low, high in ends.itertuples())
-
-
-def shown(number: float, digits: int = 2) -> str:
-    """Return a number as it is printed, with a true minus and no negative zero."""
-    return f"{number:z.{digits}f}".replace("-", "−")
+    return joined(
+        f"{name} {number(low, 2)} to {number(high, 2)}" for name, low, high in ends.itertuples()
+    )
 
 
 def _names(models: pd.DataFrame) -> pd.Series:
@@ -115,9 +112,7 @@ def draw(table: pd.DataFrame) -> Figure:
         marks.letters_legend(),
         marks.lapses_legend("ideal with 50%, 20%, 10% lapses"),
     ]
-    if any(name.endswith(FLAG) for name in respondents):
-        keys.append(marks.key("† most cells flagged: doubtful data", lw=0))
-    style.legend(figure, keys, 3)
+    style.legend(figure, [*keys, *marks.flag_keys(respondents)], 3)
     return figure
 
 
@@ -144,7 +139,7 @@ def _block(axes: Axes, block: pd.DataFrame, scale: str, places: dict[str, float]
         y, digits = places["mean"], 2 if scale == "chance" else 1
         axes.plot([low, high], [y, y], color=style.INK, lw=_MEAN["lw"], zorder=3)
         axes.plot(point, y, gid=f"mean {value}", zorder=4, **_MEAN)
-        text = f"{shown(point, digits)}\n{shown(low, digits)} to {shown(high, digits)}"
+        text = f"{number(point, digits)}\n{number(low, digits)} to {number(high, digits)}"
         beside = {"xycoords": axes.get_yaxis_transform(), "annotation_clip": False}
         axes.annotate(text, (1.02, y), va="center", fontsize=7.5, **beside)
 

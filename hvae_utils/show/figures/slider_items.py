@@ -11,6 +11,7 @@ from hvae_utils.measure.instruments import IDEALS, Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.show import marks, style
 from hvae_utils.show.figures.svo_ring import RADIUS
+from hvae_utils.show.names import joined
 from hvae_utils.show.tables import part, point
 
 _BADGE = {"boxstyle": "circle,pad=0.12", "fc": "white", "ec": style.MUTED, "lw": 0.7}
@@ -38,6 +39,23 @@ def table(instrument: Instrument, values: dict[str, Value]) -> pd.DataFrame:
             rows.append(point("option", payoff) | key)
     table = pd.DataFrame(rows).astype({"item": "Int64", "option": "Int64"})
     return table[["part", "item", "option", "letter", "self", "other", "end"]]
+
+
+def caption(table: pd.DataFrame) -> str:
+    """Return how to read the two pictures."""
+    items = part(table, "option")["item"].nunique()
+    return (
+        f"The {items} items of the instrument. Every line is one item, every dot one option; the "
+        "named ends are what the ideal respondents prefer. The cross marks where random choices "
+        "end up. The grey arc has its middle at the origin of the angle."
+    )
+
+
+def alt(table: pd.DataFrame) -> str:
+    """Return the picture in words."""
+    ends = [end for end in part(table, "option")["end"].dropna().unique() if end]
+    joins = f" Their ends are the ideal points {joined(ends)}." if ends else ""
+    return f"Line segments in the plane of own and the other's coins, and as sliders.{joins}"
 
 
 @style.drawing
@@ -92,4 +110,5 @@ def _sliders(axes: Axes, options: pd.DataFrame, items: list) -> None:
     axes.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
     axes.set_ylim(-len(items) + 0.45, 0.55)
     axes.spines[["left", "bottom"]].set_visible(False)
-    axes.set_xlabel("above: coins for oneself, below: coins for the other")
+    words = "above a dot coins for oneself, below it coins for the other"
+    axes.set_title(words, loc="center", fontsize=7.5, fontweight="normal")

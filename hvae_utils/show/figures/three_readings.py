@@ -5,67 +5,70 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hvae_utils.measure import instruments
-from hvae_utils.measure.instruments import Instrument
-from hvae_utils.metrics import lapse
 from hvae_utils.show import marks, style
-from hvae_utils.show.names import FLAG, flag_note, named
-from hvae_utils.show.tables import RAW_AND_CHANCE, goal_arm, null_respondents, part, stack
+from hvae_utils.show.names import FLAG, each, named
+from hvae_utils.show.tables import RAW_AND_CHANCE, goal_arm, need
 
 _RENAMED = RAW_AND_CHANCE | {"vr_regret": "regret", "vr_regret_random": "regret_random"}
 _RENAMED |= {"lapse_rate": "lapse", "lapse_low": "lapse_low", "lapse_high": "lapse_high"}
-_ROW = 0.148  # inches
+_ROW = 0.155  # inches
 # Of each column: title, ideal, widest range drawn (an interval beyond it runs off), ticks.
 _COLUMNS = {
     "raw": ("raw, degrees", 60.0, (-30.0, 64.0), (0, 20, 40, 60)),
     "chance": ("chance-corrected", 1.0, (-1.5, 1.1), (-1, 0, 1)),
-    "regret": ("1 − mean regret", 1.0, (0.0, 1.05), (0, 0.5, 1)),
+    "regret": ("1 − mean regret", 1.0, (-0.05, 1.05), (0, 0.5, 1)),
     "lapse": ("lapse rate", 0.0, (-0.05, 1.05), (0, 0.5, 1)),
 }
-_LETTERS, _LAPSES = "(one letter)", "(ideal with lapses)"
+_IDEAL = {"color": style.MUTED, "lw": 0.8, "zorder": 1}
 _WORDS = {"ha": "center", "va": "center_baseline", "fontsize": 6.8, "color": style.MUTED}
 
 
-def table(cells: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
+def table(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the raw, chance and regret reading and the lapse rate of each cell.
 
     cells: as `quality.with_readings`, see `tables.goal_arm`.
-    part "measured": respondent (marked where this very cell is flagged), raw (degrees), chance and
-    lapse (0 to 1) with intervals, regret, raw_random and regret_random (of a random respondent),
-    flag; NaN where not estimable. "baseline": constant letters (lapse: the likeliest rate) and
-    ideals with lapses.
+    Columns: respondent (marked where this very cell is flagged), raw (degrees), chance and lapse (0
+    to 1) with intervals, regret, raw_random and regret_random (of a random respondent), flag; NaN
+    where not estimable.
     """
-    measured = named(goal_arm(cells, [*_RENAMED, "flag"])).assign(part="measured")
+    measured = named(goal_arm(cells, [*_RENAMED, "flag"])).rename(columns=_RENAMED)
     measured["flag"] = measured["flag"].fillna("")
-    marked = measured["respondent"] + FLAG
-    measured["respondent"] = measured["respondent"].where(measured["flag"] == "", marked)
-    instrument = instrument or instruments.load("svo-slider")
-    nulls = null_respondents(instrument)
-    pairs = zip(nulls["respondent"], nulls["value"], strict=True)
-    nulls["lapse_rate"] = [_lapse_rate(*pair, instrument) for pair in pairs]
-    nulls = nulls[nulls["value"].isin(set(measured["value"]))]
-    columns = ["part", "model", "respondent", "value", "goal_prompt", *_RENAMED.values(), "flag"]
-    return stack(measured, nulls).rename(columns=_RENAMED)[columns]
+    measured["respondent"] += np.where(measured["flag"] == "", "", FLAG)
+    return measured[["model", "respondent", "value", "goal_prompt", *_RENAMED.values(), "flag"]]
 
 
-def _lapse_rate(respondent: str, value: str, instrument: Instrument) -> float:
-    """Return the rate of an ideal that lapses, or the likeliest one of a constant letter."""
-    kind, which = respondent.split()
-    if kind == "lapse":
-        return float(which)
-    choices = np.full((1, len(instrument.items)), ord(which) - ord("A"))
-    return lapse.lapse_rate(choices, value, instrument).rate
+def caption(table: pd.DataFrame) -> str:
+    """Return how to read the four columns, and each respondent's lapse rate."""
+    return (
+        "Three readings of value rationality, and the lapse rate. By assigned value, with 95% "
+        "intervals where there are any: raw, corrected for chance, and the share of the value's "
+        "own utility that was kept; then the share of answers that would be random if the others "
+        f"followed the value. Mean lapse rate: {each(_lapses(table), 2)}."
+    )
+
+
+def alt(table: pd.DataFrame) -> str:
+    """Return the picture in words."""
+    return (
+        "Four columns of marks, a block of rows for each value, a row a respondent. Mean lapse "
+        f"rate over the values: {each(_lapses(table), 2)}."
+    )
+
+
+def _lapses(table: pd.DataFrame) -> pd.Series:
+    name = table["respondent"].str.removesuffix(FLAG)
+    return table["lapse"].groupby(name, sort=False).mean()
 
 
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw a block a value, a row a respondent, grey ones for constant letters and lapses."""
-    measured = part(table, "measured", "the three readings")
-    rows, headings = _rows(measured)
-    bottom = min(y for block in rows.values() for y in block.values()) - 0.6
+    """Draw a block a value, a row a respondent."""
+    need(table, "the three readings")
+    rows, headings = _rows(table)
+    places = {y: name for block in rows.values() for name, y in block.items()} | headings
+    bottom = min(places) - 0.6
     figure = style.new_figure(1.25 - _ROW * bottom)
     panels = figure.subplots(1, len(_COLUMNS), sharey=True)
-    places = {y: name for block in rows.values() for name, y in block.items()} | headings
     for axes, (reading, (title, _, limits, ticks)) in zip(panels, _COLUMNS.items(), strict=True):
         for value in rows:
             _block(axes, table[table["value"] == value], reading, rows[value])
@@ -76,38 +79,33 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_ylim(bottom, 0.7)
     for y, label in zip(places, panels[0].get_yticklabels(), strict=True):
         label.set_fontweight("bold" if y in headings else "normal")
-    goal = style.GOAL[bool(measured["goal_prompt"].iloc[0])]
-    note = flag_note(measured["respondent"])
     keys = [
         marks.key("respondent, 95% interval", marker="o", ms=4.6, lw=1.6, color=style.MUTED),
-        marks.letters_legend(),
-        marks.lapses_legend("ideal with 10%, 20%, 50% lapses"),
+        marks.key("random respondents", **marks.RANDOM_LINE),
+        marks.key("ideal respondents", **_IDEAL),
+        *marks.flag_keys(table["respondent"], "flagged cell: doubtful data"),
     ]
-    style.legend(figure, keys, 3, f"{goal}; dotted: random respondents; thin: ideal{note}")
+    style.legend(figure, keys, 4, style.GOAL[bool(table["goal_prompt"].iloc[0])])
     return figure
 
 
-def _rows(measured: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[float, str]]:
+def _rows(table: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[float, str]]:
     """Return where each respondent's row stands, by value, and the headings by place."""
     rows, headings, y = {}, {}, 0.0
-    for value, block in measured.groupby("value", sort=False):
+    for value, block in table.groupby("value", sort=False):
         headings[y] = value
-        names = [*block["respondent"], _LETTERS, _LAPSES]
-        rows[value] = {name: y - place for place, name in enumerate(names, start=1)}
-        y -= len(names) + 1.5
+        rows[value] = {name: y - 1.0 - place for place, name in enumerate(block["respondent"])}
+        y -= len(block) + 1.5
     return rows, headings
 
 
-def _block(axes: Axes, block: pd.DataFrame, reading: str, rows: dict[str, float]) -> None:
+def _block(axes: Axes, cells: pd.DataFrame, reading: str, rows: dict[str, float]) -> None:
     """Draw one reading of the respondents of one value, each at the height of its row."""
-    ends = [max(rows.values()) + 0.5, rows[_LAPSES] - 0.5]
-    cells, nulls = (part(block, name) for name in ("measured", "baseline"))
-    axes.axhspan(ends[1], rows[_LETTERS] + 0.5, **marks.NULL_BAND)
+    ends = [max(rows.values()) + 0.5, min(rows.values()) - 0.5]
     random = {"chance": 0.0, "lapse": 1.0}.get(reading)
     random = cells[f"{reading}_random"].mean() if random is None else random
     axes.plot([random] * 2, ends, gid=f"random {cells['value'].iloc[0]}", **marks.RANDOM_LINE)
-    axes.plot([_COLUMNS[reading][1]] * 2, ends, color=style.MUTED, lw=0.8, zorder=1)
-    marks.nulls(axes, nulls, reading, rows[_LETTERS], rows[_LAPSES])
+    axes.plot([_COLUMNS[reading][1]] * 2, ends, **_IDEAL)
     for row in cells.itertuples():
         _cell(axes, row, reading, rows[row.respondent])
 

@@ -218,7 +218,6 @@ def noise() -> ipw.VBox:
         expected = recovery.noisy(held.value, lapse.value, bias.value, letter.value)
         numbers = {
             "angle": f"{expected['mean_angle']:.1f}° ± {expected['sd']:.1f}",
-            "category of the mean angle": expected["category"],
             "raw (60 is perfect)": f"{expected['raw']:.1f}",
             "chance-corrected (0 is random)": f"{expected['chance']:z.2f}",
             "regret reading": f"{expected['regret']:.2f}",
@@ -232,7 +231,10 @@ def noise() -> ipw.VBox:
             svg.note(inputs)
             + svg.key_numbers(numbers)
             + svg.ring([mean, *ideals()])
-            + svg.note("Category of one administration, the chance of each:")
+            + svg.note(
+                f"Two names are given. The mean of many administrations is {expected['category']}, "
+                "by its angle. A single administration has a name of its own, which is:"
+            )
             + svg.shares(expected["categories"])
         )
 

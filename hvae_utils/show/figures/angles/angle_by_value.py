@@ -11,7 +11,7 @@ from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
-from hvae_utils.show.names import flag_note, flagged, named
+from hvae_utils.show.names import each, flag_note, flagged, named
 from hvae_utils.show.tables import always_letters, ideal_angles, need, part, stack
 
 _EDGES = (-40.0, 85.0)  # degrees: answers reach -16.3 to 61.4; a wider interval runs off the panel
@@ -25,8 +25,9 @@ def table(
 ) -> pd.DataFrame:
     """Return the angle of every scored administration and of every cell, in degrees.
 
-    part "administration": angle. "cell": angle (mean), angle_low and angle_high (95% interval),
-    bound_low and bound_high (whatever the missing items were), administrations, scored, note.
+    part "administration": angle, the expected one where there are probabilities. "cell": angle
+    (mean), angle_low and angle_high (95% interval), bound_low and bound_high (whatever the missing
+    items were), administrations, scored, note.
     "target", "baseline": as `tables.ideal_angles` and `always_letters`. "random": mean angle.
     """
     keys, counts = ["model", "value", "goal_prompt"], ["administrations", "scored", "note"]
@@ -42,6 +43,33 @@ def table(
     measured = flagged(named(stack(cell, single)), cells)
     columns = ["part", "model", "respondent", "value", "goal_prompt", "angle", *_INTERVALS]
     return stack(random, always_letters(instrument), targets, measured)[[*columns, *counts]]
+
+
+def caption(table: pd.DataFrame) -> str:
+    """Return how to read the angles, and how far from its targets each respondent is."""
+    return (
+        "Measured SVO angle by assigned value. Dots: administrations; marks: cell means, with 95% "
+        "intervals for wordings like these; bands: angles of ideal respondents; thin bars: bounds "
+        "where items are missing; grey row: always one letter. Mean distance from the targets: "
+        f"{each(_distances(table), 0, '°')}.{flag_note(table['respondent'].dropna())}"
+    )
+
+
+def alt(table: pd.DataFrame) -> str:
+    """Return the picture in words."""
+    targets = part(table, "target").set_index("value")["angle"]
+    return (
+        "A panel a respondent, a row a value, angle in degrees across, with bands at the targets "
+        f"({each(targets)}). Mean distance from them: {each(_distances(table), 0, '°')}."
+    )
+
+
+def _distances(table: pd.DataFrame) -> pd.Series:
+    """Return the mean distance (degrees) of a respondent's cells from their targets."""
+    cells = part(table, "cell")
+    target = cells["value"].map(part(table, "target").set_index("value")["angle"])
+    far = (cells["angle"] - target).abs()
+    return far.groupby(cells["respondent"], sort=False).mean()
 
 
 @style.drawing
@@ -62,7 +90,7 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_xticks(range(-20, 61, 20), style.numbers(range(-20, 61, 20)))
         places = [*-np.arange(len(values)), 0.2 - len(values)]
         style.rows(axes, places, [*values, "(one letter)"])
-    grey = {"marker": "o", "mec": style.MUTED, "color": style.MUTED, "ms": 5, "lw": 1.8}
+    grey = {"marker": "o", "mec": style.MUTED, "color": style.MUTED, "ms": 5, "lw": 0.9}
     keys = [
         marks.key("mean and 95% interval, goal prompt", mfc=style.MUTED, **grey),
         marks.key("the same without goal prompt", mfc="white", **grey),
@@ -71,8 +99,9 @@ def draw(table: pd.DataFrame) -> Figure:
         marks.key("bounds if answers are missing", **_BOUNDS),
         marks.key("mean of random respondents", **marks.RANDOM_LINE),
         marks.letters_legend(),
+        *marks.flag_keys(cells["respondent"]),
     ]
-    style.legend(figure, keys, 3, "SVO angle, degrees" + flag_note(cells["respondent"]))
+    style.legend(figure, keys, 3, "SVO angle, degrees")
     return figure
 
 
@@ -102,6 +131,6 @@ def _cell(axes: Axes, cell, singles: pd.DataFrame, row: int) -> None:
     axes.plot(angles, y + spread, **dots)
     if cell.scored < cell.administrations:
         axes.plot([cell.bound_low, cell.bound_high], [y, y], gid="bounds", **_BOUNDS)
-    axes.plot([cell.angle_low, cell.angle_high], [y, y], color=colour, lw=1.8, zorder=3)
+    axes.plot([cell.angle_low, cell.angle_high], [y, y], color=colour, lw=0.9, zorder=3)
     look = marks.of_goal(cell.value, goal, (4.6, 4.6), hollow="white")
     axes.plot(cell.angle, y, zorder=4, gid=f"mean {cell.value} {goal}", **look)

@@ -15,7 +15,7 @@ from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics import chance
 from hvae_utils.show import marks, style
-from hvae_utils.show.names import named
+from hvae_utils.show.names import each, named
 from hvae_utils.show.tables import ideal_angles, need, part, stack
 
 _OUTLINE = {"color": style.INK, "lw": 0.8, "zorder": 4}
@@ -29,54 +29,41 @@ def table(
 ) -> pd.DataFrame:
     """Return the exact distribution of the angle, by respondent and assigned value, 1-degree bins.
 
-    responses: condition_id, item and p1, p2 … in the instrument's order. The distributions of all
-    administrations with probabilities for every item are averaged; a conversation has none, since
-    its items depend on each other.
+    responses: as a run's; an administration counts where probabilities were read for every item,
+    but not in a conversation, whose items depend on each other. Those of a cell are averaged.
     part "measured": low, high (degrees; low <= angle < high), share (bins left out: 0; NaN without
     administrations). "random": of uniform random choices. "target": angles of ideal respondents.
     """
     need(conditions, "conditions", ["condition_id", "model", "value"])
-    complete = _complete(responses, instrument)
+    need(responses, "responses", ["condition_id", "item", "method", "option", "p1"])
     asked = conditions[conditions["condition_id"].isin(responses["condition_id"])]
     if asked.empty:
         raise UserError("responses: none of them belongs to a condition of the table of conditions")
+    listed = responses[responses["method"] == "probabilities"]
+    tables = scoring.option_tables(listed, asked["condition_id"], instrument)
+    usable = ~np.isnan(tables).any(axis=(1, 2))
+    if "protocol" in asked:
+        usable &= (asked["protocol"] != "conversation").to_numpy()
     assigned = [name for name in values if name in set(asked["value"])]
     rows = []
     for model, value in product(asked["model"].unique(), assigned):
-        cell = asked[(asked["model"] == model) & (asked["value"] == value)]
-        if "protocol" in cell:
-            cell = cell[cell["protocol"] != "conversation"]
-        mixed = [complete[key] for key in cell["condition_id"] if key in complete]
-        key = {"model": model, "value": value, "administrations": len(mixed)}
-        rows += [key | one for one in _binned(mixed, instrument)]
-    random = pd.DataFrame(_binned([chance.uniform(instrument)], instrument)).assign(part="random")
+        cell = tables[usable & ((asked["model"] == model) & (asked["value"] == value)).to_numpy()]
+        key = {"model": model, "value": value, "administrations": len(cell)}
+        rows += [key | one for one in _binned(cell, instrument)]
+    random = pd.DataFrame(_binned(chance.uniform(instrument)[None], instrument))
     targets = ideal_angles(values[name] for name in assigned).assign(part="target")
     measured = named(pd.DataFrame(rows)).assign(part="measured")
     columns = ["part", "model", "respondent", "value", "low", "high", "share", "administrations"]
-    return stack(random, targets, measured)[columns].astype({"administrations": "Int64"})
+    table = stack(random.assign(part="random"), targets, measured)[columns]
+    return table.astype({"administrations": "Int64"})
 
 
-def _complete(responses: pd.DataFrame, instrument: Instrument) -> dict[str, np.ndarray]:
-    """Return the probabilities (items, options) of each condition that has them for all items."""
-    columns = [f"p{option}" for option in range(1, instrument.options + 1)]
-    need(responses, "responses", ["condition_id", "item", *columns])
-    rows = responses[["condition_id", "item"]].copy()
-    rows[columns] = scoring.option_shares(responses, instrument.options)
-    rows = rows.dropna(subset=columns)
-    rows = rows[rows["item"].isin(instrument.items)]
-    return {
-        key: group.set_index("item").loc[[*instrument.items], columns].to_numpy(float)
-        for key, group in rows.groupby("condition_id", sort=False)
-        if len(group) == len(instrument.items) and group["item"].is_unique
-    }
-
-
-def _binned(tables: list[np.ndarray], instrument: Instrument) -> list[dict[str, float]]:
+def _binned(tables: np.ndarray, instrument: Instrument) -> list[dict[str, float]]:
     """Return the mean of the tables' exact distributions in 1-degree bins, those above 0."""
-    if not tables:
+    if not len(tables):
         return [{"low": np.nan, "high": np.nan, "share": np.nan}]
     shares: Counter[int] = Counter()
-    for table, times in zip(*np.unique(np.stack(tables), axis=0, return_counts=True), strict=True):
+    for table, times in zip(*np.unique(tables, axis=0, return_counts=True), strict=True):
         exact = svo.angle_distribution(table, instrument)
         bins = np.floor(np.round(exact.angles, 9)).astype(int)
         weights = np.bincount(bins - bins[0], exact.weights) * (times / len(tables))
@@ -84,9 +71,38 @@ def _binned(tables: list[np.ndarray], instrument: Instrument) -> list[dict[str, 
     return [{"low": float(low), "high": low + 1.0, "share": shares[low]} for low in sorted(shares)]
 
 
+def caption(table: pd.DataFrame) -> str:
+    """Return how to read the distributions, and how wide they are."""
+    return (
+        "Exact distributions of the angle by assigned value. One administration, probabilities "
+        "renormalised to the options, wordings and orders pooled; each outline is as high as its "
+        "row; angles of ideal respondents shaded, random answers as outline. Mean standard "
+        f"deviation over the values: {each(_spreads(table), 1, '°')}."
+    )
+
+
+def alt(table: pd.DataFrame) -> str:
+    """Return the picture in words."""
+    return (
+        "Histograms of the angle, a panel a respondent, a row a value, over the broad hill of "
+        f"random answers. Mean standard deviation: {each(_spreads(table), 1, '°')}."
+    )
+
+
+def _spreads(table: pd.DataFrame) -> pd.Series:
+    """Return each respondent's standard deviation of the angle, the mean over its values."""
+    rows = part(table, "measured")
+    keys, middle = [rows["respondent"], rows["value"]], rows["low"] + 0.5
+    first, second = (
+        (rows["share"] * middle**power).groupby(keys, sort=False).sum(min_count=1)
+        for power in (1, 2)
+    )
+    return np.sqrt((second - first**2).clip(0)).groupby(level=0, sort=False).mean()
+
+
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the distributions, heights as square roots of shares: wide and narrow ones are seen."""
+    """Draw the distributions, each as high as its row: wide and narrow ones are seen."""
     measured = part(table, "measured", "the distributions of the angle")
     values = list(measured["value"].unique())
     shown = table[["low", "high"]].to_numpy(float)
@@ -103,8 +119,8 @@ def draw(table: pd.DataFrame) -> Figure:
         marks.key("random respondent", **_OUTLINE),
         Patch(fc=style.MUTED, alpha=0.2, label="angles of ideal respondents"),
     ]
-    label = "SVO angle of one administration, degrees\n(height: root of the share per degree, "
-    style.legend(figure, keys, 3, label + "a full row is 100%)")
+    below = "SVO angle of one administration, degrees (each outline is as high as its row)"
+    style.legend(figure, keys, 3, below)
     return figure
 
 
@@ -129,9 +145,9 @@ def _row(axes: Axes, table: pd.DataFrame, rows: pd.DataFrame, value: str, base: 
 
 
 def _outline(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners of a histogram whose missing bins are empty; heights as square roots."""
-    low, height = rows["low"].to_numpy(float), 0.92 * np.sqrt(rows["share"].to_numpy(float))
+    """Return the corners of a histogram whose missing bins are empty; the highest bin is 0.92."""
+    low, share = rows["low"].to_numpy(float), rows["share"].to_numpy(float)
     edges = np.arange(low.min() - 1, rows["high"].max() + 2)
     heights = np.zeros(len(edges) - 1)
-    heights[np.searchsorted(edges, low)] = height
+    heights[np.searchsorted(edges, low)] = 0.92 * share / share.max()
     return np.repeat(edges, 2)[1:-1], np.repeat(heights, 2)

@@ -1,0 +1,1 @@
+"""The figures that lay the angle, in degrees, along a straight axis."""
