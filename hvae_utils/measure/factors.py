@@ -89,22 +89,6 @@ def clusters(frame: pd.DataFrame) -> pd.Series:
     return frame.groupby([*CLUSTER], sort=False).ngroup()
 
 
-def pairs(
-    frame: pd.DataFrame, factor: str, reference: object, level: object, measure: str
-) -> pd.DataFrame:
-    """Return the administrations that differ in this factor alone, one row a pair.
-
-    Columns: the other factors, {measure}_level and {measure}_reference.
-    Errors: UserError for a missing column and an administration found twice.
-    """
-    needed_columns(frame, "scores", [*FACTORS, measure])
-    once(frame)
-    matched = [name for name in FACTORS if name != factor]
-    kept = frame[[*matched, measure]]
-    first, other = (kept[frame[factor] == side] for side in (reference, level))
-    return other.merge(first, on=matched, suffixes=("_level", "_reference"))
-
-
 def once(frame: pd.DataFrame) -> None:
     """Raise UserError where two administrations have the same factors."""
     twice = frame.duplicated([*FACTORS])

@@ -1,9 +1,9 @@
 """Factor effects: what each factor of a study changes in value rationality, and how surely.
 
-Every effect is a paired difference between administrations that differ in one factor only
-(`factors.pairs`), so an unbalanced study gives fewer pairs and no biased comparison. Pairs are
-averaged within wordings, the clusters, and their means have a t interval. Wordings themselves are
-what a study samples: between two of them there is a difference and no test.
+Every effect is a paired difference between administrations that differ in one factor only, so an
+unbalanced study gives fewer pairs and no biased comparison. Pairs are averaged within wordings, the
+clusters, and their means have a t interval. Wordings themselves are what a study samples: between
+two of them there is a difference and no test.
 """
 
 import numpy as np
@@ -64,10 +64,12 @@ def _of_factor(table: pd.DataFrame, factor: str, levels: list[object]) -> list[d
     if len(levels) < 2:
         return []
     matched = [name for name in factors.FACTORS if name != factor]
-    eta = _eta_squared(table.pivot(index=matched, columns=factor, values="vr").dropna().to_numpy())
+    wide = table.assign(asked=1.0).pivot(index=matched, columns=factor, values=["vr", "asked"])
+    vr, asked = (wide[name].reindex(columns=levels).to_numpy(float) for name in ("vr", "asked"))
+    eta = _eta_squared(vr[~np.isnan(vr).any(axis=1)])
     rows = []
-    for level in levels[1:]:
-        row = _paired(table, factor, levels[0], level)
+    for place, level in enumerate(levels[1:], start=1):
+        row = _paired(factor, vr[:, [0, place]], asked[:, [0, place]] == 1, wide.index)
         notes = [row["note"]]
         if row["pairs"] and np.isnan(row["dz"]):
             notes.append("not estimable: dz, without spread between pairs")
@@ -79,26 +81,31 @@ def _of_factor(table: pd.DataFrame, factor: str, levels: list[object]) -> list[d
 
 
 def _paired(
-    rated: pd.DataFrame, factor: str, reference: object, level: object
+    factor: str, vr: np.ndarray, asked: np.ndarray, matched: pd.MultiIndex
 ) -> dict[str, object]:
-    """Return what the level changes against the reference, over pairs scored on both sides."""
-    pairs = factors.pairs(rated, factor, reference, level, "vr")
-    scored = pairs.dropna(subset=["vr_level", "vr_reference"])
-    differences = scored["vr_level"] - scored["vr_reference"]
+    """Return what the level changes against the reference, over pairs scored on both sides.
+
+    vr: float array (sets of administrations that agree in all else, reference and level), NaN
+    without an angle; asked: bool, likewise; matched: the factors of each set.
+    """
+    pairs, scored = int(asked.all(axis=1).sum()), ~np.isnan(vr).any(axis=1)
+    differences = pd.Series((vr[:, 1] - vr[:, 0])[scored])
+    found = len(differences)
     if factor == "wording":  # two wordings have none in common, so all their pairs are one cluster
         interval = t_interval([differences.mean()])
         note = "wordings are sampled: no interval between two of them"
     else:
-        interval = t_interval(cluster_means(differences, scored["wording"]))
+        wordings = matched.get_level_values("wording")[scored]
+        interval = t_interval(cluster_means(differences, wordings))
         note = interval.note
-    notes = [note if len(scored) else f"no scored administrations differ in {factor} alone"]
-    if len(scored) < len(pairs):
-        notes.append(f"{len(pairs) - len(scored)} of {len(pairs)} pairs lack an angle")
-    if alone := int((rated[factor] == level).sum()) - len(pairs):
-        notes.append(f"{alone} of {alone + len(pairs)} administrations have no partner")
+    notes = [note if found else f"no scored administrations differ in {factor} alone"]
+    if found < pairs:
+        notes.append(f"{pairs - found} of {pairs} pairs lack an angle")
+    if alone := int(asked[:, 1].sum()) - pairs:
+        notes.append(f"{alone} of {alone + pairs} administrations have no partner")
     spread = differences.std(ddof=1)
     return {
-        "pairs": len(scored),
+        "pairs": found,
         "clusters": interval.n,
         "difference": interval.mean,
         "low": interval.low,

@@ -3,7 +3,6 @@
 import ast
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -39,8 +38,8 @@ def test_a_new_factor_reaches_every_table_by_the_list_alone(monkeypatch):
     found = effects.factor_effects(two.assign(goal_prompt=False))
     assert found.loc[found["scope"] == effects.ALL, "factor"].tolist() == ["language"]
     assert found["difference"].tolist() == [3.0, 3.0]
-    pairs = pd.concat([two, two.assign(goal_prompt=True)])
-    assert effects.goal_effects(pairs)["pairs"].tolist() == [2]
+    pairs = effects.factor_effects(pd.concat([two, two.assign(goal_prompt=True)]))
+    assert pairs.set_index(["scope", "factor"]).loc[(effects.ALL, "goal_prompt"), "pairs"] == 2
     conditions = two.assign(condition_id=["a", "b"], instrument="svo-slider", goal=None)
     answers = [{"condition_id": c, "item": i, "option": 1} for c in "ab" for i in range(1, 7)]
     responses = pd.DataFrame(answers).astype({"option": "Int64"}).assign(method="text")
@@ -63,25 +62,6 @@ def test_a_goal_of_its_own_is_no_cluster_and_neither_is_a_value():
     assert factors.clusters(frame(*goals)).nunique() == 1
 
 
-def test_the_goal_prompt_has_as_many_clusters_in_both_tables():
-    rng = np.random.default_rng(4)
-    rows = [
-        {"goal_prompt": goal, "wording": wording, "induction": induction}
-        | {"repeat": repeat, "angle": float(rng.uniform(20, 50))}
-        for goal in (False, True)
-        for wording in ("plain", "formal", "brief")
-        for induction in ("label", "definition")
-        for repeat in range(4)
-    ]
-    scores = frame(*rows)
-    effect = effects.goal_effects(scores).iloc[0]
-    table = effects.factor_effects(scores).set_index(["scope", "factor"])
-    same = table.loc[("prosocial", "goal_prompt")]
-    assert same["clusters"] == 3
-    for column in ("pairs", "difference", "low", "high"):
-        assert same[column] == effect[column]
-
-
 def test_chance_is_asked_as_often_as_there_are_clusters():
     wordings = [{"wording": name, "order": order} for name in "ab" for order in ("fixed", "back")]
     cell = rationality.cells(frame(*wordings).assign(angle=30.5)).iloc[0]
@@ -93,4 +73,4 @@ def test_a_missing_column_and_an_administration_found_twice_are_named():
     with pytest.raises(UserError, match="the column 'wording' is missing"):
         factors.clusters(frame({}).drop(columns="wording"))
     with pytest.raises(UserError, match="two administrations with the same factors"):
-        factors.pairs(frame({}, {}).assign(vr=1.0), "order", "x", "y", "vr")
+        factors.once(frame({}, {}))
