@@ -9,7 +9,6 @@ cells: one row model x value x goal prompt, as 03_metric_computation writes it.
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
-from IPython.display import Markdown
 
 from hvae_utils.errors import unknown
 from hvae_utils.show.names import display_names, joined
@@ -34,6 +33,13 @@ _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", 
 _ARMS = {False: "without goal prompt", True: "with goal prompt"}
 
 
+class Markdown(str):
+    """Text that a notebook shows as Markdown."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
 def notes(models: Iterable[str], sentences: Mapping[str, str]) -> Markdown:
     """Return the sentences of which every respondent was asked, as one paragraph.
 
@@ -41,7 +47,7 @@ def notes(models: Iterable[str], sentences: Mapping[str, str]) -> Markdown:
     notebook says nothing about a respondent that its run does not hold. UserError for a name that
     no reference respondent has.
 
-    >>> notes(["reference/random"], {"random": "It guesses.", "lapsing random": "Both slip."}).data
+    >>> notes(["reference/random"], {"random": "It guesses.", "lapsing random": "Both slip."})
     'It guesses.'
     """
     asked = {name.removeprefix("reference/") for name in models if name.startswith("reference/")}

@@ -259,9 +259,10 @@ def test_a_respondent_is_told_with_its_verdict_its_bits_and_its_lowest_score():
 def test_a_note_is_shown_where_everybody_it_speaks_of_was_asked():
     told = {"faithful": "One.", "lapsing random": "Two.", "random": "Three."}
     asked = ["reference/random", "reference/random", "ollama/faithful"]
-    assert findings.notes(asked, told).data == "Three."
-    assert findings.notes([*asked, "reference/lapsing"], told).data == "Two. Three."
-    assert findings.notes(["ollama/x"], told).data == ""
+    assert findings.notes(asked, told) == "Three."
+    assert findings.notes([*asked, "reference/lapsing"], told) == "Two. Three."
+    assert findings.notes(["ollama/x"], told) == ""
+    assert findings.notes(asked, told)._repr_markdown_() == "Three."
     with pytest.raises(UserError, match="unknown reference respondent 'lapsin'"):
         findings.notes(asked, {"lapsin random": "Never shown."})
 
