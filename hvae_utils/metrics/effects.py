@@ -29,7 +29,7 @@ def factor_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -
     scores: one row an administration: the factors, angle (degrees, NaN when unscored). Values
         without a target (`none`) are left out. Per administration the value rationality is
         60 - |angle - target|, scale inferred from the published chart. Where each wording has an
-        order of its own, the two are one factor, called wording.
+        order of its own (latin), neither can be told from the other and both are left out.
     Columns: model; scope ("all values", or one value); factor; level and reference (text: the
     level of `factors.REFERENCES`, or the first that appears); pairs (administrations that agree in
     all but the factor and are both scored); clusters (wordings; one for the factor wording);
@@ -46,12 +46,12 @@ def factor_effects(scores: pd.DataFrame, instrument: Instrument | None = None) -
     rated = rationality.by_administration(scores, instrument)
     rows = []
     for model, of_model in rated.groupby("model", sort=False):
-        if of_model.groupby("wording")["order"].nunique().max() == 1:
-            of_model = of_model.assign(order="the wording's own")
+        latin = (of_model.groupby("wording")["order"].nunique() == 1).all()
+        confounded = ("wording", "order") if latin and of_model["order"].nunique() > 1 else ()
         assigned = [name for name in values.names() if name in set(of_model["value"])]
         for scope in [ALL, *assigned]:
             table = of_model if scope == ALL else of_model[of_model["value"] == scope]
-            for factor in (name for name in factors.FACTORS if name not in _FIXED):
+            for factor in (name for name in factors.FACTORS if name not in (*_FIXED, *confounded)):
                 head = {"model": model, "scope": scope, "factor": factor}
                 first = factors.REFERENCES.get(factor)  # of others the one that appears first
                 levels = sorted(of_model[factor].unique(), key=lambda level: level != first)
