@@ -29,7 +29,8 @@ class Study:
 
     models: respondent names; values: assigned values; goal_prompts: arms without and with the
     model's own goal; inductions, placements, protocols, orders, labels: see `factors`; wordings:
-    prompt packs; repeats: administrations of each condition; readout: whether an answer is the text
+    prompt packs, of which the first `goal_wordings` are asked with the goal prompt too (0: all);
+    repeats: administrations of each condition; readout: whether an answer is the text
     or, where the endpoint gives them, the probabilities of all options; temperature: of every
     request, 0 is greedy; seed: from which every request's seed is drawn; margin: the smallest
     effect of interest, a steerability above 0 and below 1; contrasts: the tests that are planned.
@@ -52,6 +53,7 @@ class Study:
     seed: int = 20230524
     margin: float = 0.10
     contrasts: tuple[str, ...] = ("steerability", "goal_prompt")
+    goal_wordings: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -79,6 +81,7 @@ class Study:
             prompts.load(wording)
         self._check_together()
         check_number("repeats", self.repeats, 1, 10_000, whole=True)
+        check_number("goal_wordings", self.goal_wordings, 0, 10_000, whole=True)
         check_number("temperature", self.temperature, 0, 2)
         check_number("seed", self.seed, 0, 2**31 - 1, whole=True)
         check_number("margin", self.margin, 0, 1)
@@ -154,6 +157,8 @@ def conditions(study: Study) -> pd.DataFrame:
         if not (study.temperature or row["repeat"] == 1 or simulated):
             continue
         place = study.wordings.index(row["wording"])
+        if row["goal_prompt"] and 0 < study.goal_wordings <= place:
+            continue
         for order in factors.order_names(row["order"], options, place):
             text = json.dumps(row | {"order": order}, sort_keys=True)
             rows[hashlib.sha256(text.encode()).hexdigest()[:12]] = row | {"order": order}

@@ -127,7 +127,8 @@ def reproduce(chosen: Namespace) -> None:
 def measure(chosen: Namespace) -> None:
     """Say whether one model acts on the values it is told to hold.
 
-    It takes the default profile's design, without the simulated respondents.
+    It takes the default profile's design, all wordings in both arms, without the simulated
+    respondents.
     """
     from hvae_utils.run import workbook
     from hvae_utils.show import findings
@@ -136,7 +137,7 @@ def measure(chosen: Namespace) -> None:
         raise UserError("hvae measure asks one model; for several, hvae reproduce --set models=A,B")
     name = Path(chosen.model).name if chosen.model.endswith(".gguf") else chosen.model
     run_id = chosen.run_id or re.sub(r"[^A-Za-z0-9.]+", "-", name)[-99:].strip(".-")
-    overrides = [f"models={chosen.model}", *chosen.overrides]
+    overrides = [f"models={chosen.model}", "goal_wordings=0", *chosen.overrides]
     run = workbook.reproduce("default", overrides, runs=chosen.runs, run_id=run_id, report=show)
     _answered(run, MAX_ERRORS)
     for _, sentence in findings.verdicts(run.steerability):

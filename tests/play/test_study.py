@@ -142,3 +142,14 @@ def test_a_mistake_in_a_study_is_one_sentence_with_the_choices(change, said):
     with pytest.raises(UserError, match=said) as fault:
         study.Study(**{"models": TWO, **change})
     assert "\n" not in str(fault.value)
+
+
+def test_the_goal_prompt_may_be_asked_in_the_first_wordings_only():
+    asked = {"models": ["reference/faithful"], "wordings": ["plain", "formal", "brief"]}
+    every, few = (study.conditions(study.Study(**asked, goal_wordings=n)) for n in (0, 2))
+    with_goal = few[few["goal_prompt"]]
+    assert set(with_goal["wording"]) == {"plain", "formal"}
+    assert len(every) - len(few) == 5
+    assert set(few["condition_id"]) < set(every["condition_id"])
+    with pytest.raises(UserError, match="goal_wordings"):
+        study.Study(**asked, goal_wordings=-1)
