@@ -76,6 +76,7 @@ def score(path: Path, administrations: int) -> dict[str, float]:
         {
             "condition_id": names.repeat(items).to_numpy(),
             "item": np.tile(instrument.items, administrations),
+            "method": "text",
             "option": rng.integers(1, 10, items * administrations),
         }
     )
