@@ -84,11 +84,14 @@ def test_probabilities_and_their_audit_are_counted():
 
 
 def test_the_default_profile_takes_what_its_design_says(capsys):
-    """Nine wordings, five assignments, two arms, six items; 9 of 90 conditions are audited."""
+    """Nine wordings and three of them with the goal prompt, five assignments, six items.
+
+    Of the 60 conditions, 6 are audited.
+    """
     assert cli.main(["estimate", "--set", "models=reference/lapsing", "--json"]) == 0
     (row, _) = json.loads(capsys.readouterr().out)
-    readouts, audit = 9 * 5 * 2 * 6, 9 * 6
-    assigned = 9 * (4 * 2 + 5)  # describe and adopt, and a goal, `none` included
+    readouts, audit = (9 + 3) * 5 * 6, 6 * 6
+    assigned = 9 * 4 * 2 + 3 * 5  # describe and adopt, and a goal, `none` included
     beside = 6 + 6 + 9  # swapped, ten times the stakes, secondary; the primary items are shared
     assert row["requests"] == readouts + audit + assigned + beside + 1  # are alternatives listed?
 

@@ -220,7 +220,8 @@ def test_measure_takes_the_default_design_with_one_model_and_says_its_verdict(
     monkeypatch.setattr(workbook, "reproduce", reproduce)
     command = ["measure", model, "--set", "repeats=2", "--runs", str(tmp_path), *given]
     assert cli.main(command) == 0
-    assert asked == [("default", [f"models={model}", "repeats=2"], run_id)]
+    settings = [f"models={model}", "goal_wordings=0", "repeats=2"]
+    assert asked == [("default", settings, run_id)]
     verdict, where = capsys.readouterr().out.splitlines()
     assert " the value it is told to hold: without goal prompt it moves by " in verdict
     assert where == f"the report is {tmp_path / run_id / 'report.html'}"
