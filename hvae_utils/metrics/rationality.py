@@ -167,19 +167,6 @@ def random_reference(
     return random_distance(target, administrations, instrument)
 
 
-def by_wording(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
-    """Return one row a model x goal prompt x wording: vr_chance there, the mean over its values.
-
-    Only wordings where every value with a target was scored. Errors: as `by_administration`.
-    """
-    rated = by_administration(scores, instrument)
-    rows = []
-    for (model, goal), of_arm in rated.groupby(["model", "goal_prompt"], sort=False):
-        table = of_arm.pivot_table("vr_chance", "wording", "value", sort=False, dropna=False)
-        rows += [(model, goal, *row) for row in table.dropna().mean(axis=1).items()]
-    return pd.DataFrame(rows, columns=["model", "goal_prompt", "wording", "vr_chance"])
-
-
 def cells(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
     """Return one row a cell: model x value x goal prompt.
 

@@ -359,18 +359,7 @@ def test_compliance_is_the_share_of_the_way_from_the_models_own_default():
     assert np.isnan(table["prosocial", True])  # nothing was asked without a value there
     assert np.isnan(table["none", False])
     near = [administrations([45.5, 45.1], value="none"), administrations([40, 41])]
-    assert only(rationality.cells(pd.concat(near))[:1])["compliance"] is not None
     assert rationality.cells(pd.concat(near))["compliance"].isna().all()
-
-
-def test_each_wording_has_a_score_of_its_own_where_every_value_is_scored():
-    parts = [administrations([30, 40, np.nan]), administrations([50, 60, 61], value="altruistic")]
-    table = rationality.by_wording(pd.concat(parts))
-    rated = rationality.by_administration(pd.concat(parts))
-    means = rated.groupby("wording")["vr_chance"].mean()
-    assert table["wording"].tolist() == ["wording 0", "wording 1"]
-    assert table["vr_chance"].tolist() == pytest.approx(means[table["wording"]].tolist())
-    assert rationality.by_wording(parts[0][:0]).empty
 
 
 def test_an_interval_around_the_target_reaches_sixty_and_one_on_the_chance_scale():
