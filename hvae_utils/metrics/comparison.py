@@ -6,7 +6,7 @@
 
 Models are paired by wording: what a wording does to both cancels, and wordings are what a study
 samples. The score is anything that a model has in a wording: `steerability.by_wording`, or the
-chance-corrected value rationality (`rationality.by_wording`). Null respondents, who hold no value,
+chance-corrected value rationality. Null respondents, who hold no value,
 take part by their exact expected scores.
 """
 
