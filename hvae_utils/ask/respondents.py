@@ -11,6 +11,7 @@ import orjson
 
 from hvae_utils.ask.prompts import Presentation
 
+PROBABILITY_FLAGS = ("one-hot", "repeated entries", "sum above one", "not the reply's first token")
 PROBED = "C"  # the letter that is asked for to see whether a respondent lists alternatives
 
 
@@ -18,10 +19,13 @@ PROBED = "C"  # the letter that is asked for to see whether a respondent lists a
 class Request:
     """One question to one respondent.
 
-    kind: describe, adopt, goal, item, readout or probe; messages: chat messages, oldest first;
-    condition: the factors of the condition that first asked; temperature 0 is greedy;
-    top_logprobs: alternatives of each token to ask for, 0 for none; presentation: what an item
-    showed, None for other kinds; identity: the respondent's.
+    kind: describe, adopt, goal, item, readout, reason (a chain of thought in a turn of its own),
+    probe or check; messages: chat messages, oldest first; condition: the factors of the condition
+    that first asked; max_tokens: of the visible reply; temperature 0 is greedy; top_logprobs:
+    alternatives of each token to ask for, 0 for none; presentation: what an item showed, None for
+    other kinds; identity: the respondent's; thinking_tokens: room for a thought, on top of
+    max_tokens; thinking: what the endpoint is told about thinking, one of `factors.THINKING`, ''
+    for nothing; choices: the labels that the server holds the reply to, () for a free reply.
     """
 
     kind: str
@@ -36,6 +40,9 @@ class Request:
     top_logprobs: int = 0
     presentation: Presentation | None = None
     identity: str = ""
+    thinking_tokens: int = 0
+    thinking: str = ""
+    choices: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -46,6 +53,8 @@ class Request:
         condition = [self.kind, self.model, self.condition["value"], self.messages]
         decoding = [self.max_tokens, self.temperature, self.seed, self.top_logprobs]
         content = [*condition, *decoding, self.repeat, self.attempt, self.identity]
+        if self.thinking_tokens or self.thinking or self.choices:
+            content += [self.thinking_tokens, self.thinking, self.choices]
         text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
         return hashlib.sha256(text).hexdigest()[:20]
 
@@ -65,9 +74,15 @@ class Request:
 class Answer:
     """One reply: the raw text and what the endpoint said about it; `error` when there is none.
 
-    top_logprobs: (token, log-probability in nats) of the first answer token, None if not given;
-    dropped: request parameters that the endpoint refused; latency_s: seconds of the try that
-    answered, None if not measured; tries: how often the request was sent.
+    text: the visible reply; thought: what a model that thinks wrote before it, kept apart, None if
+    nothing was shown; thinking_tokens: tokens of the thought, None if not told; cause: why there is
+    no reply to read, in words for people, '' where there is one; finish_reason: stop, length,
+    content_filter, tool_calls, error, cut (by us), or the endpoint's own word.
+    top_logprobs: (token, log-probability in nats) of the first token of the visible reply, None if
+    not given or if that token cannot be told; flags: what is wrong with that list, of
+    PROBABILITY_FLAGS; completion_tokens: with those of the thought; dropped: request parameters
+    that the endpoint refused; latency_s: seconds of the try that answered, None if not measured;
+    tries: how often the request was sent.
     """
 
     text: str | None = None
@@ -81,6 +96,10 @@ class Answer:
     dropped: tuple[str, ...] = ()
     latency_s: float | None = None
     tries: int = 1
+    thought: str | None = None
+    thinking_tokens: int | None = None
+    cause: str = ""
+    flags: tuple[str, ...] = ()
 
 
 class Respondent:

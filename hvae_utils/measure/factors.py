@@ -20,6 +20,12 @@ INDUCTIONS = ("self_description", "definition", "label")
 PLACEMENTS = ("dialogue", "system")
 PROTOCOLS = ("independent", "conversation")
 READOUTS = ("text", "probabilities")
+# What a model that thinks on its own is told about it, where its endpoint takes that.
+THINKING = ("off", "on", "minimal", "low", "medium", "high", "xhigh")
+# direct: asked at once, served as its owner serves it; reasoned: it first thinks in a turn of its
+# own, then names the label.
+DELIBERATIONS = ("direct", "reasoned", *THINKING)
+REPLIES = ("free", "constrained")  # constrained: the server lets through nothing but a label
 ORDERS = ("fixed", "reversed", "cyclic", "latin", "shuffled")
 CONTRASTS = ("steerability", "goal_prompt", "models")  # tests that a study can plan
 LABEL_SETS = {  # an item takes as many as it has options, from the first on
@@ -77,6 +83,25 @@ def option_order(name: str, item: int, options: int, seed: int = 0) -> tuple[int
         raise unknown("order", name, ["fixed", "reversed", *cyclic, "shuffled"])
     start = cyclic.index(name)
     return fixed[start:] + fixed[:start]
+
+
+def respondent(model: str, deliberation: str) -> str:
+    """Return what a model is called that deliberates so: a respondent of its own, scored apart.
+
+    >>> respondent("openai/gpt-6", "low"), respondent("openai/gpt-6", "direct")
+    ('openai/gpt-6+low', 'openai/gpt-6')
+    """
+    return model if deliberation == "direct" else f"{model}+{deliberation}"
+
+
+def model_of(respondent: str) -> tuple[str, str]:
+    """Return the model of a respondent and how it deliberates.
+
+    >>> model_of("openai/gpt-6+low"), model_of("ollama/c4+r")
+    (('openai/gpt-6', 'low'), ('ollama/c4+r', 'direct'))
+    """
+    model, _, deliberation = respondent.rpartition("+")
+    return (model, deliberation) if deliberation in DELIBERATIONS else (respondent, "direct")
 
 
 def clusters(frame: pd.DataFrame) -> pd.Series:
