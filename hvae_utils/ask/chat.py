@@ -192,6 +192,10 @@ class ChatModel(Respondent):
         if complaint.kind == "refusal":
             cause = files.one_line(f"refused by the provider's filter{said}", 300)
             raise _Ended(Answer(text="", finish_reason="content_filter", cause=cause))
+        if complaint.kind == "capped":
+            cap = asked.request.max_tokens + asked.request.thinking_tokens
+            cause = f"the cap of {cap:,} tokens was reached before there was a reply"
+            raise _Ended(Answer(text="", finish_reason="length", cause=cause))
         if complaint.kind == "placement":
             turns = {message["role"] for message in asked.request.messages}
             placement = "system" if "system" in turns else "dialogue"

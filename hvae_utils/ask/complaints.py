@@ -35,7 +35,8 @@ class Complaint:
 
     kind: parameter (of this name; drop or rename it), limit (low to high, of the one of this
     name), placement (of the turns), refusal (the provider's filter), credit, day (its quota is
-    used up), model (there is none of that name), other; words: the endpoint's, one line.
+    used up), model (there is none of that name), capped (the thought left no room for a reply),
+    other; words: the endpoint's, one line.
     """
 
     kind: str
@@ -128,8 +129,12 @@ CREDIT = _any(
 )
 DAY = _any(r"per[_ -]?day|daily|\b[RT]PD\b|a day\b|today")
 SHORTER = _any(r"per[_ -]?(?:minute|second|hour)|\b[RT]P[MSH]\b")
+CAPPED = _any(
+    r"(?:max_\w*tokens|(?:output|token) limit) (?:was|were|has been) reached",
+    r"could not finish the message|unable to complete[^.]{0,40}max_\w*tokens",
+)
 MODEL = _any(
-    r"model[_ ](?:not[_ ]found|decommissioned)|(?:no such|unknown|invalid) model\b",
+    r"model[_ ](?:not[_ ]found|decommissioned)|(?:no such|unknown|invalid|not a valid) model\b",
     r"model[^.]{0,80}(?:not exist|not found|decommissioned|(?:been|was|is) (?:retired|shut down))",
 )
 PLACEMENT = _any(
@@ -159,8 +164,8 @@ ECHO = re.compile(r"\s*:\s*(?:[\d.{-]|true|false|null)")  # `"seed": 3`, of the 
 LISTED = re.compile(r"param\w*[\"':\s]*\{[^}]*$", re.I)  # `parameters: {'seed': 3}`
 SENTENCE = re.compile(r"[.!?][\s\"]|\n")
 NAMELESS = _any(
-    r"no endpoints? found that (?:support|can handle)|unsupported param|(?:un|not )supported param",
-    r"(?:does not|doesn't) support (?:all |some )?(?:of )?(?:the |these )?(?:requested )?param",
+    r"no endpoints? found that (?:support|can handle)[^.]{0,40}param|requested parameters",
+    r"(?:un|not )supported parameters\b\W*$|some (?:of the )?parameters",
 )
 STRUCTURED = (
     r"""["'](?:param|parameter|field|argument|property|path|pointer|key|name)["']\s*:\s*["']"""
@@ -183,7 +188,10 @@ WITHIN = _any(
     rf"(?:between|range|from|within|interval|in)\W{{0,3}}(?:of )?[\[(]?\s*{_NUMBER}\s*"
     rf"(?:,|and|to|-|–|\.\.+=?)\s*{_NUMBER}"
 )
-POSITIVE, LEAST_POSITIVE = _any(r"strictly positive|must be positive|greater than (?:zero|0)"), 0.01
+POSITIVE, LEAST_POSITIVE = (
+    _any(r"strictly positive|must be positive|than (?:zero|0)|\(0(?:\.0)?,"),
+    0.01,
+)
 CONTEXT = _any(rf"context (?:length|window|size)\D{{0,40}}{_NUMBER}")
 READ = _any(
     rf"{_NUMBER} (?:tokens )?(?:in|of|from|for)? ?(?:the |your )?(?:messages|text|input|prompt)",
@@ -209,6 +217,8 @@ def judge(status: int, content: Any, sent: Mapping[str, Any]) -> Complaint:
         return Complaint("other", said)
     if status < 500 and FILTER.search(text):
         return Complaint("refusal", said)
+    if CAPPED.search(text):
+        return Complaint("capped", said)
     named = _structured(text, sent)
     if (not named and PLACEMENT.search(text)) or (named == "messages" and "role" in text):
         return Complaint("placement", said)

@@ -179,7 +179,7 @@ def _told_apart(
     text = "".join(said)
     split = replies.split_thought(text, tags) if text else None
     if split:
-        thoughts += [split.thought] if split.thought else []
+        thoughts += [split.thought] if split.thought and split.thought not in thoughts else []
         text = split.reply
     refused += [refusal] if isinstance(refusal, str) and refusal else []
     thought = "\n".join(thoughts) or None
@@ -293,6 +293,8 @@ def _cause(
     if not closed:
         return "thinking never ended"
     if finish == "length":
+        if cap and not text.strip():
+            return f"the cap of {cap:,} tokens was reached before there was a reply"
         part = f", {used:,} of them for a thought" if used else ""
         return f"the reply reached the cap of {cap:,} tokens{part}" if cap else "the reply was cut"
     if text.strip():

@@ -96,6 +96,10 @@ THINKING = {
         reply("", "max_tokens", {"completion_tokens": 0, "total_tokens": 207}),
         *("", None, "thought for 200 of 200 tokens", "truncated"),
     ),
+    "hidden, cut, not told at all": (
+        {**reply("", "length"), "usage": None},
+        *("", None, "the cap of 200 tokens was reached before there was a reply", "truncated"),
+    ),
     "reasoning_content and nothing else": (
         reply("", reasoning_content=THOUGHT),
         *("", THOUGHT, "a thought and no reply", "empty"),
@@ -182,6 +186,10 @@ THINKING = {
         reply([{"type": "text", "text": f"<think>{THOUGHT}</think>C"}]),
         *("C", THOUGHT, "", "choice"),
     ),
+    "tags and beside them the same": (
+        reply(f"<think>{THOUGHT}</think>C", reasoning_content=THOUGHT),
+        *("C", THOUGHT, "", "choice"),
+    ),
     "tags that nothing opened": (reply(f"{THOUGHT}</think>C"), "C", THOUGHT, "", "choice"),
     "a tag that never closes": (
         reply(f"<think>{THOUGHT}"),
@@ -259,6 +267,21 @@ def test_a_server_that_thinks_gives_the_answer_of_its_twin_that_does_not(form, t
     )
     assert (thinks.text, thinks.cause) == (plain.text, plain.cause) == ("I choose C.", "")
     assert (thinks.thought or "").strip() == thought
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "Could not finish the message because max_tokens or model output limit was reached."),
+        (500, "APIConnectionError: m unable to complete request: max_output_tokens"),
+    ],
+)
+def test_a_thought_that_leaves_no_room_may_come_as_an_error(status, message):
+    asking = request(max_tokens=24, thinking_tokens=176)
+    (answer,), received = asked(lambda _: (status, error(message)), asking)
+    assert (answer.text, answer.error, outcome(answer)) == ("", None, "truncated")
+    assert answer.cause == "the cap of 200 tokens was reached before there was a reply"
+    assert len(received) == 1
 
 
 # usage besides the usual (7 of the prompt): (tokens of reply and thought, tokens of the thought)
@@ -681,6 +704,7 @@ ELSEWHERE = {
     "a part of the prompt": f"Invalid 'messages': {PROMPT[:40]}",
     "messages in param": error("the temperature of the text is too high", param="messages"),
     "of another parameter": "'n' must be 1, not 2",
+    "of a parameter that was not sent": "m does not support parameter presencePenalty.",
     "no parameter at all": "the request could not be understood",
     "nothing": b"",
     "a page": b"<html><title>busy</title></html>",
@@ -930,6 +954,7 @@ ENDINGS = (
     (404, error("nothing here"), "no model 'm'"),
     (400, error("The model `m` does not exist", code="model_not_found"), "no model 'm'"),
     (410, error("The model m has been retired"), "no model 'm'"),
+    (400, error("m is not a valid model ID"), "no model 'm'"),
 )
 
 
