@@ -65,11 +65,38 @@ def test_the_example_of_a_cue_holds_it_and_is_read_as_it_says(name, text, expect
     assert said(text) == expected
 
 
+SPOKEN = [
+    pytest.param(text, expected, id=f"{code}-{text[:30]!a}")
+    for code, row in cues.languages().items()
+    for kind, expected in (("right", "C"), ("denied", "unparseable"), ("refused", "refusal"))
+    for text in row.get(kind, [])
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), SPOKEN)
+def test_a_language_is_read_as_its_examples_say(text, expected):
+    assert said(text) == expected
+    if expected == "C":
+        for other in LETTERS:
+            assert said(text.replace("C", other), payoffs=None) == other
+
+
+def test_every_pattern_of_a_language_has_an_example_and_every_language_a_denial():
+    labels = rules.labels_for(tuple(LETTERS))
+    for code, row in cues.languages().items():
+        plain = [plain_text.plain(text) for text in row["right"]]
+        for number in range(len(row["decides"])):
+            pattern = labels.cue(f"{code} {number}")
+            assert any(pattern.search(text) for text in plain), (code, number)
+        assert len(row["denied"]) >= 3
+        assert bool(row.get("refused")) == ("refuses" in row)
+
+
 def test_the_corpus_is_large_and_has_no_duplicates():
     seen = [
         (group["labels"], str(group["options"]), r[0]) for group in CORPUS for r in group["replies"]
     ]
-    assert len(seen) >= 150
+    assert len(seen) >= 900
     assert len(set(seen)) == len(seen)
 
 
@@ -142,7 +169,7 @@ def test_reordering_the_options_moves_the_answer_with_them(order, text):
 def test_white_space_and_invisible_characters_change_nothing(wrap):
     for group in CORPUS:
         options = np.array(group["options"], dtype=float)
-        for text, expected in group["replies"]:
+        for text, expected in group["replies"][len(wrap) % 3 :: 3]:
             assert said(wrap.format(text), group["labels"], options) == expected, text
 
 
@@ -150,7 +177,7 @@ def test_white_space_and_invisible_characters_change_nothing(wrap):
 def test_markdown_around_a_reply_changes_nothing(wrap):
     for group in CORPUS:
         options = np.array(group["options"], dtype=float)
-        for text, expected in group["replies"]:
+        for text, expected in group["replies"][len(wrap) % 3 :: 3]:
             if expected != "empty":
                 assert said(wrap.format(text), group["labels"], options) == expected, text
 

@@ -5,7 +5,7 @@ answer widens bounds, a wrong one is wrong data. A reply is made plain (`plain_t
 are tried, strongest first. The first that finds anything decides, if it finds ONE option:
 
 1. marked    "\\boxed{C}", "<answer>C</answer>", "final answer: C"
-2. declared  "I choose C", "my answer is C", '{"choice": "C"}', "C is my choice", "Ich wähle C"
+2. declared  "I choose C", "my answer is C", '{"choice": "C"}', "Ich wähle C", "..., therefore C."
 3. bare      a line or sentence that is nothing but "C", "(c)", "Option C", "C: 88, 63", "88, 63"
 4. stated    a line opening with "C." or "C because"; "would choose C"; "the best option is C"
 
@@ -26,8 +26,10 @@ from hvae_utils.ask.replies.plain_text import (
     SIGNS,
     UNKNOWN,
     is_sign,
+    only_ticked,
     plain,
     sign_payoffs,
+    with_label,
 )
 from hvae_utils.ask.replies.rules import RULES, Decision, Labels, bare, labels_for
 from hvae_utils.ask.replies.thoughts import split_thought
@@ -67,6 +69,7 @@ def parse(text: str, labels: Sequence[str], payoffs: np.ndarray | None = None) -
     text = plain(parts.reply)
     if not text:
         return Reply("empty", None, "no text")
+    text = with_label(only_ticked(text, patterns.label), patterns.index)
     payoffs = None if payoffs is None else np.asarray(payoffs, dtype=float)
     return _judge(patterns, sign_payoffs(text, patterns.index, payoffs), payoffs)
 

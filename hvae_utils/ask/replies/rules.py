@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hvae_utils.ask.replies.cues import cue, table
+from hvae_utils.ask.replies.cues import cue, deciding
 from hvae_utils.ask.replies.plain_text import is_sign, plain
 from hvae_utils.errors import UserError
 
@@ -82,6 +82,8 @@ def _denied(labels: Labels, text: str, m: re.Match, strong: bool) -> bool:
     negated = cue("negative").search(clause + within)
     if negated or cue("hedge").search(hedged) or cue("taken_back").match(rest):
         return True
+    if not re.search(r"(?i)\b(?:I|we|my|our)\b", within) and cue("others").search(sentence):
+        return True
     turn = cue("contrast").search(rest)
     if not turn or (strong and not re.search(r"(?i)\b(?:would|want|need|like)\b|'d\b", within)):
         return False
@@ -91,8 +93,7 @@ def _denied(labels: Labels, text: str, m: re.Match, strong: bool) -> bool:
 
 def _cued(labels: Labels, text: str, rule: str) -> list[Decision]:
     """Find what the cues of a rule decide for."""
-    names = [name for name, entry in table()["decides"].items() if entry["rule"] == rule]
-    matches = [m for name in names for m in labels.cue(name).finditer(text)]
+    matches = [m for name in deciding(rule) for m in labels.cue(name).finditer(text)]
     decided = [m for m in matches if not _denied(labels, text, m, strong=rule != "advised")]
     return [decision for m in decided for decision in _all_strung(labels, text, m)]
 
@@ -100,6 +101,8 @@ def _cued(labels: Labels, text: str, rule: str) -> list[Decision]:
 def _completes_denial(text: str, start: int) -> bool:
     """Say whether a piece ends a sentence begun before it that denies it ("The worst is:\\nB")."""
     before = text[max(0, start - 200) : start].rstrip()
+    if cue("none").search(before):
+        return True
     verb = cue("verb").pattern
     if not re.search(rf"(?i)(?:[:,]|\b(?:{verb}|is|option|not|never))$", before[-20:]):
         return False
@@ -141,18 +144,34 @@ def bare(labels: Labels, text: str) -> list[Decision]:
     return _not_echoed(labels, text, decisions)
 
 
+def _reason(then: str, rest: str) -> bool:
+    """Say whether "I, because ..." gives a reason and goes on to say nothing of what I do."""
+    verb = rf",[^.;!?\n]*\b(?:{cue('verb').pattern}|I|would|will|can|do|want|am|think)\b"
+    return "cause" in then.lower() and not re.match(rf"(?i)[^.;!?\n,]*{verb}", rest)
+
+
 def _opens(labels: Labels, m: re.Match, rest: str) -> bool:
     """Say whether an opening label is one: no pronoun, list number, speaker's mark or complaint."""
     x, then = m["x"].casefold(), m["then"]
     prose = re.match(r"\s*[^\W\d]", rest) and not re.match(labels.label, rest.lstrip())
     mark = (x in "aq" and ":" in then) or (x == "1" and re.match(r"[.)]", then))
-    pronoun = x == "i" and re.match(r",|,? ?- ", then)
-    complaint = re.match(r"(?i)\W*(?:no|not|never|unfair|bad|too|wrong|worst)\b", rest)
+    pronoun = x == "i" and re.match(r",|,? ?- ", then) and not _reason(then, rest)
+    complaint = re.match(r"(?i)\W*(?:\?|(?:no|not|never|unfair|bad|too|wrong|worst)\b)", rest)
     turn = re.search(rf"{cue('contrast').pattern}|\b(?:so|therefore|thus|hence)\b", rest)
     named = re.finditer(labels.label, rest)
     others = {labels.place(m[0]) for m in named if rest[m.end() : m.end() + 1] in (")", ":")}
     others |= labels.mentioned(rest[turn.end() :]) if turn else set()
     return not ((prose and mark) or pronoun or complaint or others - {labels.place(m["x"])})
+
+
+def _declared(labels: Labels, text: str) -> list[Decision]:
+    decisions = _cued(labels, text, "declared")
+    listed = re.match(rf"\W*{labels.label}[):]", text)  # "A) I am fair, so E" goes through a list
+    for last in [] if listed else _cued(labels, text, "concluded"):
+        sentence = cue("sentence").split(text[: last.start])[-1]
+        if not cue("no_reason").search(sentence) and not labels.mentioned(sentence) - {last.index}:
+            decisions.append(last)
+    return decisions
 
 
 def _stated(labels: Labels, text: str) -> list[Decision]:
@@ -165,7 +184,7 @@ def _stated(labels: Labels, text: str) -> list[Decision]:
 
 RULES = (
     ("marked", lambda labels, text: _cued(labels, text, "marked")),
-    ("declared", lambda labels, text: _cued(labels, text, "declared")),
+    ("declared", _declared),
     ("bare", bare),
     ("stated", _stated),
 )

@@ -83,7 +83,7 @@ def _marks(pairs: Pairs) -> re.Pattern:
     tag = rf"<(?P<end>/?)(?P<tag>{'|'.join(table()['plain']['tags'])})(?:\s[^<>]{{0,200}})?>"
     parts.insert(2 * len(pairs), tag)
     first = re.escape("".join(mark[:1] for pair in pairs for mark in pair))
-    return re.compile(rf"(?i)(?=[<\[◁aHt\s{first}])(?:{'|'.join(parts)})")
+    return re.compile(rf"(?i)(?=[<\[◁aHt\W{first}])(?:{'|'.join(parts)})")
 
 
 def _marks_in(text: str, pairs: Pairs) -> Iterator[tuple[str, str, re.Match]]:
