@@ -326,12 +326,16 @@ def _table(record: Record, shown: prompts.Presentation) -> np.ndarray | None:
     return replies.label_mass(listed, shown.labels) if believed else None
 
 
+def _mean(tables: list[np.ndarray]) -> np.ndarray:
+    """Return the mean of tables, option by option; most often there is one."""
+    return tables[0] if len(tables) == 1 else np.mean(tables, axis=0)
+
+
 def _most_probable(records: list[Record], tables: list[np.ndarray]) -> replies.Reply:
     """Return the reading of the mean of tables, of which there may be none."""
     if flags := _flags(records):
         return replies.Reply("unparseable", None, not_believed(flags))
-    mass = np.mean(tables, axis=0) if tables else np.zeros(1)
-    if not mass.any():
+    if not (tables and (mass := _mean(tables)).any()):
         return replies.Reply("unparseable", None, "no label among the likely first tokens")
     return replies.Reply("choice", int(np.argmax(mass)), "most probable first token")
 
@@ -384,7 +388,7 @@ def _response(
     payoffs = (np.nan, np.nan) if option is None else instrument.payoffs[shown.item, option]
     chances, mass = [np.nan] * factors.MOST_OPTIONS, np.nan
     if put.tables:
-        as_shown = np.mean(put.tables, axis=0).tolist()
+        as_shown = _mean(put.tables).tolist()
         mass = math.fsum(as_shown)
         for place, chance in zip(shown.order, as_shown, strict=True) if mass else ():
             chances[place] = chance
