@@ -310,6 +310,20 @@ def test_a_value_that_could_not_be_assigned_leaves_errors_and_the_others_go_on(r
     assert responses.evidence.str.contains("the prompt was filtered").sum() == 6
 
 
+def test_a_role_that_the_providers_filter_stops_is_a_refusal_of_every_item(run):
+    def filtered(request):
+        if request.kind != "adopt":
+            return always("B")(request)
+        return Answer(text="", finish_reason="content_filter", cause=administer.FILTERED)
+
+    model = Scripted(filtered)
+    assigned, responses = run(model, goal_prompts=(False,))
+    assert assigned["not_assigned"].tolist() == ["refused by the provider's filter"]
+    assert set(responses["outcome"]) == {"refusal"}
+    assert responses["evidence"].str.contains("refused by the provider's filter").all()
+    assert [request.kind for request in model.asked] == ["describe", "adopt"]
+
+
 def test_an_endpoint_that_fails_ten_times_in_a_row_counts_as_gone(run):
     model = Scripted(lambda request: Answer(error="quota used up"), concurrency=1)
     with pytest.raises(EndpointError, match="10 requests in a row failed, quota used up"):
