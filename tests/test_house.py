@@ -22,7 +22,7 @@ PACKAGE = ROOT / "hvae_utils"
 FLOORS = ("measure", "metrics", "ask", "play", "show", "run", "teach", "extras")
 FACE = ("hvae_utils", "hvae_utils.__main__")
 MOST_ENTRIES, MOST_LINES = 16, 14_500
-ASKING = {"openai", "pycurl", "httpx", "xllamacpp"}
+ASKING = {"openai", "pycurl", "httpx", "xllamacpp", "inspect_ai"}
 ENGINES = ("hvae_utils.ask.http", "hvae_utils.play.engine", "hvae_utils.play.administer")
 
 
@@ -214,7 +214,8 @@ def test_what_asks_a_model_is_found_behind_other_modules(house):
 
 def test_the_package_imports_only_what_pyproject_declares():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["dask"]]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["dask"], *extras["inspect"]]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     known_as = packages_distributions()
     for module, path in modules(PACKAGE).items():
