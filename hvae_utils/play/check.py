@@ -30,6 +30,7 @@ from hvae_utils.play.sources import Sources
 
 SYSTEM = "You answer in one word."
 NO_LABEL = "Answer with the word hello and nothing else."  # what a constrained reply is asked for
+REFUSED = "the placement 'system' is refused: "  # how an error begins that names it
 UNANSWERED = "the probe was not answered"  # how the fault of a route begins that may pass
 LEVELS = ("off", "on", "low", "high")  # of thinking, tried where no study says which
 
@@ -188,7 +189,7 @@ def _dialogue(rows: list[Row], seen: Capability, sources: Sources) -> Dialogue:
         served=next((name for record in records if (name := record["served_model"])), ""),
         routes=routes,
         dropped=tuple(sorted({name for record in records for name in record["dropped"]})),
-        system=system["error"] or "",
+        system=(system["error"] or "").removeprefix(REFUSED),
         requests=sum(record["tries"] for record in records),
     )
 
@@ -241,7 +242,7 @@ def impossible(seen: Capability, conditions: pd.DataFrame) -> str:
         f"deliberation '{level}': {why}" for level in seen.routes if (why := _lack(seen, level))
     ]
     if "system" in set(mine["placement"]) and seen.system:
-        lacks.append(f"placement 'system' is refused: {seen.system}")
+        lacks.append(f"{REFUSED}{seen.system}")
     if "constrained" in set(mine["replies"]) and seen.constrained != "":
         why = seen.constrained or "data/models.toml does not say how (dialect.constrain)"
         lacks.append(f"replies cannot be constrained: {why}")
@@ -253,8 +254,10 @@ def _lack(seen: Capability, level: str) -> str:
     found = seen.routes[level]
     if level == "off" and found.thinks != "none":
         return "it thinks all the same"
-    passing = found.fault.startswith(UNANSWERED) and level not in factors.THINKING
-    return "" if passing else found.fault
+    if found.fault.startswith(UNANSWERED):
+        why = found.fault.removeprefix(UNANSWERED).lstrip(": ")
+        return why if level in factors.THINKING else ""
+    return found.fault
 
 
 def in_words(seen: Capability) -> str:
@@ -286,8 +289,11 @@ def _findings(seen: Capability) -> Iterator[tuple[str, str]]:
     name = (served, named.get(seen.listed, ""), seen.note)
     yield "name", "; ".join(filter(None, name)) or "no word of it"
     yield "system turn", _taken(seen.system)
-    levels = (_level(seen, level) for level in seen.routes if level != usual)
-    yield "thinking", "; ".join((found.thinks, *levels))
+    yield "thinking", found.thinks
+    for level in seen.routes:
+        if level != usual:
+            thinks = _taken(_lack(seen, level), f"taken, thinking {seen.routes[level].thinks}")
+            yield f"thinking {level}", thinks
     listed = f"exact, {seen.alternatives} alternatives of the first token"
     yield "probabilities", listed if found.method == "probabilities" else f"no: {found.reason}"
     for parameter in ("seed", "temperature"):
@@ -298,10 +304,5 @@ def _findings(seen: Capability) -> Iterator[tuple[str, str]]:
     yield "requests", str(seen.requests)
 
 
-def _level(seen: Capability, level: str) -> str:
-    why, thinks = _lack(seen, level), seen.routes[level].thinks
-    return f"{level}: {_taken(why)}" + ("" if why else f", {thinks}")
-
-
-def _taken(why: str) -> str:
-    return f"no ({why})" if why else "taken"
+def _taken(why: str, taken: str = "taken") -> str:
+    return f"no ({why})" if why else taken

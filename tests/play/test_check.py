@@ -1,10 +1,14 @@
 """What an endpoint can do is seen, not believed: one fake server for each thing it may do."""
 
+import copy
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from hvae_utils import __main__ as cli
+from hvae_utils.ask import catalogue
 from hvae_utils.ask.http import listing
 from tests.support.fake_endpoint import completion, serve
 
@@ -72,11 +76,15 @@ CASES = {  # what the server does -> exit code, what is said
     "nothing odd": (plain, 0, ["exact, 3 alternatives", "answers as fake-1", EXACT]),
     "thinks, hidden": (thinks, 0, ["thinking       hidden", f"It thinks (hidden), {ROOM}"]),
     "thinks, visible": (off_in_vain, 0, [f"It thinks (visible), {ROOM}"]),
-    "off in vain": (off_in_vain, 0, ["off: no (it thinks all the same)"]),
+    "off in vain": (
+        off_in_vain,
+        0, ["thinking off   no (it thinks all the same)", "thinking low   taken, thinking visible"],
+    ),
     "one-hot at 0": (one_hot, 0, ["as exact probabilities of the first token, at temperature 1;"]),
     "lists nothing": (silent, 0, ["probabilities  no: ", "Items are read as text, because "]),
     "no system turn": (
-        refuses('"system"', "System role not supported"), 0, ["system turn    no (", EXACT],
+        refuses('"system"', "System role not supported"),
+        0, ["system turn    no (System role not supported)", EXACT],
     ),
     "no seed": (
         refuses('"seed"', "Unrecognized argument: seed"), 0, ["seed           refused", EXACT],
@@ -87,12 +95,12 @@ CASES = {  # what the server does -> exit code, what is said
     ),
     "no effort": (
         refuses('"reasoning_effort"', "Unknown parameter: 'reasoning_effort'"),
-        0, ["low: no (", "off: no (", "reasoning_effort"],
+        0, ["thinking low   no (the endpoint refuses 'reasoning_effort'", "thinking off   no ("],
     ),
     "wrong key": (lambda seen: (401, {}), 3, ["It cannot be asked: ", "refuses the key (401)."]),
     "no such model": (
         lambda seen: (404, {"error": {"message": "The model `m` does not exist"}}),
-        3, ["It cannot be asked: ", "has no model 'm' (404)."],
+        3, ["It cannot be asked: ", "has no model 'm' (404: The model `m`"],
     ),
 }  # fmt: skip
 
@@ -160,6 +168,56 @@ def test_a_simulated_respondent_is_said_to_be_one(capsys):
     out = capsys.readouterr().out
     assert "reference/faithful: simulated" in out
     assert EXACT in out
+
+
+def held(seen):
+    return plain(seen) if "grammar" not in seen else (200, completion("B"))
+
+
+def loose(seen):
+    return plain(seen) if "grammar" not in seen else (200, completion("hello"))
+
+
+@pytest.mark.parametrize(("reply", "said"), [(held, "taken"), (loose, "no (it said 'hello')")])
+def test_the_words_of_llama_cpp_are_tried_and_its_context_is_the_one_that_is_served(
+    reply, said, monkeypatch, capsys
+):
+    told = {
+        "/v1/models": {"data": [{"id": "m", "owned_by": "llamacpp", "meta": {"n_ctx_train": 9}}]},
+        "/props": {"default_generation_settings": {"n_ctx": 4096}},
+    }
+    table = copy.deepcopy(catalogue.read())
+    monkeypatch.setattr(catalogue, "read", lambda: table)
+    with serve(reply, told) as (url, asked):
+        table["servers"]["llamacpp"]["base_url"] = url
+        assert cli.main(["models", "check", "llamacpp/m"]) == 0
+    out = capsys.readouterr().out
+    assert f"constrained    {said}" in out
+    assert "context        4,096 tokens" in out
+    assert "name           answers as fake-1; the server's list names it" in out
+    (constrained,) = [seen["grammar"] for seen in asked if "grammar" in seen]
+    assert constrained.startswith('root ::= "A" | "B"')
+    switched = [seen.get("chat_template_kwargs") for seen in asked]
+    assert {"enable_thinking": False} in switched
+    assert {"reasoning_effort": "low"} in switched
+
+
+def test_a_list_that_redirects_gets_no_key_to_another_host():
+    class Redirects(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", f"{elsewhere}/models")
+            self.end_headers()
+
+        def log_message(self, *ignored):
+            """Say nothing."""
+
+    with serve(plain, {}) as (elsewhere, _), HTTPServer(("127.0.0.1", 0), Redirects) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        heard = listing.get(f"http://127.0.0.1:{server.server_port}/v1", "/models", KEY)
+        thread.join()
+    assert heard == listing.Heard(True, 302)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Before a study its models are asked what they can do: the manifest keeps it, or it stops there."""
+"""Before a study its models are asked what they can do: the manifest keeps it, or it stops."""
 
 import json
 
@@ -66,7 +66,7 @@ IMPOSSIBLE = {  # what the server does, what the study sets -> why it cannot be 
     "off": (thinks, ["deliberations=off"], "deliberation 'off': it thinks all the same"),
     "system": (
         refuses('"system"', "System role not supported"), ["placements=system", "values=prosocial"],
-        "placement 'system' is refused: ",
+        "the placement 'system' is refused: System role",
     ),
     "constrained": (plain, ["replies=constrained"], "replies cannot be constrained: data/models"),
 }  # fmt: skip
