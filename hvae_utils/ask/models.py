@@ -10,10 +10,9 @@ from types import ModuleType
 import pandas as pd
 
 from hvae_utils import files
-from hvae_utils.ask import catalogue, chat, local, replay
+from hvae_utils.ask import catalogue, chat, listing, local, replay
 from hvae_utils.ask.chat import NO_KEY, ChatModel, Limit
 from hvae_utils.ask.dialect import Dialect
-from hvae_utils.ask.http import listing
 from hvae_utils.ask.reference import POLICIES, Reference
 from hvae_utils.ask.respondents import Respondent
 from hvae_utils.ask.urls import on_loopback, public

@@ -15,9 +15,8 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from hvae_utils.ask import catalogue, local, models, prompts
-from hvae_utils.ask.http import listing
-from hvae_utils.ask.http.transport import NO_KEY
+from hvae_utils.ask import catalogue, listing, local, models, prompts
+from hvae_utils.ask.chat import NO_KEY
 from hvae_utils.ask.urls import on_loopback, public
 from hvae_utils.errors import EndpointError
 from hvae_utils.measure import factors, instruments
