@@ -30,6 +30,7 @@ MILLION = 1_000_000
 # With the tokenizer of the embedded model, whose digits are tokens of their own, the prompts of a
 # profile come out 8% too long (default) to 4% too short (paper).
 CHARACTERS_PER_TOKEN = 3.3
+SHORT = 100.0  # tokens; of a shorter prompt the server's own words around it are the most
 MARKS = len("<||>\n\n")  # around a turn and its role, as a chat template writes them
 # A comma or underscore groups three digits; K or M stands right after the number.
 AMOUNT = re.compile(r"\s*([+-]?\d+(?:[,_]\d{3})*(?:\.\d+)?)([kKmM](?=\s))?\s*([A-Za-z]+)\s*")
@@ -204,7 +205,7 @@ class Budget:
         about = tokens_of(record.get("messages") or ())
         prompt, completion = record.get("prompt_tokens"), record.get("completion_tokens")
         if prompt is not None:
-            self._longer[model] = max(self._longer.get(model, 1.0), prompt / max(about, 1.0))
+            self._longer[model] = max(self._longer.get(model, 1.0), prompt / max(about, SHORT))
         else:
             prompt = 0 if failed else about
         if completion is None:

@@ -1,6 +1,7 @@
 """A budget stops a run before the request that could pass it, and loses no answer."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.support.fake_endpoint import completion, serve
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Return a function that plays ten conditions of one item each kind within a budget."""
+    """Return a function that plays ten conditions of six items, after one probe, in a budget."""
 
     def play_it(text, respondent, **factors):
         monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: respondent)
@@ -70,7 +71,7 @@ def test_a_budget_of_requests_is_spent_to_the_last_and_never_passed(run, concurr
     model = Scripted(always("C"), concurrency=concurrency)
     with pytest.raises(BudgetReached, match="25 requests"):
         run("25 requests", model)
-    assert len(model.asked) == len(list(read(run.path))) == 25
+    assert len(model.asked) + len(model.probed) == len(list(read(run.path))) == 25
 
 
 def test_a_larger_budget_continues_and_the_folder_s_spending_counts(run):
@@ -80,18 +81,19 @@ def test_a_larger_budget_continues_and_the_folder_s_spending_counts(run):
     with pytest.raises(BudgetReached):
         run("25 requests", again)
     assert again.asked == []
-    responses = run("60 requests", rest)
-    assert len(rest.asked) == 35
+    responses = run("61 requests", rest)
+    assert len(rest.asked) == 36
     assert set(responses.outcome) == {"choice"}
 
 
 def test_a_run_that_fits_its_budget_exactly_is_not_stopped(run):
-    assert len(run("60 requests", Scripted(always("C")))) == 60
+    assert len(run("61 requests", Scripted(always("C")))) == 60
 
 
 def test_tokens_are_counted_as_the_endpoint_counts_them_and_not_passed(run):
     used = Answer(text="C", finish_reason="stop", prompt_tokens=150, completion_tokens=2)
-    model = Scripted(lambda request: used, concurrency=5)
+    probed = Answer(text="C", finish_reason="stop", prompt_tokens=30, completion_tokens=1)
+    model = Scripted(lambda request: used, concurrency=5, probe=lambda request: probed)
     with pytest.raises(BudgetReached):
         run("2k tokens", model)
     spent = sum(line["prompt_tokens"] + line["completion_tokens"] for line in read(run.path))
@@ -224,12 +226,20 @@ def test_what_is_set_aside_has_room_for_the_thought_and_for_tries_that_may_be_bi
         storm.admit_try(LONG)
 
 
+def test_what_a_server_writes_before_a_short_prompt_makes_no_long_prompt_much_longer():
+    short = replace(LONG, messages=({"role": "user", "content": "Answer with C."},))
+    answer = Answer(text="C", prompt_tokens=120, completion_tokens=1)
+    told = Budget(Amount(2 * PROMPT + 2_024, "tokens"), [engine.record_of(short, answer)])
+    told.admit(LONG)  # it is not thought to have twelve times as many tokens as it has
+
+
 def test_a_reply_that_was_lost_on_its_way_is_recorded_as_one_that_may_be_billed(run, hurry):
     ends = iter([(200, b"<html>"), (500, b""), (200, b'{"cut'), (500, b""), (200, completion("C"))])
     with serve(lambda sent: next(ends, (200, completion("C")))) as (url, _):
         run("", chat.ChatModel(MODEL, "scripted", url, "a-long-key", limits.Limit(1)))
-    tries = [(line["tries"], line["lost"]) for line in read(run.path)]
-    assert tries == [(1, 1), (2, 1), (2, 0), *[(1, 0)] * 57]
+    first, second, third, *others = [(line["tries"], line["lost"]) for line in read(run.path)]
+    assert (first, second, third) == ((1, 1), (2, 1), (2, 0))
+    assert set(others) == {(1, 0)}
 
 
 def test_no_budget_is_no_limit(run):
