@@ -103,6 +103,11 @@ def tokens_of(messages: Sequence[Mapping[str, str]]) -> float:
     return length / CHARACTERS_PER_TOKEN
 
 
+def room(request: Request) -> int:
+    """Return the tokens that a reply can have at most, its thought among them."""
+    return request.max_tokens + request.thinking_tokens
+
+
 @dataclass(frozen=True)
 class Amount:
     """How much of what: requests, tokens, or the currency of the price table."""
@@ -196,8 +201,7 @@ class Budget:
     def _most(self, request: Request) -> float:
         about = tokens_of(request.messages) * self._longer.get(request.model, 1.0)
         tries = self._tries[request.key]
-        room = request.max_tokens + request.thinking_tokens
-        return self._worth(request.model, tries, about * min(tries, 1 + RETRIES), room)
+        return self._worth(request.model, tries, about * min(tries, 1 + RETRIES), room(request))
 
     def _cost(self, record: Record) -> float:
         """Return what a record has cost; estimated where the endpoint reported no usage."""
