@@ -14,7 +14,6 @@ from hvae_utils.ask.urls import on_loopback, well_formed
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.measure import factors
 
-THINKING_TOKENS = 8192  # room for a thought, unless an entry says otherwise
 THINKS = ("hidden", "visible", "none")  # what an owner can say about a model
 
 
@@ -37,7 +36,7 @@ class Endpoint:
     tokens_per_minute: int | None = None
     max_in_flight: int | None = None
     thinks: str = ""
-    thinking_tokens: int = THINKING_TOKENS
+    thinking_tokens: int = 8192
     dialect: Dialect = field(default_factory=Dialect)
     retired: str = ""  # since when the server's owner no longer serves the model, what replaces it
 
@@ -179,6 +178,15 @@ def endpoint(name: str) -> Endpoint:
     raise unknown(
         f"family of models in '{name}':", family, ["reference", "local", *servers, *families]
     )
+
+
+def dialect(server: str) -> Dialect:
+    """Return how a server is spoken to.
+
+    >>> dialect("llamacpp").constrain
+    'grammar'
+    """
+    return _dialect(read()["servers"].get(server, {}).get("dialect", {}))
 
 
 def _dialect(table: Mapping[str, Any]) -> Dialect:

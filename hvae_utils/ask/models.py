@@ -95,14 +95,8 @@ def dialect(name: str) -> Dialect:
     """Return how a model's endpoint is spoken to."""
     family, _ = _parts(name)
     if family == "local":
-        return Dialect(constrain="grammar")  # llama.cpp's server
+        return catalogue.dialect("llamacpp")
     return Dialect() if family in ("reference", "inspect") else catalogue.endpoint(name).dialect
-
-
-def thinking_tokens(name: str) -> int:
-    """Return how much room a model's thought gets, unless the study says otherwise, in tokens."""
-    inside = _parts(name)[0] in ("reference", "local", "inspect")
-    return catalogue.THINKING_TOKENS if inside else catalogue.endpoint(name).thinking_tokens
 
 
 def served_at(name: str) -> tuple[str, str]:
