@@ -17,7 +17,7 @@ from hvae_utils.ask.http.transport import NO_KEY as NO_KEY
 from hvae_utils.ask.http.transport import Failure, Transport
 from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.ask.urls import on_loopback, public
-from hvae_utils.errors import EndpointError
+from hvae_utils.errors import BudgetReached, EndpointError
 
 RETRIES = 3  # after a broken connection, a time-out or a server's error; a 429 is none of these
 TIMEOUT_S = 120.0
@@ -70,14 +70,24 @@ class ChatModel(Respondent):
         """
         characters = sum(len(message["content"]) for message in request.messages)
         tokens = request.max_tokens + characters // CHARACTERS_A_TOKEN
-        tries = faults = refused = 0
-        waited_s = 0.0
+        tries = faults = refused = lost = 0
+        waited_s, failed = 0.0, ""
         while True:
+            try:
+                if tries and self.before_try:
+                    self.before_try(request)
+            except BudgetReached:
+                error = f"the budget allows no further try: {failed}"
+                return Answer(error=error, tries=tries, lost=lost)
             sent = self._body(request)
             tries += 1
             try:
-                return replace(await self._try(sent, tokens), tries=tries)
+                answer = await self._try(sent, tokens)
+                lost += answer.error is not None and answer.prompt_tokens is None
+                return replace(answer, tries=tries, lost=lost)
             except Failure as fault:
+                lost += fault.reached and not fault.status
+                failed = self._said(fault)
                 if fault.status == 400 and self._do_without(str(fault), sent):
                     continue
                 if fault.status == 429 and fault.again and fault.code != NO_CREDIT:
@@ -86,12 +96,12 @@ class ChatModel(Respondent):
                     refused += 1
                     waited_s += delay_s
                     if waited_s > QUOTA_WAIT_S:
-                        return self._given_up(fault, tries)
+                        return replace(self._given_up(fault, tries), lost=lost)
                 elif fault.again and fault.status != 429 and faults < RETRIES:
                     delay_s = fault.wait_s or _backoff(faults)
                     faults += 1
                 else:
-                    return self._given_up(fault, tries)
+                    return replace(self._given_up(fault, tries), lost=lost)
             await asyncio.sleep(delay_s)
 
     async def _try(self, sent: dict[str, Any], tokens: int) -> Answer:
@@ -137,10 +147,13 @@ class ChatModel(Respondent):
         elif fault.code == NO_CREDIT:
             reason = f"{self._where} says that the account has no credit left (429)"
         else:
-            complaint = f"{fault} ({tries} tries)" if tries > 1 else str(fault)
-            masked = self._transport.masked(complaint.encode("utf-8", "replace")).decode()
-            return Answer(error=" ".join(masked.split())[:300], tries=tries)
+            said = self._said(fault)
+            return Answer(error=f"{said} ({tries} tries)" if tries > 1 else said, tries=tries)
         raise EndpointError(f"{self.name}: {reason}") from None
+
+    def _said(self, fault: Failure) -> str:
+        masked = self._transport.masked(str(fault).encode("utf-8", "replace")).decode()
+        return " ".join(masked.split())[:300]
 
 
 def identity(base_url: str | None, model: str) -> str:

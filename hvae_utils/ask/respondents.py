@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -82,7 +82,8 @@ class Answer:
     not given or if that token cannot be told; flags: what is wrong with that list, of
     PROBABILITY_FLAGS; completion_tokens: with those of the thought; dropped: request parameters
     that the endpoint refused; latency_s: seconds of the try that answered, None if not measured;
-    tries: how often the request was sent.
+    tries: how often the request was sent; lost: tries that brought nothing to read although the
+    endpoint may have answered and bill them (timed out, cut off, no JSON).
     """
 
     text: str | None = None
@@ -100,6 +101,7 @@ class Answer:
     thinking_tokens: int | None = None
     cause: str = ""
     flags: tuple[str, ...] = ()
+    lost: int = 0
 
 
 class Respondent:
@@ -109,6 +111,7 @@ class Respondent:
     identity: str  # changes when answers could: weights, endpoint, simulation
     concurrency = 1  # requests it answers well at the same time
     prefix_reuse = False  # its server keeps the beginnings of prompts that it has read
+    before_try: Callable[[Request], None] | None = None  # of each after the first: a BudgetReached
 
     async def __aenter__(self) -> Self:
         """Make ready: open clients, load weights."""

@@ -30,14 +30,14 @@ PARAMETERS = {
 
 def play_all(planned, path, reply, monkeypatch):
     """Play designs with a respondent that answers by `reply`; return the keys it was asked."""
-    model = Scripted(reply)
+    model = Scripted(reply, probe=reply)
     model.identity = models.identity(MODEL)
     monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: model)
     with Records(path) as records:
         for design in planned:
             assigned = administer.assign_values(design.conditions, records)
             administer.put_items(assigned, records, design.reask)
-    return [request.key for request in model.asked]
+    return [request.key for request in (*model.probed, *model.asked)]
 
 
 @pytest.mark.parametrize("reply", [estimate.typical, estimate.stubborn])
@@ -54,12 +54,13 @@ def test_the_number_of_requests_is_what_counting_by_hand_gives():
     (row, _) = estimate.estimate(planned, Held()).to_dict("records")
     study_items = 2 * 2 * 2 * 3 * 6  # values, goal arms, orders, repeats, items
     assigned = 3 * 2 + 2 * 3  # describe and adopt a repeat; goals with and without value
-    probes = (6 + 6 + 9) + 2 + 1  # primary, swapped, secondary; describe and adopt; alternatives?
-    assert row["requests"] == study_items + assigned + probes
-    assert row["requests_most"] == 2 * (study_items + 21) + assigned + 2 + 1
+    probes = (6 + 6 + 9) + 2  # primary, swapped, secondary; describe and adopt
+    assert row["requests"] == study_items + assigned + probes + 1  # how is it asked?
+    assert row["requests_most"] == 2 * (study_items + 21) + assigned + 2 + 2
     assert row["completion_most"] == (
-        24 * 2 * (study_items + 21) + 96 * (3 + 1) + 48 * (3 + 1) + 64 * 6 + 1
+        24 * 2 * (study_items + 21) + 96 * (3 + 1) + 48 * (3 + 1) + 64 * 6 + 1 + (1 + 8192)
     )
+    assert row["thinking_tokens"] == 0
 
 
 def test_probabilities_and_their_audit_are_counted():
@@ -80,7 +81,7 @@ def test_probabilities_and_their_audit_are_counted():
     (row, _) = estimate.estimate(planned, Held()).to_dict("records")
     assert row["requests"] == row["requests_most"] == kinds.total()
     first = estimate.unanswered(MODEL, planned, Held(), None)
-    assert Counter(one.kind for one in first) == {"probe": 1, "describe": 3, "goal": 3}
+    assert Counter(one.kind for one in first) == {"probe": 1}
 
 
 def test_the_default_profile_takes_what_its_design_says(capsys):
@@ -205,8 +206,8 @@ def test_the_command_needs_no_key_and_speaks_to_people_and_machines(capsys, monk
     assert "paper/koala-13b" in capsys.readouterr().out
     assert cli.main(["estimate", *study, "--json", "--rate", "5"]) == 0
     gpt, koala, total = json.loads(capsys.readouterr().out)
-    assert gpt["requests"] == 13  # six items in two arms and one goal
-    assert gpt["seconds"] == pytest.approx(13 / 5)
+    assert gpt["requests"] == 14  # six items in two arms, one goal, and how is it asked?
+    assert gpt["seconds"] == pytest.approx(14 / 5)
     assert koala["cost"] is None
     assert total["model"] == "all"
 

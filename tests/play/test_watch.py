@@ -59,7 +59,7 @@ def test_where_probabilities_are_read_the_expected_angle_is_told_and_nothing_is_
 
 def test_messages_are_told_before_their_reply():
     kinds = [e.kind for e in heard(value="altruistic") if e.kind in ("asked", "replied")]
-    assert kinds == ["asked", "replied"] * (2 + 6)
+    assert kinds == ["asked", "replied"] * (1 + 2 + 6)  # how it is asked; the value; items
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_a_factor_that_does_not_exist_is_a_sentence():
 
 def test_without_a_value_only_the_items_are_asked():
     events = heard(value="none")
-    assert sum(e.kind == "asked" for e in events) == 6
+    assert sum(e.kind == "asked" for e in events) == 1 + 6
     assert all(len(e.messages) == 1 for e in events if e.kind == "asked")
 
 
 def test_a_value_of_ones_own_is_put_in_its_own_words_and_followed():
     mine = own_values.from_weight("thrifty", "Likes {braces} & half of it.", 0.5)
     events = heard(value=mine, induction="definition")
-    assert "Likes {braces} & half of it." in events[0].messages[0]["content"]
+    assert "Likes {braces} & half of it." in events[2].messages[0]["content"]
     assert items(events)[-1].angle == pytest.approx(mine.target)
 
 
@@ -110,7 +110,7 @@ def test_a_reply_without_a_choice_is_asked_once_more_and_leaves_the_range_wide(m
     with serve(lambda sent: (200, completion("I would rather not say."))) as (url, received):
         monkeypatch.setenv("OPENAI_BASE_URL", url)
         events = heard(model="openai/fake", value="none")
-    assert len(received) == 12
+    assert len(received) == 2 + 12  # how it is asked: with one token, then with room for a thought
     assert items(events)[-1].low < -16
     assert items(events)[-1].high > 61
     assert np.isnan(items(events)[-1].angle)
