@@ -27,7 +27,8 @@ import pandas as pd
 from hvae_utils import paths
 from hvae_utils.ask import local
 from hvae_utils.errors import EndpointError, UserError, brief
-from hvae_utils.play import administer, players
+from hvae_utils.measure import factors
+from hvae_utils.play import administer, check, players
 from hvae_utils.play.engine import Progress
 from hvae_utils.play.records import Held, Record, Records, read
 
@@ -198,6 +199,7 @@ class OnCluster:
         """
         require("local", budget)
         workers = self._workers()
+        check.find_routes(conditions, records)  # or each worker would ask for them
         together = SAME_RECORDS if verb == "assign_values" else SAME_PREFIX
         shards = shards_of(conditions, together, workers)
         keys = _answered_keys(records, shards, verb)
@@ -275,31 +277,42 @@ def _result(future: "Future", shard: pd.DataFrame) -> Played:
 def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> list[pd.DataFrame]:
     """Cut conditions into shards of one model; rows that agree in `together` stay in one shard.
 
+    A model is one however it deliberates: its respondents share what was said as it was assigned.
+
     >>> rows = pd.DataFrame({"model": list("aaabb"), "value": list("xxyxy"), "repeat": 1})
     >>> [len(shard) for shard in shards_of(rows, SAME_RECORDS, workers=1)]
     [2, 1, 2]
     """
     size = min(SHARD_CONDITIONS, -(-len(conditions) // (workers * SHARDS_PER_WORKER)))
     shards = []
-    for _, group in conditions.groupby("model", sort=False):
-        number = group.groupby(together, sort=False, dropna=False).ngroup()
+    models = _models(conditions)
+    for _, group in conditions.groupby(models, sort=False):
+        alike = group.assign(model=models).groupby(together, sort=False, dropna=False)
+        number = alike.ngroup()
         start = number.value_counts().sort_index().cumsum().shift(fill_value=0)
         shards += [shard for _, shard in group.groupby(number.map(start) // size)]
     return shards
 
 
+def _models(conditions: pd.DataFrame) -> pd.Series:
+    """Return the model of each condition, without how it deliberates."""
+    return conditions["model"].map(lambda name: factors.model_of(name)[0])
+
+
 def _answered_keys(records: Records, shards: list[pd.DataFrame], verb: str) -> list[list[str]]:
     """Return for each shard the keys of the answered records that it can use.
 
-    A probe is asked once a model. The prefixes hold what was said while values were assigned.
+    A probe is asked once a respondent, for both verbs. The prefixes hold what was said while values
+    were assigned.
     """
     keys: dict[Any, list[str]] = defaultdict(list)  # by model for probes, else by SAME_RECORDS
     for record in read(records.path) if records.path.exists() else ():
-        assigning = record["kind"] in ASSIGNING
-        if not record["error"] and assigning == (verb == "assign_values"):
+        assigning, probe = record["kind"] in ASSIGNING, record["kind"] == "probe"
+        if not record["error"] and (probe or assigning == (verb == "assign_values")):
             group = tuple(record[name] for name in SAME_RECORDS)
-            keys[record["model"] if record["kind"] == "probe" else group].append(record["key"])
-    groups = [{*shard["model"], *map(tuple, shard[SAME_RECORDS].to_numpy())} for shard in shards]
+            keys[record["model"] if probe else group].append(record["key"])
+    alike = (shard.assign(model=_models(shard)) for shard in shards)
+    groups = [{*shard["model"], *map(tuple, shard[SAME_RECORDS].to_numpy())} for shard in alike]
     return [[key for group in each for key in keys[group]] for each in groups]
 
 
