@@ -241,6 +241,47 @@ def test_the_answer_in_short_is_about_language_models_and_the_known_truth_is_a_c
     assert len(findings.in_short(pd.DataFrame([arm("ollama/m", "undecided")]))) == 1
 
 
+def test_a_model_that_thinks_first_is_told_as_one_that_does():
+    rows = [
+        arm("ollama/m", "acts on the value", 0.5),
+        arm("ollama/m+reasoned", "undecided", 0.1, wordings_needed=12),
+        arm("ollama/m+low", "not estimable", note="one wording"),
+        arm("reference/faithful+reasoned", "acts on the value"),
+    ]
+    direct, reasoned, low, known = findings.in_short(pd.DataFrame(rows))
+    assert direct.startswith("m acts on the value it is told to hold: it")
+    assert reasoned.startswith(
+        "Whether m acts on the value it is told to hold when it thinks first is undecided: it"
+    )
+    assert low.startswith(
+        "Whether m acts on the value it is told to hold with its thinking set to low cannot be"
+    )
+    assert known.endswith(" faithful · reasoned (acts on the value).")
+    who = dict(findings.who(["reference/faithful+reasoned", "ollama/m+off"]))
+    assert who["faithful · reasoned"].endswith(
+        "follows its value without a slip when it thinks first."
+    )
+    assert who["m · thinking off"] == "A language model, ollama/m with its thinking set to off."
+
+
+def test_what_thinking_changes_is_told_by_model_and_arm():
+    row = {"model": "ollama/m", "goal_prompt": False, "deliberation": "reasoned"}
+    row |= {"against": "direct", "wordings": 9, "note": ""}
+    row |= {"difference": 0.169, "low": 0.15, "high": 0.19}
+    high = row | {"goal_prompt": True, "deliberation": "high", "against": "off"}
+    assert findings.of_deliberation(pd.DataFrame([row])) == [
+        "m: thinking first changes how far it moves by 16.9% of the way (95% interval 15.0% to "
+        "19.0%, nine wordings)."
+    ]
+    lost = high | {"low": np.nan, "note": "one wording"}
+    assert findings.of_deliberation(pd.DataFrame([row, high, lost]))[1:] == [
+        "m with goal prompt: thinking set to high, against off, changes how far it moves by 16.9% "
+        "of the way (95% interval 15.0% to 19.0%, nine wordings).",
+        "m with goal prompt: not estimable, one wording.",
+    ]
+    assert findings.of_deliberation(pd.DataFrame([row])[:0]) == []
+
+
 def test_a_respondent_is_told_with_its_verdict_its_bits_and_its_lowest_score():
     rows = [
         *(cell("ollama/m"), cell("ollama/m", "competitive", vr_chance=-0.25, flag="few choices")),
