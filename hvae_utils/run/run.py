@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CONDITIONS, RECORDS, RESPONSES = "conditions.parquet", bundle.RECORDS, "responses.parquet"
 SCORES, CELLS, GOAL_EFFECTS = "scores.parquet", "value_rationality.csv", "goal_effects.csv"
-STEERABILITY = "steerability.csv"
+STEERABILITY, DELIBERATION = "steerability.csv", "deliberation.csv"
 KEY_NUMBERS, FIGURES, NOTEBOOKS = "key_numbers.json", "figures/", "notebooks/"
 MANIFEST, REPORT = manifest.NAME, "report.html"
 LOCK = ".run.lock"  # held by what drives the notebooks, not by their kernels
@@ -283,7 +283,7 @@ class Run:
                 raise UserError(f"run '{self.name}' has no figure; run its notebooks again")
             asked = records.read(self.path(RECORDS))
             planned = report.plan(made_of["parameters"], self.conditions, asked)
-            tables = self.cells, self.steerability, self.read(GOAL_EFFECTS)
+            tables = self.cells, self.steerability, self.read(GOAL_EFFECTS), self.read(DELIBERATION)
             text = report.page(self.name, made_of, self.changed(), planned, *tables, figures)
         files.write_atomically(out, text)
         return out

@@ -129,6 +129,7 @@ def of_run(cells: pd.DataFrame) -> list[str]:
         f"Of the questions {_share(chosen, asked)} ended in a choice; of the administrations "
         f"{_share(scored, administrations)} are complete and have an angle. Nothing missing was "
         "filled in.",
+        *_thoughts(cells),
     ]
     chance = cells.dropna(subset="target").groupby("value", sort=False)["vr_random"]
     if len(chance):
@@ -143,6 +144,19 @@ def of_run(cells: pd.DataFrame) -> list[str]:
         "{} of {} carry a flag, because their data are not what a study with people would "
         "accept: {}.",
     )
+
+
+def _thoughts(cells: pd.DataFrame) -> list[str]:
+    """Return how much was thought, and how many of the questions ended before the thought did."""
+    tokens, asked = int(cells["thinking_tokens"].sum()), int(cells["asked"].sum())
+    cut = round((cells["censored"] * cells["asked"]).sum())
+    sentences = [f"Respondents thought in {tokens:,} tokens."] if tokens else []
+    if cut:
+        sentences.append(
+            f"Of the questions {_share(cut, asked)} ended before the thought did: they say nothing "
+            "about the respondent, and a larger thinking_tokens leaves room for an answer."
+        )
+    return sentences
 
 
 def of_respondents(cells: pd.DataFrame, steerability: pd.DataFrame) -> list[tuple[str, str]]:

@@ -35,6 +35,7 @@ class Tables:
     cells: pd.DataFrame
     steerability: pd.DataFrame
     goal_effects: pd.DataFrame
+    deliberation: pd.DataFrame
 
 
 def make(
@@ -67,6 +68,7 @@ def make(
         quality.with_readings(cells, conditions, responses, scores),
         steerability.table(scores, responses=responses),
         steerability.of_goal_prompt(scores),
+        steerability.of_deliberation(scores),
     )
 
 
