@@ -87,6 +87,7 @@ def _conditions(models, repeats, wordings):
             "labels": "A-I",
             "repeat": repeat,
             "instrument": "svo-slider",
+            "margin": 0.1,
         }
         for model in models
         for value in values.names()
