@@ -25,12 +25,16 @@ from hvae_utils.run.runner import Report, Step
 STUDY = tuple(field.name for field in fields(Study))
 PLAYING = ("concurrency", "reask", "budget")
 TABLES = (CONDITIONS, RESPONSES, SCORES, CELLS, STEERABILITY)
-METRICS = (SCORES, CELLS, STEERABILITY, names.DELIBERATION)
 STEPS = (  # name, reads, writes, parameters
     Step("00_overview"),
     Step("01_value_assignment", (), (CONDITIONS, RECORDS), (*RUN, *STUDY, *HOW)),
     Step("02_game_play", (CONDITIONS,), (RECORDS, RESPONSES), (*RUN, *PLAYING)),
-    Step("03_metric_computation", (CONDITIONS, RESPONSES), METRICS, RUN),
+    Step(
+        "03_metric_computation",
+        (CONDITIONS, RESPONSES),
+        (SCORES, CELLS, STEERABILITY, names.DELIBERATION),
+        RUN,
+    ),
     Step(
         "04_analysis",
         (*TABLES, names.DELIBERATION),
