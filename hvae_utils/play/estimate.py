@@ -19,7 +19,7 @@ from hvae_utils.ask.respondents import PROBED, Answer, Request
 from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import UserError
 from hvae_utils.measure import factors
-from hvae_utils.play import administer, budget, probes, study
+from hvae_utils.play import administer, budget, check, probes, study
 from hvae_utils.play.engine import Dialogue, Question, record_of, request_for
 from hvae_utils.play.records import Held, Record
 
@@ -74,12 +74,20 @@ def unanswered(
     """
     sources = administer.Sources()
     rehearsal = _Rehearsal(models.identity(model), records, reply)
+    if planned and not model.startswith("reference/"):
+        levels = _rows(planned[0].conditions.drop_duplicates("model"), model)
+        rehearsal.converse(check.dialogue(levels, check.Capability(model, ""), sources))
     for design in planned:
-        for row in design.conditions.to_dict("records"):
-            if factors.model_of(row["model"])[0] == model:
-                _rehearse(rehearsal, row, sources, design.reask)
-                yield from rehearsal.open
-                rehearsal.open.clear()
+        for row in _rows(design.conditions, model):
+            _rehearse(rehearsal, row, sources, design.reask)
+            yield from rehearsal.open
+            rehearsal.open.clear()
+
+
+def _rows(conditions: pd.DataFrame, model: str) -> list[dict[str, Any]]:
+    """Return the conditions of a model, however it deliberates."""
+    mine = [factors.model_of(name)[0] == model for name in conditions["model"]]
+    return conditions[mine].to_dict("records")
 
 
 def asked_models(planned: Sequence[Design]) -> list[str]:
@@ -259,9 +267,8 @@ def shown(table: pd.DataFrame) -> list[str]:
     thinking = table.query("thinking_tokens > 0 and model != @TOTAL")
     if len(thinking):
         told = ", ".join(f"{row.model} {row.thinking_tokens:,}" for row in thinking.itertuples())
-        lines += [
-            f"Of the completion, thoughts of {TYPICAL_THOUGHT} tokens before a reply: {told}."
-        ]
+        each = f"thoughts of {TYPICAL_THOUGHT} tokens before a reply"
+        lines += [f"Of the completion, {each} (assumed): {told}."]
     lacking = table.loc[table["price"] == NO_PRICE, "model"]
     if len(lacking):
         lines += [f"No price in data/prices.toml, and none in the sum: {', '.join(lacking)}."]
