@@ -279,7 +279,7 @@ def _capabilities(
     from hvae_utils.play.budget import Budget
     from hvae_utils.play.records import Records
 
-    asked = [name for name in parameters["models"] if not name.startswith("reference/")]
+    asked = [name for name in parameters.get("models", ()) if not name.startswith("reference/")]
     if not asked or recorded.identities() is not None:
         return {}
     planned = study.conditions(profiles.study_of(parameters))
