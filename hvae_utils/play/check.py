@@ -4,8 +4,7 @@ Each finding is something that was seen, never what a name promises, and none of
 check. The questions go through the engine, so that they are recorded, count in a budget, and are
 asked once a run.
 
-Public names: Capability, capabilities, find_routes, examine, told, dialogue, impossible, in_words,
-lines.
+Public names: Capability, capabilities, examine, told, dialogue, impossible, in_words, lines.
 """
 
 from collections.abc import Iterator, Mapping
@@ -95,14 +94,6 @@ def capabilities(
     with ThreadPoolExecutor(max(len(asked), 1)) as threads:
         known = dict(zip(asked, threads.map(told, asked), strict=True))
     return _asked({name: rows[name] for name in asked}, known, records, budget)
-
-
-def find_routes(conditions: pd.DataFrame, records: Held) -> None:
-    """Have the records answer how each model of a study is asked, where it is at an endpoint."""
-    sources = Sources()
-    rows = conditions.drop_duplicates("model").to_dict("records")
-    rows = [row for row in rows if not row["model"].startswith(("reference/", "local/"))]
-    for_each("find", lambda _, row: [Job("", "", 1, route.find(row, sources))], rows, records)
 
 
 def examine(name: str, thinking_tokens: int = 0) -> Capability:

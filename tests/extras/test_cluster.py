@@ -117,8 +117,10 @@ def test_no_two_shards_ask_for_the_same_record():
     conditions = planned("reference/faithful", inductions=("self_description", "definition"),
                          deliberations=("direct", "reasoned"),
                          placements=("dialogue", "system"), orders=("fixed", "shuffled"),
-                         repeats=2)  # fmt: skip
-    alone = Held()
+                         deliberations=("direct", "reasoned"), repeats=2)  # fmt: skip
+    routes = Held()
+    administer.find_routes(conditions, routes)
+    alone = Held(routes.new)
     assigned = administer.assign_values(conditions, alone)
     spoken = {record["key"] for record in alone.new if record["kind"] != "probe"}
     administer.put_items(assigned, alone)
@@ -131,7 +133,7 @@ def test_no_two_shards_ask_for_the_same_record():
         assert len(shards) > 2
         keys = []
         for shard in shards:
-            held = Held()
+            held = Held(routes.new)
             verb(shard, held)
             keys += [record["key"] for record in held.new if record["kind"] != "probe"]
         assert sorted(keys) == sorted(wanted)

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from hvae_utils.ask import local
+from hvae_utils.ask.reference import Reference
+from hvae_utils.ask.respondents import Answer
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, own_values, svo, values
 from hvae_utils.play import administer, watch
@@ -55,6 +57,25 @@ def test_where_probabilities_are_read_the_expected_angle_is_told_and_nothing_is_
     assert sum(e.kind == "asked" for e in events) == 2 + 1 + 6  # assigned; alternatives?; items
     assert items(events)[-1].angle == pytest.approx(22.703, abs=5e-4)
     assert np.isnan(items(events)[0].angle)
+
+
+def test_a_chain_of_thought_is_a_step_like_others():
+    events = heard(value="altruistic", deliberation="reasoned")
+    assert sum(e.kind == "asked" for e in events) == 1 + 2 + 6 * 2  # each item: thought, answer
+    assert "few sentences" in events[6].messages[-1]["content"]
+    assert "both numbers" in events[7].reply
+    assert events[8].messages[-2]["content"] == events[7].reply
+    assert items(events)[-1].angle == pytest.approx(values.get("altruistic").target)
+    assert "reasoned" in watch.factors()["deliberation"]
+
+
+def test_a_thought_is_told_beside_the_reply_and_why_there_is_none(monkeypatch):
+    async def thinks(self, request):
+        return Answer(text="", thought="Hm.", cause="a thought and no reply", finish_reason="stop")
+
+    monkeypatch.setattr(Reference, "answer", thinks)
+    replied = next(event for event in heard(value="none") if event.kind == "replied")
+    assert (replied.thought, replied.note) == ("Hm.", "a thought and no reply")
 
 
 def test_messages_are_told_before_their_reply():
