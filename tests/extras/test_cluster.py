@@ -115,16 +115,15 @@ def test_the_tables_are_those_of_one_process_row_for_row(two_workers, tmp_path, 
 
 def test_no_two_shards_ask_for_the_same_record():
     conditions = planned("reference/faithful", inductions=("self_description", "definition"),
-                         deliberations=("direct", "reasoned"),
                          placements=("dialogue", "system"), orders=("fixed", "shuffled"),
                          deliberations=("direct", "reasoned"), repeats=2)  # fmt: skip
     routes = Held()
     administer.find_routes(conditions, routes)
     alone = Held(routes.new)
     assigned = administer.assign_values(conditions, alone)
-    spoken = {record["key"] for record in alone.new if record["kind"] != "probe"}
+    spoken = {record["key"] for record in alone.new}
     administer.put_items(assigned, alone)
-    chosen = {record["key"] for record in alone.new if record["kind"] != "probe"} - spoken
+    chosen = {record["key"] for record in alone.new} - spoken
     for verb, table, together, wanted in (
         (administer.assign_values, conditions, cluster.SAME_RECORDS, spoken),
         (administer.put_items, assigned, cluster.SAME_PREFIX, chosen),
@@ -135,7 +134,7 @@ def test_no_two_shards_ask_for_the_same_record():
         for shard in shards:
             held = Held(routes.new)
             verb(shard, held)
-            keys += [record["key"] for record in held.new if record["kind"] != "probe"]
+            keys += [record["key"] for record in held.new]
         assert sorted(keys) == sorted(wanted)
 
 
