@@ -13,8 +13,8 @@ from hvae_utils.errors import UserError, unknown
 from hvae_utils.files import needed_columns
 
 FACTORS = (
-    *("model", "value", "goal_prompt", "induction", "placement", "protocol", "wording"),
-    *("order", "labels", "repeat"),
+    *("model", "deliberation", "value", "goal_prompt", "induction", "placement", "protocol"),
+    *("wording", "order", "labels", "repeat"),
 )
 INDUCTIONS = ("self_description", "definition", "label")
 PLACEMENTS = ("dialogue", "system")
