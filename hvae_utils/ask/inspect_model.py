@@ -48,39 +48,45 @@ DIALECT = Dialect(
 class InspectModel(ChatModel):
     """One model of a provider, asked through inspect_ai.
 
-    name: as in the study. UserError where something that it needs is missing.
+    name: as in the study; model: inspect_ai's own, where an evaluation has opened it: then it can
+    be asked without being entered. UserError where something that it needs is missing.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, model: Any = None) -> None:
         check_name(name)
-        if lack := missing(name):
+        if lack := "" if model else missing(name):
             raise UserError(f"{name} is not ready: {lack}")
         url, provider = _url(name), _provider(name)
         super().__init__(name, _spoken(name), url, "", Limit(MOST), DIALECT)
         self.prefix_reuse |= not url and provider in HERE
         self.identity = identity(name)
         self._where = public(url) if url else provider
-        self._transport = _Inspect(name)
+        self._transport = _Inspect(name, model)
 
 
 class _Inspect(Transport):
     """A session with a provider. Belongs to the event loop that enters it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, model: Any = None) -> None:
         super().__init__(None, "", ATTEMPT_S)
         self._name = name
-        self._model: Any = None
+        self._model = model
+        self._hide_secrets()
 
     async def __aenter__(self) -> Self:
         """Open the provider's client."""
         self._model = await _model(self._name).__aenter__()
-        api = self._model.api
-        if hasattr(client := getattr(api, "client", None), "max_retries"):
+        self._hide_secrets()
+        if hasattr(client := getattr(self._model.api, "client", None), "max_retries"):
             client.max_retries = 0  # a budget counts every try
+        return self
+
+    def _hide_secrets(self) -> None:
+        """Hide what the environment keeps secret, and the model's key and URL."""
+        api = getattr(self._model, "api", None)
         told = {text for name, text in os.environ.items() if SECRET.search(name)}
         urls = (_url(self._name) or "", str(getattr(api, "base_url", None) or ""))
         self.hide(*urls, told | {str(getattr(api, "api_key", None) or "")})
-        return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Close it."""
@@ -92,6 +98,7 @@ class _Inspect(Transport):
         more_s: seconds on top of the usual ones; most_bytes: not used, inspect_ai reads it all.
         """
         from inspect_ai.model import GenerateConfig
+        from inspect_ai.util import LimitExceededError
 
         asked = {name: told for name, told in body.items() if name not in ("model", "messages")}
         asked |= {"max_tokens": asked.pop("max_completion_tokens", asked.get("max_tokens"))}
@@ -101,6 +108,8 @@ class _Inspect(Transport):
         try:
             # a task of its own: inspect_ai keeps a transcript in the context, which ends with it
             output = await asyncio.create_task(reply)
+        except LimitExceededError:  # of the evaluation in which it is asked
+            raise
         except Exception as fault:
             passing = getattr(fault, "last_attempt", None)  # tenacity's: it would have tried again
             cause = passing.exception() if passing else fault

@@ -426,6 +426,22 @@ def test_what_was_asked_is_not_kept_in_a_transcript(mock):
     assert asyncio.run(main()) is None
 
 
+def test_a_model_that_an_evaluation_has_opened_is_asked_as_it_is_and_its_limits_hold(monkeypatch):
+    from inspect_ai.util import LimitExceededError, token_limit
+
+    monkeypatch.setenv("MOCK_API_KEY", KEY)
+    opened = inspected.get_model(MOCK[8:], custom_outputs=[output(f"B {KEY}"), output("B")])
+
+    async def main():
+        model = InspectModel(MOCK, opened)
+        answer = await model.answer(request())
+        with token_limit(1), pytest.raises(LimitExceededError):
+            await model.answer(request())
+        return answer
+
+    assert asyncio.run(main()).text == "B ***"
+
+
 # ---- whole studies ------------------------------------------------------------------------------
 
 
