@@ -96,7 +96,9 @@ def dialect(name: str) -> Dialect:
     family, _ = _parts(name)
     if family == "local":
         return catalogue.dialect("llamacpp")
-    return Dialect() if family in ("reference", "inspect") else catalogue.endpoint(name).dialect
+    if family == "inspect":
+        return _inspect().DIALECT
+    return Dialect() if family == "reference" else catalogue.endpoint(name).dialect
 
 
 def served_at(name: str) -> tuple[str, str]:
