@@ -28,7 +28,7 @@ from hvae_utils.play.records import Held, Record
 
 # Longest reply asked for, in tokens, by kind of request.
 MAX_TOKENS = {"describe": 96, "adopt": 48, "goal": 64, "item": 24, "readout": 1, "probe": 1}
-MAX_TOKENS |= {"reason": 200}
+MAX_TOKENS |= {"reason": 200, "check": 4}
 CHAINS_APART = 10_000  # seeds between one chain of thought and the next: no repeat comes so far
 TOP_LOGPROBS = 20  # the most that OpenAI-compatible endpoints give
 READ_EXACTLY = ("readout", "probe")  # kinds of which only the first token's alternatives matter
@@ -247,6 +247,7 @@ class Asker:
         self._patience = max(FAILURES_IN_A_ROW, FAILURES_A_WORKER * self.workers)
         # a replay repeats a recorded error, too, which otherwise would be asked again
         self._settled = self.records.answered if replay.identities() is None else self.records.get
+        self.respondent.before_try = None if self.budget is None else self._once_more
 
     async def ask(self, question: Question) -> Record:
         """Return the record of a question, asked at most once however many wait for it."""
@@ -265,6 +266,14 @@ class Asker:
             raise
         finally:
             del self._underway[request.key]
+
+    def _once_more(self, request: Request) -> None:
+        """Set one more try of a request aside; without a budget for it nothing more is sent."""
+        try:
+            self.budget.admit_try(request)
+        except BudgetReached as fault:
+            self.stops.append(fault)
+            raise
 
     async def _ask_now(self, request: Request) -> Record:
         if self.stops:

@@ -297,6 +297,24 @@ def fetch(chosen: Namespace) -> None:
     local.fetch(chosen.name.removeprefix("local/"), report=show)
 
 
+@verb(
+    "models check",
+    argument("name", metavar="NAME", help="as in `hvae models`, for instance ollama/qwen3"),
+    argument("--thinking-tokens", type=int, default=0, metavar="N", help="room for a thought "
+             "(default: the model's own, data/models.toml)"),
+)  # fmt: skip
+def check_model(chosen: Namespace) -> int:
+    """Ask one model, in a few requests, what it can do and how a study will ask it."""
+    from hvae_utils.play import check
+
+    seen = check.examine(chosen.name, chosen.thinking_tokens)
+    for line in check.lines(seen):
+        show(line)
+    if not seen.reached:
+        return UNREACHABLE
+    return BAD_INPUT if seen.usual[1].fault else OK
+
+
 @verb("prompts")
 def prompts(chosen: Namespace) -> None:
     """List the wordings."""

@@ -36,11 +36,13 @@ def describe(
     seconds: Mapping[str, float],
     started: datetime,
     root: Path = paths.ROOT,
+    capabilities: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of the finished run in `folder`.
 
     outputs: the declared writes, relative to the folder; seconds: by notebook; started: with a time
-    zone; root: the project. Models are left out of the overrides, where they could name a folder.
+    zone; root: the project; capabilities: what was seen of each model before it was asked, which
+    older manifests lack. Models are left out of the overrides, where they could name a folder.
     """
     models = parameters.get("models", ())
     named = {"models": [_portable(name) for name in models]} if models else {}
@@ -51,6 +53,7 @@ def describe(
         "parameters": {**parameters, **named},
         "seeds": {key: value for key, value in parameters.items() if key.endswith("seed")},
         "models": _models(models),
+        "capabilities": {_portable(name): seen for name, seen in (capabilities or {}).items()},
         **_revision(root),
         **environment(root),
         "outputs": _outputs(folder, outputs),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hvae_utils import files, paths
 from hvae_utils.errors import UserError, brief, unknown
+from hvae_utils.measure import factors
 from hvae_utils.run import bundle, manifest
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 CONDITIONS, RECORDS, RESPONSES = "conditions.parquet", bundle.RECORDS, "responses.parquet"
 SCORES, CELLS, GOAL_EFFECTS = "scores.parquet", "value_rationality.csv", "goal_effects.csv"
-STEERABILITY = "steerability.csv"
+STEERABILITY, DELIBERATION = "steerability.csv", "deliberation.csv"
 KEY_NUMBERS, FIGURES, NOTEBOOKS = "key_numbers.json", "figures/", "notebooks/"
 MANIFEST, REPORT = manifest.NAME, "report.html"
 LOCK = ".run.lock"  # held by what drives the notebooks, not by their kernels
@@ -113,12 +114,14 @@ class Run:
         except OSError as fault:
             raise files.unwritable(self.folder, fault) from None
 
-    # DataFrames: one row a condition, item presented, administration, cell, model x goal prompt
+    # DataFrames: one row a condition, item presented, administration, cell, model x goal prompt,
+    # and level of deliberation compared with another
     conditions = cached_property(lambda self: self.read(CONDITIONS))
     responses = cached_property(lambda self: self.read(RESPONSES))
     scores = cached_property(lambda self: self.read(SCORES))
     cells = cached_property(lambda self: self.read(CELLS))
     steerability = cached_property(lambda self: self.read(STEERABILITY))
+    deliberation = cached_property(lambda self: self.read(DELIBERATION))
 
     @cached_property
     def records(self) -> "pd.DataFrame":
@@ -263,7 +266,9 @@ class Run:
         where = paths.shown(self.folder)
         if changed := self.changed():
             raise UserError(f"{where}: {changed[0]} changed after the run; reproduce it again")
-        names, out = set(self.conditions["model"]), Path(out or f"{self.name}.zip")
+        respondents = self.conditions["model"].unique()
+        names = {factors.model_of(name)[0] for name in respondents}
+        out = Path(out or f"{self.name}.zip")
         return bundle.write(self.manifest, self.path(RECORDS), names, where, out)
 
     def report(self, out: str | Path | None = None) -> Path:
@@ -283,7 +288,7 @@ class Run:
                 raise UserError(f"run '{self.name}' has no figure; run its notebooks again")
             asked = records.read(self.path(RECORDS))
             planned = report.plan(made_of["parameters"], self.conditions, asked)
-            tables = self.cells, self.steerability, self.read(GOAL_EFFECTS)
+            tables = self.cells, self.steerability, self.read(GOAL_EFFECTS), self.read(DELIBERATION)
             text = report.page(self.name, made_of, self.changed(), planned, *tables, figures)
         files.write_atomically(out, text)
         return out

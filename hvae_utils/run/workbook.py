@@ -29,8 +29,18 @@ STEPS = (  # name, reads, writes, parameters
     Step("00_overview"),
     Step("01_value_assignment", (), (CONDITIONS, RECORDS), (*RUN, *STUDY, *HOW)),
     Step("02_game_play", (CONDITIONS,), (RECORDS, RESPONSES), (*RUN, *PLAYING)),
-    Step("03_metric_computation", (CONDITIONS, RESPONSES), (SCORES, CELLS, STEERABILITY), RUN),
-    Step("04_analysis", TABLES, (names.FIGURES, names.GOAL_EFFECTS, names.KEY_NUMBERS), RUN),
+    Step(
+        "03_metric_computation",
+        (CONDITIONS, RESPONSES),
+        (SCORES, CELLS, STEERABILITY, names.DELIBERATION),
+        RUN,
+    ),
+    Step(
+        "04_analysis",
+        (*TABLES, names.DELIBERATION),
+        (names.FIGURES, names.GOAL_EFFECTS, names.KEY_NUMBERS),
+        RUN,
+    ),
     Step(
         "05_robustness",
         TABLES,
@@ -149,7 +159,8 @@ def reproduce(
 
     profile: by name, or one that stands in no file; overrides: texts KEY=VALUE; runs, run_id: as of
     `Run`, the id the profile's name unless given; a run that is there already continues from its
-    records. Everything is checked before anything runs.
+    records. Everything is checked before anything runs, and what each model can do before the first
+    notebook (`play.check`); the manifest keeps it.
     Raises UserError, WorkbookError (a notebook failed), EndpointError or BudgetReached.
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile, profiles)
@@ -163,6 +174,8 @@ def reproduce(
         run.path(manifest.NAME).unlink(missing_ok=True)
         started, seconds = datetime.now(UTC), {}
         report(f"{title}: {len(steps)} notebooks into {paths.shown(run.folder)}")
+        asking = any(RECORDS in step.writes for step in steps)
+        capabilities = _capabilities(run, parameters, report) if asking else {}
         for step in steps:
             injected = {key: values[key] for key in step.parameters}
             notebook = notebooks / f"{step.name}.ipynb"
@@ -170,7 +183,14 @@ def reproduce(
             report(f"{step.name:<24}{seconds[step.name]:7.1f} s")
         outputs = sorted({name for step in steps for name in step.writes})
         made_of = manifest.describe(
-            run.folder, outputs, chosen.name, overrides, parameters, seconds, started
+            run.folder,
+            outputs,
+            chosen.name,
+            overrides,
+            parameters,
+            seconds,
+            started,
+            capabilities=capabilities,
         )
         manifest.write(run.folder, {**made_of, "publish": chosen.publish and not overrides})
     for line in run.how_items_ended():
@@ -246,6 +266,32 @@ def _check_study(parameters: Mapping[str, Any]) -> None:
     models.require(parameters["models"])
     budget.require(parameters.get("budget", ""), parameters["models"])
     models.require_servers(parameters["models"])
+
+
+def _capabilities(
+    run: Run, parameters: Mapping[str, Any], report: Report
+) -> dict[str, dict[str, Any]]:
+    """Return what was seen of each model that is asked; UserError where the study cannot be asked.
+
+    The questions are recorded in the run and count in its budget. A replay asks nobody.
+    """
+    from hvae_utils.play import check, study
+    from hvae_utils.play.budget import Budget
+    from hvae_utils.play.records import Records
+
+    asked = [name for name in parameters.get("models", ()) if not name.startswith("reference/")]
+    if not asked or recorded.identities() is not None:
+        return {}
+    planned = study.conditions(profiles.study_of(parameters))
+    path = run.path(RECORDS)
+    with Records(path) as records:
+        budget = Budget.of_run(parameters.get("budget", ""), path)
+        found = check.capabilities(planned, records, budget)
+    for seen in found.values():
+        report(f"{seen.model}: {check.in_words(seen)}")
+    if lacks := list(filter(None, (check.impossible(seen, planned) for seen in found.values()))):
+        raise UserError("; ".join(lacks))
+    return {name: seen.plain() for name, seen in found.items()}
 
 
 def _located(name: str) -> str:

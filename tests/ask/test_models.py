@@ -1,11 +1,14 @@
 """Names of respondents: each is resolved, or the message says what is missing or meant."""
 
+import sys
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 
-from hvae_utils import paths
+from hvae_utils import ask, paths
 from hvae_utils.ask import catalogue, local, models
+from hvae_utils.ask.dialect import Dialect
 from hvae_utils.errors import EndpointError, UserError
 from hvae_utils.run.profiles import load_profile
 from tests.support.fake_endpoint import serve
@@ -185,6 +188,18 @@ def written(tmp_path, monkeypatch):
         (b"[servers.x]\nmax_in_flight = true", "must be a whole number from 1"),
         (b"[retired]\n'a/b' = { since = 'soon', successor = 'c' }", "since of .* must be a date"),
         (b"[retired]\n'a/b' = { since = 2026-01-01 }", "does not say `successor`"),
+        (b"[servers.x]\nthinking_tokens = 0", "thinking_tokens of servers.x in .* whole number"),
+        (
+            b"[servers.x]\nthinks = 'yes'",
+            "unknown thinks of servers.x .* 'yes'; choose from hidden",
+        ),
+        (b"[servers.x]\ndialect = 'low'", "dialect of servers.x in .* must be a table"),
+        (b"[servers.x.dialect]\nefort = 'x'", "dialect of servers.x .* Did you mean 'effort'"),
+        (b"[servers.x.dialect]\neffort = 3", "effort of dialect of servers.x in .* must be a text"),
+        (b"[servers.x.dialect]\nthinking_on = true", "thinking_on of dialect .* must be a table"),
+        (b"[servers.x.dialect]\nthink_tags = ['<t>']", "think_tags of .* a list of pairs of texts"),
+        (b"[servers.x.dialect]\nthink_tags = [['<t>', '']]", "think_tags of .* pairs of texts"),
+        (b"[servers.x.dialect]\nconstrain = 'regex'", "'regex'; choose from .*grammar, choice"),
     ],
 )
 def test_a_malformed_catalogue_is_one_sentence(written, content, message):
@@ -201,3 +216,55 @@ def test_a_catalogue_that_is_not_there_is_named(written):
 def test_a_model_with_an_address_of_its_own_needs_no_server(written):
     written(b"[models.'mine/x']\nbase_url = 'http://x.example/v1'\nmodel = 'm'\n[weights]")
     assert models.served_at("mine/x") == ("http://x.example/v1", "m")
+
+
+def test_the_words_of_a_model_go_before_those_of_its_server(written):
+    written(
+        b"[servers.s]\nbase_url = 'http://x.example'\nthinking_tokens = 100\n"
+        b"[servers.s.dialect]\nthinking_off = { a = 1 }\neffort = 'e'\n"
+        b"[models.'s/m']\nserver = 's'\nmodel = 'm'\nthinks = 'visible'\n"
+        b"[models.'s/m'.dialect]\nthinking_off = {}\nthink_tags = [['<a>', '</a>']]\n"
+    )
+    usual, own = catalogue.endpoint("s/other"), catalogue.endpoint("s/m")
+    assert usual.dialect == Dialect(thinking_off={"a": 1}, effort="e")
+    assert own.dialect == Dialect(thinking_off={}, effort="e", think_tags=(("<a>", "</a>"),))
+    assert (usual.thinks, own.thinks) == ("", "visible")
+    assert (usual.thinking_tokens, own.thinking_tokens) == (100, 100)
+
+
+def test_a_level_of_deliberation_leaves_a_name_what_it_is(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "planted")
+    for level in ("reasoned", "off", "low"):
+        assert models.served_at(f"openai/m+{level}") == models.served_at("openai/m")
+        assert models.identity(f"openai/m+{level}") == models.identity("openai/m")
+        assert models.respondent(f"openai/m+{level}").name == "openai/m"
+    models.require(["openai/m+low", "reference/faithful+reasoned"])
+    assert models.served_at("openai/m+x")[1] == "m+x"
+
+
+def test_every_server_that_is_listed_says_how_thinking_is_switched_off_or_cannot_be():
+    for server in catalogue.read()["servers"]:
+        spoken = catalogue.dialect(server)
+        assert spoken.thinking_off, server
+        assert spoken.constrain == {"llamacpp": "grammar", "vllm": "choice"}.get(server, "")
+
+
+def test_models_of_inspect_are_known_to_its_module_alone(monkeypatch):
+    asked = []
+    known = SimpleNamespace(
+        check_name=asked.append,
+        InspectModel=lambda name: ("asked", name),
+        identity=lambda name: f"hash of {name}",
+        missing=lambda name: "install it" if name.endswith("none") else "",
+    )
+    monkeypatch.setitem(sys.modules, "hvae_utils.ask.inspect_model", known)
+    monkeypatch.setattr(ask, "inspect_model", known, raising=False)
+    models.check_name("inspect/mockllm/model+low")
+    assert asked == ["inspect/mockllm/model"]
+    assert models.respondent("inspect/mockllm/model") == ("asked", "inspect/mockllm/model")
+    assert models.identity("inspect/mockllm/model+low") == "hash of inspect/mockllm/model"
+    assert models.served_at("inspect/mockllm/model") == ("", "mockllm/model")
+    models.require(["inspect/mockllm/model"])
+    with pytest.raises(UserError, match="not ready: inspect/mockllm/none: install it"):
+        models.require(["inspect/mockllm/none"])
+    models.require_servers(["inspect/mockllm/model"])

@@ -129,3 +129,20 @@ def test_a_manifest_is_read_as_it_was_written(project):
     assert manifest.read(run) == made
     assert made["started"] == "2026-01-02T00:00:00+00:00"
     assert not list(run.glob(".*"))
+
+
+def test_what_was_seen_of_a_model_stands_under_its_name_without_a_folder(project, tmp_path):
+    weights = tmp_path / "m.gguf"
+    weights.write_bytes(b"GGUF weights")
+    name = f"local/{weights}"
+    seen = {name: {"system": "", "routes": {"direct": {"method": "text"}}}}
+    made = describe(project, parameters={"models": [name]}, capabilities=seen)
+    assert made["capabilities"] == {"local/m.gguf": seen[name]}
+    assert describe(project)["capabilities"] == {}
+
+
+def test_a_manifest_of_before_has_no_capabilities_and_is_one_all_the_same(project):
+    made = describe(project)
+    del made["capabilities"]
+    manifest.write(project / "runs" / "r", made)
+    assert manifest.read(project / "runs" / "r") == made

@@ -83,7 +83,7 @@ def test_no_step_reads_what_no_earlier_step_writes():
 
 def test_the_shipped_profiles_load_and_only_the_default_publishes():
     names = sorted(path.stem for path in paths.PROFILES.glob("*.yml"))
-    assert names == ["default", "factorial", "paper", "smoke", "today"]
+    assert names == ["default", "deliberation", "factorial", "paper", "smoke", "today"]
     assert [name for name in names if load_profile(name).publish] == ["default"]
     smoke, default = (load_profile(name).parameters for name in ("smoke", "default"))
     assert set(default["models"]) - set(smoke["models"]) == {"local/smollm2-135m-instruct"}
@@ -93,7 +93,7 @@ def test_the_shipped_profiles_load_and_only_the_default_publishes():
 def test_the_shipped_profiles_are_studies():
     from hvae_utils.play import study
 
-    for name in ("smoke", "default", "factorial", "paper", "today"):
+    for name in ("smoke", "default", "deliberation", "factorial", "paper", "today"):
         given = load_profile(name).parameters
         study.Study(**{key: given[key] for key in workbook.STUDY if key in given})
     assert len(load_profile("paper").parameters["models"]) == 8
@@ -185,10 +185,10 @@ SHORT = {"01": "01_value_assignment", "02": "02_game_play", "03": "03_metric_com
 def leave_run(run, models=("reference/random",), **times):
     """Leave a run whose files were last written at the given times; 0 is never."""
     run.mkdir(parents=True)
-    made = {"scores": 3, "rationality": 3, "steerability": 3}
+    made = dict.fromkeys(("scores", "rationality", "steerability", "deliberation"), 3)
     times = {"conditions": 1, "responses": 2, **made, "records": 9, **times}
     endings = {"rationality": "value_rationality.csv", "records": "records.jsonl"}
-    endings |= {"steerability": "steerability.csv"}
+    endings |= {name: f"{name}.csv" for name in ("steerability", "deliberation")}
     for name, when in times.items():
         path = run / endings.get(name, f"{name}.parquet")
         if when:

@@ -18,8 +18,11 @@ def completion(text: str | None, **choice: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def serve(reply: Callable[[dict[str, Any]], tuple[int, Any]]):
-    """Serve `reply(request body) -> (status, body)`; yields (base URL, list of bodies received)."""
+def serve(reply: Callable[[dict[str, Any]], tuple[int, Any]], told: dict[str, Any] | None = None):
+    """Serve `reply(request body) -> (status, body)`; yields (base URL, list of bodies received).
+
+    told: what a GET at a path says, where it is not that there is one model, fake-1.
+    """
     received: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -31,7 +34,7 @@ def serve(reply: Callable[[dict[str, Any]], tuple[int, Any]]):
             self._send(*reply(seen))
 
         def do_GET(self):
-            self._send(200, {"data": [{"id": "fake-1"}]})
+            self._send(200, (told or {}).get(self.path, {"data": [{"id": "fake-1"}]}))
 
         def _send(self, status, answer):
             content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()

@@ -80,8 +80,7 @@ class Transport:
         url = base._replace(path=path, query=query.strip("&")).geturl()
         proxy = _proxy(url)
         own = {text for name, text in headers.items() if name not in ORDINARY}
-        self._secrets = _secrets(url, proxy, {self._options["api_key"], *own})
-        self._spelled = tuple(secret.decode() for secret in self._secrets)
+        self.hide(url, proxy, {self._options["api_key"], *own})
         sys.audit("hvae_utils.connect", base.hostname)  # libcurl's sockets are not Python's
         self._curl = Curl(url, headers, self._timeout_s, proxy, REPLY_BYTES)
         return self
@@ -106,6 +105,11 @@ class Transport:
         if not 200 <= response.status < 300:
             raise _refusal(response, content)
         return _parsed(content, response)
+
+    def hide(self, url: str, proxy: str, sent: set[str]) -> None:
+        """Mask from now on what is secret in two URLs and in what is sent."""
+        self._secrets = _secrets(url, proxy, sent)
+        self._spelled = tuple(secret.decode() for secret in self._secrets)
 
     def masked(self, content: bytes) -> bytes:
         """Return a content in which nothing stands that is secret about this endpoint."""
