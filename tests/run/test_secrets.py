@@ -56,7 +56,7 @@ def test_the_echoes_were_there_and_each_is_masked(indiscreet):
     lines = (indiscreet.run / "records.jsonl").read_text().splitlines()
     records = [record for record in map(json.loads, lines) if record["model"] == MODEL]
     for field in ("text", "error", "finish_reason", "served_model", "top_logprobs"):
-        masked = "Bearer *** " + " ".join("***" for _ in SECRETS)
+        masked = " ".join("***" for _ in (KEY, *SECRETS))
         assert any(masked in str(record[field]) for record in records), field
 
 
