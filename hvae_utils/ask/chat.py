@@ -5,19 +5,19 @@ is left out or said in its other words. What fails after that is this one reques
 `error`) or the endpoint (EndpointError). No shape of a reply is assumed.
 """
 
-import asyncio
 import hashlib
 import random
+import re
 import time
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from hvae_utils import files
 from hvae_utils.ask import complaints, completion
+from hvae_utils.ask.complaints import Complaint, Terms
 from hvae_utils.ask.completion import KEPT_CHARACTERS as KEPT_CHARACTERS
 from hvae_utils.ask.completion import read as read
-from hvae_utils.ask.complaints import Complaint, Terms
-from hvae_utils.ask.dialect import Dialect, merged
+from hvae_utils.ask.dialect import PLAIN, Dialect, merged
 from hvae_utils.ask.http import transport
 from hvae_utils.ask.http.limits import Limit, Starved
 from hvae_utils.ask.http.transport import NO_KEY as NO_KEY
@@ -28,13 +28,16 @@ from hvae_utils.errors import BudgetReached, EndpointError, UserError
 
 RETRIES = 3  # after a broken connection, a time-out or a server's error; a 429 is none of these
 TIMEOUT_S = 120.0
-THINKING_S = 0.1  # more for each token that a thought may have: the slowest servers write ten a second
+THINKING_S = (
+    0.1  # more for each token that a thought may have: the slowest servers write ten a second
+)
 BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0  # as in the openai client: doubling, less up to a quarter
 QUOTA_WAIT_S = 600.0  # that one request waits for quotas in all before it is given up
 CHARACTERS_A_TOKEN = 4  # of English prompts, roughly; only the cap on tokens per minute uses it
 # Bytes of a reply: of each token of a thought, of each alternative of one, and of any reply.
 TOKEN_BYTES, ALTERNATIVE_BYTES, MOST_BYTES = 200, 120, 64_000_000
-PROBABILITIES = ("logprobs", "top_logprobs")
+SILENCE = Complaint("parameter", "", "logprobs")  # as if log-probabilities had been refused
+INFINITE = re.compile(r"\binf|\bnan\b|json compliant|out of range float", re.I)
 MOST_ADJUSTED = 20  # times that one request is said otherwise
 
 
@@ -53,7 +56,7 @@ class ChatModel(Respondent):
         base_url: str | None,
         api_key: str,
         limit: Limit,
-        dialect: Dialect = Dialect(),
+        dialect: Dialect = PLAIN,
     ) -> None:
         self.name, self.model, self.dialect = name, model, dialect
         self.limit, self.concurrency = limit, limit.most
@@ -61,7 +64,7 @@ class ChatModel(Respondent):
         self._where = public(base_url)
         # an organisation or project set for one host must not be sent to another
         account = {} if name.startswith("openai/") else {"organization": "", "project": ""}
-        self._transport = Transport(base_url, api_key, **account)
+        self._transport = Transport(base_url, api_key, TIMEOUT_S, **account)
         self._terms = Terms()  # what it does not take, known from requests that it answered
         self._listed = False  # it has given probabilities
         self.identity = identity(base_url, model)
@@ -95,17 +98,22 @@ class ChatModel(Respondent):
                     delay_s = self._after(fault, asked)
                 else:
                     return replace(answer, tries=asked.tries)
-                await self.limit.sleep(delay_s)
+                if delay_s:
+                    await self.limit.sleep(delay_s)
                 if self.before_try is not None:
                     self.before_try(request)
         except _Ended as ended:
             return self._masked(replace(ended.answer, tries=asked.tries))
         except BudgetReached:
-            return self._failed(f"the budget allows no further try: {asked.fault}", asked)
+            return Answer(
+                error=f"the budget allows no further try: {asked.fault}"[:300], tries=asked.tries
+            )
         except Starved as starved:
             minutes = max(round(starved.args[0] / 60), 1)
             said = f": {asked.said}" if asked.said else ""
-            self._end(f"{self._where} has said 429 for {minutes} minutes and answered nothing{said}")
+            self._end(
+                f"{self._where} has said 429 for {minutes} minutes and answered nothing{said}"
+            )
 
     async def _try(self, asked: "_Asked") -> Answer:
         """Send one body when the limit lets it pass. Raises Failure."""
@@ -114,8 +122,8 @@ class ChatModel(Respondent):
         asked.tries += 1
         try:
             started = time.perf_counter()
-            room_s = TIMEOUT_S + THINKING_S * request.thinking_tokens
-            said = await self._transport.post(sent, room_s, most_bytes(request))
+            more_s = THINKING_S * request.thinking_tokens
+            said = await self._transport.post(sent, more_s, most_bytes(request))
             latency_s = time.perf_counter() - started
             if error := completion.fault(said):
                 raise transport.failure(complaints.status_of(error), error)
@@ -123,10 +131,10 @@ class ChatModel(Respondent):
         finally:
             self.limit.leave()
         cap = sent.get("max_tokens") or sent.get("max_completion_tokens")
-        answer = completion.read(said, request, self.dialect.think_tags, cap)
+        answer = read(said, request, self.dialect.think_tags, cap)
+        learned = asked.terms.after(SILENCE) if asked.silent and not self._listed else asked.terms
+        self._terms = self._terms.with_both(learned)
         self._listed = self._listed or answer.top_logprobs is not None
-        if not (asked.silent and self._listed):
-            self._terms = self._terms.with_both(asked.terms)
         dropped = complaints.dropped(asked.whole, sent) if sent != asked.whole else ()
         return self._masked(replace(answer, dropped=dropped, latency_s=round(latency_s, 4)))
 
@@ -152,7 +160,7 @@ class ChatModel(Respondent):
             if asked.waited_s <= QUOTA_WAIT_S:
                 return delay_s
         elif fault.again and fault.status != 429 and asked.faults < RETRIES:
-            asked.without_probabilities(fault)
+            asked.doubt_probabilities(fault)
             return asked.back_off(fault.wait_s)
         raise _Ended(self._failed(asked.fault, asked))
 
@@ -198,15 +206,17 @@ class ChatModel(Respondent):
     def _failed(self, said: str, asked: "_Asked") -> Answer:
         """Return the answer of a request that failed for good."""
         said = f"{said} ({asked.tries} tries)" if asked.tries > 1 else said
-        return Answer(error=" ".join(self._transport.masked_text(said).split())[:300], tries=asked.tries)
+        return Answer(
+            error=" ".join(self._transport.masked_text(said).split())[:300], tries=asked.tries
+        )
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str) -> NoReturn:
         """Raise the endpoint's error."""
         reason = " ".join(self._transport.masked_text(reason).split())
         raise EndpointError(f"{self.name}: {reason}") from None
 
     def _masked(self, answer: Answer) -> Answer:
-        """Return an answer in which nothing secret stands; what was sent was masked byte by byte."""
+        """Return an answer in which nothing secret stands, in other letters than it came either."""
         texts = {name: getattr(answer, name) for name in ("text", "thought", "cause", "error")}
         masked = {name: self._transport.masked_text(text) for name, text in texts.items() if text}
         changed = {name: text for name, text in masked.items() if text != texts[name]}
@@ -232,21 +242,28 @@ class _Asked:
         self.tries = self.faults = self.refused = self.adjusted = 0
         self.waited_s = 0.0
         self.fault = self.said = ""  # of the last try: all in one line, the endpoint's words
-        self.silent = False  # asked without probabilities, though they were not refused
+        self.failed = 0  # times that the server failed when asked for log-probabilities
+        self.silent = self.silenced = False  # the next try is without them, one was
 
     def sent(self) -> dict[str, Any]:
         """Return the body as the endpoint takes it."""
-        terms = self.terms.after(Complaint("parameter", "", "logprobs")) if self.silent else self.terms
-        return terms.applied(self.whole)
+        return (self.terms.after(SILENCE) if self.silent else self.terms).applied(self.whole)
 
     def back_off(self, wait_s: float | None) -> float:
         """Count a fault and return the seconds to wait after it."""
         self.faults += 1
         return wait_s or _backoff(self.faults - 1)
 
-    def without_probabilities(self, fault: Failure) -> None:
-        """Ask the next time without them where they may be what makes a server fail."""
-        ...
+    def doubt_probabilities(self, fault: Failure) -> None:
+        """Let one try be without log-probabilities where these may be what makes a server fail.
+
+        Some cannot write the logarithm of 0. A first fault may pass, so it takes a second one or
+        words that say so.
+        """
+        self.failed += 1 if fault.status == 500 and "logprobs" in self.sent() else 0
+        told = INFINITE.search(self.said) and not self.silenced
+        self.silent = bool(fault.status == 500 and (told or self.failed == 2) and not self.silenced)
+        self.silenced = self.silenced or self.silent
 
 
 def identity(base_url: str | None, model: str) -> str:
@@ -254,7 +271,7 @@ def identity(base_url: str | None, model: str) -> str:
     return hashlib.sha256(f"{public(base_url)} {model}".encode()).hexdigest()
 
 
-def body(model: str, request: Request, dialect: Dialect = Dialect()) -> dict[str, Any]:
+def body(model: str, request: Request, dialect: Dialect = PLAIN) -> dict[str, Any]:
     """Return the JSON body of a chat completion; `model` is its name at the endpoint.
 
     The cap is that of the reply and of the thought together. UserError where the dialect has no

@@ -117,24 +117,24 @@ FILTER = _any(
     r"content[_ ]?filter(?!\W{0,3}(?:is )?(?:not|un))|content management policy|jailbreak",
     r"responsible_?ai_?policy|content[_ ]policy|(?:usage|content|safety) (?:guideline|polic)\w+",
     r"data_?inspection|guardrail|moderation|safety[_ ](?:check|system|filter)|content exists risk",
-    r"inappropriate content|considered high risk|(?:input|prompt|request|content) (?:was|is) flagged",
+    r"inappropriate content|considered high risk|(?:input|prompt|request|content) (?:was|is) flag",
     r"prohibited[_ ]content|sensitive (?:words?|content)|不安全|敏感",
 )
 CREDIT = _any(
-    r"insufficient[_ ](?:quota|balance|credit|fund)\w*|credit balance|(?:no|out of|more) credits?\b",
+    r"insufficient[_ ](?:quota|balance|credit|fund)|credit balance|(?:no|out of|more) credits?\b",
     r"billing_(?:hard_limit|not_active)|payment required|arrearage|余额不足|欠费",
 )
 DAY = _any(r"per[_ -]?day|daily|\b[RT]PD\b|a day\b|today")
 SHORTER = _any(r"per[_ -]?(?:minute|second|hour)|\b[RT]P[MSH]\b")
 MODEL = _any(
-    r"model[_ ](?:not[_ ]found|decommissioned)|model[^.]{0,80}(?:not exist|not found|decommissioned)",
-    r"(?:no such|unknown|invalid) model\b|model[^.]{0,60} (?:has been|was|is) (?:retired|shut down)",
+    r"model[_ ](?:not[_ ]found|decommissioned)|(?:no such|unknown|invalid) model\b",
+    r"model[^.]{0,80}(?:not exist|not found|decommissioned|(?:been|was|is) (?:retired|shut down))",
 )
 PLACEMENT = _any(
     r"alternat\w+\W+(?:between )?\W{0,3}(?:user|role|assistant)|roles?[^.]{0,30}alternat",
     r"messages?\W{1,4}\d+\W{1,4}role\b|user/assistant/user|\broles? in a row|same role",
     r"consecutive \W{0,3}(?:user|assistant|message|role)|multiple \W{0,3}(?:user|system)\W",
-    r"\bsystem[ _-]?(?:role|message|prompt|instruction|turn)s?\b[^.]{0,60}(?:\bnot\b|n't|\bun|must)",
+    r"\bsystem[ _-]?(?:role|message|prompt|instruction|turn)s?\b[^.]{0,60}(?:\bnot\b|n't|\bun|mus)",
     r"(?:not|n't|un)[ _]?(?:be )?(?:support|allow|accept|permit|enable)\w*[^.,;:]{0,30}\bsystem\b",
     r"role\W{0,5}(?:system|developer)\b|developer instructions? (?:is|are) not",
     r"(?:\bgot|unexpected|unknown|invalid|unsupported)[ _](?:message[ _])?role",
@@ -150,25 +150,31 @@ OBJECTS = _any(  # words that object to something
     r"不支持|不允许|无效|非法|未知|超|错误",
 )
 QUOTES = {*"\"'`"}
-ADVICE = _any(r"\b(?:use|using|try|prefer|instead|favou?r of|replaced (?:by|with)|mean)\W+(?:the )?\W*$")
+ADVICE = _any(
+    r"\b(?:use|using|try|prefer|instead|favou?r of|replaced (?:by|with)|mean)\W+(?:the )?\W*$"
+)
 ECHO = re.compile(r"\s*:\s*(?:[\d.{-]|true|false|null)")  # `"seed": 3`, of the body that was sent
+LISTED = re.compile(r"param\w*[\"':\s]*\{[^}]*$", re.I)  # `parameters: {'seed': 3}`
 SENTENCE = re.compile(r"[.!?][\s\"]|\n")
 NAMELESS = _any(
     r"no endpoints? found that (?:support|can handle)|unsupported param|(?:un|not )supported param",
     r"(?:does not|doesn't) support (?:all |some )?(?:of )?(?:the |these )?(?:requested )?param",
 )
-STRUCTURED = r"""["'](?:param|parameter|field|argument|property|path|pointer|key|name)["']\s*:\s*["']"""
+STRUCTURED = (
+    r"""["'](?:param|parameter|field|argument|property|path|pointer|key|name)["']\s*:\s*["']"""
+)
 
 _NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)"
-_WORDS = r"(?: [a-z_]+){0,4}?\W{0,6}"
+_THEN = rf"(?: [a-z_]+){{0,4}}?\W{{0,6}}{_NUMBER}"
 HIGH = _any(
-    rf"(?:at most|up to|no more than|exceeds?|<=|≤|equal to|\"le\"\s*:|\bmax(?:imum)?\w*){_WORDS}{_NUMBER}",
-    rf"not (?:be )?(?:greater|more|larger|higher|above)(?: than)?{_WORDS}{_NUMBER}",
+    rf"(?:at most|up to|no more than|exceeds?|<=|≤|\"le\"\s*:|\bmax(?:imum)?(?:_value)?\b){_THEN}",
+    rf"(?:less|smaller|lower) than or equal to{_THEN}",
+    rf"not (?:be )?(?:greater|more|larger|higher|above)(?: than)?{_THEN}",
 )
 BELOW = _any(rf"(?:(?:less|smaller|lower) than|\bbelow|(?<![=-])<|\"lt\"\s*:)\W{{0,4}}{_NUMBER}")
 LOW = _any(
-    rf"(?:at least|no less than|>=|≥|\"ge\"\s*:|\bmin(?:imum)?\w*|greater than or equal to){_WORDS}{_NUMBER}",
-    rf"not (?:be )?(?:less|smaller|lower|below)(?: than)?{_WORDS}{_NUMBER}",
+    rf"(?:at least|no less than|>=|≥|\"ge\"\s*:|\bmin(?:imum)?(?:_value)?\b){_THEN}",
+    rf"(?:greater than or equal to|not (?:be )?(?:less|smaller|lower|below)(?: than)?){_THEN}",
 )
 ABOVE = _any(rf"(?:(?:greater|larger|more|higher) than|(?<![=-])>|\"gt\"\s*:)\W{{0,4}}{_NUMBER}")
 WITHIN = _any(
@@ -202,7 +208,7 @@ def judge(status: int, content: Any, sent: Mapping[str, Any]) -> Complaint:
     if status < 500 and FILTER.search(text):
         return Complaint("refusal", said)
     named = _structured(text, sent)
-    if not named and PLACEMENT.search(text) or named == "messages" and "role" in text:
+    if (not named and PLACEMENT.search(text)) or (named == "messages" and "role" in text):
         return Complaint("placement", said)
     if status in (400, 404, 410, 422) and MODEL.search(text) and named in ("", "model"):
         return Complaint("model", said)
@@ -219,7 +225,9 @@ def _about_parameter(
         return Complaint("limit", said, name, high=left) if met else Complaint("other", said)
     name, at = (named, text.find(named)) if named else _named(text, sent)
     if not name:
-        other = next((o for o, n in OTHER_NAME.items() if n in sent and _pattern(o).search(text)), "")
+        other = next(
+            (o for o, n in OTHER_NAME.items() if n in sent and _pattern(o).search(text)), ""
+        )
         if other:
             return Complaint("parameter", said, OTHER_NAME[other])
         if NAMELESS.search(text) and not strict:
@@ -247,7 +255,10 @@ def status_of(content: Any) -> int:
         (429, r"rate[_ -]?limit|too many requests|resource_?exhausted|quota"),
         (401, r"authentication|unauthori[sz]ed|invalid[_ ]api[_ ]key"),
         (400, r"invalid_request|invalid_argument|bad_?request|validation"),
-        (503, r"overload|unavailable|timed? ?out|server[_ ]error|internal|upstream|api_error|loading"),
+        (
+            503,
+            r"overload|unavailable|timed? ?out|server[_ ]error|internal|upstream|api_error|loading",
+        ),
     ):
         if re.search(pattern, text):
             return status
@@ -277,7 +288,17 @@ def _messages(tree: Any, depth: int = 0) -> Iterator[str]:
         for part in tree[:20]:
             yield from _messages(part, depth + 1)
     elif isinstance(tree, dict):
-        spoken = ("message", "msg", "detail", "error", "errors", "error_msg", "raw", "reason", "title")
+        spoken = (
+            "message",
+            "msg",
+            "detail",
+            "error",
+            "errors",
+            "error_msg",
+            "raw",
+            "reason",
+            "title",
+        )
         for name in spoken:
             if isinstance(tree.get(name), str):
                 yield tree[name]
@@ -309,20 +330,25 @@ def _text(content: Any, sent: Mapping[str, Any]) -> str:
 
 def _pattern(name: str) -> re.Pattern:
     """Return a pattern for a parameter however it is spelled: top_logprobs, topLogprobs, ..."""
-    spelled = re.escape(name).replace("_", "[_ -]?").replace("logprobs", "log[_ -]?prob(?:abilitie)?s")
+    spelled = (
+        re.escape(name).replace("_", "[_ -]?").replace("logprobs", "log[_ -]?prob(?:abilitie)?s")
+    )
     return re.compile(rf"(?<![A-Za-z0-9_])(?:response[_ ]?)?{spelled}(?![A-Za-z0-9_])", re.I)
 
 
 def _names(sent: Mapping[str, Any]) -> dict[str, str]:
-    """Return the name of each parameter that was sent, and of what stands in one -> the parameter."""
+    """Return the name of each parameter that was sent, or of what is in it -> the parameter."""
     inside = {
-        part: name for name, content in sent.items() if isinstance(content, dict) for part in content
+        part: name
+        for name, content in sent.items()
+        if isinstance(content, dict)
+        for part in content
     }
     return inside | {name: name for name in sent}
 
 
 def _structured(text: str, sent: Mapping[str, Any]) -> str:
-    """Return the parameter that stands where endpoints put its name (`param`, `loc`), '' for none."""
+    """Return the parameter that stands where its name belongs (`param`, `loc`), '' for none."""
     for m in re.finditer(rf"{STRUCTURED}([^\"']{{1,80}})[\"']", text):
         for name, parameter in _names(sent).items():
             if re.fullmatch(rf"(?:.*[./>\] ])?{re.escape(name)}(?:[.\[/].*)?", m[1], re.I):
@@ -350,7 +376,9 @@ def _named(text: str, sent: Mapping[str, Any]) -> tuple[str, int]:
             quoted = before[-1:] in QUOTES and after[:1] in QUOTES
             if (parameter in ASKED_FOR_ALL or name.lower() in ours) and not quoted:
                 continue
-            if ADVICE.search(before) or (quoted and ECHO.match(after[1:])):
+            inside = before[:-1].rstrip().endswith(("{", ",")) and not LISTED.search(before)
+            echo = quoted and inside and ECHO.match(after[1:])
+            if ADVICE.search(before) or echo:
                 continue
             near = SENTENCE.split(before)[-1], SENTENCE.split(after)[0]
             if any(map(OBJECTS.search, near)) or after.startswith(":"):
@@ -369,11 +397,11 @@ def _limits(text: str, name: str, sent: Mapping[str, Any]) -> tuple[float | None
     step = 1 if isinstance(sent_value, int) else LEAST_POSITIVE
     lows, highs = [], []
     for m in WITHIN.finditer(text):
-        lows, highs = [*lows, _value(m[1])], [*highs, _value(m[2])]
-    lows += [_value(m[1] or m[2]) for m in LOW.finditer(text)]
-    lows += [_value(m[1]) + step for m in ABOVE.finditer(text)]
-    highs += [_value(m[1] or m[2]) for m in HIGH.finditer(text)]
-    highs += [_value(m[1]) - step for m in BELOW.finditer(text)]
+        lows, highs = [*lows, float(m[1].replace(",", ""))], [*highs, _value(m)]
+    lows += [_value(m) for m in LOW.finditer(text)]
+    lows += [_value(m) + step for m in ABOVE.finditer(text)]
+    highs += [_value(m) for m in HIGH.finditer(text)]
+    highs += [_value(m) - step for m in BELOW.finditer(text)]
     if POSITIVE.search(text):
         lows.append(step)
     high = next((high for high in highs if (step if step == 1 else 0) <= high < sent_value), None)
@@ -382,13 +410,14 @@ def _limits(text: str, name: str, sent: Mapping[str, Any]) -> tuple[float | None
 
 
 def _context(text: str) -> int | None:
-    """Return the tokens that a context leaves beside the prompt, None where a text does not tell."""
+    """Return the tokens that a context leaves beside the prompt, None where that is not told."""
     whole = CONTEXT.search(text)
     read = next((m for m in READ.finditer(text) if not whole or m.start() > whole.start()), None)
     if not whole or not read:
         return None
-    return max(int(_value(whole[1]) - _value(read[1] or read[2])), 0)
+    return max(int(_value(whole) - _value(read)), 0)
 
 
-def _value(digits: str) -> float:
-    return float(digits.replace(",", ""))
+def _value(m: re.Match) -> float:
+    """Return the last number of a match."""
+    return float(next(digits for digits in reversed(m.groups()) if digits).replace(",", ""))

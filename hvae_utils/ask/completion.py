@@ -6,6 +6,7 @@ part of the text, and log-probabilities are those of the first token of the visi
 Public names: read, fault, finish_of.
 """
 
+import contextlib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,9 @@ ONE_TOKEN = ("readout", "probe", "check")  # kinds of request whose reply is mea
 # the densest texts have 6 or 7 a token. Fewer than LEAST_READ are no count but a placeholder.
 CHARACTERS_A_TOKEN, MOST_CHARACTERS_A_TOKEN, SHORT_PROMPT, LEAST_READ = 4, 9, 400, 20
 
+# Tokens that are no part of a text, as they are listed.
+SPECIAL = re.compile(r"\s*(?:<[|｜][^<>]{0,60}[|｜]>|</?s>|<eos>|<(?:start|end)_of_turn>)\s*")
+
 Table = tuple[tuple[str, float], ...]
 
 # Where vendors put the thought beside the content, and its tokens and the cached ones in `usage`.
@@ -32,22 +36,21 @@ THOUGHTS = (
     *("reasoning_content", "reasoning", "thinking", "reasoning_text", "thoughts", "thought"),
     *("reasoning_details", "thinking_blocks"),
 )
+_THOUGHTS = frozenset(THOUGHTS)
 # Where a part of a content has its text.
 PLACES = ("thinking", "reasoning", "text", "content", "summary", "value", "parts", "refusal")
-DETAILS = ("completion_tokens_details", "output_tokens_details")
-THINKING_TOKENS = (
-    *((place, name) for place in DETAILS for name in ("reasoning_tokens", "thinking_tokens")),
-    *(("reasoning_tokens",), ("thinking_tokens",), ("thoughts_token_count",)),
-)
+THINKING_TOKENS = ("reasoning_tokens", "thinking_tokens", "thoughts_token_count")
+THINKING_DETAILS = ("completion_tokens_details", "output_tokens_details")
 CACHED_TOKENS = (
-    *(("prompt_tokens_details", "cached_tokens"), ("input_tokens_details", "cached_tokens")),
-    *(("prompt_cache_hit_tokens",), ("cache_read_input_tokens",), ("cached_tokens",)),
+    *("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"),
+    "cache_read_tokens",
 )
+CACHED_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 # Families of finish reasons: the first pattern that is found in the endpoint's word.
 FINISHES = {
     "content_filter": "filter|safety|recitation|prohibit|block|spii|refus|sensitive|polic|moderat"
     "|guardrail|armor|flagged|toxic|jailbreak|censor",
-    "error": "error|fail|malformed|insufficient|unavailable|overload|abort|cancel|timeout|signature",
+    "error": "error|fail|malformed|insufficient|unavailable|overload|abort|cancel|timeout",
     "length": "length|max_?|token_?limit|limit_?reached|exceeded|truncat|incomplete",
     "tool_calls": "tool|function",
     "stop": "stop|end_?of|end_?turn|eos|complete|finished|done",
@@ -79,6 +82,7 @@ def read(
     finish = finish_of(_at(choice, "finish_reason"), _at(choice, "native_finish_reason"))
     finish = "content_filter" if refused else finish
     usage = _at(completion, "usage")
+    usage = usage if isinstance(usage, dict) else {}
     prompt_tokens, cached_tokens = _prompt(usage)
     completion_tokens, thinking_tokens = _completion(usage, prompt_tokens, cached_tokens)
     if cut := _cut_prompt(request, prompt_tokens, cached_tokens):
@@ -117,7 +121,9 @@ def fault(completion: Any) -> Any:
     if isinstance(choice, dict):
         error = _at(choice, "error") or _at(choice, "message", "error")
         if error or finish_of(_at(choice, "finish_reason"), None) == "error":
-            return {"error": error or _at(completion, "error") or {"message": "cut off upstream"}}
+            error = error or _at(completion, "error") or "cut off upstream"
+            error = error if isinstance(error, dict) else {"message": str(error)}
+            return {"error": {"code": 502, **error}}
         silent = not any(_at(choice, "message", part) for part in ("content", *THOUGHTS, "refusal"))
         return completion if silent and _at(completion, "error") else None
     if not isinstance(completion, dict):
@@ -159,7 +165,7 @@ def _told_apart(
         [text for kind, text in parts if kind == which] for which in ("reply", "thought", "refusal")
     )
     for place in (message, choice):
-        if isinstance(place, dict) and not thoughts:
+        if isinstance(place, dict) and not thoughts and place.keys() & _THOUGHTS:
             fields = (place[name] for name in THOUGHTS if place.get(name))
             aside = ("".join(text for _, text in _parts(field, "thought")) for field in fields)
             thoughts = [text for text in aside if text.strip()][:1]
@@ -194,36 +200,48 @@ def _parts(node: Any, kind: str = "reply", depth: int = 0) -> Iterator[tuple[str
         yield from _parts(node.get(place), kind, depth + 1)
 
 
-def _prompt(usage: Any) -> tuple[int | None, int | None]:
+def _prompt(usage: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Return the tokens of the prompt and those of them that were cached."""
-    prompt = _count(usage, "prompt_tokens")
-    prompt = _count(usage, "input_tokens") if prompt is None else prompt
-    cached = (_count(usage, *path) for path in CACHED_TOKENS)
-    return prompt, next((count for count in cached if count is not None), None)
+    prompt = _told(usage, ("prompt_tokens", "input_tokens"))
+    return prompt, _told(usage, CACHED_TOKENS, CACHED_DETAILS)
 
 
 def _completion(
-    usage: Any, prompt: int | None, cached: int | None
+    usage: Mapping[str, Any], prompt: int | None, cached: int | None
 ) -> tuple[int | None, int | None]:
     """Return the tokens of reply and thought together, and those of the thought.
 
     Some makers leave the thought out of the completion, some tell it only in the total.
     """
-    told = _count(usage, "completion_tokens")
-    told = _count(usage, "output_tokens") if told is None else told
-    counts = (_count(usage, *path) for path in THINKING_TOKENS)
-    thinking = next((count for count in counts if count is not None), None)
-    total = _count(usage, "total_tokens")
+    told = _told(usage, ("completion_tokens", "output_tokens"))
+    thinking = _told(usage, THINKING_TOKENS, THINKING_DETAILS)
+    total = _told(usage, ("total_tokens",))
     if told is None:
         return told, thinking
     more = 0 if total is None or prompt is None else max(total - prompt - told, 0)
-    if more and more in (cached, _count(usage, "cache_creation_input_tokens")):
+    if more and more in (cached, usage.get("cache_creation_input_tokens")):
         more = 0  # a prompt told without what was cached
     if thinking is None and more:
         thinking = more
     if thinking and thinking > told:
         more = max(more, thinking)
     return told + more, thinking
+
+
+def _told(
+    usage: Mapping[str, Any], names: Sequence[str], details: Sequence[str] = ()
+) -> int | None:
+    """Return the first count of one of these names, in the details first; None where none is told.
+
+    No request can have more than MOST_TOKENS: such a number is no count.
+    """
+    places = [usage[place] for place in details if isinstance(usage.get(place), dict)]
+    for place in (*places, usage):
+        for name in names:
+            count = place.get(name)
+            if type(count) is int and 0 <= count <= MOST_TOKENS:
+                return count
+    return None
 
 
 def _cut_prompt(request: Request | None, told: int | None, cached: int | None) -> str:
@@ -333,7 +351,9 @@ def _place(entries: Sequence[Any], text: str, thinks: bool) -> int | None:
             first = at
         break
     if first is not None:
-        blank = first and not thinks and text[0].isspace() and not any(map(str.strip, spelled[:first]))
+        blank = (
+            first and not thinks and text[0].isspace() and not any(map(str.strip, spelled[:first]))
+        )
         return 0 if blank else first
     listed = "".join(spelled)
     short = 10 * abs(len(listed) - len(visible)) > 3 * len(visible)
@@ -344,7 +364,9 @@ def _place(entries: Sequence[Any], text: str, thinks: bool) -> int | None:
 
 def _begins(text: str, token: str) -> bool:
     """Say whether a text begins with a token of which more than white space can be seen."""
-    return bool(token.strip()) and (text.startswith(token) or text.lstrip().startswith(token.strip()))
+    return bool(token.strip()) and (
+        text.startswith(token) or text.lstrip().startswith(token.strip())
+    )
 
 
 def _spelled(entry: Any) -> str:
@@ -356,12 +378,10 @@ def _spelled(entry: Any) -> str:
         return token
     octets = _at(entry, "bytes")
     if isinstance(octets, list) and octets:
-        try:
+        with contextlib.suppress(ValueError, TypeError):
             token = bytes(octets).decode("utf-8", "replace")
-        except (ValueError, TypeError):
-            pass
     token = re.sub(r"[▁Ġ]", " ", token).replace("Ċ", "\n")
-    return "" if re.fullmatch(r"\s*(?:<[|｜][^<>]{0,60}[|｜]>|</?s>|<eos>|<(?:start|end)_of_turn>)\s*", token) else token
+    return "" if SPECIAL.fullmatch(token) else token
 
 
 def _at(tree: Any, *path: str | int) -> Any:
@@ -372,12 +392,6 @@ def _at(tree: Any, *path: str | int) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return tree
-
-
-def _count(tree: Any, *path: str) -> int | None:
-    """Return a count of a JSON tree, None where there is none or no reply can have so many."""
-    count = _at(tree, *path)
-    return count if type(count) is int and 0 <= count <= MOST_TOKENS else None
 
 
 def _text(part: Any) -> str | None:

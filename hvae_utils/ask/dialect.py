@@ -62,6 +62,9 @@ class Dialect:
         raise UserError("this endpoint cannot hold a reply to labels; give dialect.constrain")
 
 
+PLAIN = Dialect()
+
+
 def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """Return a body with more in it; tables that both have are merged.
 

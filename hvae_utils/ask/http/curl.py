@@ -43,10 +43,13 @@ class Fault(Exception):
 class Curl:
     """POSTs to one URL. Belongs to the running event loop; to be closed in it.
 
-    headers: of every request; proxy: "" for none.
+    headers: of every request; timeout_s: from the call to the last byte of the response;
+    proxy: "" for none; most_bytes: of a response's content, more is a Fault.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], proxy: str) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str], timeout_s: float, proxy: str, most_bytes: int
+    ) -> None:
         import certifi
         import pycurl
 
@@ -57,8 +60,10 @@ class Curl:
             pycurl.URL: url,
             pycurl.POST: 1,
             pycurl.HTTPHEADER: lines,
+            pycurl.TIMEOUT_MS: round(1000 * timeout_s),
             pycurl.CONNECTTIMEOUT_MS: round(1000 * CONNECT_S),
             pycurl.PROXY: proxy,
+            pycurl.MAXFILESIZE: most_bytes,
             pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
             pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
             pycurl.NOSIGNAL: 1,
@@ -72,14 +77,17 @@ class Curl:
         self._idle: list[Any] = []  # easy handles, each for one request at a time
         self._ended: dict[Any, asyncio.Future[int]] = {}  # easy handle -> its error number, or 0
 
-    async def post(self, body: bytes, timeout_s: float, most_bytes: int) -> Response:
+    async def post(
+        self, body: bytes, timeout_s: float | None = None, most_bytes: int | None = None
+    ) -> Response:
         """Send one body and return the response, whatever its status. Raises Fault.
 
-        timeout_s: from the call to the last byte of the response; most_bytes: of its content.
+        timeout_s, most_bytes: of this request, those of all where they are None.
         """
         easy = self._idle.pop() if self._idle else self._new_handle()
-        easy.setopt(self._pycurl.TIMEOUT_MS, round(1000 * timeout_s))
-        easy.setopt(self._pycurl.MAXFILESIZE, most_bytes)
+        timeout_ms, size = self._pycurl.TIMEOUT_MS, self._pycurl.MAXFILESIZE
+        easy.setopt(timeout_ms, round(1000 * timeout_s) if timeout_s else self._options[timeout_ms])
+        easy.setopt(size, most_bytes or self._options[size])
         head: list[bytes] = []
         parts: list[bytes] = []
         easy.setopt(self._pycurl.HEADERFUNCTION, head.append)

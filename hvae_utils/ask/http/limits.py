@@ -68,7 +68,9 @@ class Limit:
             try:
                 await turn
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled() and not turn.exception():  # the place was given in the same moment
+                if (
+                    turn.done() and not turn.cancelled() and not turn.exception()
+                ):  # the place was given in the same moment
                     self.leave()
                 raise
         else:

@@ -53,11 +53,14 @@ class Failure(Exception):
 class Transport:
     """A session to one endpoint's chat completions. Belongs to the event loop that enters it.
 
-    options: of the openai client.
+    timeout_s: from sending to the last byte of the reply; options: of the openai client.
     """
 
-    def __init__(self, base_url: str | None, api_key: str, **options: Any) -> None:
+    def __init__(
+        self, base_url: str | None, api_key: str, timeout_s: float, **options: Any
+    ) -> None:
         self._options = {"base_url": base_url, "api_key": api_key, **options}
+        self._timeout_s = timeout_s
         self._secrets: tuple[bytes, ...] = ()
         self._curl: Any = None
 
@@ -65,7 +68,7 @@ class Transport:
         """Read the client's configuration and open the session."""
         from openai import AsyncOpenAI
 
-        async with AsyncOpenAI(**self._options) as client:
+        async with AsyncOpenAI(timeout=self._timeout_s, **self._options) as client:
             headers = {**client.default_headers, **client.auth_headers}
             base, query = urlsplit(str(client.base_url)), urlencode(client.default_query)
         headers["Accept-Encoding"] = "identity"  # compressed replies could unpack to any size
@@ -78,7 +81,7 @@ class Transport:
         own = {text for name, text in headers.items() if name not in ORDINARY}
         self._secrets = _secrets(url, proxy, {self._options["api_key"], *own})
         sys.audit("hvae_utils.connect", base.hostname)  # libcurl's sockets are not Python's
-        self._curl = Curl(url, headers, proxy)
+        self._curl = Curl(url, headers, self._timeout_s, proxy, REPLY_BYTES)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -86,12 +89,13 @@ class Transport:
         self._curl.close()
 
     async def post(
-        self, body: Mapping[str, Any], timeout_s: float, most_bytes: int = REPLY_BYTES
+        self, body: Mapping[str, Any], more_s: float = 0.0, most_bytes: int = REPLY_BYTES
     ) -> Any:
         """Send one body; return the reply's JSON. Raises Failure.
 
-        timeout_s: from sending to the last byte of the reply; most_bytes: of the reply.
+        more_s: seconds on top of the usual ones; most_bytes: of the reply.
         """
+        timeout_s = self._timeout_s + more_s
         try:
             response = await self._curl.post(orjson.dumps(body), timeout_s, most_bytes)
         except Fault as fault:
