@@ -105,7 +105,10 @@ class Answer:
 
 
 class Respondent:
-    """Anything that answers requests. Entered before the first request, left after the last."""
+    """Anything that answers requests. Entered before the first request, left after the last.
+
+    before_try: called before each try of a request after its first; it may raise BudgetReached.
+    """
 
     name: str
     identity: str  # changes when answers could: weights, endpoint, simulation

@@ -71,7 +71,7 @@ def _export(name: str, planned: Sequence[Design], records: Held, out: Path) -> E
     with contextlib.ExitStack() as opened:
         for request in unanswered(name, planned, records, None):
             entry = {"custom_id": request.key, "method": "POST", "url": URL}
-            entry["body"] = chat.body(served, request)
+            entry["body"] = chat.body(served, request, models.dialect(name))
             line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
             if lines == LINES or size + len(line) > BYTES:
                 opened.close()
