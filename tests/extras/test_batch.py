@@ -341,14 +341,16 @@ def test_a_choice_that_was_cut_off_by_an_error_is_an_error():
 
 
 def test_the_cap_and_the_words_about_thinking_are_those_of_a_direct_request(tmp_path):
-    planned = estimate.designs({**PARAMETERS, "deliberations": ["low"], "thinking_tokens": 500})
+    low = {**PARAMETERS, "deliberations": ["low"], "thinking_tokens": 500, "probe_values": []}
+    planned = estimate.designs(low)
     with Records(tmp_path / "records.jsonl") as records:
         (done,) = batch.export(planned, records, tmp_path / "in")
         bodies = [json.loads(line)["body"] for line in done.files[0].read_bytes().splitlines()]
         assert [(body["max_tokens"], body["reasoning_effort"]) for body in bodies] == [(1, "low")]
         batch.take(planned, records, [written(tmp_path / "out", process(done.files))])
         (done,) = batch.export(planned, records, tmp_path / "in2")
-    bodies = [json.loads(line)["body"] for path in done.files for line in path.open()]
+    lines = [line for path in done.files for line in path.read_bytes().splitlines()]
+    bodies = [json.loads(line)["body"] for line in lines]
     assert {body["max_tokens"] - 500 for body in bodies} == {4, 24, 64, 96}
     assert {body["reasoning_effort"] for body in bodies} == {"low"}
 
