@@ -93,21 +93,18 @@ class ChatModel(Respondent):
             while True:
                 asked.terms = asked.terms.with_both(self._terms)
                 try:
-                    answer = await self._try(asked)
+                    return await self._try(asked)
                 except Failure as fault:
                     delay_s = self._after(fault, asked)
-                else:
-                    asked.lost += answer.error is not None and answer.prompt_tokens is None
-                    return asked.counted(answer)
                 if delay_s:
                     await self.limit.sleep(delay_s)
                 if self.before_try is not None:
                     self.before_try(request)
         except _Ended as ended:
-            return self._masked(asked.counted(ended.answer))
+            return replace(ended.answer, **asked.counts, **self._masked(ended.answer))
         except BudgetReached:
             said = f"the budget allows no further try: {asked.fault}"
-            return asked.counted(Answer(error=said[:300]))
+            return Answer(error=said[:300], **asked.counts)
         except Starved as starved:
             minutes = max(round(starved.args[0] / 60), 1)
             said = f": {asked.said}" if asked.said else ""
@@ -133,10 +130,12 @@ class ChatModel(Respondent):
         cap = sent.get("max_tokens") or sent.get("max_completion_tokens")
         answer = read(said, request, self.dialect.think_tags, cap)
         learned = asked.terms.after(SILENCE) if asked.silent and not self._listed else asked.terms
-        self._terms = self._terms.with_both(learned)
+        self._terms = learned.with_both(self._terms)
         self._listed = self._listed or answer.top_logprobs is not None
         dropped = complaints.dropped(asked.whole, sent) if sent != asked.whole else ()
-        return self._masked(replace(answer, dropped=dropped, latency_s=round(latency_s, 4)))
+        asked.lost += answer.error is not None and answer.prompt_tokens is None
+        known = {"dropped": dropped, "latency_s": round(latency_s, 4), **asked.counts}
+        return replace(answer, **known, **self._masked(answer))
 
     def _after(self, fault: Failure, asked: "_Asked") -> float:
         """Return the seconds to wait before the next try. Raises _Ended or EndpointError."""
@@ -175,6 +174,8 @@ class ChatModel(Respondent):
         asked.adjusted += 1
         before, terms = asked.sent(), asked.terms.after(complaint)
         try:
+            if complaints.OTHER_NAME.get(complaint.name) in asked.names:
+                raise KeyError(complaint.name)  # under either name
             sent = terms.with_both(self._terms).applied(asked.whole)
         except KeyError as needed:
             said = f"the endpoint refuses '{needed.args[0]}', which is needed here: {asked.fault}"
@@ -183,6 +184,7 @@ class ChatModel(Respondent):
         if sent == before or room < asked.request.max_tokens:
             return False
         asked.terms = terms
+        asked.names |= {complaint.name} if complaint.kind == "parameter" else set()
         return True
 
     def _settle(self, complaint: Complaint, fault: Failure, asked: "_Asked") -> None:
@@ -191,6 +193,10 @@ class ChatModel(Respondent):
         if complaint.kind == "refusal":
             cause = files.one_line(f"refused by the provider's filter{said}", 300)
             raise _Ended(Answer(text="", finish_reason="content_filter", cause=cause))
+        if complaint.kind == "capped":
+            cap = asked.request.max_tokens + asked.request.thinking_tokens
+            cause = f"the cap of {cap:,} tokens was reached before there was a reply"
+            raise _Ended(Answer(text="", finish_reason="length", cause=cause))
         if complaint.kind == "placement":
             turns = {message["role"] for message in asked.request.messages}
             placement = "system" if "system" in turns else "dialogue"
@@ -207,19 +213,23 @@ class ChatModel(Respondent):
     def _failed(self, said: str, asked: "_Asked") -> Answer:
         """Return the answer of a request that failed for good."""
         said = f"{said} ({asked.tries} tries)" if asked.tries > 1 else said
-        return Answer(error=" ".join(self._transport.masked_text(said).split())[:300])
+        return Answer(
+            error=" ".join(self._transport.masked_text(said).split())[:300], tries=asked.tries
+        )
 
     def _end(self, reason: str) -> NoReturn:
         """Raise the endpoint's error."""
         reason = " ".join(self._transport.masked_text(reason).split())
         raise EndpointError(f"{self.name}: {reason}") from None
 
-    def _masked(self, answer: Answer) -> Answer:
-        """Return an answer in which nothing secret stands, in other letters than it came either."""
+    def _masked(self, answer: Answer) -> dict[str, str]:
+        """Return the texts of an answer in which a secret stands, in other letters too, without it.
+
+        What came was masked byte by byte before it was read.
+        """
         texts = {name: getattr(answer, name) for name in ("text", "thought", "cause", "error")}
         masked = {name: self._transport.masked_text(text) for name, text in texts.items() if text}
-        changed = {name: text for name, text in masked.items() if text != texts[name]}
-        return replace(answer, **changed) if changed else answer
+        return {name: text for name, text in masked.items() if text != texts[name]}
 
 
 class _Ended(Exception):
@@ -239,14 +249,16 @@ class _Asked:
         room = request.max_tokens + request.thinking_tokens
         self.tokens = room + characters // CHARACTERS_A_TOKEN
         self.tries = self.lost = self.faults = self.refused = self.adjusted = 0
+        self.names: set[str] = set()  # of parameters that were refused
         self.waited_s = 0.0
         self.fault = self.said = ""  # of the last try: all in one line, the endpoint's words
         self.failed = 0  # times that the server failed when asked for log-probabilities
         self.silent = self.silenced = False  # the next try is without them, one was
 
-    def counted(self, answer: Answer) -> Answer:
-        """Return its answer with the number of tries, and of those that were lost."""
-        return replace(answer, tries=self.tries, lost=self.lost)
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many tries there were, and how many of them were lost."""
+        return {"tries": self.tries, "lost": self.lost}
 
     def sent(self) -> dict[str, Any]:
         """Return the body as the endpoint takes it."""

@@ -20,6 +20,7 @@ from hvae_utils import files
 LONGEST, SHOWN = 20_000, 200  # characters that are searched, and that are shown
 DEEPEST = 12  # tables within tables that words are taken from
 NEAR = 80  # characters between a parameter and the word that complains about it
+ECHOED = 8  # characters beside a parameter by which a piece of our own message is known
 
 # Parameters that a study can do without, and those with two names.
 OPTIONAL = ("logprobs", "top_logprobs", "seed", "temperature")
@@ -34,7 +35,8 @@ class Complaint:
 
     kind: parameter (of this name; drop or rename it), limit (low to high, of the one of this
     name), placement (of the turns), refusal (the provider's filter), credit, day (its quota is
-    used up), model (there is none of that name), other; words: the endpoint's, one line.
+    used up), model (there is none of that name), capped (the thought left no room for a reply),
+    other; words: the endpoint's, one line.
     """
 
     kind: str
@@ -55,23 +57,25 @@ class Terms:
         """Return the terms with a complaint about a parameter met."""
         if complaint.kind == "parameter":
             pair = OPTIONAL[:2] if complaint.name in OPTIONAL[:2] else (complaint.name,)
-            return replace(self, refused=self.refused | {*pair})
+            other = {OTHER_NAME.get(complaint.name, "")}  # a router may change its mind
+            return replace(self, refused=self.refused - other | {*pair})
         low = -math.inf if complaint.low is None else complaint.low
         high = math.inf if complaint.high is None else complaint.high
         return self.with_both(Terms(bounds={complaint.name: (low, high)}))
 
     def with_both(self, other: "Terms") -> "Terms":
-        """Return the terms of both."""
+        """Return the terms of both; of two names for one parameter, ours is the refused one."""
         if other == self or other == Terms():
             return self
         bounds = dict(self.bounds)
         for name, (low, high) in other.bounds.items():
             before = bounds.get(name, (low, high))
             bounds[name] = max(low, before[0]), min(high, before[1])
-        return Terms(self.refused | other.refused, bounds)
+        names = {name for name in other.refused if OTHER_NAME.get(name) not in self.refused}
+        return Terms(self.refused | names, bounds)
 
     def applied(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a body as the endpoint takes it. Raises KeyError, of the name, where it cannot be.
+        """Return a body as the endpoint takes it. Raises KeyError of a name that has no other.
 
         A seed out of bounds is one within them, another for each.
         """
@@ -80,13 +84,12 @@ class Terms:
         sent = {}
         for name, content in body.items():
             if name in self.refused:
-                other = OTHER_NAME.get(name, "")
                 if name in OPTIONAL:
                     continue
-                if not other or other in self.refused:
+                if name not in OTHER_NAME:
                     raise KeyError(name)
                 content = content["choice"] if isinstance(content, Mapping) else content
-                name = other
+                name = OTHER_NAME[name]
             low, high = self.bounds.get(name, (-math.inf, math.inf))
             if not isinstance(content, int | float) or low <= content <= high:
                 sent[name] = content
@@ -126,8 +129,12 @@ CREDIT = _any(
 )
 DAY = _any(r"per[_ -]?day|daily|\b[RT]PD\b|a day\b|today")
 SHORTER = _any(r"per[_ -]?(?:minute|second|hour)|\b[RT]P[MSH]\b")
+CAPPED = _any(
+    r"(?:max_\w*tokens|(?:output|token) limit) (?:was|were|has been) reached",
+    r"could not finish the message|unable to complete[^.]{0,40}max_\w*tokens",
+)
 MODEL = _any(
-    r"model[_ ](?:not[_ ]found|decommissioned)|(?:no such|unknown|invalid) model\b",
+    r"model[_ ](?:not[_ ]found|decommissioned)|(?:no such|unknown|invalid|not a valid) model\b",
     r"model[^.]{0,80}(?:not exist|not found|decommissioned|(?:been|was|is) (?:retired|shut down))",
 )
 PLACEMENT = _any(
@@ -136,7 +143,7 @@ PLACEMENT = _any(
     r"consecutive \W{0,3}(?:user|assistant|message|role)|multiple \W{0,3}(?:user|system)\W",
     r"\bsystem[ _-]?(?:role|message|prompt|instruction|turn)s?\b[^.]{0,60}(?:\bnot\b|n't|\bun|mus)",
     r"(?:not|n't|un)[ _]?(?:be )?(?:support|allow|accept|permit|enable)\w*[^.,;:]{0,30}\bsystem\b",
-    r"role\W{0,5}(?:system|developer)\b|developer instructions? (?:is|are) not",
+    r"\brole:? [\"'`]?(?:system|developer)\b|developer instructions? (?:is|are) not",
     r"(?:\bgot|unexpected|unknown|invalid|unsupported)[ _](?:message[ _])?role",
     r"(?:only|just)\W+user\W+(?:and\W+)?assistant",
     r"(?:first|last|final) (?:message|turn|role)s?[^.]{0,30}(?:must|should)",
@@ -157,8 +164,8 @@ ECHO = re.compile(r"\s*:\s*(?:[\d.{-]|true|false|null)")  # `"seed": 3`, of the 
 LISTED = re.compile(r"param\w*[\"':\s]*\{[^}]*$", re.I)  # `parameters: {'seed': 3}`
 SENTENCE = re.compile(r"[.!?][\s\"]|\n")
 NAMELESS = _any(
-    r"no endpoints? found that (?:support|can handle)|unsupported param|(?:un|not )supported param",
-    r"(?:does not|doesn't) support (?:all |some )?(?:of )?(?:the |these )?(?:requested )?param",
+    r"no endpoints? found that (?:support|can handle)[^.]{0,40}param|requested parameters",
+    r"(?:un|not )supported parameters\b\W*$|some (?:of the )?parameters",
 )
 STRUCTURED = (
     r"""["'](?:param|parameter|field|argument|property|path|pointer|key|name)["']\s*:\s*["']"""
@@ -181,7 +188,10 @@ WITHIN = _any(
     rf"(?:between|range|from|within|interval|in)\W{{0,3}}(?:of )?[\[(]?\s*{_NUMBER}\s*"
     rf"(?:,|and|to|-|–|\.\.+=?)\s*{_NUMBER}"
 )
-POSITIVE, LEAST_POSITIVE = _any(r"strictly positive|must be positive|greater than (?:zero|0)"), 0.01
+POSITIVE, LEAST_POSITIVE = (
+    _any(r"strictly positive|must be positive|than (?:zero|0)|\(0(?:\.0)?,"),
+    0.01,
+)
 CONTEXT = _any(rf"context (?:length|window|size)\D{{0,40}}{_NUMBER}")
 READ = _any(
     rf"{_NUMBER} (?:tokens )?(?:in|of|from|for)? ?(?:the |your )?(?:messages|text|input|prompt)",
@@ -207,30 +217,38 @@ def judge(status: int, content: Any, sent: Mapping[str, Any]) -> Complaint:
         return Complaint("other", said)
     if status < 500 and FILTER.search(text):
         return Complaint("refusal", said)
+    if CAPPED.search(text):
+        return Complaint("capped", said)
     named = _structured(text, sent)
     if (not named and PLACEMENT.search(text)) or (named == "messages" and "role" in text):
         return Complaint("placement", said)
-    if status in (400, 404, 410, 422) and MODEL.search(text) and named in ("", "model"):
+    complaint = _about_parameter(named, text, sent, said, strict=status >= 500)
+    if complaint.kind == "other" and status in (400, 404, 410, 422) and MODEL.search(text):
         return Complaint("model", said)
-    return _about_parameter(named, text, sent, said, strict=status >= 500)
+    return complaint
 
 
 def _about_parameter(
     named: str, text: str, sent: Mapping[str, Any], said: str, strict: bool
 ) -> Complaint:
-    """Return the complaint about a parameter, or one of kind other; strict: not a nameless one."""
+    """Return the complaint about a parameter, or one of kind other.
+
+    strict: only one that names it and objects to it.
+    """
     left, name = _context(text), next((name for name in NAMES[0] if name in sent), "")
     if left is not None and name:
         met = 0 < left < sent[name]
         return Complaint("limit", said, name, high=left) if met else Complaint("other", said)
-    name, at = (named, text.find(named)) if named else _named(text, sent)
+    name, at = (named, 0) if named else _named(text, sent, strict)
+    if not name and strict:
+        return Complaint("other", said)
     if not name:
         other = next(
             (o for o, n in OTHER_NAME.items() if n in sent and _pattern(o).search(text)), ""
         )
         if other:
             return Complaint("parameter", said, OTHER_NAME[other])
-        if NAMELESS.search(text) and not strict:
+        if NAMELESS.search(text):
             name = next((name for name in OPTIONAL[:3] if name in sent), "")
         return Complaint("parameter" if name else "other", said, name)
     if name in ASKED_FOR_ALL:
@@ -361,11 +379,12 @@ def _structured(text: str, sent: Mapping[str, Any]) -> str:
     return ""
 
 
-def _named(text: str, sent: Mapping[str, Any]) -> tuple[str, int]:
+def _named(text: str, sent: Mapping[str, Any], strict: bool) -> tuple[str, int]:
     """Return the parameter that a text complains about and where it is named; ('', -1) for none.
 
-    First the one that stands beside a word that objects, else one that is named as such: in
-    quotes, or by a name that is no word of English.
+    First the one that stands beside a word that objects, else, unless strict, one that is named
+    as such: in quotes, or by a name that is no word of English. What repeats a part of a message
+    or of the body is no naming.
     """
     ours = " ".join(message["content"].lower() for message in sent.get("messages", ()))
     strong, weak = [], []
@@ -374,16 +393,19 @@ def _named(text: str, sent: Mapping[str, Any]) -> tuple[str, int]:
             before = text[max(m.start() - NEAR, 0) : m.start()]
             after = text[m.end() : m.end() + NEAR]
             quoted = before[-1:] in QUOTES and after[:1] in QUOTES
-            if (parameter in ASKED_FOR_ALL or name.lower() in ours) and not quoted:
-                continue
+            around = before[-ECHOED:] + m[0], m[0] + after[:ECHOED]
             inside = before[:-1].rstrip().endswith(("{", ",")) and not LISTED.search(before)
-            echo = quoted and inside and ECHO.match(after[1:])
-            if ADVICE.search(before) or echo:
+            if (
+                (parameter in ASKED_FOR_ALL and not quoted)
+                or any(piece.lower() in ours for piece in around)
+                or (quoted and inside and ECHO.match(after[1:]))
+                or ADVICE.search(before)
+            ):
                 continue
             near = SENTENCE.split(before)[-1], SENTENCE.split(after)[0]
             if any(map(OBJECTS.search, near)) or after.startswith(":"):
                 strong.append((m.start(), parameter))
-            elif quoted or "_" in name or name == "logprobs":
+            elif not strict and (quoted or "_" in name or name == "logprobs"):
                 weak.append((m.start(), parameter))
     found = sorted(strong) or sorted(weak)
     return (found[0][1], found[0][0]) if found else ("", -1)

@@ -119,6 +119,10 @@ def fault(completion: Any) -> Any:
         completion = completion[0]
     choice = _at(completion, "choices", 0)
     if isinstance(choice, dict):
+        if choice.get("finish_reason") == "stop" and not (
+            "error" in completion or "error" in choice
+        ):
+            return None
         error = _at(choice, "error") or _at(choice, "message", "error")
         if error or finish_of(_at(choice, "finish_reason"), None) == "error":
             error = error or _at(completion, "error") or "cut off upstream"
@@ -160,19 +164,22 @@ def _told_apart(
 ) -> tuple[str | None, str, bool, bool]:
     """Return (thought, visible reply, whether each thought has ended, whether it is a refusal)."""
     content, refusal = _at(message, "content"), _at(message, "refusal")
-    parts = [("reply", content)] if isinstance(content, str) else list(_parts(content))
-    said, thoughts, refused = (
-        [text for kind, text in parts if kind == which] for which in ("reply", "thought", "refusal")
-    )
+    said, thoughts, refused = [content], [], []
+    if not isinstance(content, str):
+        parts = list(_parts(content))
+        said, thoughts, refused = (
+            [text for kind, text in parts if kind == which]
+            for which in ("reply", "thought", "refusal")
+        )
     for place in (message, choice):
-        if isinstance(place, dict) and not thoughts and place.keys() & _THOUGHTS:
+        if isinstance(place, dict) and not thoughts and not _THOUGHTS.isdisjoint(place):
             fields = (place[name] for name in THOUGHTS if place.get(name))
             aside = ("".join(text for _, text in _parts(field, "thought")) for field in fields)
             thoughts = [text for text in aside if text.strip()][:1]
     text = "".join(said)
     split = replies.split_thought(text, tags) if text else None
     if split:
-        thoughts += [split.thought] if split.thought else []
+        thoughts += [split.thought] if split.thought and split.thought not in thoughts else []
         text = split.reply
     refused += [refusal] if isinstance(refusal, str) and refusal else []
     thought = "\n".join(thoughts) or None
@@ -235,10 +242,12 @@ def _told(
 
     No request can have more than MOST_TOKENS: such a number is no count.
     """
-    places = [usage[place] for place in details if isinstance(usage.get(place), dict)]
-    for place in (*places, usage):
+    for place in (*details, ""):
+        counts = usage.get(place) if place else usage
+        if not isinstance(counts, dict):
+            continue
         for name in names:
-            count = place.get(name)
+            count = counts.get(name)
             if type(count) is int and 0 <= count <= MOST_TOKENS:
                 return count
     return None
@@ -284,6 +293,8 @@ def _cause(
     if not closed:
         return "thinking never ended"
     if finish == "length":
+        if cap and not text.strip():
+            return f"the cap of {cap:,} tokens was reached before there was a reply"
         part = f", {used:,} of them for a thought" if used else ""
         return f"the reply reached the cap of {cap:,} tokens{part}" if cap else "the reply was cut"
     if text.strip():

@@ -114,7 +114,7 @@ class Respondent:
     identity: str  # changes when answers could: weights, endpoint, simulation
     concurrency = 1  # requests it answers well at the same time
     prefix_reuse = False  # its server keeps the beginnings of prompts that it has read
-    before_try: Callable[[Request], None] | None = None  # of each after the first: a BudgetReached
+    before_try: Callable[[Request], None] | None = None
 
     async def __aenter__(self) -> Self:
         """Make ready: open clients, load weights."""

@@ -37,7 +37,7 @@ def ask(url, *requests, dialect=Dialect(), before_try=None):  # noqa: B008
 
 
 def asked(reply, *requests, **given):
-    """Ask a server that replies so; return the answers and the bodies, whose constants are right."""
+    """Ask a server that replies so; return answers and bodies, whose constants are looked at."""
     requests = requests or (request(),)
     with serve(reply) as (url, received):
         answers = ask(url, *requests, **given)
@@ -95,6 +95,10 @@ THINKING = {
     "hidden, cut, told only in the total": (
         reply("", "max_tokens", {"completion_tokens": 0, "total_tokens": 207}),
         *("", None, "thought for 200 of 200 tokens", "truncated"),
+    ),
+    "hidden, cut, not told at all": (
+        {**reply("", "length"), "usage": None},
+        *("", None, "the cap of 200 tokens was reached before there was a reply", "truncated"),
     ),
     "reasoning_content and nothing else": (
         reply("", reasoning_content=THOUGHT),
@@ -182,6 +186,10 @@ THINKING = {
         reply([{"type": "text", "text": f"<think>{THOUGHT}</think>C"}]),
         *("C", THOUGHT, "", "choice"),
     ),
+    "tags and beside them the same": (
+        reply(f"<think>{THOUGHT}</think>C", reasoning_content=THOUGHT),
+        *("C", THOUGHT, "", "choice"),
+    ),
     "tags that nothing opened": (reply(f"{THOUGHT}</think>C"), "C", THOUGHT, "", "choice"),
     "a tag that never closes": (
         reply(f"<think>{THOUGHT}"),
@@ -261,6 +269,21 @@ def test_a_server_that_thinks_gives_the_answer_of_its_twin_that_does_not(form, t
     assert (thinks.thought or "").strip() == thought
 
 
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "Could not finish the message because max_tokens or model output limit was reached."),
+        (500, "APIConnectionError: m unable to complete request: max_output_tokens"),
+    ],
+)
+def test_a_thought_that_leaves_no_room_may_come_as_an_error(status, message):
+    asking = request(max_tokens=24, thinking_tokens=176)
+    (answer,), received = asked(lambda _: (status, error(message)), asking)
+    assert (answer.text, answer.error, outcome(answer)) == ("", None, "truncated")
+    assert answer.cause == "the cap of 200 tokens was reached before there was a reply"
+    assert len(received) == 1
+
+
 # usage besides the usual (7 of the prompt): (tokens of reply and thought, tokens of the thought)
 USAGES = {
     "details": (spent(50, 60), (60, 50)),
@@ -289,20 +312,20 @@ def test_tokens_of_a_thought_are_counted_wherever_they_are_told(case):
 
 
 FINISHES = {
-    "length": ["length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length", "Length",
-               "token_limit", "model_context_window_exceeded", "FINISH_REASON_MAX_TOKENS", "maxTokens"],
-    "content_filter": ["content_filter", "SAFETY", "RECITATION", "PROHIBITED_CONTENT", "BLOCKLIST",
-                       "safety", "refusal", "sensitive", "contentFilter", "SPII", "guardrail_intervened"],
-    "stop": ["stop", "end_turn", "eos", "STOP", "stop_sequence", "COMPLETE", "eos_token", "EndTurn"],
-    "tool_calls": ["tool_calls", "tool_use", "function_call", "TOOL_CALL"],
-    "unheard-of": ["unheard-of"],
-}  # fmt: skip
+    "length": "length max_tokens MAX_TOKENS max_output_tokens model_length Length token_limit "
+    "model_context_window_exceeded FINISH_REASON_MAX_TOKENS maxTokens",
+    "content_filter": "content_filter SAFETY RECITATION PROHIBITED_CONTENT BLOCKLIST safety "
+    "refusal sensitive contentFilter SPII guardrail_intervened",
+    "stop": "stop end_turn eos STOP stop_sequence COMPLETE eos_token EndTurn",
+    "tool_calls": "tool_calls tool_use function_call TOOL_CALL",
+    "unheard-of": "unheard-of",
+}
 
 
 @pytest.mark.parametrize("family", FINISHES)
 def test_finish_reasons_come_in_families(family):
-    words = iter(FINISHES[family])
-    requests = [request(repeat=repeat) for repeat in range(len(FINISHES[family]))]
+    words = iter(FINISHES[family].split())
+    requests = [request(repeat=repeat) for repeat in range(len(FINISHES[family].split()))]
     answers, _ = asked(lambda _: (200, reply("I", next(words))), *requests)
     assert {answer.finish_reason for answer in answers} == {family}
 
@@ -498,8 +521,13 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("parameter", ["seed", "temperature", "logprobs", "top_logprobs"])
-@pytest.mark.parametrize("case", REFUSALS)
+@pytest.mark.parametrize(
+    ("case", "parameter"),
+    [
+        *((case, name) for case in REFUSALS for name in ("seed", "top_logprobs")),
+        *(("plain", "temperature"), ("a set", "temperature"), ("plain text", "logprobs")),
+    ],
+)
 def test_a_parameter_that_is_refused_is_left_out(case, parameter):
     status, content = REFUSALS[case]
 
@@ -517,18 +545,30 @@ def test_a_parameter_that_is_refused_is_left_out(case, parameter):
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-@pytest.mark.parametrize("knows", ["max_tokens", "max_completion_tokens"])
-def test_a_cap_is_said_in_the_word_that_an_endpoint_knows(case, knows):
+def test_a_cap_is_said_in_the_word_that_an_endpoint_knows_in_either_direction(case):
     status, content = REFUSALS[case]
-    other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}[knows]
+    served = iter(["max_tokens", "", "", "max_completion_tokens", "", ""])
 
+    def mixed(sent):
+        refused = next(served)
+        assert refused in sent or not refused
+        return (status, content(refused)) if refused else (200, reply("C"))
+
+    answers, received = asked(mixed, *(request(thinking_tokens=7, seed=seed) for seed in range(4)))
+    assert {answer.text for answer in answers} == {"C"}
+    assert {answer.dropped for answer in answers} == {()}
+    caps = [next(name for name in sent if "tokens" in name) for sent in received]
+    assert [cap == "max_tokens" for cap in caps] == [True, False, False, False, True, True]
+    assert {sent[cap] for sent, cap in zip(received, caps, strict=True)} == {12}
+
+
+def test_a_cap_that_is_refused_under_either_name_is_named_and_costs_two_tries():
     def picky(sent):
-        return (status, content(other)) if other in sent else (200, reply("C"))
+        return 400, error(f"'{next(name for name in sent if 'tokens' in name)}' is not supported")
 
-    (answer,), received = asked(picky, request(thinking_tokens=7))
-    assert (answer.text, answer.dropped) == ("C", ())
-    assert received[-1][knows] == 12
-    assert other not in received[-1]
+    answers, received = asked(picky, request(), request(repeat=2))
+    assert len(received) == 4
+    assert all("refuses 'max_completion_tokens'" in answer.error for answer in answers)
 
 
 def test_a_set_of_parameters_without_a_name_is_cut_down():
@@ -657,22 +697,25 @@ def test_seeds_out_of_bounds_stay_different():
 
 
 PROMPT = 'Write down the temperature and the seed: "temperature"; is seed not supported?'
-# complaints about something else: nothing is left out
+# Complaints about something else: nothing is left out.
 ELSEWHERE = {
     "the prompt, repeated": f"max_chars: the text '{PROMPT}' is too long",
     "the prompt, in a field": {**error("bad input"), "input": {"content": PROMPT}},
     "a part of the prompt": f"Invalid 'messages': {PROMPT[:40]}",
     "messages in param": error("the temperature of the text is too high", param="messages"),
     "of another parameter": "'n' must be 1, not 2",
+    "of a parameter that was not sent": "m does not support parameter presencePenalty.",
     "no parameter at all": "the request could not be understood",
     "nothing": b"",
-    "a page": b"<html><title>temperature is not supported</title>seed</html>",
+    "a page": b"<html><title>busy</title></html>",
+    "the whole body": {
+        "error": "could not be parsed",
+        "request": {"max_tokens": 5, "temperature": 0.0, "seed": 3, "top_logprobs": 20},
+    },
 }
 
 
-@pytest.mark.parametrize("case", ["the prompt, repeated", "the prompt, in a field",
-                                  "a part of the prompt", "messages in param",
-                                  "of another parameter", "no parameter at all", "nothing"])  # fmt: skip
+@pytest.mark.parametrize("case", ELSEWHERE)
 def test_a_complaint_about_something_else_leaves_nothing_out(case):
     said = ELSEWHERE[case]
     content = error(said) if isinstance(said, str) else said
@@ -691,6 +734,24 @@ def test_what_one_request_could_not_have_met_is_not_held_against_the_next():
     (first, second), _ = asked(fails, request(seed=3), request(seed=4))
     assert "'seed' is bad" in first.error
     assert (second.text, second.dropped) == ("C", ())
+
+
+def test_a_parameter_that_the_prompt_names_too_is_left_out_where_it_is_refused():
+    def picky(sent):
+        refused = "temperature" in sent
+        return (400, error("temperature is not supported")) if refused else (200, reply("C"))
+
+    (answer,), _ = asked(picky, request(messages=({"role": "user", "content": PROMPT},)))
+    assert (answer.text, answer.dropped) == ("C", ("temperature",))
+
+
+def test_a_server_that_fails_and_repeats_the_body_loses_nothing():
+    served = iter(
+        [(503, {"error": "busy", "params": ["top_logprobs", "max_tokens"]}), (200, reply("C"))]
+    )
+    (answer,), received = asked(lambda _: next(served))
+    assert (answer.dropped, answer.tries) == ((), 2)
+    assert received[0].keys() == received[1].keys()
 
 
 MEANINGFUL = {
@@ -785,6 +846,7 @@ PLACEMENTS = (
         'messages: roles must alternate between "user" and "assistant", but found multiple "user"',
     ),
     (400, "Unexpected role 'system' after role 'user'"),
+    (422, "messages.0.role: Input should be 'user' or 'assistant'"),
     (200, "Conversation roles must alternate"),
 )
 
@@ -836,18 +898,20 @@ def test_a_fault_that_stays_is_an_error_with_its_words():
     assert answer.tries == 4
 
 
+AZURE = {"content_filter_result": {"jailbreak": {"filtered": True, "detected": True}}}
 FILTERED = (
-    (400, error("The response was filtered due to the prompt triggering content management policy",
-                code="content_filter", innererror={"code": "ResponsibleAIPolicyViolation"})),
-    (400, error("x", innererror={"content_filter_result": {"jailbreak": {"detected": True}}})),
+    (400, error("triggering the content management policy", code="content_filter")),
+    (400, error("x", innererror={"code": "ResponsibleAIPolicyViolation"})),
+    (400, error("x", innererror=AZURE)),
+    (400, nested(error("x", code="content_filter"))),
     (400, error("Content Exists Risk")),
-    (400, {"code": "data_inspection_failed", "message": "Input data may contain inappropriate content"}),
+    (400, {"code": "data_inspection_failed", "message": "Input data is not appropriate"}),
     (403, error("Your input was flagged", code=403, metadata={"reasons": ["violence"]})),
     (403, error("Content violates usage guidelines")),
-    (400, error("The request was rejected because it was considered high risk", type="content_filter")),
+    (400, error("The request was considered high risk", type="content_filter")),
     (400, {"error": {"code": "1301", "message": "输入内容可能包含不安全或敏感内容"}}),
     (200, error("flagged by moderation", code=403)),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(("status", "content"), FILTERED)
@@ -890,6 +954,7 @@ ENDINGS = (
     (404, error("nothing here"), "no model 'm'"),
     (400, error("The model `m` does not exist", code="model_not_found"), "no model 'm'"),
     (410, error("The model m has been retired"), "no model 'm'"),
+    (400, error("m is not a valid model ID"), "no model 'm'"),
 )
 
 

@@ -219,6 +219,7 @@ def test_log_probabilities_that_are_no_finite_numbers_leave_a_run_that_can_go_on
             ]
             first = line["response"]["body"]["choices"][0]
             first["logprobs"] = {"content": [{**entries[0], "top_logprobs": entries}]}
+            first["message"]["content"] = "C"
         (taken,) = batch.take(planned, records, [written(tmp_path / "out", lines)])
         assert taken.lines == {"recorded": done.stage.total()}
         for line in read(tmp_path / "records.jsonl"):
