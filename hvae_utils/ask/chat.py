@@ -101,11 +101,10 @@ class ChatModel(Respondent):
                 if self.before_try is not None:
                     self.before_try(request)
         except _Ended as ended:
-            return replace(ended.answer, tries=asked.tries, **self._masked(ended.answer))
+            return replace(ended.answer, **asked.counts, **self._masked(ended.answer))
         except BudgetReached:
-            return Answer(
-                error=f"the budget allows no further try: {asked.fault}"[:300], tries=asked.tries
-            )
+            said = f"the budget allows no further try: {asked.fault}"
+            return Answer(error=said[:300], **asked.counts)
         except Starved as starved:
             minutes = max(round(starved.args[0] / 60), 1)
             said = f": {asked.said}" if asked.said else ""
@@ -134,13 +133,15 @@ class ChatModel(Respondent):
         self._terms = learned.with_both(self._terms)
         self._listed = self._listed or answer.top_logprobs is not None
         dropped = complaints.dropped(asked.whole, sent) if sent != asked.whole else ()
-        known = {"dropped": dropped, "latency_s": round(latency_s, 4), "tries": asked.tries}
+        asked.lost += answer.error is not None and answer.prompt_tokens is None
+        known = {"dropped": dropped, "latency_s": round(latency_s, 4), **asked.counts}
         return replace(answer, **known, **self._masked(answer))
 
     def _after(self, fault: Failure, asked: "_Asked") -> float:
         """Return the seconds to wait before the next try. Raises _Ended or EndpointError."""
         asked.fault = asked.said = self._transport.masked_text(str(fault))
         if not fault.status:
+            asked.lost += fault.reached
             if fault.again and asked.faults < RETRIES:
                 return asked.back_off(fault.wait_s)
             if not fault.reached:
@@ -247,12 +248,17 @@ class _Asked:
         characters = sum(len(message["content"]) for message in request.messages)
         room = request.max_tokens + request.thinking_tokens
         self.tokens = room + characters // CHARACTERS_A_TOKEN
-        self.tries = self.faults = self.refused = self.adjusted = 0
+        self.tries = self.lost = self.faults = self.refused = self.adjusted = 0
         self.names: set[str] = set()  # of parameters that were refused
         self.waited_s = 0.0
         self.fault = self.said = ""  # of the last try: all in one line, the endpoint's words
         self.failed = 0  # times that the server failed when asked for log-probabilities
         self.silent = self.silenced = False  # the next try is without them, one was
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many tries there were, and how many of them were lost."""
+        return {"tries": self.tries, "lost": self.lost}
 
     def sent(self) -> dict[str, Any]:
         """Return the body as the endpoint takes it."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hvae_utils import files, paths
-from hvae_utils.ask import catalogue, chat, models
+from hvae_utils.ask import catalogue, chat, completion, models
 from hvae_utils.ask.respondents import Answer, Request
 from hvae_utils.errors import UserError
 from hvae_utils.play.engine import record_of
@@ -71,7 +71,7 @@ def _export(name: str, planned: Sequence[Design], records: Held, out: Path) -> E
     with contextlib.ExitStack() as opened:
         for request in unanswered(name, planned, records, None):
             entry = {"custom_id": request.key, "method": "POST", "url": URL}
-            entry["body"] = chat.body(served, request)
+            entry["body"] = chat.body(served, request, models.dialect(name))
             line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
             if lines == LINES or size + len(line) > BYTES:
                 opened.close()
@@ -147,12 +147,12 @@ def _take_line(line: bytes, wanted: Mapping[str, Request], records: Records) -> 
         return "duplicated", ""
     if key not in wanted:
         return "unmatched", ""
-    answer = _answer(content)
+    answer = _answer(content, wanted[key])
     records.append(record_of(wanted[key], answer))
     return "failed" if answer.error else "recorded", answer.error or ""
 
 
-def _answer(content: Mapping[str, Any]) -> Answer:
+def _answer(content: Mapping[str, Any], request: Request) -> Answer:
     """Return the answer of an output line, or its error.
 
     A completion is taken wherever it lies, unless a status or an error with a code says that the
@@ -163,10 +163,9 @@ def _answer(content: Mapping[str, Any]) -> Answer:
     coded = any(_said(part.get("error"), "code") for part in parts)
     if status in (0, 200) and not coded:
         for part in parts:
-            if isinstance(part.get("choices"), list):
-                return chat.read(part)
-            if isinstance(part.get("content"), list):
-                return chat.read(_as_completion(part))
+            reply = _as_completion(part) if isinstance(part.get("content"), list) else part
+            if isinstance(reply.get("choices"), list) and not completion.fault(reply):
+                return completion.read(reply, request, models.dialect(request.model).think_tags)
     words = [_said(part, name) for part in parts for name in ("code", "message", "error")]
     words = [*filter(None, [str(status or ""), *words])] or [_said(parts[-1], "type") or "no reply"]
     return Answer(error=files.one_line(f"batch: {' '.join(words)}", SHOWN_CHARACTERS))

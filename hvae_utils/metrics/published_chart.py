@@ -17,7 +17,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from hvae_utils.files import needed_columns
 from hvae_utils.measure import instruments, published, svo, values
@@ -67,6 +66,8 @@ def summary(
     low, high. The models are taken for a sample of models like them: one has no interval. One
     without a score that a quantity needs is left out of it.
     """
+    from scipy.special import stdtrit  # slow to import
+
     rows = []
     for goal, arm in with_chance(chart, targets).groupby("goal_prompt", sort=False):
         for scale, column in (("raw", "vr"), ("chance", "vr_chance")):
@@ -74,7 +75,7 @@ def summary(
             for name, weights in _QUANTITIES.items():
                 numbers = (scores.reindex(columns=[*weights]) @ pd.Series(weights)).dropna()
                 mean, count = numbers.mean(), len(numbers)
-                half = stats.t.ppf(0.975, count - 1) * numbers.sem()
+                half = stdtrit(count - 1, 0.975) * numbers.sem()
                 rows.append((name, scale, goal, count, mean, mean - half, mean + half))
     columns = ["quantity", "scale", "goal_prompt", "models", "estimate", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
@@ -124,6 +125,8 @@ def steerability(
     and no spread: the standard error is that of ten random respondents, and says nothing of other
     wordings. NaN and a note where a score has no angle, and without two different targets.
     """
+    from scipy.special import ndtri  # slow to import
+
     angles = with_angles(chart, targets)
     needed_columns(angles, "published chart", ["model", "goal_prompt"])
     angles = angles.assign(target=_targets(angles, targets)).dropna(subset="target")
@@ -140,7 +143,7 @@ def steerability(
         pull = np.sort(off.to_numpy()[:, None] * ends / spread).sum(axis=0)
         branches = dict(zip(("branch_low", "branch_high"), pull, strict=True))
         error = scatter / np.sqrt(spread)
-        low, high = pull + stats.norm.ppf([0.025, 0.975]) * error
+        low, high = pull + ndtri([0.025, 0.975]) * error
         row |= {"steerability": pull[0], "low": low, "high": high, "z": pull[0] / error}
         rows.append(row | branches)
     numbers = ["steerability", "low", "high", "branch_low", "branch_high", "z"]

@@ -8,7 +8,7 @@ import pytest
 
 from hvae_utils import __main__ as cli
 from hvae_utils.ask import chat, models
-from hvae_utils.ask.respondents import PROBED, Answer
+from hvae_utils.ask.respondents import PROBED, Answer, Request
 from hvae_utils.errors import UserError
 from hvae_utils.extras import batch
 from hvae_utils.play import administer, check, engine, estimate, route
@@ -257,6 +257,10 @@ def test_the_command_exports_and_imports(tmp_path, capsys):
     assert "cannot read" in capsys.readouterr().err
 
 
+ASKED = Request(
+    kind="item", model=MODEL, messages=(), condition={"value": "none"}, max_tokens=24,
+    temperature=0.0, seed=1, thinking_tokens=100,
+)  # fmt: skip
 GOOD = completion({"messages": [{"role": "user", "content": route.PROBE}]})
 TOLD = {"message": "slow down"}
 
@@ -278,7 +282,7 @@ TOLD = {"message": "slow down"}
     ],
 )
 def test_an_answer_is_found_wherever_a_vendor_puts_it(line):
-    answer = batch._answer({"custom_id": "k", **line})
+    answer = batch._answer({"custom_id": "k", **line}, ASKED)
     assert (answer.text, answer.error, answer.prompt_tokens) == (PROBED, None, 9)
 
 
@@ -304,15 +308,59 @@ def test_an_answer_is_found_wherever_a_vendor_puts_it(line):
     ],
 )  # fmt: skip
 def test_an_error_is_found_wherever_a_vendor_puts_it(line, error):
-    answer = batch._answer({"custom_id": "k", **line})
+    answer = batch._answer({"custom_id": "k", **line}, ASKED)
     assert (answer.text, answer.error) == (None, f"batch: {error}")
+
+
+MESSAGE = {
+    "content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "B"}],
+    "stop_reason": "end_turn", "usage": {"input_tokens": 9, "output_tokens": 7}, "model": "claude",
+}  # fmt: skip
+
+
+def test_a_message_of_anthropic_is_read_as_any_reply_with_its_thought_apart():
+    answer = batch._answer({"result": {"type": "succeeded", "message": MESSAGE}}, ASKED)
+    assert (answer.text, answer.thought, answer.finish_reason) == ("B", "Hm.", "stop")
+    assert (answer.prompt_tokens, answer.completion_tokens) == (9, 7)
+
+
+def test_a_thought_that_took_all_the_room_is_named_as_the_cause():
+    body = completion({"messages": [{"role": "user", "content": ""}]}, finish_reason="length")
+    body["choices"][0]["message"]["content"] = ""
+    body["usage"] |= {
+        "completion_tokens": 124,
+        "completion_tokens_details": {"reasoning_tokens": 124},
+    }
+    answer = batch._answer({"response": {"status_code": "200", "body": body}}, ASKED)
+    assert (answer.text, answer.thinking_tokens) == ("", 124)
+    assert answer.cause == "thought for 124 of 124 tokens"
+
+
+def test_a_choice_that_was_cut_off_by_an_error_is_an_error():
+    body = {**GOOD, "choices": [{**GOOD["choices"][0], "error": {"code": 502, "message": "gone"}}]}
+    assert batch._answer({"response": {"status_code": 200, "body": body}}, ASKED).error
+
+
+def test_the_cap_and_the_words_about_thinking_are_those_of_a_direct_request(tmp_path):
+    low = {**PARAMETERS, "deliberations": ["low"], "thinking_tokens": 500, "probe_values": []}
+    planned = estimate.designs(low)
+    with Records(tmp_path / "records.jsonl") as records:
+        (done,) = batch.export(planned, records, tmp_path / "in")
+        bodies = [json.loads(line)["body"] for line in done.files[0].read_bytes().splitlines()]
+        assert [(body["max_tokens"], body["reasoning_effort"]) for body in bodies] == [(1, "low")]
+        batch.take(planned, records, [written(tmp_path / "out", process(done.files))])
+        (done,) = batch.export(planned, records, tmp_path / "in2")
+    lines = [line for path in done.files for line in path.read_bytes().splitlines()]
+    bodies = [json.loads(line)["body"] for line in lines]
+    assert {body["max_tokens"] - 500 for body in bodies} == {4, 24, 64, 96}
+    assert {body["reasoning_effort"] for body in bodies} == {"low"}
 
 
 def test_a_line_that_is_nested_without_end_ends():
     line = {"error": {"message": "deep"}}
     for _ in range(400):
         line = {"response": line}
-    assert batch._answer(line).error == "batch: no reply"
+    assert batch._answer(line, ASKED).error == "batch: no reply"
 
 
 def test_a_retired_model_is_not_exported(tmp_path, monkeypatch):
@@ -326,6 +374,6 @@ def test_a_retired_model_is_not_exported(tmp_path, monkeypatch):
 
 
 def test_an_error_of_a_batch_is_one_short_line():
-    answer = batch._answer({"error": {"message": "long " * 1000}, "response": None})
+    answer = batch._answer({"error": {"message": "long " * 1000}, "response": None}, ASKED)
     assert isinstance(answer, Answer)
     assert len(answer.error) <= 200

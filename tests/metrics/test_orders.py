@@ -93,7 +93,7 @@ def test_the_bounds_hold_whatever_the_missing_options_are():
     cut = top_of(responses, 5)
     (row,) = orders.debiased(conditions, cut).itertuples()
     found = []
-    for _ in range(200):
+    for _ in range(60):
         listed, filled = cut[OPTIONS].to_numpy(), cut.copy()
         share = rng.choice([rng.random(listed.shape), rng.integers(0, 2, listed.shape)])
         covered = cut.covered_mass.to_numpy()[:, None]

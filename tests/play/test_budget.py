@@ -21,7 +21,8 @@ def run(tmp_path, monkeypatch):
     """Return a function that plays ten conditions of six items, after one probe, in a budget."""
 
     def play_it(text, respondent, **factors):
-        monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: respondent)
+        one = respondent if callable(respondent) else lambda: respondent
+        monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: one())
         given = {"values": ("none",), "goal_prompts": (False,), "temperature": 1.0, "repeats": 10}
         planned = study.conditions(study.Study(models=(MODEL,), **given, **factors))
         limit = Budget.of_run(text, play_it.path)
@@ -129,6 +130,12 @@ def test_money_for_a_model_without_a_price_is_refused_before_anything_runs():
     budget.require("", ["openai/nameless"])
 
 
+def scripted_at(url, concurrency=1):
+    """Return what makes a client of the endpoint, for each event loop its own."""
+    key = "a-long-key"
+    return lambda: chat.ChatModel(MODEL, "scripted", url, key, limits.Limit(concurrency))
+
+
 def flaky(good, fault):
     """Answer every `good`-th request, and others with the fault."""
     counted = itertools.count(1)
@@ -149,7 +156,7 @@ def test_every_try_is_a_request_and_the_endpoint_gets_no_more_than_the_budget(
     run, hurry, concurrency, good, fault
 ):
     with serve(flaky(good, fault)) as (url, received):
-        model = chat.ChatModel(MODEL, "scripted", url, "a-long-key", limits.Limit(concurrency))
+        model = scripted_at(url, concurrency)
         with pytest.raises(BudgetReached, match="10 requests"):
             run("10 requests", model)
         with pytest.raises(BudgetReached, match="10 requests"):
@@ -161,7 +168,7 @@ def test_every_try_is_a_request_and_the_endpoint_gets_no_more_than_the_budget(
 
 def test_a_request_without_budget_for_another_try_says_why_it_failed_and_ends_the_run(run, hurry):
     with serve(lambda sent: (500, {"error": {"message": "a-long-key broke"}})) as (url, received):
-        model = chat.ChatModel(MODEL, "scripted", url, "a-long-key", limits.Limit(1))
+        model = scripted_at(url)
         with pytest.raises(BudgetReached):
             run("2 requests", model)
     (line,) = read(run.path)
@@ -236,7 +243,7 @@ def test_what_a_server_writes_before_a_short_prompt_makes_no_long_prompt_much_lo
 def test_a_reply_that_was_lost_on_its_way_is_recorded_as_one_that_may_be_billed(run, hurry):
     ends = iter([(200, b"<html>"), (500, b""), (200, b'{"cut'), (500, b""), (200, completion("C"))])
     with serve(lambda sent: next(ends, (200, completion("C")))) as (url, _):
-        run("", chat.ChatModel(MODEL, "scripted", url, "a-long-key", limits.Limit(1)))
+        run("", scripted_at(url))
     first, second, third, *others = [(line["tries"], line["lost"]) for line in read(run.path)]
     assert (first, second, third) == ((1, 1), (2, 1), (2, 0))
     assert set(others) == {(1, 0)}

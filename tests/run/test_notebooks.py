@@ -183,12 +183,12 @@ def test_a_name_of_a_parameter_has_one_meaning_everywhere():
 def test_a_notebook_opened_alone_by_plain_papermill_makes_what_it_reads(tmp_path):
     out = tmp_path / "out.ipynb"
     command = [sys.executable, "-m", "papermill", "--kernel", "python3", "--no-progress-bar"]
-    command += [str(paths.NOTEBOOKS / "03_metric_computation.ipynb"), str(out)]
+    command += [str(paths.NOTEBOOKS / "02_game_play.ipynb"), str(out)]
     command += ["-p", "runs", str(tmp_path), "-p", "run_id", "interactive"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     written = {path.name for path in (tmp_path / "interactive").iterdir()}
-    assert {"conditions.parquet", "records.jsonl", "scores.parquet"} <= written
+    assert {"conditions.parquet", "records.jsonl", "responses.parquet"} <= written
     assert "ran 01_value_assignment" in out.read_text(encoding="utf-8")
 
 

@@ -43,12 +43,14 @@ class Played:
     asked: list[dict[str, Any]]
 
 
-def hvae(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in `folder`, with no endpoint, key or weights but those given."""
+def hvae(
+    folder: Path, *arguments: str, code: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command, or code, in `folder`; with no endpoint, key or weights but those given."""
     clean = {name: value for name, value in os.environ.items() if name not in ENDPOINT}
     search = os.pathsep.join([str(paths.ROOT), os.environ.get("PYTHONPATH", "")])
     own = {"PYTHONPATH": search, "HVAE_CACHE": str(folder / "no-weights")}
-    command = [sys.executable, "-m", "hvae_utils", *arguments]
+    command = [sys.executable, *(["-c", code] if code else ["-m", "hvae_utils"]), *arguments]
     return subprocess.run(
         command, env=clean | own | environment, cwd=folder, capture_output=True, text=True
     )

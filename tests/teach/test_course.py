@@ -91,7 +91,8 @@ def outcome(lesson, exercise, check, answer):
 
 def headless(notebook, out):
     """Execute a notebook in a kernel of its own; return the finished process."""
-    command = [sys.executable, "-m", "papermill", "--kernel", "python3", "--no-progress-bar"]
+    command = [sys.executable, "-m", "tests.support.plain_papermill"]
+    command += ["--kernel", "python3", "--no-progress-bar"]
     search = os.pathsep.join([str(paths.ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [*command, str(notebook), str(out)],
