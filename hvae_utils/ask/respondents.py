@@ -82,7 +82,8 @@ class Answer:
     not given or if that token cannot be told; flags: what is wrong with that list, of
     PROBABILITY_FLAGS; completion_tokens: with those of the thought; dropped: request parameters
     that the endpoint refused; latency_s: seconds of the try that answered, None if not measured;
-    tries: how often the request was sent.
+    tries: how often the request was sent; lost: tries that brought nothing to read although the
+    endpoint may have answered and bill them (timed out, cut off, no JSON).
     """
 
     text: str | None = None
@@ -100,6 +101,7 @@ class Answer:
     thinking_tokens: int | None = None
     cause: str = ""
     flags: tuple[str, ...] = ()
+    lost: int = 0
 
 
 class Respondent:

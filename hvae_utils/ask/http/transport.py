@@ -150,11 +150,11 @@ def _secrets(url: str, proxy: str, sent: set[str]) -> tuple[bytes, ...]:
     query = urlsplit(url).query
     texts |= {value for _, value in parse_qsl(query)}
     texts |= {part.partition("=")[2] for part in query.split("&")}
-    long = {text for text in texts - {NO_KEY} if len(text) >= SHORTEST_KEY}
-    long |= {text.removeprefix("Bearer ") for text in long if text != f"Bearer {NO_KEY}"}
+    bare = {text.removeprefix("Bearer ") for text in texts} - {NO_KEY}
     forms = {
         form
-        for text in long - {f"Bearer {NO_KEY}"}
+        for text in bare
+        if len(text) >= SHORTEST_KEY
         for form in (
             *(text, text.replace("/", "\\/"), quote(text, safe="")),
             *(json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]),
