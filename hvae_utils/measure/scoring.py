@@ -34,6 +34,21 @@ def choices(
     return (wide.astype("Int64").fillna(0) - 1).to_numpy(dtype=np.int64)
 
 
+def censored(responses: pd.DataFrame) -> pd.Series:
+    """Return which items ended before the model's thought did, or before the reply after it.
+
+    responses: outcome; thought and thinking_tokens where known. Such an item says nothing about
+    the model: its answer was cut off by us.
+
+    >>> ended = pd.DataFrame({"outcome": ["choice", "truncated"], "thinking_tokens": [90, 50]})
+    >>> censored(ended).tolist()
+    [False, True]
+    """
+    known = responses.reindex(columns=["outcome", "thought", "thinking_tokens"])
+    shown = known["thought"].notna() & known["thought"].ne("")
+    return known["outcome"].eq("truncated") & (shown | (known["thinking_tokens"] > 0))
+
+
 def option_shares(responses: pd.DataFrame, options: int) -> np.ndarray:
     """Return each option's share of the probability that fell on options, (rows, options).
 

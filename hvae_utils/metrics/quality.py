@@ -24,6 +24,7 @@ from hvae_utils.metrics import (
 )
 
 LONG_ENOUGH = 35.0  # coins: least vector length in studies with people
+CUT_OFF = 0.05  # most of the items whose thought may be cut off without a flag
 COVERED = 0.95  # least mass of the first token that must fall on options
 ENOUGH = 0.8  # least share of choices, of long and of transitive administrations without a flag
 DISAGREEING = 0.2  # mean total variation between orders from which the order matters
@@ -42,7 +43,9 @@ def with_readings(
     choice is punished); vr_regret (1 - mean utility regret over scored administrations; 1 is
     perfect) and vr_regret_random (exact expectation of a uniform random respondent); lapse_rate
     with lapse_low and lapse_high (95%) and lapse_evidence (nats by which it beats pure chance);
-    asked and one column an outcome (items); covered_mass (mean, first question); long_enough and
+    asked and one column an outcome (items); censored (share of the items asked that were cut off
+    while the model thought, `scoring.censored`); thinking_tokens (sum over the items, NaN where
+    none are told); covered_mass (mean, first question); long_enough and
     transitive (shares of the scored administrations); audited (items also asked for a written
     answer) and audit_agreement (share of these where it is the most probable option);
     order_disagreement (0 to 1, NaN with one order); flag (what to be wary of, empty if nothing).
@@ -129,6 +132,8 @@ def _quality(scored: pd.DataFrame, items: pd.DataFrame) -> dict[str, float | int
     return {
         "asked": len(items),
         **{name: int(counts.get(name, 0)) for name in scoring.OUTCOMES},
+        "censored": scoring.censored(items).mean(),
+        "thinking_tokens": items.get("thinking_tokens", pd.Series(dtype=float)).sum(min_count=1),
         "covered_mass": items["covered_mass"].mean(),
         **_audit(items),
         "long_enough": (complete["vector_length"] >= LONG_ENOUGH).mean(),
@@ -153,5 +158,6 @@ def _flag(row: Mapping[str, float]) -> str:
         "intransitive": row["transitive"] < ENOUGH,
         "order matters": row["order_disagreement"] >= DISAGREEING,
         "low covered mass": row["covered_mass"] < COVERED,
+        "thoughts cut off": row["censored"] > CUT_OFF,
     }
     return ", ".join(name for name, wrong in checks.items() if wrong)

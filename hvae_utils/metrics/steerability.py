@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from hvae_utils.errors import UserError
 from hvae_utils.files import needed_columns
-from hvae_utils.measure import svo
+from hvae_utils.measure import factors, svo
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import comparison, information, plan
 from hvae_utils.metrics.chance import p_value
@@ -37,7 +37,7 @@ _COLUMNS = (
     *(*_ARM, "method", "values", "wordings", "steerability", "low", "high", "low_90", "high_90"),
     *("residual_sd", "margin", "verdict", "wordings_needed", "p", "bits", "identification", "note"),
 )
-_DIFFERENCE = ("model", "wordings", "difference", "low", "high", "p", "note")
+_DIFFERENCE = ("wordings", "difference", "low", "high", "p", "note")  # of a pair
 _NARROW = 2 * LEVEL - 1  # level of the interval of two one-sided tests at 5%
 _UNEVEN = 0.10  # p of slopes that differ between wordings more than the other residuals do
 _EXACT, _SEED = 20_000, 20230523  # assignments of labels: enumerated up to here, else drawn
@@ -184,16 +184,52 @@ def of_goal_prompt(scores: pd.DataFrame, instrument: Instrument | None = None) -
     `comparison.compare` has them, paired by wording. scores and errors: as `table`.
     """
     slopes = by_wording(scores, instrument)
-    rows = []
-    for model in scores["model"].unique():
-        of_model = slopes[slopes["model"] == model]
-        arms = [
-            of_model[of_model["goal_prompt"].astype(bool) == goal].set_index("wording")
-            for goal in (True, False)
-        ]
-        pair = comparison.compare(*arms[0]["steerability"].align(arms[1]["steerability"], "inner"))
-        rows.append((model, pair.wordings, pair.difference, pair.low, pair.high, pair.p, pair.note))
-    return pd.DataFrame(rows, columns=_DIFFERENCE)
+    rows = [
+        {"model": model} | _paired(slopes, (model, True), (model, False))
+        for model in scores["model"].unique()
+    ]
+    return pd.DataFrame(rows, columns=["model", *_DIFFERENCE])
+
+
+def of_deliberation(scores: pd.DataFrame, instrument: Instrument | None = None) -> pd.DataFrame:
+    """Return what it does to steerability to think otherwise: a row a model, arm and level.
+
+    Columns: model (its own name), goal_prompt, deliberation, against (the level it is compared
+    with: direct, or the first that was asked), and those of `of_goal_prompt`, p for this row alone.
+    No row where all respondents deliberate in one way. scores and errors: as `table`.
+    """
+    slopes, rows = by_wording(scores, instrument), []
+    for (model, goal), levels in _levels(scores).items():
+        against = levels.pop("direct", None) or levels.pop(next(iter(levels)))
+        for level, name in levels.items():
+            head = {"model": model, "goal_prompt": goal, "deliberation": level}
+            head["against"] = factors.model_of(against)[1]
+            rows.append(head | _paired(slopes, (name, goal), (against, goal)))
+    columns = ["model", "goal_prompt", "deliberation", "against", *_DIFFERENCE]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _levels(scores: pd.DataFrame) -> dict[tuple[str, bool], dict[str, str]]:
+    """Return by model and arm: how it was asked to deliberate, and what it is called then."""
+    found: dict[tuple[str, bool], dict[str, str]] = {}
+    for name, goal in scores[[*_ARM]].drop_duplicates().itertuples(index=False):
+        model, level = factors.model_of(name)
+        found.setdefault((model, bool(goal)), {})[level] = name
+    return found
+
+
+def _paired(slopes: pd.DataFrame, one: tuple[str, bool], other: tuple[str, bool]) -> dict:
+    """Return the columns _DIFFERENCE of two (model, goal prompt), paired by wording.
+
+    slopes: as `by_wording`.
+    """
+    arms = [
+        slopes[(slopes["model"] == model) & (slopes["goal_prompt"].astype(bool) == goal)]
+        for model, goal in (one, other)
+    ]
+    ours, theirs = (arm.set_index("wording")["steerability"] for arm in arms)
+    pair = comparison.compare(*ours.align(theirs, "inner"))
+    return {name: getattr(pair, name) for name in _DIFFERENCE}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import jinja2
 import pandas as pd
 
 from hvae_utils.errors import UserError
+from hvae_utils.measure import factors
 from hvae_utils.play import study
 from hvae_utils.show import findings
 from hvae_utils.show.names import display_names, joined
@@ -54,6 +55,7 @@ QUALITY = {
     **{"covered_mass": "mass on options", "long_enough": "long vectors"},
     **{"transitive": "transitive", "order_disagreement": "orders disagree"},
 }
+THOUGHT = {"thinking_tokens": ("thinking_tokens", "sum"), "thoughts_cut_off": ("censored", "mean")}
 
 
 def page(
@@ -64,13 +66,15 @@ def page(
     cells: pd.DataFrame,
     steerability: pd.DataFrame,
     goal_effects: pd.DataFrame,
+    deliberation: pd.DataFrame,
     figures: Sequence[Mapping[str, Any]],
 ) -> str:
     """Return the report of the run `name` as HTML.
 
     made_of: its manifest; changed: outputs that are not as they were at its end; planned: from
-    `plan`; steerability, goal_effects: the two tables of `metrics.steerability`; figures: see
-    `figure`. KeyError, ValueError or TypeError where a table or the manifest lacks what is needed.
+    `plan`; steerability, goal_effects, deliberation: the tables of `metrics.steerability`; figures:
+    see `figure`. KeyError, ValueError or TypeError where a table or the manifest lacks what is
+    needed.
     """
     words = cells[["flag", "note"]].astype(object).fillna("")
     cells = cells.assign(**words, respondent=cells["model"].map(display_names(cells["model"])))
@@ -83,6 +87,7 @@ def page(
         of_run=findings.of_run(cells),
         of_respondents=findings.of_respondents(cells, steerability),
         of_goal_prompts=findings.of_goal_prompts(goal_effects[EFFECT]),
+        of_deliberation=findings.of_deliberation(deliberation),
         verdicts=_verdicts(steerability),
         respondents=_respondents(cells),
         figures=figures,
@@ -108,7 +113,8 @@ def plan(
     under which it was asked. parameters: of the run's manifest; records: of the run.
     """
     given = {field.name for field in fields(study.Study)} & parameters.keys()
-    models = list(conditions["model"].unique())
+    asked = (factors.model_of(respondent)[0] for respondent in conditions["model"].unique())
+    models = list(dict.fromkeys(asked))
     try:
         design = study.Study(**{key: parameters[key] for key in given} | {"models": models})
     except UserError as fault:
@@ -266,7 +272,11 @@ def _quality(cells: pd.DataFrame) -> pd.DataFrame:
     groups = cells.groupby("respondent", sort=False)
     means = groups[list(QUALITY)].mean().round(3).rename(columns=QUALITY)
     flagged = (cells["flag"] != "").groupby(cells["respondent"], sort=False).sum()
-    return means.assign(cells=groups.size(), flagged=flagged).reset_index()
+    found = means.assign(cells=groups.size(), flagged=flagged)
+    thought = groups.agg(**THOUGHT)
+    if thought.to_numpy().any():
+        found = found.join(thought.round(3))
+    return found.reset_index()
 
 
 def _cells(cells: pd.DataFrame) -> pd.DataFrame:

@@ -288,7 +288,7 @@ class Run:
                 raise UserError(f"run '{self.name}' has no figure; run its notebooks again")
             asked = records.read(self.path(RECORDS))
             planned = report.plan(made_of["parameters"], self.conditions, asked)
-            tables = self.cells, self.steerability, self.read(GOAL_EFFECTS)
+            tables = self.cells, self.steerability, self.read(GOAL_EFFECTS), self.read(DELIBERATION)
             text = report.page(self.name, made_of, self.changed(), planned, *tables, figures)
         files.write_atomically(out, text)
         return out

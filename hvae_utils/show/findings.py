@@ -1,17 +1,20 @@
 """The results of a run as sentences: every number in them is computed from the run's own tables.
 
-`verdicts` and `in_short` are what stands first wherever a run is told; `of_run`, `of_respondents`
-and `of_goal_prompts` are the findings of the report; `notes` is what a notebook says about
-reference respondents. steerability: one row model x goal prompt, from `steerability.table`;
-cells: one row model x value x goal prompt, as 03_metric_computation writes it.
+`verdicts` and `in_short` are what stands first wherever a run is told; `of_run`, `of_respondents`,
+`of_goal_prompts` and `of_deliberation` are the findings of the report; `notes` is what a notebook
+says about reference respondents. steerability: one row model x goal prompt, from
+`steerability.table`; cells: one row model x value x goal prompt, as 03_metric_computation writes
+it.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
 from hvae_utils.errors import unknown
-from hvae_utils.show.names import display_names, joined
+from hvae_utils.measure import factors
+from hvae_utils.show.names import display_names, joined, level_clause
 
 # What the simulated respondents do, by construction (`reference.POLICIES`).
 SIMULATED = {
@@ -24,10 +27,10 @@ SIMULATED = {
 }
 ACTS = "acts on the value"
 CLAIMS = {  # a verdict -> how a sentence about a model says it
-    ACTS: "{} acts on the value it is told to hold",
-    "does not act on it": "{} does not act on the value it is told to hold",
-    "undecided": "Whether {} acts on the value it is told to hold is undecided",
-    "not estimable": "Whether {} acts on the value it is told to hold cannot be estimated",
+    ACTS: "{} acts on the value it is told to hold{}",
+    "does not act on it": "{} does not act on the value it is told to hold{}",
+    "undecided": "Whether {} acts on the value it is told to hold{} is undecided",
+    "not estimable": "Whether {} acts on the value it is told to hold{} cannot be estimated",
 }
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _ARMS = {False: "without goal prompt", True: "with goal prompt"}
@@ -65,14 +68,17 @@ def verdicts(steerability: pd.DataFrame) -> list[tuple[str, str]]:
     "Of the way" is of the way from one value's target to another's: 0% does not move, 100% goes
     all of it. The interval is the one that the verdict rests on: 95% above the margin, 90% inside.
     """
-    names, sentences = display_names(steerability["model"]), []
-    for model, of_model in steerability.groupby("model", sort=False):
+    models = {str(name): factors.model_of(str(name)) for name in steerability["model"].unique()}
+    names, sentences = display_names(model for model, _ in models.values()), []
+    for respondent, of_model in steerability.groupby("model", sort=False):
+        model, level = models[str(respondent)]
         for verdict, rows in of_model.groupby("verdict", sort=False):
-            subject = names[str(model)]
+            subject = names[model]
             if len(rows) < len(of_model):
                 subject += f" {_ARMS[bool(rows['goal_prompt'].iloc[0])]}"
+            claim = CLAIMS[str(verdict)].format(subject, level_clause(level))
             why = _reason(rows) if verdict == "not estimable" else _movement(rows)
-            sentences.append((str(model), f"{CLAIMS[str(verdict)].format(subject)}: {why}."))
+            sentences.append((str(respondent), f"{claim}: {why}."))
     return sentences
 
 
@@ -84,11 +90,9 @@ def in_short(steerability: pd.DataFrame) -> list[str]:
     ]
     known = steerability[steerability["model"].map(_simulated)]
     if len(known):
-        by_verdict = known.groupby("verdict", sort=False)["model"].unique()
-        parts = [
-            f"{joined(model.partition('/')[2] for model in models)} ({verdict})"
-            for verdict, models in by_verdict.items()
-        ]
+        names = known["model"].map(display_names(known["model"]))
+        by_verdict = names.groupby(known["verdict"], sort=False).unique()
+        parts = [f"{joined(of_verdict)} ({verdict})" for verdict, of_verdict in by_verdict.items()]
         sentences.append(
             "The same test of the simulated respondents, of whom the truth is known: "
             f"{'; '.join(parts)}."
@@ -102,11 +106,14 @@ def who(models: Iterable[str]) -> list[tuple[str, str]]:
     >>> who(["reference/random", "ollama/phi4"])[0]
     ('random', 'Simulated: draws every answer at random.')
     """
-    descriptions = {f"reference/{name}": f"Simulated: {does}." for name, does in SIMULATED.items()}
-    return [
-        (name, descriptions.get(model, f"A language model, {model}."))
-        for model, name in display_names(models).items()
-    ]
+    introduced = []
+    for respondent, name in display_names(models).items():
+        model, level = factors.model_of(respondent)
+        is_ = f"A language model, {model}"
+        if _simulated(model):
+            is_ = f"Simulated: {SIMULATED[model.partition('/')[2]]}"
+        introduced.append((name, f"{is_}{level_clause(level)}."))
+    return introduced
 
 
 def of_run(cells: pd.DataFrame) -> list[str]:
@@ -122,6 +129,7 @@ def of_run(cells: pd.DataFrame) -> list[str]:
         f"Of the questions {_share(chosen, asked)} ended in a choice; of the administrations "
         f"{_share(scored, administrations)} are complete and have an angle. Nothing missing was "
         "filled in.",
+        *_thoughts(cells),
     ]
     chance = cells.dropna(subset="target").groupby("value", sort=False)["vr_random"]
     if len(chance):
@@ -136,6 +144,19 @@ def of_run(cells: pd.DataFrame) -> list[str]:
         "{} of {} carry a flag, because their data are not what a study with people would "
         "accept: {}.",
     )
+
+
+def _thoughts(cells: pd.DataFrame) -> list[str]:
+    """Return how much was thought, and how many of the questions ended before the thought did."""
+    tokens, asked = int(cells["thinking_tokens"].sum()), int(cells["asked"].sum())
+    cut = round((cells["censored"] * cells["asked"]).sum())
+    sentences = [f"Respondents thought in {tokens:,} tokens."] if tokens else []
+    if cut:
+        sentences.append(
+            f"Of the questions {_share(cut, asked)} ended before the thought did: they say nothing "
+            "about the respondent, and a larger thinking_tokens leaves room for an answer."
+        )
+    return sentences
 
 
 def of_respondents(cells: pd.DataFrame, steerability: pd.DataFrame) -> list[tuple[str, str]]:
@@ -158,18 +179,40 @@ def of_goal_prompts(differences: pd.DataFrame) -> list[str]:
     if not (differences["wordings"] > 0).any():
         return ["The study holds no pair with and without the goal prompt."]
     names = display_names(differences["model"])
-    return [
-        f"{names[row.model]}: the goal prompt changes how far it moves by "
-        f"{_per_cent(row.difference)} of the way (95% interval {_per_cent(row.low)} to "
-        f"{_per_cent(row.high)}, {_wordings(row.wordings)})."
-        if pd.notna(row.low)
-        else f"{names[row.model]}: not estimable, {row.note}."
-        for row in differences.itertuples()
-    ]
+    return [_change(names[row.model], "the goal prompt", row) for row in differences.itertuples()]
 
 
-def _simulated(model: str) -> bool:
-    family, _, policy = model.partition("/")
+def of_deliberation(differences: pd.DataFrame) -> list[str]:
+    """Return what it changed in each model's steerability to think otherwise; none for no row.
+
+    differences: as of `steerability.of_deliberation`.
+    """
+    names = display_names(differences["model"])
+    several = differences["goal_prompt"].nunique() > 1
+    sentences = []
+    for row in differences.itertuples():
+        change = "thinking first"
+        if row.deliberation != "reasoned":
+            change = f"thinking set to {row.deliberation}"
+        if row.against != "direct":
+            change += f", against {row.against},"
+        name = f"{names[row.model]} {_ARMS[bool(row.goal_prompt)]}" if several else names[row.model]
+        sentences.append(_change(name, change, row))
+    return sentences
+
+
+def _change(name: str, change: str, row: Any) -> str:
+    """Return what changed how far a model moves; row: difference, low, high, wordings, note."""
+    if pd.isna(row.low):
+        return f"{name}: not estimable, {row.note}."
+    return (
+        f"{name}: {change} changes how far it moves by {_per_cent(row.difference)} of the way (95% "
+        f"interval {_per_cent(row.low)} to {_per_cent(row.high)}, {_wordings(row.wordings)})."
+    )
+
+
+def _simulated(respondent: str) -> bool:
+    family, _, policy = factors.model_of(respondent)[0].partition("/")
     return family == "reference" and policy in SIMULATED
 
 

@@ -1,9 +1,14 @@
-"""What a respondent is called: a short name that no other has, a dagger where it is flagged."""
+"""What a respondent is called: a short name that no other has, a dagger where it is flagged.
+
+How it deliberates stands after the name of its model, here and in sentences in the same words.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
 
 import pandas as pd
+
+from hvae_utils.measure import factors
 
 FLAG = " †"
 _LONGEST = 26  # characters that fit above a panel
@@ -16,9 +21,42 @@ def display_names(models: Iterable[str]) -> dict[str, str]:
 
     >>> display_names(["local/smollm2-135m-instruct", "ollama/a", "vllm/a"]).values()
     dict_values(['smollm2-135m-instruct', 'ollama/a', 'vllm/a'])
+    >>> display_names(["openai/gpt-6", "openai/gpt-6+low"]).values()
+    dict_values(['gpt-6', 'gpt-6 · thinking low'])
     """
+    parts = {respondent: factors.model_of(respondent) for respondent in map(str, models)}
+    names = _of_models(dict.fromkeys(model for model, _ in parts.values()))
+    return {
+        respondent: names[model] + ("" if way == "direct" else f" · {level_name(way)}")
+        for respondent, (model, way) in parts.items()
+    }
+
+
+def level_name(deliberation: str) -> str:
+    """Return what a level of deliberation is called: direct, reasoned, thinking low.
+
+    >>> level_name("off"), level_name("reasoned")
+    ('thinking off', 'reasoned')
+    """
+    return f"thinking {deliberation}" if deliberation in factors.THINKING else deliberation
+
+
+def level_clause(deliberation: str) -> str:
+    """Return what a sentence about a respondent ends in, '' where it is asked directly.
+
+    >>> f"It acts on its value{level_clause('reasoned')}."
+    'It acts on its value when it thinks first.'
+    """
+    if deliberation == "direct":
+        return ""
+    if deliberation == "reasoned":
+        return " when it thinks first"
+    return f" with its thinking set to {deliberation}"
+
+
+def _of_models(models: Iterable[str]) -> dict[str, str]:
     short = {}
-    for model in map(str, models):
+    for model in models:
         file_name = model.rstrip("/").replace("\\", "/").split("/")[-1]
         short[model] = file_name.removesuffix(".gguf") or model
     used = Counter(short.values())

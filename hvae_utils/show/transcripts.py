@@ -1,4 +1,7 @@
-"""Dialogues as people read them: what a model wrote is text, escaped and bounded in length."""
+"""Dialogues as people read them: what a model wrote is text, escaped and bounded in length.
+
+What it thought before it wrote is folded: a reader opens it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +18,8 @@ SHADES = {"system": "#f3ecd8", "user": "#eef1f5", "assistant": "#e2f0ec"}
 class Transcript:
     """Messages with a title; displays as HTML in a notebook and as plain text elsewhere.
 
+    A message has a role, content and, where the model thought before it, the thought.
+
     >>> Transcript("One question", ({"role": "user", "content": "A or B?"},))
     One question
     <BLANKLINE>
@@ -26,7 +31,11 @@ class Transcript:
     messages: tuple[Mapping[str, str], ...]
 
     def __repr__(self) -> str:
-        turns = [f"\n[{SPEAKERS[m['role']]}]\n{_bounded(m['content'])}" for m in self.messages]
+        turns = []
+        for message in self.messages:
+            if thought := message.get("thought"):
+                turns.append(f"\n[thought]\n{_bounded(thought)}")
+            turns.append(f"\n[{SPEAKERS[message['role']]}]\n{_bounded(message['content'])}")
         return "\n".join([self.title, *turns])
 
     def _repr_html_(self) -> str:
@@ -41,8 +50,11 @@ def of_record(record: Mapping[str, Any], last: int | None = None) -> Transcript:
 
     last: show only so many messages, the reply among them, and count the others.
     """
-    reply = record["text"] if record["text"] is not None else f"({record['error']})"
-    messages = (*record["messages"], {"role": "assistant", "content": reply})
+    reply = record["text"]
+    if not reply and (reason := record["error"] or record.get("cause")):
+        reply = f"({reason})"
+    said = {"role": "assistant", "content": reply or "", "thought": record.get("thought") or ""}
+    messages = (*record["messages"], said)
     title = f"{record['model']}, told to be {record['value']}"
     left_out = 0 if last is None else max(len(messages) - last, 0)
     if left_out:
@@ -55,8 +67,12 @@ def _block(message: Mapping[str, str]) -> str:
         f"background:{SHADES[message['role']]};color:#1b1b1b;padding:0.4em 0.7em;margin:0.3em 0;"
         "border-radius:4px;white-space:pre-wrap;overflow-wrap:anywhere;max-width:46em"
     )
-    speaker = SPEAKERS[message["role"]]
-    return f'<div style="{style}"><b>{speaker}:</b> {escape(_bounded(message["content"]))}</div>'
+    speaker, folded = SPEAKERS[message["role"]], ""
+    if thought := message.get("thought"):
+        summary = f"<summary>thought, {len(thought):,} characters</summary>"
+        folded = f"<details>{summary}{escape(_bounded(thought))}</details>"
+    said = escape(_bounded(message["content"]))
+    return f'<div style="{style}">{folded}<b>{speaker}:</b> {said}</div>'
 
 
 def _bounded(text: str) -> str:

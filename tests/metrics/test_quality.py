@@ -117,3 +117,39 @@ def test_the_audit_counts_written_answers_that_are_the_most_probable_option(tabl
     assert found == {"audited": 5, "audit_agreement": pytest.approx(3 / 5)}
     assert np.isnan(quality._audit(items.assign(written_outcome=None))["audit_agreement"])
     assert (table.audited == 0).all()
+
+
+# A model that thinks
+
+
+def test_items_cut_off_while_the_model_thought_are_a_share_and_a_flag():
+    made = synthetic_tables.make(("local/thinks",), wordings=("plain",), method="text")
+    conditions, responses, scores = made.conditions, made.responses, made.scores
+    cells = rationality.cells(scores)
+    of_cell = (conditions.value == "prosocial") & ~conditions.goal_prompt
+    ids = conditions.condition_id[of_cell].item()
+    row = responses.index[responses.condition_id == ids][0]
+
+    def found():
+        table = quality.with_readings(cells, conditions, responses, scores)
+        return table[~table.goal_prompt].set_index("value").loc["prosocial"]
+
+    responses["outcome"] = "truncated"  # cut while it replied: it did not think
+    assert (found().censored, "thoughts cut off" in found().flag) == (0, False)
+    assert np.isnan(found().thinking_tokens)
+    responses.loc[row, "thinking_tokens"] = 0.0
+    assert found().censored == 0, "a count of nothing is no thought"
+    responses.loc[row, "thought"] = "Let me see"  # shown, but not counted
+    assert found().censored == pytest.approx(1 / 6)
+    responses["thinking_tokens"], responses["thought"] = 50.0, ""  # counted, but hidden
+    assert (found().censored, found().thinking_tokens) == (1, 300)
+    assert found().flag.endswith("thoughts cut off")
+    responses["outcome"] = "choice"
+    assert (found().censored, "thoughts cut off" in found().flag) == (0, False)
+
+
+def test_a_thought_cut_off_in_one_item_of_twenty_is_no_reason_for_a_flag():
+    row = dict.fromkeys(("choice", "asked", "long_enough", "transitive", "covered_mass"), 1.0)
+    row["order_disagreement"] = 0.0
+    assert quality._flag(row | {"censored": 0.05}) == ""
+    assert quality._flag(row | {"censored": 0.051}) == "thoughts cut off"

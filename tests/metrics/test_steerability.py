@@ -236,6 +236,76 @@ def test_the_goal_prompts_difference_is_paired_by_wording():
     assert (one_arm["wordings"], one_arm["note"]) == (0, "no wording with both scores")
 
 
+# How a model deliberates
+
+
+def thinking(levels, goal_prompt=False):
+    """Return the scores of one model; levels: what it is called then -> angles."""
+    tables = [scores_of(angles, model=name, goal_prompt=goal_prompt) for name, angles in levels]
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_thinking_first_is_the_difference_of_two_known_slopes_paired_by_wording():
+    exact = synthetic_tables.make(
+        ("reference/lapsing", "reference/faithful"), wordings=("plain", "formal", "brief")
+    ).scores
+    exact = exact[~exact["goal_prompt"]]
+    names = {"reference/lapsing": "local/x", "reference/faithful": "local/x+reasoned"}
+    (row,) = steerability.of_deliberation(exact.replace({"model": names})).to_dict("records")
+    head = ("model", "goal_prompt", "deliberation", "against", "wordings")
+    assert [row[name] for name in head] == ["local/x", False, "reasoned", "direct", 3]
+    assert row["difference"] == pytest.approx(0.9999 - 0.8308, abs=1e-4)
+    assert row["low"] == row["high"] == row["difference"], "all wordings agree"
+
+
+def test_the_interval_of_thinking_first_is_that_of_the_paired_slopes():
+    rng = np.random.default_rng(13)
+    direct, reasoned = drawn(rng, 6, 0.831), drawn(rng, 8, 1.0)
+    found = steerability.of_deliberation(thinking([("m", direct), ("m+reasoned", reasoned)]))
+    off = (TARGETS - TARGETS.mean()) / SXX
+    exact = stats.ttest_1samp(off @ reasoned[:, :6] - off @ direct, 0)
+    (row,) = found.to_dict("records")
+    assert (row["wordings"], row["p"]) == (6, pytest.approx(exact.pvalue, abs=0.06))
+    limits = exact.confidence_interval()
+    assert (row["low"], row["high"]) == pytest.approx((limits.low, limits.high))
+
+
+def test_the_interval_of_thinking_first_holds_the_truth_as_often_as_it_says():
+    rng, held = np.random.default_rng(14), []
+    for _ in range(200):
+        shift = rng.normal(0, 20, 9)  # what a wording does to both cancels
+        angles = [drawn(rng, 9, beta, by_wording=0) + shift for beta in (0.831, 1.0)]
+        (row,) = steerability.of_deliberation(
+            thinking(zip(("m", "m+reasoned"), angles, strict=True))
+        ).to_dict("records")
+        held.append(row["low"] <= 0.169 <= row["high"])
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+def test_every_level_is_compared_with_direct_or_else_with_the_first():
+    angles = drawn(np.random.default_rng(15), 4)
+    names = ("a/m+low", "a/m+high", "a/m", "b/m+off", "b/m+on", "c/m+x", "c/m")
+    table = thinking([(name, angles) for name in names])
+    found = steerability.of_deliberation(pd.concat([table, table.assign(goal_prompt=True)]))
+    pairs = found[["model", "deliberation", "against"]].drop_duplicates()
+    assert pairs.to_numpy().tolist() == [
+        *(["a/m", "low", "direct"], ["a/m", "high", "direct"], ["b/m", "on", "off"]),
+    ]
+    assert len(found) == 2 * len(pairs)
+    assert (found["difference"] == 0).all()
+
+
+def test_one_way_to_deliberate_gives_an_empty_table_and_a_lost_pair_says_why():
+    angles = drawn(np.random.default_rng(16), 4)
+    none = steerability.of_deliberation(scores_of(angles, model="m+reasoned"))
+    assert none.empty
+    assert list(none)[:4] == ["model", "goal_prompt", "deliberation", "against"]
+    lost = thinking([("m", angles), ("m+reasoned", np.full((4, 4), np.nan))])
+    (row,) = steerability.of_deliberation(lost).to_dict("records")
+    assert np.isnan([row["difference"], row["low"], row["p"]]).all()
+    assert (row["wordings"], row["note"]) == (0, "no wording with both scores")
+
+
 # Information
 
 

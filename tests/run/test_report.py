@@ -174,6 +174,7 @@ def cell(model="reference/a", value="altruistic", **changed):
     known = {
         **{"model": model, "value": value, "goal_prompt": True, "administrations": 4, "scored": 4},
         **{"asked": 24, "choice": 24, "target": 60.0, "mean_angle": 60.0, "vr": 60.0},
+        **{"censored": 0.0, "thinking_tokens": np.nan},
         **{"vr_random": 21.3, "vr_chance": 1.0, "flag": ""},
     }
     return known | changed
@@ -241,6 +242,47 @@ def test_the_answer_in_short_is_about_language_models_and_the_known_truth_is_a_c
     assert len(findings.in_short(pd.DataFrame([arm("ollama/m", "undecided")]))) == 1
 
 
+def test_a_model_that_thinks_first_is_told_as_one_that_does():
+    rows = [
+        arm("ollama/m", "acts on the value", 0.5),
+        arm("ollama/m+reasoned", "undecided", 0.1, wordings_needed=12),
+        arm("ollama/m+low", "not estimable", note="one wording"),
+        arm("reference/faithful+reasoned", "acts on the value"),
+    ]
+    direct, reasoned, low, known = findings.in_short(pd.DataFrame(rows))
+    assert direct.startswith("m acts on the value it is told to hold: it")
+    assert reasoned.startswith(
+        "Whether m acts on the value it is told to hold when it thinks first is undecided: it"
+    )
+    assert low.startswith(
+        "Whether m acts on the value it is told to hold with its thinking set to low cannot be"
+    )
+    assert known.endswith(" faithful · reasoned (acts on the value).")
+    who = dict(findings.who(["reference/faithful+reasoned", "ollama/m+off"]))
+    assert who["faithful · reasoned"].endswith(
+        "follows its value without a slip when it thinks first."
+    )
+    assert who["m · thinking off"] == "A language model, ollama/m with its thinking set to off."
+
+
+def test_what_thinking_changes_is_told_by_model_and_arm():
+    row = {"model": "ollama/m", "goal_prompt": False, "deliberation": "reasoned"}
+    row |= {"against": "direct", "wordings": 9, "note": ""}
+    row |= {"difference": 0.169, "low": 0.15, "high": 0.19}
+    high = row | {"goal_prompt": True, "deliberation": "high", "against": "off"}
+    assert findings.of_deliberation(pd.DataFrame([row])) == [
+        "m: thinking first changes how far it moves by 16.9% of the way (95% interval 15.0% to "
+        "19.0%, nine wordings)."
+    ]
+    lost = high | {"low": np.nan, "note": "one wording"}
+    assert findings.of_deliberation(pd.DataFrame([row, high, lost]))[1:] == [
+        "m with goal prompt: thinking set to high, against off, changes how far it moves by 16.9% "
+        "of the way (95% interval 15.0% to 19.0%, nine wordings).",
+        "m with goal prompt: not estimable, one wording.",
+    ]
+    assert findings.of_deliberation(pd.DataFrame([row])[:0]) == []
+
+
 def test_a_respondent_is_told_with_its_verdict_its_bits_and_its_lowest_score():
     rows = [
         *(cell("ollama/m"), cell("ollama/m", "competitive", vr_chance=-0.25, flag="few choices")),
@@ -290,6 +332,30 @@ def test_missing_choices_and_flags_are_counted_and_never_rounded_away():
     assert "87.5% (7 of 8) are complete" in said
     assert "1 of 2 cells carry a flag" in said
     assert "few choices (1)" in said
+
+
+def test_thoughts_are_counted_and_those_cut_off_are_said_to_be_no_measurement():
+    assert "thought" not in " ".join(findings.of_run(pd.DataFrame([cell()])))
+    rows = [cell(censored=0.125, thinking_tokens=71_000), cell("ollama/m", thinking_tokens=1000)]
+    said = findings.of_run(pd.DataFrame(rows))
+    assert "Respondents thought in 72,000 tokens." in said
+    assert any("6.2% (3 of 48) ended before the thought did" in sentence for sentence in said)
+
+
+def test_the_page_has_columns_and_a_section_on_thinking_where_there_was_any(page, copy):
+    assert "thinking tokens" not in page.text
+    assert [3, "Thinking"] not in page.headings
+    folder = copy / "known"
+    cells = pd.read_csv(folder / "value_rationality.csv").assign(thinking_tokens=1234.0)
+    cells.to_csv(folder / "value_rationality.csv", index=False)
+    row = {"model": "local/<b>", "goal_prompt": False, "deliberation": "reasoned"}
+    row |= {"against": "direct", "wordings": 3, "difference": 0.1, "low": 0.0, "high": 0.2}
+    pd.DataFrame([row | {"p": 0.25, "note": ""}]).to_csv(folder / "deliberation.csv", index=False)
+    thinks = Page(Run("known", copy).report().read_text(encoding="utf-8"))
+    assert [3, "Thinking"] in thinks.headings
+    assert "<b>: thinking first changes how far it moves by 10.0% of the way" in thinks.text
+    assert "thinking tokens" in thinks.text
+    assert "thoughts cut off" in thinks.text
 
 
 def test_the_goal_prompt_is_told_by_model_and_where_nothing_can_be_estimated_why():
@@ -420,6 +486,7 @@ def without_seeds(run):
         (without_seeds, r"damaged file \(KeyError\('seeds'\)\)"),
         (lambda run: (run / "goal_effects.csv").unlink(), "lacks goal_effects.csv; run it again"),
         (lambda run: (run / "goal_effects.csv").write_text("x"), "damaged file"),
+        (lambda run: (run / "deliberation.csv").unlink(), "lacks deliberation.csv; run it again"),
         (lambda run: (run / "steerability.csv").unlink(), "lacks steerability.csv; run it again"),
         (lambda run: (run / "value_rationality.csv").write_text("a\n1\n"), "damaged file"),
         (lambda run: (run / "figures" / "01_small.svg").unlink(), "lacks 01_small.svg"),

@@ -182,6 +182,18 @@ def test_outcomes_are_counted_by_respondent(tables):
     assert weak.loc["unparseable", "items"] == (mine["outcome"] == "unparseable").sum()
 
 
+def test_outcomes_say_how_many_items_were_cut_off_while_a_model_thought(tables):
+    caption = figures.outcomes.caption(figures.outcomes.table(tables.responses, tables.conditions))
+    assert "while thinking" not in caption
+    responses = tables.responses.assign(outcome="truncated", thinking_tokens=[50.0, 0.0] * 90 * 6)
+    table = figures.outcomes.table(responses, tables.conditions)
+    cut = table[table["censored"] > 0]
+    assert set(cut["outcome"]) == {"truncated"}
+    assert (2 * cut["censored"] == cut["asked"]).all()
+    assert "Cut off while thinking: faithful 50%, lapsing 50%" in figures.outcomes.caption(table)
+    assert figures.outcomes.alt(table).endswith("smollm2-135m-instruct 50%.")
+
+
 def test_a_response_of_an_unknown_condition_is_refused(tables):
     stray = tables.responses.assign(condition_id="nowhere")
     with pytest.raises(UserError, match="'nowhere' is not in the table of conditions"):

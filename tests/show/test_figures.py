@@ -20,7 +20,7 @@ from PIL import Image
 
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, published, svo, values
-from hvae_utils.metrics import published_chart
+from hvae_utils.metrics import published_chart, steerability
 from hvae_utils.show import figures, marks, names, style
 from tests.support import pictures, synthetic_tables
 from tests.support.pictures import mark, panel, place, words
@@ -86,6 +86,22 @@ def effects(models):
     return table.assign(dz=0.5, eta_squared=0.1, note="")
 
 
+def thinking(run):
+    """Return the tables of figure 20: each respondent once more, with a fifth of its way lost."""
+    first = {name: table.copy() for name, table in run.items()}
+    first["scores"]["angle"] = 0.8 * first["scores"]["angle"] + 5
+    for table in (first["scores"], first["conditions"]):
+        table["model"] += "+reasoned"
+    for table in (first["conditions"], first["responses"]):
+        table["condition_id"] += " reasoned"
+    first["responses"]["between_chains"] = 0.25
+    both = {name: pd.concat([run[name], first[name]]) for name in run}
+    return (
+        *(steerability.of_deliberation(both["scores"]), steerability.by_wording(both["scores"])),
+        *(both["conditions"], both["responses"]),
+    )
+
+
 @lru_cache
 def tables_of(models):
     run = run_of(models)
@@ -112,6 +128,7 @@ def tables_of(models):
             told, published_chart.steerability()
         ),
         "angle_on_target": figures.angle_on_target.table(scores, SLIDER, KNOWN),
+        "deliberation": figures.deliberation.table(*thinking(run)),
     }
 
 
@@ -132,7 +149,7 @@ SLUGS = (
     *("svo_ring", "slider_items", "vr_radar", "angle_by_value", "category_shares"),
     *("factor_effects", "outcomes", "published_radar", "raw_and_chance"),
     *("published_raw_and_chance", "angle_distributions", "people_and_models"),
-    *("three_readings", "steerability_forest", "angle_on_target"),
+    *("three_readings", "steerability_forest", "angle_on_target", "deliberation"),
 )
 
 
@@ -389,6 +406,41 @@ def test_lines_of_the_angle_on_the_target_show_who_follows(drawn):
     assert sorted(set(np.round(spread, 1))) == [26.8, 28.1, 30.5]  # always A, B or C
 
 
+def test_thinking_stands_beside_asking_directly_with_its_difference_below(drawn, tables):
+    figure = drawn["deliberation"]
+    axes = panel(figure, "lapsing")
+    assert mark(axes, "mean True").get_ydata() == pytest.approx([0.8308, 0.8 * 0.8308], abs=1e-4)
+    assert mark(axes, "mean False").get_markerfacecolor() == "white"
+    assert len(pictures.marks(axes, "wording")) == 2 * 3
+    at = [one.get_title("left") for one in figure.axes].index("lapsing")
+    below = [one for one in figure.axes if pictures.marks(one, "difference reasoned True")][at]
+    assert place(mark(below, "difference reasoned True"))[1] == pytest.approx(-0.1662, abs=1e-4)
+    assert [text.get_text() for text in below.get_xticklabels()] == ["direct", "reasoned"]
+    for one in (axes, below):
+        (margin,) = [patch for patch in one.patches if patch.get_gid() == "margin"]
+        assert (margin.get_y(), margin.get_height()) == (-0.1, pytest.approx(0.2))
+    pairs = tables["deliberation"].query("part == 'difference'")
+    assert (pairs["between_chains"] == 0.25).all()
+    assert "one chain of thought and the next: faithful 25%" in module("deliberation").caption(
+        pairs
+    )
+    lost = pairs.assign(difference=np.nan, low=np.nan, high=np.nan)
+    rest = tables["deliberation"].query("part == 'wording'")
+    assert "not estimable" in words(draw("deliberation", pd.concat([lost, rest])))
+
+
+def test_many_levels_of_thinking_take_a_panel_of_the_pages_width(tables):
+    one = tables["deliberation"].query("respondent == 'lapsing' and not goal_prompt")
+    efforts = [one.assign(deliberation=name) for name in ("low", "high", "off", "on", "minimal")]
+    both = pd.concat([one, *(rows[rows["part"] == "difference"] for rows in efforts)])
+    other = both.assign(respondent="m", model="m")
+    figure = draw("deliberation", pd.concat([both, other]))
+    assert {tuple(axes.get_subplotspec().colspan) for axes in figure.axes} == {(0,)}
+    assert "Intervals without 0, of 12: " in module("deliberation").caption(
+        pd.concat([both, other])
+    )
+
+
 # What the words say.
 
 
@@ -417,6 +469,7 @@ def test_captions_hold_the_numbers_of_the_table(tables):
     assert "lapsing 0.20" in said["three_readings"]
     assert "smollm2-135m-instruct not estimable" in said["angle_distributions"]
     assert "A dagger marks" in said["vr_radar"]
+    assert "Intervals without 0, of 12: " in said["deliberation"]
 
 
 # Readable by everyone.
@@ -627,7 +680,7 @@ def test_an_empty_table_is_a_users_mistake_in_a_sentence(slug, tables):
 
 
 def test_every_figure_has_a_module_with_its_table_its_drawing_and_its_words():
-    assert len(figures.__all__) == 19
+    assert len(figures.__all__) == 20
     for name in set(figures.__all__) - {"save"}:
         for function in ("table", "draw", "caption", "alt"):
             assert callable(getattr(getattr(figures, name), function))

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from fnmatch import fnmatch
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -256,6 +257,12 @@ def test_watching_shows_messages_reply_probabilities_and_the_range_of_angles():
     assert angle(shown.value) == "−5.0° to 50.0°"
     assert "Done" in job.status.value
     assert not job.run.disabled
+
+
+def test_a_thought_is_folded_beside_the_reply_that_it_led_to():
+    reply = vars(watch.Event("replied", "altruistic", reply="B")) | {"thought": "<i>Hm.</i>"}
+    shown = asking.watched([ASKED, SimpleNamespace(**reply), ITEM])
+    assert "<details><summary>thought, 10 characters</summary>&lt;i&gt;Hm.&lt;/i&gt;" in shown
 
 
 def test_only_one_administration_runs_and_stop_ends_it():

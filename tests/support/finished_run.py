@@ -17,6 +17,7 @@ OUTPUTS = (
     "scores.parquet",
     "value_rationality.csv",
     "steerability.csv",
+    "deliberation.csv",
     "goal_effects.csv",
 )
 
@@ -34,6 +35,7 @@ def make(folder: Path, models: tuple[str, ...] = MODELS) -> Path:
     tables.scores.to_parquet(folder / "scores.parquet", index=False)
     tables.cells.to_csv(folder / "value_rationality.csv", index=False)
     verdicts(models).to_csv(folder / "steerability.csv", index=False)
+    tables.deliberation.to_csv(folder / "deliberation.csv", index=False)
     differences(models).to_csv(folder / "goal_effects.csv", index=False)
     draw(folder / "figures", "01_small", pd.DataFrame({"respondent": ["a"], "angle": [12.3456]}))
     draw(folder / "figures", "02_large", pd.DataFrame({"row": range(100), "value": 0.5}))

@@ -35,6 +35,7 @@ class Tables:
     cells: pd.DataFrame
     steerability: pd.DataFrame
     goal_effects: pd.DataFrame
+    deliberation: pd.DataFrame
 
 
 def make(
@@ -67,6 +68,7 @@ def make(
         quality.with_readings(cells, conditions, responses, scores),
         steerability.table(scores, responses=responses),
         steerability.of_goal_prompt(scores),
+        steerability.of_deliberation(scores),
     )
 
 
@@ -85,6 +87,7 @@ def _conditions(models, repeats, wordings):
             "labels": "A-I",
             "repeat": repeat,
             "instrument": "svo-slider",
+            "margin": 0.1,
         }
         for model in models
         for value in values.names()
@@ -95,13 +98,15 @@ def _conditions(models, repeats, wordings):
     table = pd.DataFrame(rows)
     keys = [hashlib.sha256(str(row).encode()).hexdigest()[:12] for row in rows]
     table.insert(0, "condition_id", keys)
+    table = table.assign(deliberation=[factors.model_of(name)[1] for name in table["model"]])
     return table.assign(audited=table.groupby("model").cumcount() % AUDITED == 0)
 
 
 def probabilities(condition, instrument, rng):
     """Return the respondent's own probabilities (items, options), in the instrument's order."""
     items, options = instrument.payoffs.shape[:2]
-    kind, uniform = condition.model.removeprefix("reference/"), np.full((items, options), 1 / 9)
+    kind = factors.model_of(condition.model)[0].removeprefix("reference/")
+    uniform = np.full((items, options), 1 / 9)
     first = factors.option_order(condition.order, 0, options)[0]
     if kind in ("faithful", "lapsing") and condition.value != "none":
         rate = LAPSES if kind == "lapsing" else 0.0
@@ -137,6 +142,11 @@ def _items(condition, instrument, method, rng):
             "written": None,
             "written_outcome": None,
             "covered_mass": np.nan,
+            "chains": np.nan,
+            "between_chains": np.nan,
+            "thought": "",
+            "thinking_tokens": np.nan,
+            "flags": "",
         }
         mass = rng.uniform(0.5, 0.8) if weak else 1.0
         listed = mass * table[place] if method == "probabilities" else np.full(9, np.nan)

@@ -8,6 +8,7 @@ from matplotlib.patches import Patch
 
 from hvae_utils.ask.replies import OUTCOMES
 from hvae_utils.errors import UserError
+from hvae_utils.measure import scoring
 from hvae_utils.show import style
 from hvae_utils.show.names import each, named
 from hvae_utils.show.tables import need
@@ -18,7 +19,8 @@ _PAPER = {"fc": "white", "ec": "none", "pad": 1, "alpha": 0.9}
 def table(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
     """Return how many of the items asked ended in each outcome, per respondent, and their share.
 
-    responses: condition_id, outcome. conditions: any table with condition_id and model.
+    responses: condition_id, outcome. conditions: any table with condition_id and model. Of the
+    truncated ones, censored counts those that ended before the thought did (`scoring.censored`).
     """
     need(responses, "responses", ["condition_id", "outcome"])
     need(conditions, "conditions", ["condition_id", "model"])
@@ -32,6 +34,10 @@ def table(responses: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
     counts = counts.reindex(index=asked, columns=list(OUTCOMES), fill_value=0)
     table = named(counts.stack().rename("items").reset_index())
     table["asked"] = table["model"].map(counts.sum(axis=1))
+    cut = scoring.censored(responses).groupby(model).sum()
+    table["censored"] = (
+        table["model"].map(cut).where(table["outcome"] == "truncated", 0).astype(int)
+    )
     return table.assign(share=table["items"] / table["asked"])
 
 
@@ -40,7 +46,7 @@ def caption(table: pd.DataFrame) -> str:
     return (
         "How the items ended. A choice, or one of five outcomes that are none. Nothing is filled "
         "in for the latter; they become bounds. Who always chose shares one bar. Items with a "
-        f"choice: {each(_chosen(table), 0, '%')}."
+        f"choice: {each(_chosen(table), 0, '%')}.{_censored(table)}"
     )
 
 
@@ -48,12 +54,20 @@ def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
     return (
         "Stacked horizontal bars, the share of items that ended as choice, refusal, unparseable, "
-        f"truncated, empty or error. A choice: {each(_chosen(table), 0, '%')}."
+        f"truncated, empty or error. A choice: {each(_chosen(table), 0, '%')}.{_censored(table)}"
     )
 
 
 def _chosen(table: pd.DataFrame) -> pd.Series:
     return 100 * table[table["outcome"] == "choice"].set_index("respondent")["share"]
+
+
+def _censored(table: pd.DataFrame) -> str:
+    """Return whose thoughts were cut off, if anybody's."""
+    shares = 100 * table["censored"].groupby(table["respondent"], sort=False).sum()
+    shares = shares / table.groupby("respondent", sort=False)["asked"].first()
+    shares = shares[shares > 0]
+    return f" Cut off while thinking: {each(shares, 0, '%')}." if len(shares) else ""
 
 
 @style.drawing

@@ -49,10 +49,11 @@ def watched(events: Sequence[Any]) -> str:
     items, asked, replied = ([one for one in events if one.kind == kind] for kind in kinds)
     if not asked:
         return ""
-    reply = "…"
+    said = {"role": "assistant", "content": "…"}
     if len(replied) == len(asked):
-        reply = replied[-1].reply or replied[-1].note or "(an empty reply)"
-    messages = (*asked[-1].messages, {"role": "assistant", "content": reply})
+        content = replied[-1].reply or replied[-1].note or "(an empty reply)"
+        said |= {"content": content, "thought": getattr(replied[-1], "thought", "")}
+    messages = (*asked[-1].messages, said)
     dialogue = Transcript(f"Message {len(asked)}", messages)._repr_html_()
     value = values.load().get(asked[0].value)
     pictures = svg.angle_steps([(e.low, e.high) for e in items], value and value.target)
