@@ -22,7 +22,7 @@ PACKAGE = ROOT / "hvae_utils"
 FLOORS = ("measure", "metrics", "ask", "play", "show", "run", "teach", "extras")
 FACE = ("hvae_utils", "hvae_utils.__main__")
 MOST_ENTRIES, MOST_LINES = 16, 14_500
-ASKING = {"openai", "pycurl", "httpx", "xllamacpp"}
+ASKING = {"openai", "pycurl", "httpx", "xllamacpp", "inspect_ai"}
 ENGINES = ("hvae_utils.ask.http", "hvae_utils.play.engine", "hvae_utils.play.administer")
 
 
@@ -127,11 +127,12 @@ def test_what_draws_reaches_nothing_that_asks_a_model():
     assert asking(PACKAGE) == []
 
 
-def test_the_http_layer_is_opened_by_the_chat_model_alone():
+def test_the_http_layer_is_opened_by_chat_models_alone():
     layer = "hvae_utils.ask.http"
     edges = graph(PACKAGE).items()
     openers = {module for module, targets in edges if any(t.startswith(layer) for t in targets)}
-    assert {module for module in openers if not module.startswith(layer)} == {"hvae_utils.ask.chat"}
+    models = {"hvae_utils.ask.chat", "hvae_utils.ask.inspect_model"}
+    assert {module for module in openers if not module.startswith(layer)} == models
 
 
 def test_a_folder_can_be_taken_in_at_a_glance():
@@ -214,7 +215,8 @@ def test_what_asks_a_model_is_found_behind_other_modules(house):
 
 def test_the_package_imports_only_what_pyproject_declares():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["dask"]]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["dask"], *extras["inspect"]]
     declared = {canonicalize_name(Requirement(line).name) for line in lines}
     known_as = packages_distributions()
     for module, path in modules(PACKAGE).items():

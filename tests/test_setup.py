@@ -30,7 +30,7 @@ DIRECT = [
     *(Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]),
     *(Requirement(line) for line in PYPROJECT["build-system"]["requires"]),
 ]
-BROWSER = "tests/browser/requirements.lock"
+APART = ("tests/browser/requirements.lock", "tests/extras/requirements.lock")
 make = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 
 
@@ -58,7 +58,9 @@ def pins():
 
 def test_every_lock_entry_is_one_exact_version_with_hashes():
     assert len(locked()) > len(DIRECT)
-    for requirement, hashes in [*locked(), *locked(BROWSER)]:
+    schemas = "tests/extras/schemas.lock"
+    entries = [entry for lock in ("requirements.lock", *APART, schemas) for entry in locked(lock)]
+    for requirement, hashes in entries:
         assert [pin.operator for pin in requirement.specifier] == ["=="], requirement
         assert hashes, requirement
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", known) for known in hashes), requirement
@@ -88,9 +90,10 @@ def test_the_lock_is_complete_so_that_no_resolver_is_needed():
     assert len({name for name, _ in seen}) > 100
 
 
-def test_what_drives_a_browser_is_pinned_apart_and_agrees_with_the_lock():
-    wanted = (ROOT / BROWSER).with_suffix(".in").read_text(encoding="utf-8").splitlines()
-    versions = {r.name: next(iter(r.specifier)).version for r, _ in locked(BROWSER)}
+@pytest.mark.parametrize("lock", APART)
+def test_what_only_some_tests_need_is_pinned_apart_and_agrees_with_the_lock(lock):
+    wanted = (ROOT / lock).with_suffix(".in").read_text(encoding="utf-8").splitlines()
+    versions = {r.name: next(iter(r.specifier)).version for r, _ in locked(lock)}
     for requirement in (Requirement(line) for line in wanted if not line.startswith("#")):
         assert requirement.specifier.contains(versions[requirement.name])
     shared = {name: version for name, version in versions.items() if name in pins()}

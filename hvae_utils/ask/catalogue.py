@@ -176,7 +176,9 @@ def endpoint(name: str) -> Endpoint:
         raise unknown("model", name, siblings)
     families = dict.fromkeys(known.partition("/")[0] for known in models)
     raise unknown(
-        f"family of models in '{name}':", family, ["reference", "local", *servers, *families]
+        f"family of models in '{name}':",
+        family,
+        ["reference", "local", "inspect", *servers, *families],
     )
 
 

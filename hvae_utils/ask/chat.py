@@ -1,56 +1,72 @@
 """A chat model behind any OpenAI-compatible endpoint: one request, exactly one answer.
 
-Faults that pass are tried again, within the endpoint's `Limit`. What fails after that is this one
-request (an Answer with `error`) or the endpoint (EndpointError). No shape of a reply is assumed.
+Faults that pass are tried again, within the endpoint's `Limit`, and what an endpoint does not take
+is left out or said in its other words. What fails after that is this one request (an Answer with
+`error`) or the endpoint (EndpointError). No shape of a reply is assumed.
 """
 
-import asyncio
 import hashlib
-import math
 import random
+import re
 import time
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
-from hvae_utils.ask.http.limits import Limit
+from hvae_utils import files
+from hvae_utils.ask import complaints, completion
+from hvae_utils.ask.complaints import Complaint, Terms
+from hvae_utils.ask.completion import KEPT_CHARACTERS as KEPT_CHARACTERS
+from hvae_utils.ask.completion import read as read
+from hvae_utils.ask.dialect import PLAIN, Dialect, merged
+from hvae_utils.ask.http import transport
+from hvae_utils.ask.http.limits import Limit, Starved
 from hvae_utils.ask.http.transport import NO_KEY as NO_KEY
 from hvae_utils.ask.http.transport import Failure, Transport
 from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.ask.urls import on_loopback, public
-from hvae_utils.errors import EndpointError
+from hvae_utils.errors import BudgetReached, EndpointError, UserError
 
 RETRIES = 3  # after a broken connection, a time-out or a server's error; a 429 is none of these
 TIMEOUT_S = 120.0
+THINKING_S = (
+    0.1  # more for each token that a thought may have: the slowest servers write ten a second
+)
 BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0  # as in the openai client: doubling, less up to a quarter
 QUOTA_WAIT_S = 600.0  # that one request waits for quotas in all before it is given up
-KEPT_CHARACTERS = 100_000  # of one reply; what is longer is cut and said so in finish_reason
-MOST_TOKENS = 1_000_000_000  # that a usage may name; more is no count
 CHARACTERS_A_TOKEN = 4  # of English prompts, roughly; only the cap on tokens per minute uses it
-NO_CREDIT = "insufficient_quota"  # the one 429 that no waiting cures
-
-# Parameters that some endpoints refuse and a study can do without, and their other spellings.
-OPTIONAL = ("top_logprobs", "logprobs", "seed", "temperature")
-RENAMED = {"max_tokens": "max_completion_tokens"}
+# Bytes of a reply: of each token of a thought, of each alternative of one, and of any reply.
+TOKEN_BYTES, ALTERNATIVE_BYTES, MOST_BYTES = 200, 120, 64_000_000
+SILENCE = Complaint("parameter", "", "logprobs")  # as if log-probabilities had been refused
+INFINITE = re.compile(r"\binf|\bnan\b|json compliant|out of range float", re.I)
+MOST_ADJUSTED = 20  # times that one request is said otherwise
 
 
 class ChatModel(Respondent):
     """One model of one endpoint.
 
     name: as in the study (`openai/gpt-4o`); model: as the endpoint calls it; base_url: None for
-    the client's default; api_key: any text where none is needed; limit: shared by its models.
+    the client's default; api_key: any text where none is needed; limit: shared by its models;
+    dialect: how the endpoint spells thinking and replies held to labels.
     """
 
     def __init__(
-        self, name: str, model: str, base_url: str | None, api_key: str, limit: Limit
+        self,
+        name: str,
+        model: str,
+        base_url: str | None,
+        api_key: str,
+        limit: Limit,
+        dialect: Dialect = PLAIN,
     ) -> None:
-        self.name, self.model = name, model
+        self.name, self.model, self.dialect = name, model, dialect
         self.limit, self.concurrency = limit, limit.most
         self.prefix_reuse = on_loopback(base_url)  # servers of one's own keep prompts' beginnings
         self._where = public(base_url)
         # an organisation or project set for one host must not be sent to another
         account = {} if name.startswith("openai/") else {"organization": "", "project": ""}
         self._transport = Transport(base_url, api_key, TIMEOUT_S, **account)
-        self._spelling: dict[str, str | None] = {}  # of parameters it refused; None: left out
+        self._terms = Terms()  # what it does not take, known from requests that it answered
+        self._listed = False  # it has given probabilities
         self.identity = identity(base_url, model)
 
     async def __aenter__(self) -> Self:
@@ -66,81 +82,193 @@ class ChatModel(Respondent):
         """Ask until there is an answer; a failure of this request alone is one with `error`.
 
         Raises EndpointError when no further request can succeed: unreachable, key refused,
-        model unknown, no credit left.
+        model unknown, no credit left, nothing but 429 for minutes.
         """
-        characters = sum(len(message["content"]) for message in request.messages)
-        tokens = request.max_tokens + characters // CHARACTERS_A_TOKEN
-        tries = faults = refused = 0
-        waited_s = 0.0
-        while True:
-            sent = self._body(request)
-            tries += 1
-            try:
-                return replace(await self._try(sent, tokens), tries=tries)
-            except Failure as fault:
-                if fault.status == 400 and self._do_without(str(fault), sent):
-                    continue
-                if fault.status == 429 and fault.again and fault.code != NO_CREDIT:
-                    self.limit.quota(fault.wait_s)
-                    delay_s = fault.wait_s or _backoff(refused)
-                    refused += 1
-                    waited_s += delay_s
-                    if waited_s > QUOTA_WAIT_S:
-                        return self._given_up(fault, tries)
-                elif fault.again and fault.status != 429 and faults < RETRIES:
-                    delay_s = fault.wait_s or _backoff(faults)
-                    faults += 1
-                else:
-                    return self._given_up(fault, tries)
-            await asyncio.sleep(delay_s)
+        try:
+            whole = body(self.model, request, self.dialect)
+        except UserError as fault:
+            return Answer(error=str(fault), tries=0)
+        asked = _Asked(request, whole, self._terms)
+        try:
+            while True:
+                asked.terms = asked.terms.with_both(self._terms)
+                try:
+                    return await self._try(asked)
+                except Failure as fault:
+                    delay_s = self._after(fault, asked)
+                if delay_s:
+                    await self.limit.sleep(delay_s)
+                if self.before_try is not None:
+                    self.before_try(request)
+        except _Ended as ended:
+            return replace(ended.answer, tries=asked.tries, **self._masked(ended.answer))
+        except BudgetReached:
+            return Answer(
+                error=f"the budget allows no further try: {asked.fault}"[:300], tries=asked.tries
+            )
+        except Starved as starved:
+            minutes = max(round(starved.args[0] / 60), 1)
+            said = f": {asked.said}" if asked.said else ""
+            self._end(
+                f"{self._where} has said 429 for {minutes} minutes and answered nothing{said}"
+            )
 
-    async def _try(self, sent: dict[str, Any], tokens: int) -> Answer:
+    async def _try(self, asked: "_Asked") -> Answer:
         """Send one body when the limit lets it pass. Raises Failure."""
-        await self.limit.enter(tokens)
+        request, sent = asked.request, asked.sent()
+        await self.limit.enter(asked.tokens)
+        asked.tries += 1
         try:
             started = time.perf_counter()
-            completion = await self._transport.post(sent)
+            more_s = THINKING_S * request.thinking_tokens
+            said = await self._transport.post(sent, more_s, most_bytes(request))
             latency_s = time.perf_counter() - started
+            if error := completion.fault(said):
+                raise transport.failure(complaints.status_of(error), error)
             self.limit.ok(latency_s)
         finally:
             self.limit.leave()
-        dropped = tuple(sorted(name for name, other in self._spelling.items() if other is None))
-        return replace(read(completion), dropped=dropped, latency_s=round(latency_s, 4))
+        cap = sent.get("max_tokens") or sent.get("max_completion_tokens")
+        answer = read(said, request, self.dialect.think_tags, cap)
+        learned = asked.terms.after(SILENCE) if asked.silent and not self._listed else asked.terms
+        self._terms = learned.with_both(self._terms)
+        self._listed = self._listed or answer.top_logprobs is not None
+        dropped = complaints.dropped(asked.whole, sent) if sent != asked.whole else ()
+        known = {"dropped": dropped, "latency_s": round(latency_s, 4), "tries": asked.tries}
+        return replace(answer, **known, **self._masked(answer))
 
-    def _body(self, request: Request) -> dict[str, Any]:
-        """Return the request's parameters, less what this endpoint has refused before."""
-        parameters = body(self.model, request).items()
-        spelled = {self._spelling.get(name, name): content for name, content in parameters}
-        return {name: content for name, content in spelled.items() if name is not None}
+    def _after(self, fault: Failure, asked: "_Asked") -> float:
+        """Return the seconds to wait before the next try. Raises _Ended or EndpointError."""
+        asked.fault = asked.said = self._transport.masked_text(str(fault))
+        if not fault.status:
+            if fault.again and asked.faults < RETRIES:
+                return asked.back_off(fault.wait_s)
+            if not fault.reached:
+                self._end(f"cannot reach {self._where} ({fault}, {asked.tries} tries)")
+            raise _Ended(self._failed(asked.fault, asked))
+        complaint = complaints.judge(fault.status, fault.content, asked.sent())
+        asked.said = self._transport.masked_text(complaint.words)
+        if self._met(complaint, asked):
+            return 0.0
+        self._settle(complaint, fault, asked)
+        if fault.status == 429 and fault.again:
+            self.limit.quota(fault.wait_s)
+            delay_s = fault.wait_s or _backoff(asked.refused)
+            asked.refused += 1
+            asked.waited_s += delay_s
+            if asked.waited_s <= QUOTA_WAIT_S:
+                return delay_s
+        elif fault.again and fault.status != 429 and asked.faults < RETRIES:
+            asked.doubt_probabilities(fault)
+            return asked.back_off(fault.wait_s)
+        raise _Ended(self._failed(asked.fault, asked))
 
-    def _do_without(self, complaint: str, sent: dict[str, Any]) -> bool:
-        """Drop or rename a parameter that was sent and is complained about; False for none."""
-        for name, other in RENAMED.items():
-            if name in sent and other in complaint:
-                self._spelling[name] = other
-                return True
-        for name in OPTIONAL:
-            if name in sent and name in complaint:
-                pair = ("logprobs", "top_logprobs") if "logprobs" in name else (name,)
-                self._spelling |= dict.fromkeys(pair)
-                return True
-        return False
+    def _met(self, complaint: Complaint, asked: "_Asked") -> bool:
+        """Meet a complaint about a parameter; False where there is none or it can do no good.
 
-    def _given_up(self, fault: Failure, tries: int) -> Answer:
-        """Return the answer of a request that failed for good, or raise the endpoint's error."""
-        if not fault.reached:
-            reason = f"cannot reach {self._where} ({fault}, {tries} tries)"
-        elif fault.status in (401, 403):
-            reason = f"{self._where} refuses the key ({fault.status})"
-        elif fault.status == 404:
-            reason = f"{self._where} has no model '{self.model}' (404)"
-        elif fault.code == NO_CREDIT:
-            reason = f"{self._where} says that the account has no credit left (429)"
-        else:
-            complaint = f"{fault} ({tries} tries)" if tries > 1 else str(fault)
-            masked = self._transport.masked(complaint.encode("utf-8", "replace")).decode()
-            return Answer(error=" ".join(masked.split())[:300], tries=tries)
+        Raises _Ended where the parameter is one that the request needs.
+        """
+        if complaint.kind not in ("parameter", "limit") or asked.adjusted >= MOST_ADJUSTED:
+            return False
+        asked.adjusted += 1
+        before, terms = asked.sent(), asked.terms.after(complaint)
+        try:
+            if complaints.OTHER_NAME.get(complaint.name) in asked.names:
+                raise KeyError(complaint.name)  # under either name
+            sent = terms.with_both(self._terms).applied(asked.whole)
+        except KeyError as needed:
+            said = f"the endpoint refuses '{needed.args[0]}', which is needed here: {asked.fault}"
+            raise _Ended(self._failed(said, asked)) from None
+        room = sent.get("max_tokens", sent.get("max_completion_tokens"))
+        if sent == before or room < asked.request.max_tokens:
+            return False
+        asked.terms = terms
+        asked.names |= {complaint.name} if complaint.kind == "parameter" else set()
+        return True
+
+    def _settle(self, complaint: Complaint, fault: Failure, asked: "_Asked") -> None:
+        """Raise what ends the request or the study at once, where a complaint does."""
+        said, status = asked.said and f": {asked.said}", fault.status
+        if complaint.kind == "refusal":
+            cause = files.one_line(f"refused by the provider's filter{said}", 300)
+            raise _Ended(Answer(text="", finish_reason="content_filter", cause=cause))
+        if complaint.kind == "placement":
+            turns = {message["role"] for message in asked.request.messages}
+            placement = "system" if "system" in turns else "dialogue"
+            raise _Ended(self._failed(f"the placement '{placement}' is refused{said}", asked))
+        if complaint.kind == "credit":
+            self._end(f"{self._where} says that the account has no credit left ({status}{said})")
+        if complaint.kind == "day":
+            self._end(f"{self._where} says that the quota of the day is used up ({status}{said})")
+        if complaint.kind == "model" or status == 404:
+            self._end(f"{self._where} has no model '{self.model}' ({status}{said})")
+        if status in (401, 403):
+            self._end(f"{self._where} refuses the key ({status}{said})")
+
+    def _failed(self, said: str, asked: "_Asked") -> Answer:
+        """Return the answer of a request that failed for good."""
+        said = f"{said} ({asked.tries} tries)" if asked.tries > 1 else said
+        return Answer(
+            error=" ".join(self._transport.masked_text(said).split())[:300], tries=asked.tries
+        )
+
+    def _end(self, reason: str) -> NoReturn:
+        """Raise the endpoint's error."""
+        reason = " ".join(self._transport.masked_text(reason).split())
         raise EndpointError(f"{self.name}: {reason}") from None
+
+    def _masked(self, answer: Answer) -> dict[str, str]:
+        """Return the texts of an answer in which a secret stands, in other letters too, without it.
+
+        What came was masked byte by byte before it was read.
+        """
+        texts = {name: getattr(answer, name) for name in ("text", "thought", "cause", "error")}
+        masked = {name: self._transport.masked_text(text) for name, text in texts.items() if text}
+        return {name: text for name, text in masked.items() if text != texts[name]}
+
+
+class _Ended(Exception):
+    """A request that ends without another try, with this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class _Asked:
+    """One request on its way: what it says, in which words, and what has happened to it."""
+
+    def __init__(self, request: Request, whole: dict[str, Any], terms: Terms) -> None:
+        self.request, self.whole, self.terms = request, whole, terms
+        characters = sum(len(message["content"]) for message in request.messages)
+        room = request.max_tokens + request.thinking_tokens
+        self.tokens = room + characters // CHARACTERS_A_TOKEN
+        self.tries = self.faults = self.refused = self.adjusted = 0
+        self.names: set[str] = set()  # of parameters that were refused
+        self.waited_s = 0.0
+        self.fault = self.said = ""  # of the last try: all in one line, the endpoint's words
+        self.failed = 0  # times that the server failed when asked for log-probabilities
+        self.silent = self.silenced = False  # the next try is without them, one was
+
+    def sent(self) -> dict[str, Any]:
+        """Return the body as the endpoint takes it."""
+        return (self.terms.after(SILENCE) if self.silent else self.terms).applied(self.whole)
+
+    def back_off(self, wait_s: float | None) -> float:
+        """Count a fault and return the seconds to wait after it."""
+        self.faults += 1
+        return wait_s or _backoff(self.faults - 1)
+
+    def doubt_probabilities(self, fault: Failure) -> None:
+        """Let one try be without log-probabilities where these may be what makes a server fail.
+
+        Some cannot write the logarithm of 0. A first fault may pass, so it takes a second one or
+        words that say so.
+        """
+        self.failed += 1 if fault.status == 500 and "logprobs" in self.sent() else 0
+        told = INFINITE.search(self.said) and not self.silenced
+        self.silent = bool(fault.status == 500 and (told or self.failed == 2) and not self.silenced)
+        self.silenced = self.silenced or self.silent
 
 
 def identity(base_url: str | None, model: str) -> str:
@@ -148,82 +276,36 @@ def identity(base_url: str | None, model: str) -> str:
     return hashlib.sha256(f"{public(base_url)} {model}".encode()).hexdigest()
 
 
-def body(model: str, request: Request) -> dict[str, Any]:
-    """Return the JSON body of a chat completion; `model` is its name at the endpoint."""
+def body(model: str, request: Request, dialect: Dialect = PLAIN) -> dict[str, Any]:
+    """Return the JSON body of a chat completion; `model` is its name at the endpoint.
+
+    The cap is that of the reply and of the thought together. UserError where the dialect has no
+    word for what the request asks.
+    """
     parameters: dict[str, Any] = {
         "model": model,
         "messages": request.messages,
-        "max_tokens": request.max_tokens,
+        "max_tokens": request.max_tokens + request.thinking_tokens,
         "temperature": request.temperature,
         "seed": request.seed,
     }
     if request.top_logprobs:
         parameters |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+    if dialect.extra_body:
+        parameters = merged(parameters, dialect.extra_body)
+    if request.thinking:
+        parameters = merged(parameters, dialect.thinking(request.thinking))
+    if request.choices:
+        parameters |= dialect.held_to(request.choices)
     return parameters
+
+
+def most_bytes(request: Request) -> int:
+    """Return the bytes that a reply to a request may have."""
+    token = TOKEN_BYTES + ALTERNATIVE_BYTES * request.top_logprobs
+    return min(transport.REPLY_BYTES + request.thinking_tokens * token, MOST_BYTES)
 
 
 def _backoff(before: int) -> float:
     """Return the seconds to wait after a failure with `before` others before it."""
     return min(BACKOFF_S * 2**before, LONGEST_BACKOFF_S) * (1 - random.random() / 4)
-
-
-def read(completion: Any) -> Answer:
-    """Return the first choice of a chat completion's JSON as an Answer; missing parts are None.
-
-    Without a choice or with a content that is no text it is an Answer with `error`.
-
-    >>> read({"choices": [{"message": {"content": "B"}, "finish_reason": "stop"}]}).text
-    'B'
-    """
-    choice = _at(completion, "choices", 0)
-    if not isinstance(choice, dict):
-        return Answer(error="the endpoint sent no choices")
-    content, refusal = _at(choice, "message", "content"), _at(choice, "message", "refusal")
-    text = content or refusal or ""
-    if not isinstance(text, str):
-        return Answer(error="the reply's content is no text")
-    finish = _at(choice, "finish_reason") if content or not refusal else "content_filter"
-    return Answer(
-        text=text[:KEPT_CHARACTERS],
-        finish_reason=_text(finish) if len(text) <= KEPT_CHARACTERS else "cut",
-        top_logprobs=_first_token(choice),
-        prompt_tokens=_count(completion, "usage", "prompt_tokens"),
-        cached_tokens=_count(completion, "usage", "prompt_tokens_details", "cached_tokens"),
-        completion_tokens=_count(completion, "usage", "completion_tokens"),
-        served_model=_text(_at(completion, "model")),
-    )
-
-
-def _first_token(choice: Any) -> tuple[tuple[str, float], ...] | None:
-    """Return (token, log-probability in nats) of the first answer token's alternatives."""
-    alternatives = _at(choice, "logprobs", "content", 0, "top_logprobs") or ()
-    try:
-        finite = [
-            (str(entry["token"]), entry["logprob"] + 0.0)
-            for entry in alternatives
-            if entry["logprob"] is not None and math.isfinite(entry["logprob"])
-        ]
-    except (KeyError, TypeError, OverflowError, RecursionError):
-        return None
-    return tuple(finite) or None
-
-
-def _at(tree: Any, *path: str | int) -> Any:
-    """Return what stands at a path of a JSON tree, None where the tree has another shape."""
-    for step in path:
-        try:
-            tree = tree[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return tree
-
-
-def _count(tree: Any, *path: str) -> int | None:
-    """Return a count of a JSON tree, None where there is none or no reply can have so many."""
-    count = _at(tree, *path)
-    return count if type(count) is int and 0 <= count <= MOST_TOKENS else None
-
-
-def _text(part: Any) -> str | None:
-    """Return a short text, None for anything else."""
-    return part[:200] if isinstance(part, str) else None

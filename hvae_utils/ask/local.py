@@ -24,6 +24,7 @@ from hvae_utils import files
 from hvae_utils.ask import catalogue
 from hvae_utils.ask.catalogue import Weights
 from hvae_utils.ask.chat import NO_KEY, ChatModel, Limit
+from hvae_utils.ask.dialect import Dialect
 from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.errors import EndpointError, UserError, unknown
 
@@ -201,7 +202,10 @@ class LocalModel(Respondent):
                 self._server = place[self.weights]
                 url = f"{self._server.listening_address}/v1"
                 stem, limit = self.weights.stem, Limit(1, fixed=True)
-                self._chat = await ChatModel(self.name, stem, url, NO_KEY, limit).__aenter__()
+                dialect = Dialect(constrain="grammar")
+                chat = ChatModel(self.name, stem, url, NO_KEY, limit, dialect)
+                self._chat = await chat.__aenter__()
+        self._chat.before_try = self.before_try
         answer = await self._chat.answer(request)
         return replace(answer, served_model=self.weights.name)  # the server gives their path
 

@@ -5,15 +5,15 @@ read from the environment and handed to the client; nobody is shown one.
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from types import ModuleType
 
 import pandas as pd
 
 from hvae_utils import files
-from hvae_utils.ask import catalogue, chat, local, replay
+from hvae_utils.ask import catalogue, chat, listing, local, replay
 from hvae_utils.ask.chat import NO_KEY, ChatModel, Limit
 from hvae_utils.ask.dialect import Dialect
-from hvae_utils.ask.http import listing
 from hvae_utils.ask.reference import POLICIES, Reference
 from hvae_utils.ask.respondents import Respondent
 from hvae_utils.ask.urls import on_loopback, public
@@ -188,6 +188,10 @@ def table() -> pd.DataFrame:
         lack = "" if weights.cached.is_file() else f"run: hvae models fetch {name}"
         rows.append((f"local/{name}", "local", lack, f"embedded, {weights.licence}"))
     rows += [_row(f"{server}/<model>", "server") for server in catalogue.read()["servers"]]
+    lack = (
+        "" if find_spec("inspect_ai") else "install the extra: pip install 'hvae-workbook[inspect]'"
+    )
+    rows.append(("inspect/<provider>/<model>", "server", lack, "every provider of inspect_ai"))
     known = [*catalogue.read()["models"], *catalogue.read()["retired"]]
     rows += [_row(model, "model") for model in known]
     frame = pd.DataFrame(rows, columns=["name", "kind", "missing", "about"])
@@ -198,6 +202,7 @@ def table() -> pd.DataFrame:
 def _row(name: str, kind: str) -> tuple[str, str, str, str]:
     endpoint = catalogue.endpoint(name)
     lack, about = endpoint.missing, endpoint.about
+    about += f"; thinks, {endpoint.thinks}" if endpoint.thinks in ("hidden", "visible") else ""
     if replay.identities() is not None:
         lack = "a replay asks nobody"
     if not lack and on_loopback(endpoint.url):

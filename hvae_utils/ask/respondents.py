@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -103,12 +103,16 @@ class Answer:
 
 
 class Respondent:
-    """Anything that answers requests. Entered before the first request, left after the last."""
+    """Anything that answers requests. Entered before the first request, left after the last.
+
+    before_try: called before each try of a request after its first; it may raise BudgetReached.
+    """
 
     name: str
     identity: str  # changes when answers could: weights, endpoint, simulation
     concurrency = 1  # requests it answers well at the same time
     prefix_reuse = False  # its server keeps the beginnings of prompts that it has read
+    before_try: Callable[[Request], None] | None = None
 
     async def __aenter__(self) -> Self:
         """Make ready: open clients, load weights."""

@@ -1,7 +1,8 @@
 """A study through the OpenAI Batch API: input files out, output files in as records.
 
-A prompt can quote earlier replies, so a study goes out in stages: each export holds what can be
-asked by now, and after its import the next one holds what follows. Records are those of a run that
+Output files of other vendors are read, too. How a model is asked has to be known first, and a
+prompt can quote earlier replies, so a study goes out in stages: each export holds what can be asked
+by now, and after its import the next one holds what follows. Records are those of a run that
 asks directly, with the same keys, so `hvae reproduce` then finds everything answered.
 It sends nothing, and a line it cannot use is counted.
 """
@@ -15,16 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from hvae_utils import files, paths
-from hvae_utils.ask import chat, models
+from hvae_utils.ask import catalogue, chat, models
 from hvae_utils.ask.respondents import Answer, Request
 from hvae_utils.errors import UserError
 from hvae_utils.play.engine import record_of
-from hvae_utils.play.estimate import Design, typical, unanswered
+from hvae_utils.play.estimate import Design, asked_models, typical, unanswered
 from hvae_utils.play.records import Held, Records
 
 # A batch's input file may hold this much (OpenAI API documentation, "Create batch").
 LINES, BYTES = 50_000, 200 * 1_000_000
 SHOWN_CHARACTERS = 200  # of an error
+# Where a line has its reply or its error: what vendors put around a completion, from the outside
+# in. OpenAI, Azure, Mistral, Groq, Together: response, body; vllm run-batch: response; Anthropic:
+# result, message.
+AROUND, DEEPEST = ("response", "result", "body", "message", "error"), 6
 URL = "/v1/chat/completions"
 
 
@@ -42,14 +47,18 @@ def export(planned: Sequence[Design], records: Held, out: Path) -> list[Exported
     """Write the requests that can be asked by now as input files into `out`, model by model.
 
     Respondents inside this process are left out: nobody sells them by batch. Raises UserError for
-    a folder that is not empty, because what is in it may have been sent already, or that cannot
-    be written.
+    a model that its owner has retired, and for a folder that is not empty, because what is in it
+    may have been sent already, or that cannot be written.
     """
+    for name in (asked := _asked_by_batch(planned)):
+        endpoint = catalogue.endpoint(name)
+        if endpoint.retired and endpoint.missing == endpoint.retired:
+            raise UserError(f"{name} is not ready: {endpoint.retired}")
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
             raise UserError(f"{out} is not empty; name a new folder for each stage")
-        return [_export(name, planned, records, out) for name in _asked_by_batch(planned)]
+        return [_export(name, planned, records, out) for name in asked]
     except OSError as fault:
         raise UserError(f"cannot write into {out}: {fault.strerror}") from None
 
@@ -77,8 +86,8 @@ def _export(name: str, planned: Sequence[Design], records: Held, out: Path) -> E
 
 
 def _asked_by_batch(planned: Sequence[Design]) -> list[str]:
-    names = dict.fromkeys(name for design in planned for name in design.conditions["model"])
-    return [name for name in names if not name.startswith(("reference/", "local/"))]
+    here = ("reference/", "local/", "inspect/")
+    return [name for name in asked_models(planned) if not name.startswith(here)]
 
 
 @dataclass
@@ -132,7 +141,7 @@ def _take_line(line: bytes, wanted: Mapping[str, Request], records: Records) -> 
         key = content["custom_id"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return "malformed", ""
-    if not isinstance(key, str) or not {"response", "error"} & content.keys():
+    if not isinstance(key, str) or not {*AROUND, "choices"} & content.keys():
         return "malformed", ""
     if records.answered(key):
         return "duplicated", ""
@@ -144,14 +153,48 @@ def _take_line(line: bytes, wanted: Mapping[str, Request], records: Records) -> 
 
 
 def _answer(content: Mapping[str, Any]) -> Answer:
-    """Return the answer of an output line, or its error."""
-    response = content.get("response")
-    response = response if isinstance(response, dict) else {}
-    status, body = response.get("status_code"), response.get("body")
-    if isinstance(body, dict) and status == 200 and not content.get("error"):
-        return chat.read(body)
-    fault = content.get("error") or (body.get("error") if isinstance(body, dict) else None) or {}
-    fault = fault if isinstance(fault, dict) else {"message": fault}
-    parts = (part for part in (status, fault.get("code"), fault.get("message")) if part is not None)
-    reason = " ".join(map(str, parts)) or "no reply"
-    return Answer(error=files.one_line(f"batch: {reason}", SHOWN_CHARACTERS))
+    """Return the answer of an output line, or its error.
+
+    A completion is taken wherever it lies, unless a status or an error with a code says that the
+    request has failed.
+    """
+    parts = list(_parts(content))
+    status = next(filter(None, map(_status, parts)), 0)
+    coded = any(_said(part.get("error"), "code") for part in parts)
+    if status in (0, 200) and not coded:
+        for part in parts:
+            if isinstance(part.get("choices"), list):
+                return chat.read(part)
+            if isinstance(part.get("content"), list):
+                return chat.read(_as_completion(part))
+    words = [_said(part, name) for part in parts for name in ("code", "message", "error")]
+    words = [*filter(None, [str(status or ""), *words])] or [_said(parts[-1], "type") or "no reply"]
+    return Answer(error=files.one_line(f"batch: {' '.join(words)}", SHOWN_CHARACTERS))
+
+
+def _parts(part: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield what lies in each other around a reply, from the outside in; texts of JSON as well."""
+    with contextlib.suppress(ValueError, RecursionError):
+        part = files.parse_json(part.encode()) if isinstance(part, str) else part
+    if isinstance(part, dict) and depth < DEEPEST:
+        yield part
+        for name in AROUND:
+            yield from _parts(part.get(name), depth + 1)
+
+
+def _status(part: Mapping[str, Any]) -> int:
+    """Return the HTTP status of a part, 0 where it has none."""
+    code = str(part.get("status_code"))
+    return int(code) if code.isascii() and code.isdigit() and len(code) == 3 else 0
+
+
+def _said(part: Any, name: str) -> str:
+    """Return a text or number of a part, '' where there is none."""
+    said = part.get(name) if isinstance(part, dict) else None
+    return str(said) if isinstance(said, str | int) and said else ""
+
+
+def _as_completion(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message of Anthropic's API as the chat completion that says the same."""
+    choice = {"message": message, "finish_reason": message.get("stop_reason")}
+    return {**message, "choices": [choice]}

@@ -66,6 +66,16 @@ def assign_values(
     return conditions.reset_index(drop=True).join(pd.DataFrame(assigned))
 
 
+def find_routes(conditions: pd.DataFrame, records: Held) -> None:
+    """Find out how the respondents of these conditions are asked; the records then hold it."""
+    sources = Sources()
+
+    def plan(_: int, row: Row) -> Iterator[Job]:
+        yield Job("", "", 1, find(row, sources))
+
+    for_each("find route", plan, conditions.to_dict("records"), records)
+
+
 def put_items(
     conditions: pd.DataFrame,
     records: Held,

@@ -3,12 +3,14 @@
 Users edit `data/prices.toml`. A price belongs to a host and a model; only what runs on this machine
 is free. A budget belongs to the run's folder: what its records have spent counts. A request is
 admitted if it cannot pass the budget even at its greatest length, at which it counts until it is
-answered. Token counts of prompts are estimated and corrected upwards by what the endpoint reports;
-only the first requests can overshoot.
+answered, and so is each further try of it. Every try is a request; in tokens and money a failed one
+counts its prompt where the provider may bill it. Token counts of prompts are estimated and
+corrected upwards by what the endpoint reports; only the first requests can overshoot.
 """
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -18,6 +20,7 @@ from urllib.parse import urlsplit
 
 from hvae_utils import files, paths
 from hvae_utils.ask import models
+from hvae_utils.ask.chat import RETRIES
 from hvae_utils.ask.respondents import Request
 from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import BudgetReached, UserError
@@ -27,6 +30,7 @@ MILLION = 1_000_000
 # With the tokenizer of the embedded model, whose digits are tokens of their own, the prompts of a
 # profile come out 8% too long (default) to 4% too short (paper).
 CHARACTERS_PER_TOKEN = 3.3
+SHORT = 100.0  # tokens; of a shorter prompt the server's own words around it are the most
 MARKS = len("<||>\n\n")  # around a turn and its role, as a chat template writes them
 # A comma or underscore groups three digits; K or M stands right after the number.
 AMOUNT = re.compile(r"\s*([+-]?\d+(?:[,_]\d{3})*(?:\.\d+)?)([kKmM](?=\s))?\s*([A-Za-z]+)\s*")
@@ -99,6 +103,11 @@ def tokens_of(messages: Sequence[Mapping[str, str]]) -> float:
     return length / CHARACTERS_PER_TOKEN
 
 
+def room(request: Request) -> int:
+    """Return the tokens that a reply can have at most, its thought among them."""
+    return request.max_tokens + request.thinking_tokens
+
+
 @dataclass(frozen=True)
 class Amount:
     """How much of what: requests, tokens, or the currency of the price table."""
@@ -150,8 +159,9 @@ class Budget:
     """What may be spent and what was; use `of_run`."""
 
     def __init__(self, amount: Amount, spent: Iterable[Record] = ()) -> None:
-        self.amount = amount
+        self.amount, self._limit = amount, amount.number + 1e-9
         self._in_flight: dict[str, Request] = {}
+        self._tries: Counter[str] = Counter()  # of those in flight
         self._longer: dict[str, float] = {}  # by model: most that its prompts exceed the count
         self.spent = math.fsum(map(self._cost, spent))
 
@@ -164,39 +174,54 @@ class Budget:
 
     def admit(self, request: Request) -> None:
         """Set aside what a request can cost at most; BudgetReached when that is not left."""
-        open_requests = (*self._in_flight.values(), request)
-        if self.spent + math.fsum(map(self._most, open_requests)) > self.amount.number + 1e-9:
+        self._in_flight[request.key] = request
+        try:
+            self.admit_try(request)
+        except BudgetReached:
+            del self._in_flight[request.key]
+            raise
+
+    def admit_try(self, request: Request) -> None:
+        """Set aside one more try of a request that was admitted; BudgetReached as in `admit`."""
+        self._tries[request.key] += 1
+        if self.spent + math.fsum(map(self._most, self._in_flight.values())) > self._limit:
+            self._tries[request.key] -= 1
             raise BudgetReached(
                 f"the budget of {self.amount} is reached: this run has spent {self.spent:,.4g} "
                 f"{self.amount.unit} and the next request could pass it; all answers are recorded, "
                 "run the same command with a larger budget to continue"
             )
-        self._in_flight[request.key] = request
 
     def note(self, record: Record) -> None:
         """Count what a request did cost, now that its record is written."""
         self._in_flight.pop(record["key"], None)
+        self._tries.pop(record["key"], None)
         self.spent += self._cost(record)
 
     def _most(self, request: Request) -> float:
         about = tokens_of(request.messages) * self._longer.get(request.model, 1.0)
-        return self._worth(request.model, about, request.max_tokens)
+        tries = self._tries[request.key]
+        return self._worth(request.model, tries, about * min(tries, 1 + RETRIES), room(request))
 
     def _cost(self, record: Record) -> float:
         """Return what a record has cost; estimated where the endpoint reported no usage."""
-        model = record.get("model", "")
+        model, failed = record.get("model", ""), bool(record.get("error"))
         about = tokens_of(record.get("messages") or ())
         prompt, completion = record.get("prompt_tokens"), record.get("completion_tokens")
         if prompt is not None:
-            self._longer[model] = max(self._longer.get(model, 1.0), prompt / max(about, 1.0))
+            self._longer[model] = max(self._longer.get(model, 1.0), prompt / max(about, SHORT))
+        else:
+            prompt = 0 if failed else about
         if completion is None:
-            completion = len(record.get("text") or "") / CHARACTERS_PER_TOKEN
-        return self._worth(model, about if prompt is None else prompt, completion)
+            written = (record.get("text") or "") + (record.get("thought") or "")
+            completion = len(written) / CHARACTERS_PER_TOKEN
+        prompt += about * record.get("lost", failed)  # records of before do not say it
+        return self._worth(model, record.get("tries", 1), prompt, completion)
 
-    def _worth(self, model: str, prompt: float, completion: float) -> float:
-        """Return what a request of so many tokens is in the unit of the budget."""
+    def _worth(self, model: str, tries: int, prompt: float, completion: float) -> float:
+        """Return what so many tries and tokens are in the unit of the budget."""
         if self.amount.unit == "requests":
-            return 1.0
+            return float(tries)
         if self.amount.unit == "tokens":
             return prompt + completion
         return _price_in_a_budget(model).of(prompt, completion)

@@ -4,7 +4,7 @@ Each finding is something that was seen, never what a name promises, and none of
 check. The questions go through the engine, so that they are recorded, count in a budget, and are
 asked once a run.
 
-Public names: Capability, capabilities, examine, told, impossible, in_words, lines.
+Public names: Capability, capabilities, examine, told, dialogue, impossible, in_words, lines.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,9 +15,8 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from hvae_utils.ask import catalogue, local, models, prompts
-from hvae_utils.ask.http import listing
-from hvae_utils.ask.http.transport import NO_KEY
+from hvae_utils.ask import catalogue, listing, local, models, prompts
+from hvae_utils.ask.chat import NO_KEY
 from hvae_utils.ask.urls import on_loopback, public
 from hvae_utils.errors import EndpointError
 from hvae_utils.measure import factors, instruments
@@ -131,7 +130,7 @@ def _asked(
 
     def plan(_: int, row: Row) -> list[Job]:
         name, _level = factors.model_of(row["model"])
-        return [Job("", "", 1, _dialogue(rows[name], known[name], sources))]
+        return [Job("", "", 1, dialogue(rows[name], known[name], sources))]
 
     first = [conditions[0] for conditions in rows.values()]
     found = for_each("check", plan, first, records, budget=budget) if first else []
@@ -163,7 +162,7 @@ def told(name: str) -> Capability:
     return replace(seen, listed=entry is not None if listed else None, context=context)
 
 
-def _dialogue(rows: list[Row], seen: Capability, sources: Sources) -> Dialogue:
+def dialogue(rows: list[Row], seen: Capability, sources: Sources) -> Dialogue:
     """Ask one model what a study needs to know; the result is what was seen.
 
     rows: one condition a deliberation.

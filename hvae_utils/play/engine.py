@@ -247,6 +247,7 @@ class Asker:
         self._patience = max(FAILURES_IN_A_ROW, FAILURES_A_WORKER * self.workers)
         # a replay repeats a recorded error, too, which otherwise would be asked again
         self._settled = self.records.answered if replay.identities() is None else self.records.get
+        self.respondent.before_try = None if self.budget is None else self._once_more
 
     async def ask(self, question: Question) -> Record:
         """Return the record of a question, asked at most once however many wait for it."""
@@ -265,6 +266,14 @@ class Asker:
             raise
         finally:
             del self._underway[request.key]
+
+    def _once_more(self, request: Request) -> None:
+        """Set one more try of a request aside; without a budget for it nothing more is sent."""
+        try:
+            self.budget.admit_try(request)
+        except BudgetReached as fault:
+            self.stops.append(fault)
+            raise
 
     async def _ask_now(self, request: Request) -> Record:
         if self.stops:

@@ -3,26 +3,30 @@
 The study is rehearsed with the dialogues of the run, so they ask what it will ask, with the same
 keys. What the records answer is taken from them; the rest is answered in pretence, or not at all.
 `estimate` rehearses twice: with a model that understands, and with one that never chooses and
-always talks to the end, which is the most that can come.
+always talks to the end, which is the most that can come. Whether a model thinks is taken from
+data/models.toml and from what the study tells it; one of which nothing is known does not.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from hvae_utils.ask import models
+from hvae_utils.ask import catalogue, models
 from hvae_utils.ask.respondents import PROBED, Answer, Request
 from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import UserError
-from hvae_utils.play import administer, budget, probes, study
+from hvae_utils.measure import factors
+from hvae_utils.play import administer, budget, check, probes, study
 from hvae_utils.play.engine import Dialogue, Question, record_of, request_for
 from hvae_utils.play.records import Held, Record
 
 # Tokens of a usual reply, by kind: sentences for goal and adoption, a letter for an item.
 TYPICAL_TOKENS = {"describe": 96, "adopt": 30, "goal": 30, "item": 2, "readout": 1, "probe": 1}
+TYPICAL_TOKENS |= {"reason": 150, "check": 2}
+TYPICAL_THOUGHT = 600  # tokens of a thought before each reply: assumed, for a choice of coins
 WORD = "word "  # of placeholder text: about one token
 # Requests per second that are assumed, by kind of respondent: simulated, embedded (two cores),
 # served on this machine, and a cautious share of what hosted endpoints grant.
@@ -30,7 +34,7 @@ RATES = {"reference": 500.0, "local": 3.0, "loopback": 5.0, "hosted": 10.0}
 ITEMS = ("item", "readout")
 SUMMED = [
     *("requests", "requests_most", "prompt_tokens", "prompt_most", "completion_tokens"),
-    *("completion_most", "cost", "cost_most", "cost_batch", "seconds"),
+    *("completion_most", "thinking_tokens", "cost", "cost_most", "cost_batch", "seconds"),
 ]
 TOTAL = "all"
 NO_PRICE = "none in data/prices.toml"
@@ -65,26 +69,58 @@ def unanswered(
 ) -> Iterator[Request]:
     """Yield each request to `model` that the records do not answer, once, in the order of play.
 
-    reply: pretends to answer; None: the requests are those that can be asked now.
+    model: without a level of deliberation: all of its levels are asked together. reply: pretends
+    to answer; None: the requests are those that can be asked now.
     """
     sources = administer.Sources()
     rehearsal = _Rehearsal(models.identity(model), records, reply)
+    if planned and not model.startswith("reference/"):
+        levels = _rows(planned[0].conditions.drop_duplicates("model"), model)
+        rehearsal.converse(check.dialogue(levels, check.Capability(model, ""), sources))
     for design in planned:
-        for row in design.conditions.query("model == @model").to_dict("records"):
-            assigned = rehearsal.converse(administer.assignment(row, sources))
-            for _, _, dialogue in administer.item_dialogues(row | assigned, sources, design.reask):
-                rehearsal.converse(dialogue)
+        for row in _rows(design.conditions, model):
+            _rehearse(rehearsal, row, sources, design.reask)
             yield from rehearsal.open
             rehearsal.open.clear()
 
 
+def _rows(conditions: pd.DataFrame, model: str) -> list[dict[str, Any]]:
+    """Return the conditions of a model, however it deliberates."""
+    mine = [factors.model_of(name)[0] == model for name in conditions["model"]]
+    return conditions[mine].to_dict("records")
+
+
+def asked_models(planned: Sequence[Design]) -> list[str]:
+    """Return the models of designs, each once however it deliberates."""
+    names = [factors.model_of(name)[0] for one in planned for name in one.conditions["model"]]
+    return list(dict.fromkeys(names))
+
+
+def _rehearse(
+    rehearsal: "_Rehearsal", row: Mapping[str, Any], sources: administer.Sources, reask: bool
+) -> None:
+    """Carry out all dialogues of a condition, as far as there are replies."""
+    assigned = rehearsal.converse(administer.assignment(row, sources))
+    if assigned is not None:
+        for _, _, dialogue in administer.item_dialogues({**row, **assigned}, sources, reask):
+            rehearsal.converse(dialogue)
+
+
 def typical(request: Request) -> Answer:
-    """Answer as a model that understands: an item by a label, the rest at the usual length."""
+    """Answer as a model that understands: an item by a label, the rest at the usual length.
+
+    One that thinks says nothing without room for a thought, and lists no alternatives.
+    """
+    thinks = _thinks(request)
+    if thinks and not request.thinking_tokens:
+        return _unfinished(request)
     label = request.presentation.labels[0] if request.presentation else PROBED
-    listed = ((label, 0.0),) if request.top_logprobs else None
-    if request.presentation is None:
-        return _placeholder(request, TYPICAL_TOKENS[request.kind], listed)
-    return Answer(text=label, finish_reason="stop", top_logprobs=listed)
+    listed = ((label, 0.0),) if request.top_logprobs and not thinks else None
+    if request.presentation is None and request.kind != "probe":
+        answer = _placeholder(request, TYPICAL_TOKENS[request.kind], listed)
+    else:
+        answer = Answer(text=label, finish_reason="stop", top_logprobs=listed)
+    return replace(answer, thinking_tokens=_thought(request) or None)
 
 
 def stubborn(request: Request) -> Answer:
@@ -92,7 +128,29 @@ def stubborn(request: Request) -> Answer:
 
     Nothing can need more requests: each item is asked in words, and once more.
     """
-    return _placeholder(request, request.max_tokens)
+    if _thinks(request) and not request.thinking_tokens:
+        return _unfinished(request)
+    thought = request.thinking_tokens if _thinks(request) else None
+    return replace(_placeholder(request, request.max_tokens), thinking_tokens=thought)
+
+
+def _thinks(request: Request) -> bool:
+    """Return whether a model thinks before it replies: as it is told, else as its owner says."""
+    if request.thinking:
+        return request.thinking != "off"
+    if request.model.startswith(("reference/", "local/", "inspect/")):
+        return False
+    return catalogue.endpoint(request.model).thinks in ("hidden", "visible")
+
+
+def _thought(request: Request) -> int:
+    """Return the tokens of a usual thought, which must fit into its room."""
+    return min(TYPICAL_THOUGHT, request.thinking_tokens) if _thinks(request) else 0
+
+
+def _unfinished(request: Request) -> Answer:
+    """Return a reply that had not begun when the thought reached the cap."""
+    return Answer(text="", finish_reason="length", thinking_tokens=request.max_tokens)
 
 
 def _placeholder(request: Request, tokens: int, listed: Any = None) -> Answer:
@@ -110,25 +168,24 @@ class _Rehearsal:
         self._seen: set[str] = set()
 
     def converse(self, dialogue: Dialogue) -> Any:
-        """Return the result of a dialogue."""
+        """Return the result of a dialogue, None if it ends where nobody answers."""
         record = None
         while True:
             try:
                 question = dialogue.send(record)
             except StopIteration as end:
                 return end.value
-            record = self._ask(question)
+            if (record := self._ask(question)) is None:
+                return dialogue.close()
 
-    def _ask(self, question: Question) -> Record:
+    def _ask(self, question: Question) -> Record | None:
         request = request_for(question, self._identity)
         if record := self._records.answered(request.key):
             return record
         if request.key not in self._seen:
             self._seen.add(request.key)
             self.open.append(request)
-        return record_of(
-            request, self._reply(request) if self._reply else Answer(error="not asked")
-        )
+        return record_of(request, self._reply(request)) if self._reply else None
 
 
 # ---- requests -> tokens -> money and time -------------------------------------------------------
@@ -138,16 +195,19 @@ def estimate(planned: Sequence[Design], records: Held, rate: float | None = None
     """Return one row a model and a last one for all: what the records do not answer yet.
 
     rate: requests per second, None for RATES; UserError for one that is none.
-    Columns: model; requests, prompt_tokens, completion_tokens: with replies of typical length;
-    the same with `_most`: with a reminder for every item and replies at their greatest length;
+    Columns: model, without a level of deliberation; requests, prompt_tokens, completion_tokens:
+    with replies of typical length; the same with `_most`: with a reminder for every item, and
+    replies and thoughts at their greatest length; thinking_tokens: those of thoughts among the
+    completion_tokens;
     tokens_per_item: prompt tokens of an item presentation; cost, cost_most, and cost_batch (the
     typical one through the Batch API) in the price table's currency, NaN without a price; rate;
     seconds; price: its source. Tokens are counted about, by budget.tokens_of.
     """
     if rate is not None and not 0 < rate < math.inf:
         raise UserError(f"rate is {rate:g}; it must be a number of requests per second above 0")
-    names = dict.fromkeys(name for design in planned for name in design.conditions["model"])
-    table = pd.DataFrame([_of_model(name, planned, records, rate) for name in names])
+    table = pd.DataFrame(
+        [_of_model(name, planned, records, rate) for name in asked_models(planned)]
+    )
     total = table[SUMMED].sum(min_count=1).to_frame().T.astype(table.dtypes[SUMMED])
     return pd.concat([table, total.assign(model=TOTAL, price="")], ignore_index=True)
 
@@ -157,9 +217,10 @@ def _of_model(
 ) -> dict[str, Any]:
     usual = _requests(unanswered(name, planned, records, typical))
     most = _requests(unanswered(name, planned, records, stubborn))
-    tokens = round(usual["prompt"].sum()), usual["kind"].map(TYPICAL_TOKENS).sum()
+    thoughts = usual["thought"].sum()
+    tokens = round(usual["prompt"].sum()), usual["kind"].map(TYPICAL_TOKENS).sum() + thoughts
     # A model that is read by probabilities may be asked more often than one in words: the audit.
-    tokens_most = max(tokens[0], round(most["prompt"].sum())), most["max_tokens"].sum()
+    tokens_most = max(tokens[0], round(most["prompt"].sum())), most["most"].sum()
     price = budget.price_of(name) or budget.Price(math.nan, math.nan, source=NO_PRICE)
     kind = name.partition("/")[0]
     if kind not in ("reference", "local"):
@@ -173,6 +234,7 @@ def _of_model(
         "prompt_most": tokens_most[0],
         "completion_tokens": tokens[1],
         "completion_most": tokens_most[1],
+        "thinking_tokens": thoughts,
         "tokens_per_item": usual.loc[usual["kind"].isin(ITEMS), "prompt"].mean(),
         "cost": price.of(*tokens),
         "cost_most": price.of(*tokens_most),
@@ -184,9 +246,12 @@ def _of_model(
 
 
 def _requests(requests: Iterator[Request]) -> pd.DataFrame:
-    rows = [(one.kind, budget.tokens_of(one.messages), one.max_tokens) for one in requests]
-    table = pd.DataFrame(rows, columns=["kind", "prompt", "max_tokens"])
-    return table.astype({"prompt": float, "max_tokens": int})
+    rows = [
+        (one.kind, budget.tokens_of(one.messages), budget.room(one), _thought(one))
+        for one in requests
+    ]
+    table = pd.DataFrame(rows, columns=["kind", "prompt", "most", "thought"])
+    return table.astype({"prompt": float, "most": int, "thought": int})
 
 
 def shown(table: pd.DataFrame) -> list[str]:
@@ -199,6 +264,11 @@ def shown(table: pd.DataFrame) -> list[str]:
     rates = table[table["model"] != TOTAL].groupby("rate", sort=False)["model"]
     each = "; ".join(f"{rate:g} a second for {', '.join(names)}" for rate, names in rates)
     lines += [f"Time, one model after the other: {each}; say otherwise with --rate."]
+    thinking = table.query("thinking_tokens > 0 and model != @TOTAL")
+    if len(thinking):
+        told = ", ".join(f"{row.model} {row.thinking_tokens:,}" for row in thinking.itertuples())
+        each = f"thoughts of {TYPICAL_THOUGHT} tokens before a reply"
+        lines += [f"Of the completion, {each} (assumed): {told}."]
     lacking = table.loc[table["price"] == NO_PRICE, "model"]
     if len(lacking):
         lines += [f"No price in data/prices.toml, and none in the sum: {', '.join(lacking)}."]

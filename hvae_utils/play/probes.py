@@ -12,7 +12,7 @@ import pandas as pd
 
 from hvae_utils.ask import prompts
 from hvae_utils.errors import UserError
-from hvae_utils.measure import instruments, scoring, secondary
+from hvae_utils.measure import factors, instruments, scoring, secondary
 from hvae_utils.play import study
 from hvae_utils.play.administer import assign_values, put_items
 from hvae_utils.play.budget import Budget
@@ -69,8 +69,12 @@ def _scores(
 def planned(
     names: Sequence[str], models: Sequence[str], values: Sequence[str], wording: str
 ) -> list[pd.DataFrame]:
-    """Return the conditions of both probes, one table an instrument; names: of the isomorphs."""
-    asked = {"models": models, "values": values, "goal_prompts": [False], "wordings": [wording]}
+    """Return the conditions of both probes, one table an instrument; names: of the isomorphs.
+
+    A model is asked once, however it deliberates in the study.
+    """
+    asked = dict.fromkeys(factors.model_of(name)[0] for name in models)
+    asked = {"models": [*asked], "values": values, "goal_prompts": [False], "wordings": [wording]}
     return [
         study.conditions(study.Study(**asked, instrument=name, readout="probabilities")).assign(
             audited=False

@@ -117,10 +117,13 @@ def _thinks(record: Record, first: Record) -> str:
 
 def _too_small(record: Record, model: str) -> str:
     """Return the sentence about a model that thought and gave no answer."""
-    cause = record.get("cause") or "thought"
-    said = cause if cause.startswith("thought") else f"thought ({cause})"
-    remedy = "; raise thinking_tokens" if record["finish_reason"] != "stop" else ""
-    return f"{model} {said} and gave no answer{remedy}"
+    cause = record.get("cause") or "its thought was cut off"
+    if record["finish_reason"] == "stop":
+        return f"{model} thought and gave no answer"
+    said = (
+        f"{cause} and gave no answer" if cause.startswith("thought") else f"gave no answer: {cause}"
+    )
+    return f"{model} {said}; raise thinking_tokens"
 
 
 def _doubt(record: Record) -> str:

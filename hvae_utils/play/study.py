@@ -33,14 +33,14 @@ class Study:
 
     models: respondent names; values: assigned values; goal_prompts: arms without and with the
     model's own goal; inductions, placements, protocols, orders, labels: see `factors`; wordings:
-    prompt packs, of which the first `goal_wordings` are asked with the goal prompt too (0: all);
-    repeats: administrations of each condition; readout: whether an answer is the text
-    or, where the endpoint gives them, the probabilities of all options; temperature: of every
-    request, 0 is greedy; seed: from which every request's seed is drawn; margin: the smallest
-    effect of interest, a steerability above 0 and below 1; contrasts: the tests that are planned;
-    deliberations, replies: see `factors`; chains: thoughts after each of which a `reasoned`
-    respondent is read by probabilities; thinking_tokens: room for the thought of a model that
-    thinks on its own, 0 for the model's usual.
+    prompt packs, of which so many as `goal_wordings` are asked with the goal prompt too (0: all),
+    evenly spread over the list, and so over the orders of a latin design; repeats: administrations
+    of each condition; readout: whether an answer is the text or, where the endpoint gives them, the
+    probabilities of all options; temperature: of every request, 0 is greedy; seed: from which every
+    request's seed is drawn; margin: the smallest effect of interest, a steerability above 0 and
+    below 1; contrasts: the tests that are planned; deliberations, replies: see `factors`; chains:
+    thoughts after each of which a `reasoned` respondent is read by probabilities; thinking_tokens:
+    room for the thought of a model that thinks on its own, 0 for the model's usual.
     Raises UserError naming the choices when a name is unknown or a number out of range.
     """
 
@@ -179,6 +179,7 @@ def conditions(study: Study) -> pd.DataFrame:
         "chains": study.chains,
         "thinking_tokens": study.thinking_tokens,
     }
+    with_goal = _spread(study.goal_wordings or len(study.wordings), len(study.wordings))
     rows: dict[str, dict[str, Any]] = {}
     for levels_of_row in itertools.product(*crossed.values()):
         row = dict(zip(crossed, levels_of_row, strict=True)) | fixed
@@ -186,7 +187,7 @@ def conditions(study: Study) -> pd.DataFrame:
         if not (study.temperature or row["repeat"] == 1 or _varies(row)):
             continue
         place = study.wordings.index(row["wording"])
-        if row["goal_prompt"] and 0 < study.goal_wordings <= place:
+        if row["goal_prompt"] and place not in with_goal:
             continue
         for order in factors.order_names(row["order"], options, place):
             rows[_number(row | {"order": order})] = row | {"order": order}
@@ -194,6 +195,16 @@ def conditions(study: Study) -> pd.DataFrame:
     frame.insert(0, "condition_id", list(rows))
     number = frame.groupby("model").cumcount()
     return frame.assign(audited=(number % AUDITED == 0) & (frame["readout"] == "probabilities"))
+
+
+def _spread(count: int, places: int) -> set[int]:
+    """Return so many of the places from 0, evenly spread.
+
+    >>> _spread(3, 9), _spread(9, 4)
+    ({0, 3, 6}, {0, 1, 2, 3})
+    """
+    count = min(count, places)
+    return {number * places // count for number in range(count)}
 
 
 def _folded(row: Row) -> Row:

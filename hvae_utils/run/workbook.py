@@ -174,7 +174,8 @@ def reproduce(
         run.path(manifest.NAME).unlink(missing_ok=True)
         started, seconds = datetime.now(UTC), {}
         report(f"{title}: {len(steps)} notebooks into {paths.shown(run.folder)}")
-        capabilities = _capabilities(run, parameters, report) if "models" in parameters else {}
+        asking = any(RECORDS in step.writes for step in steps)
+        capabilities = _capabilities(run, parameters, report) if asking else {}
         for step in steps:
             injected = {key: values[key] for key in step.parameters}
             notebook = notebooks / f"{step.name}.ipynb"
@@ -278,8 +279,8 @@ def _capabilities(
     from hvae_utils.play.budget import Budget
     from hvae_utils.play.records import Records
 
-    simulated = all(name.startswith("reference/") for name in parameters["models"])
-    if simulated or recorded.identities() is not None:
+    asked = [name for name in parameters.get("models", ()) if not name.startswith("reference/")]
+    if not asked or recorded.identities() is not None:
         return {}
     planned = study.conditions(profiles.study_of(parameters))
     path = run.path(RECORDS)

@@ -9,7 +9,7 @@ import itertools
 
 import pytest
 
-from hvae_utils.ask.http.limits import Limit
+from hvae_utils.ask.http.limits import STARVED_S, Limit, Starved
 
 
 class Clock(asyncio.SelectorEventLoop):
@@ -229,3 +229,50 @@ def test_who_gives_up_waiting_gives_the_place_back():
             return limit.in_flight
 
     assert run(main()) == 1
+
+
+async def refused_for(limit, seconds, loop):
+    """Ask an endpoint that says nothing but 429 until the limit gives up or time is over."""
+    started = loop.time()
+    while loop.time() - started < seconds:
+        async with place(limit):
+            await asyncio.sleep(0.1)
+        limit.quota()
+        await limit.sleep(0.5)
+    return "still asking"
+
+
+def test_an_endpoint_that_only_refuses_is_given_up_for_all_at_the_same_moment():
+    async def main():
+        loop, limit = asyncio.get_running_loop(), Limit(256)
+        ends = []
+
+        async def work():
+            try:
+                await refused_for(limit, 3600, loop)
+            except Starved as starved:
+                ends.append((loop.time(), starved.args[0]))
+
+        started = loop.time()
+        await asyncio.gather(*[work() for _ in range(300)])
+        return [(end - started, seconds) for end, seconds in ends], limit.in_flight
+
+    ends, in_flight = run(main())
+    assert len(ends) == 300
+    assert in_flight == 0
+    assert min(seconds for _, seconds in ends) >= STARVED_S
+    assert max(end for end, _ in ends) - min(end for end, _ in ends) < 1
+    assert max(end for end, _ in ends) < STARVED_S + 30
+
+
+def test_an_answer_begins_the_patience_anew():
+    async def main():
+        loop, limit = asyncio.get_running_loop(), Limit(8)
+        for _ in range(3):
+            await refused_for(limit, 0.8 * STARVED_S, loop)
+            async with place(limit):
+                limit.ok(0.1)
+        await asyncio.sleep(10 * STARVED_S)
+        return await refused_for(limit, 0.8 * STARVED_S, loop)
+
+    assert run(main()) == "still asking"

@@ -8,10 +8,10 @@ import pytest
 
 from hvae_utils import __main__ as cli
 from hvae_utils.ask import chat, models
-from hvae_utils.ask.respondents import Answer
+from hvae_utils.ask.respondents import PROBED, Answer
 from hvae_utils.errors import UserError
 from hvae_utils.extras import batch
-from hvae_utils.play import administer, engine, estimate
+from hvae_utils.play import administer, check, engine, estimate, route
 from hvae_utils.play.records import Held, Records, read
 from tests.play.test_administer import Scripted
 
@@ -34,6 +34,8 @@ IGNORED = ["latency_s"]
 def scripted(body):
     """Return what the model writes: chosen by the prompt, now and then no choice at all."""
     last = body["messages"][-1]["content"]
+    if last == route.PROBE:
+        return PROBED
     number = int(hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest(), 16)
     if "\nA: " in last or "A, B, C" in last:
         return "Hm, hard to say." if number % 4 == 0 else f"Option {'ABCDEFGHI'[number % 9]}"
@@ -71,7 +73,16 @@ def written(path, lines):
     return path
 
 
+def known(planned, records, folder):
+    """Go through the first stage, which finds out how the model is asked; return the records."""
+    (done,) = batch.export(planned, records, folder / "first")
+    assert done.stage == {"probe": 1}
+    batch.take(planned, records, [written(folder / "first.jsonl", process(done.files))])
+    return records
+
+
 def played(planned, records):
+    check.capabilities(planned[0].conditions, records)
     tables = []
     for design in planned:
         assigned = administer.assign_values(design.conditions, records)
@@ -86,6 +97,7 @@ def lines_of(path):
 @pytest.fixture(autouse=True)
 def key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "for-nobody")
+    monkeypatch.setattr(check, "told", lambda name: check.Capability(name, ""))
 
 
 @pytest.fixture
@@ -97,7 +109,8 @@ def planned():
 def test_stage_by_stage_the_tables_are_those_of_a_direct_run(tmp_path, monkeypatch, readout):
     planned = estimate.designs({**PARAMETERS, "readout": readout})
     respondent = models.respondent
-    direct = Scripted(lambda request: chat.read(completion(chat.body("scripted", request))))
+    reply = lambda request: chat.read(completion(chat.body("scripted", request)))  # noqa: E731
+    direct = Scripted(reply, probe=reply)
     direct.identity = models.identity(MODEL)
     pick = lambda name, *limits: direct if name == MODEL else respondent(name)  # noqa: E731
     monkeypatch.setattr(engine.models, "respondent", pick)
@@ -115,7 +128,8 @@ def test_stage_by_stage_the_tables_are_those_of_a_direct_run(tmp_path, monkeypat
             assert taken.lines == {"recorded": done.stage.total()}
             assert stages < 12
     assert done.later == 0
-    silent = Scripted(lambda request: pytest.fail("asked"))
+    fail = lambda request: pytest.fail("asked")  # noqa: E731
+    silent = Scripted(fail, probe=fail)
     silent.identity = direct.identity
     monkeypatch.setattr(
         engine.models,
@@ -131,30 +145,36 @@ def test_stage_by_stage_the_tables_are_those_of_a_direct_run(tmp_path, monkeypat
         line["key"]: line for line in read(tmp_path / "direct.jsonl") if line["model"] == MODEL
     }
     assert kept.keys() == asked.keys()
-    assert len(kept) == len(direct.asked)
+    assert len(kept) == len(direct.asked) + len(direct.probed)
     for name, line in asked.items():
         assert kept[name].keys() == line.keys()
         for part in line.keys() - {"latency_s", "answered_at", "condition_id"}:  # who asked first
             assert kept[name][part] == line[part]
 
 
-def test_the_first_stage_is_what_needs_no_reply_and_a_guess_of_the_rest_is_given(planned, tmp_path):
-    (done,) = batch.export(planned, Held(), tmp_path / "in")
+def test_after_the_probe_comes_what_needs_no_reply_and_a_guess_of_the_rest_is_given(
+    planned, tmp_path
+):
+    with Records(tmp_path / "records.jsonl") as records:
+        (done,) = batch.export(planned, known(planned, records, tmp_path), tmp_path / "in")
     described = 2 * 1  # repeats of the altruistic value; both placements share them
     assert done.stage["describe"] == described + 1  # and the prosocial value of the probes
     assert done.stage["item"] == 2 * 6  # without value and goal nothing stands before an item
     assert done.stage["goal"] == 2  # nor before a goal
+    assert done.stage["check"] == 1  # is a system turn taken?
     assert done.later > 50
 
 
 def test_files_are_split_at_the_limits_of_the_service(planned, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "LINES", 4)
-    (done,) = batch.export(planned, Held(), tmp_path / "lines")
-    counts = [len(path.read_bytes().splitlines()) for path in done.files]
-    assert set(counts[:-1]) == {4}
-    assert sum(counts) == done.stage.total()
-    monkeypatch.setattr(batch, "BYTES", 3000)
-    (done,) = batch.export(planned, Held(), tmp_path / "bytes")
+    with Records(tmp_path / "records.jsonl") as records:
+        known(planned, records, tmp_path)
+        monkeypatch.setattr(batch, "LINES", 4)
+        (done,) = batch.export(planned, records, tmp_path / "lines")
+        counts = [len(path.read_bytes().splitlines()) for path in done.files]
+        assert set(counts[:-1]) == {4}
+        assert sum(counts) == done.stage.total()
+        monkeypatch.setattr(batch, "BYTES", 3000)
+        (done,) = batch.export(planned, records, tmp_path / "bytes")
     assert max(path.stat().st_size for path in done.files) <= 3000
 
 
@@ -166,7 +186,7 @@ def test_a_folder_with_something_in_it_is_left_alone(planned, tmp_path):
 
 def test_what_is_wrong_with_a_line_is_counted_and_never_fatal(planned, tmp_path):
     with Records(tmp_path / "records.jsonl") as records:
-        (done,) = batch.export(planned, records, tmp_path / "in")
+        (done,) = batch.export(planned, known(planned, records, tmp_path), tmp_path / "in")
         good, again, failed, odd, empty, *_ = process(done.files)
         failed |= {"response": {"status_code": 429, "body": {"error": {"message": "slow\ndown"}}}}
         expired = {**odd, "response": None, "error": {"code": "batch_expired", "message": "late"}}
@@ -221,14 +241,87 @@ def test_the_command_exports_and_imports(tmp_path, capsys):
     study += ["--set", "probe_values=", "--set", "readout=text", "--set", "wordings=plain"]
     study += ["--set", "orders=fixed,reversed"]
     assert cli.main(["batch", "export", *study, str(tmp_path / "in")]) == 0
-    assert "12 item in" in capsys.readouterr().out  # six items in two orders
-    out = written(tmp_path / "out.jsonl", process(sorted((tmp_path / "in").iterdir())))
+    assert "1 probe in" in capsys.readouterr().out
+    out = written(tmp_path / "first.jsonl", process(sorted((tmp_path / "in").iterdir())))
+    assert cli.main(["batch", "import", *study, str(out)]) == 0
+    assert "1 recorded" in capsys.readouterr().out
+    assert cli.main(["batch", "export", *study, str(tmp_path / "in2")]) == 0
+    assert "1 check, 12 item in" in capsys.readouterr().out  # six items in two orders
+    out = written(tmp_path / "out.jsonl", process(sorted((tmp_path / "in2").iterdir())))
     assert cli.main(["batch", "import", *study, str(out), str(out)]) == 0
     first, second, *_ = (line for line in capsys.readouterr().out.splitlines() if "out" in line)
-    assert "12 recorded" in first
-    assert "12 duplicated" in second
+    assert "13 recorded" in first
+    assert "13 duplicated" in second
     assert cli.main(["batch", "import", *study, str(tmp_path / "no such file")]) == 2
     assert "cannot read" in capsys.readouterr().err
+
+
+GOOD = completion({"messages": [{"role": "user", "content": route.PROBE}]})
+TOLD = {"message": "slow down"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"response": {"status_code": 200, "body": GOOD}, "error": None},
+        {"response": {"status_code": "200", "body": GOOD}},
+        {"response": {"body": GOOD}, "error": ""},
+        {"response": {"status_code": 200, "body": json.dumps(GOOD)}},
+        {"response": json.dumps({"status_code": 200, "body": GOOD})},
+        {"response": {"status_code": 200, "body": GOOD}, "error": {"code": None, "message": ""}},
+        {"response": {"status_code": 200, "body": GOOD}, "error": {"message": "ignore me"}},
+        {"response": GOOD, "error": None},  # vllm run-batch
+        {"status_code": 200, "body": GOOD},
+        GOOD,
+        {"result": {"type": "succeeded", "message": GOOD}},
+    ],
+)
+def test_an_answer_is_found_wherever_a_vendor_puts_it(line):
+    answer = batch._answer({"custom_id": "k", **line})
+    assert (answer.text, answer.error, answer.prompt_tokens) == (PROBED, None, 9)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ({"response": {"status_code": 429, "body": {"error": TOLD}}}, "429 slow down"),
+        ({"response": {"status_code": "429", "body": {"error": TOLD}}}, "429 slow down"),
+        ({"response": {"status_code": "500", "body": GOOD}}, "500"),
+        ({"response": {"status_code": 400, "body": json.dumps({"error": TOLD})}}, "400 slow down"),
+        ({"error": {"code": "expired", "message": "late"}, "response": None}, "expired late"),
+        ({"error": {"code": 429}, "response": {"status_code": 200, "body": GOOD}}, "200 429"),
+        ({"error": TOLD}, "slow down"),
+        ({"error": "slow down"}, "slow down"),
+        (
+            {"result": {"type": "errored", "error": {"type": "error", "error": {
+                "type": "rate_limit_error", "message": "slow down"}}}},
+            "slow down",
+        ),
+        ({"result": {"type": "canceled"}}, "canceled"),
+        ({"response": {}}, "no reply"),
+        ({"response": {"status_code": True, "body": 7}}, "no reply"),
+    ],
+)  # fmt: skip
+def test_an_error_is_found_wherever_a_vendor_puts_it(line, error):
+    answer = batch._answer({"custom_id": "k", **line})
+    assert (answer.text, answer.error) == (None, f"batch: {error}")
+
+
+def test_a_line_that_is_nested_without_end_ends():
+    line = {"error": {"message": "deep"}}
+    for _ in range(400):
+        line = {"response": line}
+    assert batch._answer(line).error == "batch: no reply"
+
+
+def test_a_retired_model_is_not_exported(tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    planned = estimate.designs({**PARAMETERS, "models": ["paper/gpt-4"]})
+    with pytest.raises(UserError, match=r"paper/gpt-4 is not ready: .* was retired on "):
+        batch.export(planned, Held(), tmp_path / "in")
+    assert not (tmp_path / "in").exists()
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://elsewhere.example/v1")  # may still serve it
+    assert batch.export(planned, Held(), tmp_path / "in")[0].stage
 
 
 def test_an_error_of_a_batch_is_one_short_line():

@@ -116,8 +116,10 @@ def test_the_tables_are_those_of_one_process_row_for_row(two_workers, tmp_path, 
 def test_no_two_shards_ask_for_the_same_record():
     conditions = planned("reference/faithful", inductions=("self_description", "definition"),
                          placements=("dialogue", "system"), orders=("fixed", "shuffled"),
-                         repeats=2)  # fmt: skip
-    alone = Held()
+                         deliberations=("direct", "reasoned"), repeats=2)  # fmt: skip
+    routes = Held()
+    administer.find_routes(conditions, routes)
+    alone = Held(routes.new)
     assigned = administer.assign_values(conditions, alone)
     spoken = {record["key"] for record in alone.new}
     administer.put_items(assigned, alone)
@@ -130,7 +132,7 @@ def test_no_two_shards_ask_for_the_same_record():
         assert len(shards) > 2
         keys = []
         for shard in shards:
-            held = Held()
+            held = Held(routes.new)
             verb(shard, held)
             keys += [record["key"] for record in held.new]
         assert sorted(keys) == sorted(wanted)
@@ -266,7 +268,8 @@ def test_a_study_whose_scheduler_dies_ends_with_a_sentence(impatient, asked, tmp
         distributed.Client(address, timeout=60) as client,
     ):
         client.wait_for_workers(1, timeout=60)
-        asked.reply = lambda body: scheduler.kill() or third(body)
+        # the first request is of the process that asks: how the model is asked
+        asked.reply = lambda body: (len(asked.received) > 1 and scheduler.kill()) or third(body)
         with pytest.raises(EndpointError, match=f"scheduler at {address}"):
             on(types.SimpleNamespace(scheduler_address=address), planned(MODEL), tmp_path / "x")
     assert asked.received

@@ -8,8 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from hvae_utils import __main__ as cli
-from hvae_utils.ask import catalogue
-from hvae_utils.ask.http import listing
+from hvae_utils.ask import catalogue, listing
 from tests.support.fake_endpoint import completion, serve
 
 KEY = "planted-key"

@@ -9,7 +9,7 @@ from hvae_utils import __main__ as cli
 from hvae_utils import paths
 from hvae_utils.ask import models
 from hvae_utils.errors import UserError
-from hvae_utils.play import administer, budget, engine, estimate
+from hvae_utils.play import administer, budget, check, engine, estimate
 from hvae_utils.play.records import Held, Records, read
 from tests.play.test_administer import Scripted
 
@@ -30,14 +30,16 @@ PARAMETERS = {
 
 def play_all(planned, path, reply, monkeypatch):
     """Play designs with a respondent that answers by `reply`; return the keys it was asked."""
-    model = Scripted(reply)
+    model = Scripted(reply, probe=reply)
     model.identity = models.identity(MODEL)
     monkeypatch.setattr(engine.models, "respondent", lambda name, *limits: model)
+    monkeypatch.setattr(check, "told", lambda name: check.Capability(name, ""))
     with Records(path) as records:
+        check.capabilities(planned[0].conditions, records)
         for design in planned:
             assigned = administer.assign_values(design.conditions, records)
             administer.put_items(assigned, records, design.reask)
-    return [request.key for request in model.asked]
+    return [request.key for request in (*model.probed, *model.asked)]
 
 
 @pytest.mark.parametrize("reply", [estimate.typical, estimate.stubborn])
@@ -54,12 +56,13 @@ def test_the_number_of_requests_is_what_counting_by_hand_gives():
     (row, _) = estimate.estimate(planned, Held()).to_dict("records")
     study_items = 2 * 2 * 2 * 3 * 6  # values, goal arms, orders, repeats, items
     assigned = 3 * 2 + 2 * 3  # describe and adopt a repeat; goals with and without value
-    probes = (6 + 6 + 9) + 2 + 1  # primary, swapped, secondary; describe and adopt; alternatives?
-    assert row["requests"] == study_items + assigned + probes
-    assert row["requests_most"] == 2 * (study_items + 21) + assigned + 2 + 1
+    probes = (6 + 6 + 9) + 2  # primary, swapped, secondary; describe and adopt
+    assert row["requests"] == study_items + assigned + probes + 2  # how is it asked? a system turn?
+    assert row["requests_most"] == 2 * (study_items + 21) + assigned + 2 + 3
     assert row["completion_most"] == (
-        24 * 2 * (study_items + 21) + 96 * (3 + 1) + 48 * (3 + 1) + 64 * 6 + 1
+        24 * 2 * (study_items + 21) + 96 * (3 + 1) + 48 * (3 + 1) + 64 * 6 + 1 + (1 + 8192) + 4
     )
+    assert row["thinking_tokens"] == 0
 
 
 def test_probabilities_and_their_audit_are_counted():
@@ -73,6 +76,7 @@ def test_probabilities_and_their_audit_are_counted():
         "readout": 24 * 6,
         "item": 3 * 6,
         "probe": 1,
+        "check": 1,
         "describe": 3,
         "adopt": 3,
         "goal": 6,
@@ -80,7 +84,61 @@ def test_probabilities_and_their_audit_are_counted():
     (row, _) = estimate.estimate(planned, Held()).to_dict("records")
     assert row["requests"] == row["requests_most"] == kinds.total()
     first = estimate.unanswered(MODEL, planned, Held(), None)
-    assert Counter(one.kind for one in first) == {"probe": 1, "describe": 3, "goal": 3}
+    assert Counter(one.kind for one in first) == {"probe": 1}
+
+
+THINKS = "openai/gpt-6.1-sol"  # as data/models.toml says; that its thoughts are hidden, too
+
+
+def counted(model, deliberations=("direct",), **parameters):
+    """Return the row of an estimate, and the requests by kind with their room for a thought."""
+    given = {**PARAMETERS, "models": [model], "deliberations": deliberations, **parameters}
+    planned = estimate.designs({**given, "isomorphs": [], "probe_values": [], "reask": False})
+    (row, _) = estimate.estimate(planned, Held()).to_dict("records")
+    requests = list(estimate.unanswered(model, planned, Held(), estimate.typical))
+    return row, Counter((one.kind, one.thinking_tokens) for one in requests)
+
+
+def test_each_reply_of_a_model_that_thinks_costs_a_thought_and_at_most_its_room():
+    row, requests = counted(THINKS)
+    assert requests.pop(("probe", 0)) == 1  # nothing to see of it: it is asked once more
+    assert {room for _, room in requests} == {8192}
+    thinking = requests.total()
+    assert row["thinking_tokens"] == 600 * thinking
+    assert row["completion_tokens"] == (
+        600 * thinking + 1 + 1 + 2 + 2 * 24 * 6 + 3 * 96 + 3 * 30 + 6 * 30
+    )  # two probes, a check, items, and what assigns a value
+    plain, _ = counted("openai/gpt-5.1")
+    assert plain["thinking_tokens"] == 0
+    assert row["completion_most"] == plain["completion_most"] + 8192 * (thinking - 1)
+    assert row["requests"] == plain["requests"] + 1
+    row, requests = counted(THINKS, thinking_tokens=300)
+    assert row["thinking_tokens"] == 300 * thinking, "a thought has no more than its room"
+    said = "\n".join(estimate.shown(estimate.estimate(designs_of(THINKS), Held())))
+    assert f"thoughts of 600 tokens before a reply (assumed): {THINKS} " in said
+
+
+def designs_of(model):
+    return estimate.designs({**PARAMETERS, "models": [model]})
+
+
+def test_what_the_study_tells_a_model_about_thinking_goes_before_what_its_owner_says():
+    told, _ = counted("openai/gpt-5.1", ("low",))
+    assert told["thinking_tokens"] > 0
+    silent, requests = counted(THINKS, ("off",))
+    assert silent["thinking_tokens"] == 0
+    assert {room for _, room in requests} == {0}
+
+
+def test_levels_of_one_model_are_one_row_and_ask_nothing_twice():
+    direct, _ = counted(MODEL, readout="probabilities")
+    both, kinds = counted(MODEL, ("direct", "reasoned"), readout="probabilities", chains=2)
+    items = 2 * 2 * 2 * 3 * 6
+    assert both["model"] == MODEL
+    assert kinds[("reason", 0)] == 2 * items
+    assert both["requests"] == direct["requests"] + 4 * items + 3 * 6  # its audit
+    low, _ = counted(MODEL, ("direct", "low"), readout="probabilities")
+    assert low["rate"] == direct["rate"]
 
 
 def test_the_default_profile_takes_what_its_design_says(capsys):
@@ -205,8 +263,8 @@ def test_the_command_needs_no_key_and_speaks_to_people_and_machines(capsys, monk
     assert "paper/koala-13b" in capsys.readouterr().out
     assert cli.main(["estimate", *study, "--json", "--rate", "5"]) == 0
     gpt, koala, total = json.loads(capsys.readouterr().out)
-    assert gpt["requests"] == 13  # six items in two arms and one goal
-    assert gpt["seconds"] == pytest.approx(13 / 5)
+    assert gpt["requests"] == 15  # six items in two arms, one goal; how is it asked? a system turn?
+    assert gpt["seconds"] == pytest.approx(15 / 5)
     assert koala["cost"] is None
     assert total["model"] == "all"
 

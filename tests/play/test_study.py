@@ -151,12 +151,14 @@ def test_a_mistake_in_a_study_is_one_sentence_with_the_choices(change, said):
     assert "\n" not in str(fault.value)
 
 
-def test_the_goal_prompt_may_be_asked_in_the_first_wordings_only():
-    asked = {"models": ["reference/faithful"], "wordings": ["plain", "formal", "brief"]}
-    every, few = (study.conditions(study.Study(**asked, goal_wordings=n)) for n in (0, 2))
+def test_the_goal_prompt_may_be_asked_in_some_wordings_only_whose_orders_are_far_apart():
+    asked = {"models": ["reference/faithful"], "wordings": study.prompts.WORDINGS}
+    asked["orders"] = ["latin"]
+    every, few = (study.conditions(study.Study(**asked, goal_wordings=n)) for n in (0, 3))
     with_goal = few[few["goal_prompt"]]
-    assert set(with_goal["wording"]) == {"plain", "formal"}
-    assert len(every) - len(few) == 5
+    assert list(with_goal["wording"].unique()) == ["plain", "casual", "direct"]
+    assert list(with_goal["order"].unique()) == ["cyclic-1", "cyclic-4", "cyclic-7"]
+    assert len(every) - len(few) == 5 * 6
     assert set(few["condition_id"]) < set(every["condition_id"])
     with pytest.raises(UserError, match="goal_wordings"):
         study.Study(**asked, goal_wordings=-1)

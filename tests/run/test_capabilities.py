@@ -2,12 +2,13 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from hvae_utils.ask import replay
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
 from hvae_utils.play import records
-from hvae_utils.run import runner, workbook
+from hvae_utils.run import bundle, runner, workbook
 from tests.play.test_check import KEY, plain, refuses, thinks
 from tests.support.fake_endpoint import serve
 
@@ -44,7 +45,7 @@ def test_each_model_is_asked_once_a_run_and_what_was_seen_is_kept(notebooks, stu
         assert len(asked) == sent, "the records answer"
     seen = run.manifest["capabilities"]
     assert list(seen) == ["openai/m"]
-    assert seen["openai/m"] == again["openai/m"] | {"listed": seen["openai/m"]["listed"]}
+    assert seen == again
     assert seen["openai/m"]["routes"]["direct"]["method"] == "probabilities"
     assert seen["openai/m"]["requests"] == sent
     assert any(line.startswith("openai/m: Items are read as exact") for line in study.said)
@@ -121,3 +122,13 @@ def test_simulated_respondents_and_replays_are_not_asked(notebooks, study, tmp_p
         with replay.replaying({"openai/m": "identity"}):
             assert study(url).manifest["capabilities"] == {}
     assert not asked
+
+
+def test_a_bundle_is_of_models_however_they_deliberate(notebooks, study, monkeypatch):
+    with serve(plain) as (url, _):
+        run = study(url)
+    run.__dict__["conditions"] = pd.DataFrame({"model": ["openai/m", "openai/m+low"]})
+    bundled = []
+    monkeypatch.setattr(bundle, "write", lambda *given: bundled.append(given))
+    run.bundle()
+    assert bundled[0][2] == {"openai/m"}

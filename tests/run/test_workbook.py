@@ -185,10 +185,10 @@ SHORT = {"01": "01_value_assignment", "02": "02_game_play", "03": "03_metric_com
 def leave_run(run, models=("reference/random",), **times):
     """Leave a run whose files were last written at the given times; 0 is never."""
     run.mkdir(parents=True)
-    made = {"scores": 3, "rationality": 3, "steerability": 3}
+    made = dict.fromkeys(("scores", "rationality", "steerability", "deliberation"), 3)
     times = {"conditions": 1, "responses": 2, **made, "records": 9, **times}
     endings = {"rationality": "value_rationality.csv", "records": "records.jsonl"}
-    endings |= {"steerability": "steerability.csv"}
+    endings |= {name: f"{name}.csv" for name in ("steerability", "deliberation")}
     for name, when in times.items():
         path = run / endings.get(name, f"{name}.parquet")
         if when:

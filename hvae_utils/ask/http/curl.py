@@ -77,9 +77,17 @@ class Curl:
         self._idle: list[Any] = []  # easy handles, each for one request at a time
         self._ended: dict[Any, asyncio.Future[int]] = {}  # easy handle -> its error number, or 0
 
-    async def post(self, body: bytes) -> Response:
-        """Send one body and return the response, whatever its status. Raises Fault."""
+    async def post(
+        self, body: bytes, timeout_s: float | None = None, most_bytes: int | None = None
+    ) -> Response:
+        """Send one body and return the response, whatever its status. Raises Fault.
+
+        timeout_s, most_bytes: of this request, those of all where they are None.
+        """
         easy = self._idle.pop() if self._idle else self._new_handle()
+        timeout_ms, size = self._pycurl.TIMEOUT_MS, self._pycurl.MAXFILESIZE
+        easy.setopt(timeout_ms, round(1000 * timeout_s) if timeout_s else self._options[timeout_ms])
+        easy.setopt(size, most_bytes or self._options[size])
         head: list[bytes] = []
         parts: list[bytes] = []
         easy.setopt(self._pycurl.HEADERFUNCTION, head.append)

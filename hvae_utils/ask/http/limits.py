@@ -15,9 +15,14 @@ STEPS = 32  # after the doubling phase: most/32 more a window, at most a quarter
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0  # after a 429 that does not say how long; doubled in a row
 JUDGED = 1.25  # once the limit has grown by this factor, its throughput is compared
 GAIN = 0.2  # share of a growth in requests in flight that must show as growth in throughput
+STARVED_S = 300.0  # an endpoint that has said nothing but 429 for so long is given up
 BACK = 0.9  # of the last limit that paid: where a growth that did not pay returns to
 HELD = 8  # windows at that limit before more is tried again
 MINUTE_S = 60.0
+
+
+class Starved(Exception):
+    """The endpoint has said nothing but 429 for so many seconds (`args[0]`)."""
 
 
 class Limit:
@@ -46,17 +51,26 @@ class Limit:
         self._requests = _bucket(requests_per_minute)
         self._tokens = _bucket(tokens_per_minute)
         self._gate = asyncio.Lock()
+        self._refused_since: float | None = None  # the first 429 after the last answer
+        self._starved_s = 0.0
+        self._starving = asyncio.Event()
 
     async def enter(self, tokens: int = 0) -> None:
-        """Wait, in order of arrival, for a place in flight and for `tokens` under the caps."""
+        """Wait, in order of arrival, for a place in flight and for `tokens` under the caps.
+
+        Raises Starved when the endpoint is given up before there is a place.
+        """
         loop = asyncio.get_running_loop()
+        self._check_starved()
         if self._waiting or not self._has_place(loop.time()):
             turn = loop.create_future()
             self._waiting.append(turn)
             try:
                 await turn
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # the place was given in the same moment
+                if (
+                    turn.done() and not turn.cancelled() and not turn.exception()
+                ):  # the place was given in the same moment
                     self.leave()
                 raise
         else:
@@ -76,6 +90,7 @@ class Limit:
     def ok(self, latency_s: float) -> None:
         """Note an answer that took `latency_s` seconds, while its place is held."""
         now = asyncio.get_running_loop().time()
+        self._refused_since = None
         if now - latency_s < self._began:
             self._late = max(self._late - 1, 0)
             return
@@ -86,7 +101,15 @@ class Limit:
             self._close_window(now)
 
     def quota(self, retry_after_s: float | None = None) -> None:
-        """Note a 429: all wait as long as it asks; halve, once for all that were in flight."""
+        """Note a 429: all wait as long as it asks; halve, once for all that were in flight.
+
+        When nothing has been answered for STARVED_S all who wait get Starved.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._refused_since is None:
+            self._refused_since = now
+        elif now - self._refused_since >= STARVED_S:
+            self._give_up(now - self._refused_since)
         if retry_after_s:
             self._pause(retry_after_s)
         if self._late > 0:
@@ -97,7 +120,29 @@ class Limit:
             self._pause(self._pause_s)
         self.allowed, self._late = self.allowed // 2 or 1, self.in_flight
         self._doubling, self._held, self._paid = False, 0, None
-        self._begin(asyncio.get_running_loop().time())
+        self._begin(now)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long, less if the endpoint is given up in the meantime. Raises Starved then."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._starving.wait()
+        except TimeoutError:
+            return
+        self._check_starved()
+
+    def _give_up(self, seconds: float) -> None:
+        """End the wait of all with Starved."""
+        self._starved_s = seconds
+        self._starving.set()
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_exception(Starved(seconds))
+        self._waiting.clear()
+
+    def _check_starved(self) -> None:
+        if self._starved_s:
+            raise Starved(self._starved_s)
 
     def _pause(self, seconds: float) -> None:
         """Send nothing for so long, if a longer pause is not on already."""
@@ -139,7 +184,7 @@ class Limit:
                 await self._tokens.acquire(part)
                 tokens -= part
             while (pause_s := self._paused_until - loop.time()) > 0:
-                await asyncio.sleep(pause_s)
+                await self.sleep(pause_s)
 
     def _close_window(self, now: float) -> None:
         """Grow, hold or go back, by the throughput of the window that ends."""

@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import orjson
 
 from hvae_utils import files
+from hvae_utils.ask import complaints
 from hvae_utils.ask.http.curl import Curl, Fault, Response
 from hvae_utils.ask.urls import on_loopback
 
@@ -29,7 +30,7 @@ SHORTEST_KEY = 8  # characters; what is shorter is no secret, and may stand in a
 MAX_RETRY_AFTER_S = 120.0  # as in the openai client: an endpoint that asks for more is given up
 MASK = b"***"  # what stands for a secret
 TELEMETRY = "X-Stainless-"  # what the client tells of the machine; nobody needs it for an answer
-EXCERPT = 200  # characters of an endpoint's own message
+ORDINARY = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")  # headers with no secret
 NO_URL, TIMED_OUT, TOO_LONG = (1, 3), 28, 63  # libcurl's numbers
 PASSING = (408, 409, 429)  # with all from 500: what the openai client tries again
 
@@ -42,8 +43,11 @@ class Failure(Exception):
     status: int = 0  # of HTTP, 0 without
     again: bool = False  # another try may help
     wait_s: float | None = None  # seconds the endpoint asks to wait, None where it does not say
-    code: str = ""  # the endpoint's own
+    content: Any = ""  # of the endpoint's answer: JSON, or its text where it is none
     reached: bool = True  # a connection was made
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class Transport:
@@ -58,6 +62,7 @@ class Transport:
         self._options = {"base_url": base_url, "api_key": api_key, **options}
         self._timeout_s = timeout_s
         self._secrets: tuple[bytes, ...] = ()
+        self._spelled: tuple[str, ...] = ()
         self._curl: Any = None
 
     async def __aenter__(self) -> Self:
@@ -73,25 +78,38 @@ class Transport:
                 del headers[name]
         path, query = f"{base.path.rstrip('/')}/chat/completions", f"{base.query}&{query}"
         url = base._replace(path=path, query=query.strip("&")).geturl()
-        self._secrets = _secrets(url, self._options["api_key"])
+        proxy = _proxy(url)
+        own = {text for name, text in headers.items() if name not in ORDINARY}
+        self.hide(url, proxy, {self._options["api_key"], *own})
         sys.audit("hvae_utils.connect", base.hostname)  # libcurl's sockets are not Python's
-        self._curl = Curl(url, headers, self._timeout_s, _proxy(url), REPLY_BYTES)
+        self._curl = Curl(url, headers, self._timeout_s, proxy, REPLY_BYTES)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Close the session."""
         self._curl.close()
 
-    async def post(self, body: Mapping[str, Any]) -> Any:
-        """Send one body; return the reply's JSON. Raises Failure."""
+    async def post(
+        self, body: Mapping[str, Any], more_s: float = 0.0, most_bytes: int = REPLY_BYTES
+    ) -> Any:
+        """Send one body; return the reply's JSON. Raises Failure.
+
+        more_s: seconds on top of the usual ones; most_bytes: of the reply.
+        """
+        timeout_s = self._timeout_s + more_s
         try:
-            response = await self._curl.post(orjson.dumps(body))
+            response = await self._curl.post(orjson.dumps(body), timeout_s, most_bytes)
         except Fault as fault:
-            raise self._failure(fault) from None
+            raise _failure(fault, timeout_s, most_bytes) from None
         content = self.masked(response.content)
         if not 200 <= response.status < 300:
             raise _refusal(response, content)
         return _parsed(content, response)
+
+    def hide(self, url: str, proxy: str, sent: set[str]) -> None:
+        """Mask from now on what is secret in two URLs and in what is sent."""
+        self._secrets = _secrets(url, proxy, sent)
+        self._spelled = tuple(secret.decode() for secret in self._secrets)
 
     def masked(self, content: bytes) -> bytes:
         """Return a content in which nothing stands that is secret about this endpoint."""
@@ -99,28 +117,50 @@ class Transport:
             content = content.replace(secret, MASK)
         return content
 
-    def _failure(self, fault: Fault) -> Failure:
-        """Return what it means that there is no reply."""
-        if fault.code == TOO_LONG:
-            return Failure(f"the reply has more than {REPLY_BYTES:,} bytes")
-        if not fault.connected:
-            return Failure(str(fault), again=fault.code not in NO_URL, reached=False)
-        if fault.code == TIMED_OUT:
-            return Failure(f"no reply within {self._timeout_s:g} s", again=True)
-        return Failure(f"connection lost ({fault})", again=True)
+    def masked_text(self, text: str) -> str:
+        """Return a text in which nothing stands that is secret about this endpoint."""
+        for secret in self._spelled:
+            if secret in text:
+                text = text.replace(secret, MASK.decode())
+        return text
 
 
-def _secrets(url: str, api_key: str) -> tuple[bytes, ...]:
-    """Return the forms that key, user, password and query can have in a reply, long ones first."""
-    parts = urlsplit(url)
-    user, password = parts.username or "", parts.password or ""
-    query = [value for _, value in parse_qsl(parts.query)]
-    basic = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-    raw = [part.partition("=")[2] for part in parts.query.split("&")]
-    texts = {api_key, user, password, unquote(user), unquote(password), basic, *query, *raw}
+def _failure(fault: Fault, timeout_s: float, most_bytes: int) -> Failure:
+    """Return what it means that there is no reply."""
+    if fault.code == TOO_LONG:
+        return Failure(f"the reply has more than {most_bytes:,} bytes")
+    if not fault.connected:
+        return Failure(str(fault), again=fault.code not in NO_URL, reached=False)
+    if fault.code == TIMED_OUT:
+        return Failure(f"no reply within {timeout_s:g} s", again=True)
+    return Failure(f"connection lost ({fault})", again=True)
+
+
+def _secrets(url: str, proxy: str, sent: set[str]) -> tuple[bytes, ...]:
+    """Return the forms that what is sent secret can have in a reply, long ones first.
+
+    That is the key and headers of one's own, the users and passwords of both URLs, the query.
+    """
+    texts = set(sent)
+    for parts in (urlsplit(url), urlsplit(proxy)):
+        user, password = parts.username or "", parts.password or ""
+        plain = f"{unquote(user)}:{unquote(password)}"
+        texts |= {user, password, unquote(user), unquote(password)}
+        texts.add(base64.b64encode(plain.encode()).decode())
+    query = urlsplit(url).query
+    texts |= {value for _, value in parse_qsl(query)}
+    texts |= {part.partition("=")[2] for part in query.split("&")}
     long = {text for text in texts - {NO_KEY} if len(text) >= SHORTEST_KEY}
-    forms = {form for text in long for form in (text, text.replace("/", "\\/"))}
-    return tuple(form.encode() for form in sorted(forms, key=len, reverse=True))
+    long |= {text.removeprefix("Bearer ") for text in long if text != f"Bearer {NO_KEY}"}
+    forms = {
+        form
+        for text in long - {f"Bearer {NO_KEY}"}
+        for form in (
+            *(text, text.replace("/", "\\/"), quote(text, safe="")),
+            *(json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]),
+        )
+    }
+    return tuple(form.encode("utf-8", "replace") for form in sorted(forms, key=len, reverse=True))
 
 
 def _proxy(url: str) -> str:
@@ -143,21 +183,26 @@ def _parsed(content: bytes, response: Response) -> Any:
 def _refusal(response: Response, content: bytes) -> Failure:
     """Return what a status other than 200 means; another try helps by the openai client's rule."""
     try:
-        body = json.loads(content)
-        error = body.get("error", body) if isinstance(body, dict) else {}
-        error = error if isinstance(error, dict) else {"message": error}
-        message, code = (str(error.get(part) or "") for part in ("message", "code"))
+        said = json.loads(content)
     except (ValueError, RecursionError):
-        message = code = ""
-    status, headers = response.status, response.headers
-    line = f"HTTP {status}" + (f": {message[:EXCERPT]}" if message else "")
+        said = content.decode("utf-8", "replace")
+    headers = response.headers
+    advice = headers.get("x-should-retry", "")
+    return failure(response.status, said, _retry_after(headers), advice)
+
+
+def failure(status: int, content: Any, wait_s: float | None = None, advice: str = "") -> Failure:
+    """Return what an error status means, or an error of that code in a reply.
+
+    advice: of the endpoint on whether another try helps, true or false.
+    """
+    said = complaints.words(content)
+    line = f"HTTP {status}" + (f": {said}" if said else "")
     line += " (a redirect; none is followed)" if status < 400 else ""
-    advice = headers.get("x-should-retry")
     again = advice == "true" or (advice != "false" and (status in PASSING or status >= 500))
-    wait_s = _retry_after(headers)
     if wait_s is not None and wait_s > MAX_RETRY_AFTER_S:
         again, line = False, f"{line} (asks to wait {wait_s:.0f} s)"
-    return Failure(line, status=status, again=again, wait_s=wait_s, code=code)
+    return Failure(line, status=status, again=again, wait_s=wait_s, content=content)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from hvae_utils import files
-from hvae_utils.ask.http.transport import NO_KEY
+from hvae_utils.ask.chat import NO_KEY
 from hvae_utils.ask.urls import on_loopback
 
 TIMEOUT_S = 10.0
