@@ -48,39 +48,46 @@ DIALECT = Dialect(
 class InspectModel(ChatModel):
     """One model of a provider, asked through inspect_ai.
 
-    name: as in the study. UserError where something that it needs is missing.
+    name: as in the study; model: inspect_ai's own, where an evaluation has opened it: then it can
+    be asked without being entered. UserError where something that it needs is missing.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, model: Any = None) -> None:
         check_name(name)
-        if lack := missing(name):
+        if lack := "" if model else missing(name):
             raise UserError(f"{name} is not ready: {lack}")
         url, provider = _url(name), _provider(name)
         super().__init__(name, _spoken(name), url, "", Limit(MOST), DIALECT)
         self.prefix_reuse |= not url and provider in HERE
         self.identity = identity(name)
         self._where = public(url) if url else provider
-        self._transport = _Inspect(name)
+        self._transport = _Inspect(name, model)
 
 
 class _Inspect(Transport):
     """A session with a provider. Belongs to the event loop that enters it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, model: Any = None) -> None:
         super().__init__(None, "", ATTEMPT_S)
         self._name = name
-        self._model: Any = None
+        self._model = model
+        if model:
+            self._prepare()
 
     async def __aenter__(self) -> Self:
         """Open the provider's client."""
         self._model = await _model(self._name).__aenter__()
+        self._prepare()
+        return self
+
+    def _prepare(self) -> None:
+        """Leave retries to us, and know what must not be shown."""
         api = self._model.api
         if hasattr(client := getattr(api, "client", None), "max_retries"):
             client.max_retries = 0  # a budget counts every try
         told = {text for name, text in os.environ.items() if SECRET.search(name)}
         urls = (_url(self._name) or "", str(getattr(api, "base_url", None) or ""))
         self.hide(*urls, told | {str(getattr(api, "api_key", None) or "")})
-        return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Close it."""
