@@ -161,4 +161,6 @@ def export_run(chosen: Namespace) -> None:
 def _with_inspect() -> None:
     """Raise UserError where inspect_ai is not installed."""
     if importlib.util.find_spec("inspect_ai") is None:
-        raise UserError("this needs the extra 'inspect': pip install 'hvae-workbook[inspect]'")
+        from hvae_utils.ask.inspect_model import EXTRA
+
+        raise UserError(f"inspect_ai is not here; {EXTRA}")
