@@ -156,9 +156,10 @@ def test_a_changed_score_is_refused(changed, tmp_path):
 def test_a_changed_reply_is_refused_because_its_score_is_another(changed, tmp_path):
     def reply(content):
         said = content.samples[0].store[inspect_task.STORE]
-        for kept in said.values():
-            if len(kept["text"]) == 1:
-                kept["text"] = "A" if kept["text"] != "A" else "B"
+        item = next(
+            kept for kept in said.values() if kept["text"] in "ABDEFGHI"
+        )  # C is the probe's
+        item["text"] = "A" if item["text"] != "A" else "B"
 
     refused(changed(reply), tmp_path, "the stored reply says")
 
