@@ -1,12 +1,16 @@
-"""Verbs of the `hvae` command for batches and imported prompts. Public name: VERBS."""
+"""Verbs of the `hvae` command for batches, logs and tasks of inspect_ai, and results for others.
 
+Public name: VERBS.
+"""
+
+import importlib.util
 import re
 from argparse import Namespace
 from pathlib import Path
 
 from hvae_utils import paths
 from hvae_utils.errors import UserError
-from hvae_utils.run.cli import NEW_RUN, RUNS, STUDY, Verb, argument, planned, show, verb
+from hvae_utils.run.cli import NEW_RUN, RUN, RUNS, STUDY, Verb, argument, planned, show, verb
 
 BATCH = """Put a study through the OpenAI Batch API, stage by stage.
 
@@ -18,7 +22,20 @@ A prompt can quote earlier replies, so it goes in stages:
   5. hvae reproduce STUDY --run-id RUN              makes tables and figures, and asks nobody
 STUDY is --profile and --set, the same in every step; what it costs: docs/cost.md.
 """
-VERBS = [Verb("batch", (), BATCH)]
+IMPORT = "Make a run of what others asked."
+TASK_FILE = '''"""The SVO slider: inspect eval THIS_FILE --model PROVIDER/MODEL -T wordings=plain"""
+
+from inspect_ai import Task, task
+
+from hvae_utils.extras import inspect_task
+
+
+@task
+def hvae_svo_slider(**kwargs) -> Task:
+    """Does a model act on the value that it is told to hold?"""
+    return inspect_task.hvae_svo_slider(**kwargs)
+'''
+VERBS = [Verb("batch", (), BATCH), Verb("import", (), IMPORT)]
 
 
 @verb(
@@ -83,3 +100,67 @@ def import_prompts(chosen: Namespace) -> None:
     out = paths.DATA / "prompts" / f"{name}.toml"
     import_prompts(chosen.path, instruments.load("svo-slider"), out)
     show(f"wrote {paths.shown(out)}; use it with --set wordings={name} --set probe_values=")
+
+
+@verb(
+    "import inspect",
+    argument("logs", metavar="LOG", type=Path, nargs="+", help="of inspect eval, one a model"),
+    argument("--run-id", help="name of the run's folder (default: inspect)"), RUNS, verbs=VERBS,
+)  # fmt: skip
+def import_inspect(chosen: Namespace) -> None:
+    """Make a run of logs of our Inspect task, with every table and figure; nobody is asked."""
+    _with_inspect()
+    from hvae_utils.extras import inspect_log
+    from hvae_utils.show import findings
+
+    run = inspect_log.take(chosen.logs, chosen.run_id, chosen.runs, report=show)
+    for _, sentence in findings.verdicts(run.steerability):
+        show(sentence)
+    show(f"figures in {paths.shown(run.path('figures'))}")
+
+
+@verb(
+    "inspect-task",
+    argument("out", metavar="OUT", nargs="?", type=Path, help="a new file (default: print it)"),
+    verbs=VERBS,
+)  # fmt: skip
+def inspect_task(chosen: Namespace) -> None:
+    """Write the SVO slider as a task file for inspect eval.
+
+    Where this package is installed, `inspect eval hvae_utils/hvae_svo_slider --model ...` does the
+    same without a file. Its log comes back with `hvae import inspect LOG`.
+    """
+    from hvae_utils import files
+
+    if chosen.out is None:
+        print(TASK_FILE, end="")
+        return
+    if chosen.out.exists():
+        raise UserError(f"{chosen.out} is there already; name a new file")
+    files.write_atomically(chosen.out, TASK_FILE)
+    show(f"wrote {paths.shown(chosen.out)}; inspect eval {chosen.out} --model PROVIDER/MODEL")
+
+
+@verb(
+    "export", RUN, RUNS,
+    argument("out", metavar="OUT", nargs="?", type=Path, help="folder (default: RUN_ID-export)"),
+    argument("--organization", default="unknown", help="who evaluated (default: unknown)"),
+    verbs=VERBS,
+)  # fmt: skip
+def export_run(chosen: Namespace) -> None:
+    """Write a finished run's results as Every Eval Ever JSON, one file a model."""
+    from hvae_utils.extras import export
+    from hvae_utils.run.run import Run
+
+    run = Run(chosen.run_id, chosen.runs)
+    out = chosen.out or Path(f"{run.name}-export")
+    for path in export.write(run, out, chosen.organization):
+        show(f"wrote {paths.shown(path)}")
+
+
+def _with_inspect() -> None:
+    """Raise UserError where inspect_ai is not installed."""
+    if importlib.util.find_spec("inspect_ai") is None:
+        from hvae_utils.ask.inspect_model import EXTRA
+
+        raise UserError(f"inspect_ai is not here; {EXTRA}")

@@ -45,7 +45,7 @@ def describe(
     older manifests lack. Models are left out of the overrides, where they could name a folder.
     """
     models = parameters.get("models", ())
-    named = {"models": [_portable(name) for name in models]} if models else {}
+    named = {"models": [portable(name) for name in models]} if models else {}
     return {
         "schema": SCHEMA,
         "profile": profile,
@@ -53,7 +53,7 @@ def describe(
         "parameters": {**parameters, **named},
         "seeds": {key: value for key, value in parameters.items() if key.endswith("seed")},
         "models": _models(models),
-        "capabilities": {_portable(name): seen for name, seen in (capabilities or {}).items()},
+        "capabilities": {portable(name): seen for name, seen in (capabilities or {}).items()},
         **_revision(root),
         **environment(root),
         "outputs": _outputs(folder, outputs),
@@ -106,7 +106,7 @@ def environment(root: Path = paths.ROOT) -> dict[str, Any]:
     }
 
 
-def _portable(name: str) -> str:
+def portable(name: str) -> str:
     """Return a model's name without the folder of its weights, with whichever slash it has."""
     family, _, file = name.partition("/")
     return f"local/{PureWindowsPath(file).name}" if family == "local" else name
@@ -117,7 +117,7 @@ def _models(names: Sequence[str]) -> dict[str, str | None]:
     from hvae_utils.ask import models
 
     identities = models.identities(names)
-    return {_portable(name): identities.get(name) for name in names}
+    return {portable(name): identities.get(name) for name in names}
 
 
 def _outputs(folder: Path, declared: Sequence[str]) -> dict[str, str]:
