@@ -207,7 +207,8 @@ class _Groups:
     A presentation is an order, or in a Latin design a wording with its order. orders:
     (presentations, positions), the option at each; shown: bool (groups, presentations), which of
     them the group has; factors: one row a group; table: float (groups, items, presentations,
-    options), summing to the mass covered, NaN rows where a presentation has no probabilities; floor: (groups, items, presentations); covered_mass: (groups,).
+    options), summing to the mass covered, NaN rows where a presentation has no probabilities;
+    floor: (groups, items, presentations); covered_mass: (groups,).
     """
 
     instrument: Instrument
