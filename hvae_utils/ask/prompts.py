@@ -1,6 +1,6 @@
 """Prompts: wording packs -> the texts of system and user turns; presentations of items.
 
-A pack (`data/prompts/NAME.toml`) holds ten sentences; which of them make a turn, in which order,
+A pack (`data/prompts/NAME.toml`) holds eleven sentences; which of them make a turn, in which order,
 stands here. So wordings differ in words only and two arms of a study in one sentence. What is the
 same for all items of a condition comes first: a server that keeps prefixes reads only the end anew.
 
@@ -36,6 +36,7 @@ TEMPLATES = {  # the sentences of a pack and the placeholders that each must hol
     "keep_value": {"value"},
     "ask_goal": {"items", "options"},
     "quote_goal": {"goal"},
+    "reason": set(),
     "question": {"kind"},
     "ask_again": {"kind", "labels"},
 }
@@ -223,10 +224,12 @@ def item_text(
     instrument: Instrument,
     presentation: Presentation,
     goal: str | None = None,
+    reasoned: bool = False,
 ) -> str:
     """Return the turn that puts one item: framing, goal if there is one, options, question.
 
     goal: the model's own, quoted, a blank one as such; None leaves out that sentence alone.
+    reasoned: ask for a thought in the place of the question, which is a turn of its own then.
     UserError for an imported pack and another instrument or presentation than its file's.
     """
     if pack.items is not None:
@@ -239,8 +242,13 @@ def item_text(
         f"{label}: {coins(first)}, {coins(second)}"
         for label, (first, second) in zip(presentation.labels, payoffs, strict=True)
     ]
-    question = pack.say("question", kind=_kind(presentation.labels))
-    return "\n".join((*framing, "", *options, "", question))
+    last = pack.say("reason") if reasoned else question_text(pack, presentation)
+    return "\n".join((*framing, "", *options, "", last))
+
+
+def question_text(pack: Pack, presentation: Presentation) -> str:
+    """Return the sentence that asks for the answer."""
+    return pack.say("question", kind=_kind(presentation.labels))
 
 
 def reminder_text(pack: Pack, presentation: Presentation) -> str:

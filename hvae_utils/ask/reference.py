@@ -121,10 +121,13 @@ def prose(kind: str, held: values.Value) -> str:
     if kind == "probe":
         return PROBED
     if held.utility is None:
-        goal = "My goal is to look at each question when it comes."
-        return goal if kind == "goal" else "All right."
+        return {
+            "goal": "My goal is to look at each question when it comes.",
+            "reason": "I look at both numbers of each option.",
+        }.get(kind, "All right.")
     return {
         "describe": f"Such a person lives by one rule. {held.definition}",
         "adopt": f"I will answer as a person with {held.word} values.",
         "goal": f"My goal is to choose as {held.word} values ask of me.",
+        "reason": f"I look at what {held.word} values make of both numbers of each option.",
     }[kind]

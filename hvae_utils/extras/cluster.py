@@ -27,6 +27,7 @@ import pandas as pd
 from hvae_utils import paths
 from hvae_utils.ask import local
 from hvae_utils.errors import EndpointError, UserError, brief
+from hvae_utils.measure import factors
 from hvae_utils.play import administer, players
 from hvae_utils.play.engine import Progress
 from hvae_utils.play.records import Held, Record, Records, read
@@ -197,6 +198,7 @@ class OnCluster:
         The first fault stops handing out; shards under way are waited for, their answers kept.
         """
         require("local", budget)
+        self._find_routes(conditions, records)
         workers = self._workers()
         together = SAME_RECORDS if verb == "assign_values" else SAME_PREFIX
         shards = shards_of(conditions, together, workers)
@@ -231,6 +233,23 @@ class OnCluster:
         if fault is not None:
             raise fault
         return _one_table([tables[number] for number in range(len(shards))], conditions)
+
+    def _find_routes(self, conditions: pd.DataFrame, records: Records) -> None:
+        """Have one worker find out how each respondent is asked, so that the others know it."""
+        shard = conditions.drop_duplicates("model")
+        (keys,) = _answered_keys(records, [shard], "find_routes")
+        seed = [records.get(key) for key in keys]
+        future = self._client.submit(
+            _play_shard, _code(), "find_routes", shard, seed, (), pure=False
+        )
+        arrived: list[tuple[Future, Played]] = []
+        while not arrived:
+            arrived = self._arrived({future: 0}, [shard])
+        ((_, (_, new, fault)),) = arrived
+        for record in new:
+            records.append(record)
+        if fault is not None:
+            raise fault
 
     assign_values = partialmethod(_play, "assign_values")
     put_items = partialmethod(_play, "put_items")
@@ -275,17 +294,25 @@ def _result(future: "Future", shard: pd.DataFrame) -> Played:
 def shards_of(conditions: pd.DataFrame, together: list[str], workers: int) -> list[pd.DataFrame]:
     """Cut conditions into shards of one model; rows that agree in `together` stay in one shard.
 
+    A model is one however it deliberates: its respondents share what is said before the items.
+
     >>> rows = pd.DataFrame({"model": list("aaabb"), "value": list("xxyxy"), "repeat": 1})
     >>> [len(shard) for shard in shards_of(rows, SAME_RECORDS, workers=1)]
     [2, 1, 2]
     """
     size = min(SHARD_CONDITIONS, -(-len(conditions) // (workers * SHARDS_PER_WORKER)))
     shards = []
-    for _, group in conditions.groupby("model", sort=False):
-        number = group.groupby(together, sort=False, dropna=False).ngroup()
+    for _, group in conditions.groupby(_models(conditions), sort=False):
+        asked = group.assign(model=_models(group))
+        number = asked.groupby(together, sort=False, dropna=False).ngroup()
         start = number.value_counts().sort_index().cumsum().shift(fill_value=0)
         shards += [shard for _, shard in group.groupby(number.map(start) // size)]
     return shards
+
+
+def _models(conditions: pd.DataFrame) -> pd.Series:
+    """Return the models of the respondents in a table."""
+    return conditions["model"].map(lambda name: factors.model_of(name)[0])
 
 
 def _answered_keys(records: Records, shards: list[pd.DataFrame], verb: str) -> list[list[str]]:
@@ -295,11 +322,12 @@ def _answered_keys(records: Records, shards: list[pd.DataFrame], verb: str) -> l
     """
     keys: dict[Any, list[str]] = defaultdict(list)  # by model for probes, else by SAME_RECORDS
     for record in read(records.path) if records.path.exists() else ():
-        assigning = record["kind"] in ASSIGNING
-        if not record["error"] and assigning == (verb == "assign_values"):
+        assigning, probe = record["kind"] in ASSIGNING, record["kind"] == "probe"
+        if not record["error"] and (probe or assigning == (verb == "assign_values")):
             group = tuple(record[name] for name in SAME_RECORDS)
-            keys[record["model"] if record["kind"] == "probe" else group].append(record["key"])
-    groups = [{*shard["model"], *map(tuple, shard[SAME_RECORDS].to_numpy())} for shard in shards]
+            keys[record["model"] if probe else group].append(record["key"])
+    asked = [shard.assign(model=_models(shard)) for shard in shards]
+    groups = [{*shard["model"], *map(tuple, shard[SAME_RECORDS].to_numpy())} for shard in asked]
     return [[key for group in each for key in keys[group]] for each in groups]
 
 

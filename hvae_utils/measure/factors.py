@@ -12,8 +12,8 @@ import pandas as pd
 from hvae_utils.errors import UserError, unknown
 
 FACTORS = (
-    *("model", "value", "goal_prompt", "induction", "placement", "protocol", "wording"),
-    *("order", "labels", "repeat"),
+    *("model", "deliberation", "value", "goal_prompt", "induction", "placement", "protocol"),
+    *("wording", "order", "labels", "repeat"),
 )
 INDUCTIONS = ("self_description", "definition", "label")
 PLACEMENTS = ("dialogue", "system")

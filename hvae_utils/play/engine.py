@@ -22,11 +22,14 @@ from hvae_utils.ask import models, replay
 from hvae_utils.ask.prompts import Presentation
 from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
+from hvae_utils.measure import factors
 from hvae_utils.play.budget import Budget
 from hvae_utils.play.records import Held, Record
 
 # Longest reply asked for, in tokens, by kind of request.
 MAX_TOKENS = {"describe": 96, "adopt": 48, "goal": 64, "item": 24, "readout": 1, "probe": 1}
+MAX_TOKENS |= {"reason": 200}
+CHAINS_APART = 10_000  # seeds between one chain of thought and the next: no repeat comes so far
 TOP_LOGPROBS = 20  # the most that OpenAI-compatible endpoints give
 READ_EXACTLY = ("readout", "probe")  # kinds of which only the first token's alternatives matter
 READ_TOKENS = ("item", *READ_EXACTLY)
@@ -50,6 +53,9 @@ class Question(NamedTuple):
     row: Row  # the condition
     shown: Presentation | None = None  # of an item
     attempt: int = 1  # 2 after a reminder
+    thinking_tokens: int = 0  # room for a thought, as the respondent's route has it
+    temperature: float | None = None  # None: the condition's; of what is read exactly, 0
+    chain: int = 0  # number of the chain of thought, each drawn with a seed of its own
 
 
 Dialogue = Generator[Question, Record, Any]
@@ -57,25 +63,34 @@ Dialogue = Generator[Question, Record, Any]
 
 def request_for(question: Question, identity: str) -> Request:
     """Return the request that puts a question to the respondent of this identity."""
-    row, exact = question.row, question.kind in READ_EXACTLY
+    row, shown = question.row, question.shown
+    model, deliberation = factors.model_of(row["model"])
+    usual = 0.0 if question.kind in READ_EXACTLY else row["temperature"]
+    held = shown is not None and row.get("replies") == "constrained"
     return Request(
         kind=question.kind,
-        model=row["model"],
+        model=model,
         messages=tuple(question.messages),
         condition=row,
         max_tokens=MAX_TOKENS[question.kind],
-        temperature=0.0 if exact else row["temperature"],
-        seed=row["seed"] + row["repeat"],
+        temperature=usual if question.temperature is None else question.temperature,
+        seed=row["seed"] + row["repeat"] + CHAINS_APART * question.chain,
         repeat=row["repeat"],
         attempt=question.attempt,
         top_logprobs=TOP_LOGPROBS if question.kind in READ_TOKENS else 0,
-        presentation=question.shown,
+        presentation=shown,
         identity=identity,
+        thinking_tokens=question.thinking_tokens,
+        thinking=deliberation if deliberation in factors.THINKING else "",
+        choices=shown.labels if held else (),
     )
 
 
 def record_of(request: Request, answer: Answer, latency_s: float | None = None) -> Record:
-    """Return the record of a request and its answer; latency_s: None where nobody waited."""
+    """Return the record of a request and its answer; latency_s: None where nobody waited.
+
+    thinking_tokens are those that the answer took, thinking_room those that it was given.
+    """
     shown = request.presentation
     return {
         "key": request.key,
@@ -94,6 +109,9 @@ def record_of(request: Request, answer: Answer, latency_s: float | None = None) 
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "seed": request.seed,
+        "thinking": request.thinking,
+        "thinking_room": request.thinking_tokens,
+        "choices": request.choices,
         **vars(answer),
         "latency_s": latency_s,
         "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -158,9 +176,10 @@ def for_each(
 
     concurrency: requests in flight a model, 0 for the respondent's own number; per_condition:
     units of progress. Conditions whose items are all answered come last, so that a run that
-    continues asks at once. Models are asked at the same time, those on this machine, which share
-    its processors and memory, one after the other. Raises EndpointError when a model cannot be
-    reached and BudgetReached when the budget is used up, saying how many records are safe.
+    continues asks at once. A model is one however it deliberates. Models are asked at the same
+    time, those on this machine, which share its processors and memory, one after the other. Raises
+    EndpointError when a model cannot be reached and BudgetReached when the budget is used up,
+    saying how many records are safe.
     """
     if not isinstance(concurrency, int) or concurrency < 0:
         raise UserError(f"concurrency is {concurrency!r}; it must be a whole number from 0")
@@ -169,7 +188,7 @@ def for_each(
     limits: dict[str, Any] = {}  # one an endpoint, shared by its models
     rows_of: dict[str, list[tuple[int, Row]]] = {}
     for number, row in enumerate(conditions):
-        rows_of.setdefault(str(row["model"]), []).append((number, row))
+        rows_of.setdefault(factors.model_of(row["model"])[0], []).append((number, row))
     asked = {name: models.respondent(name, limits, concurrency) for name in rows_of}
     lanes: dict[str, list[str]] = {}
     for name, respondent in asked.items():

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,6 +21,9 @@ from hvae_utils.ask import models, prompts
 from hvae_utils.errors import UserError, brief, unknown
 from hvae_utils.measure import factors, instruments, values
 
+# Levels of the factors that runs of before did not have: their conditions keep their numbers.
+_ALWAYS_BEFORE = {"deliberation": "direct", "replies": "free", "chains": 0, "thinking_tokens": 0}
+Row = Mapping[str, Any]  # a condition
 AUDITED = 11  # where probabilities are read, every so-maniest condition is also asked in words
 
 
@@ -29,11 +33,14 @@ class Study:
 
     models: respondent names; values: assigned values; goal_prompts: arms without and with the
     model's own goal; inductions, placements, protocols, orders, labels: see `factors`; wordings:
-    prompt packs, of which the first `goal_wordings` are asked with the goal prompt too (0: all);
-    repeats: administrations of each condition; readout: whether an answer is the text
-    or, where the endpoint gives them, the probabilities of all options; temperature: of every
-    request, 0 is greedy; seed: from which every request's seed is drawn; margin: the smallest
-    effect of interest, a steerability above 0 and below 1; contrasts: the tests that are planned.
+    prompt packs, of which so many as `goal_wordings` are asked with the goal prompt too (0: all),
+    evenly spread over the list, and so over the orders of a latin design; repeats: administrations
+    of each condition; readout: whether an answer is the text or, where the endpoint gives them, the
+    probabilities of all options; temperature: of every request, 0 is greedy; seed: from which every
+    request's seed is drawn; margin: the smallest effect of interest, a steerability above 0 and
+    below 1; contrasts: the tests that are planned; deliberations, replies: see `factors`; chains:
+    thoughts after each of which a `reasoned` respondent is read by probabilities; thinking_tokens:
+    room for the thought of a model that thinks on its own, 0 for the model's usual.
     Raises UserError naming the choices when a name is unknown or a number out of range.
     """
 
@@ -54,6 +61,10 @@ class Study:
     margin: float = 0.10
     contrasts: tuple[str, ...] = ("steerability", "goal_prompt")
     goal_wordings: int = 0
+    deliberations: tuple[str, ...] = ("direct",)
+    chains: int = 3
+    replies: str = "free"
+    thinking_tokens: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -70,18 +81,28 @@ class Study:
             ("label set", self.labels, factors.LABEL_SETS),
             ("readout", (self.readout,), factors.READOUTS),
             ("contrast", self.contrasts, factors.CONTRASTS),
+            ("deliberation", self.deliberations, factors.DELIBERATIONS),
+            ("kind of replies", (self.replies,), factors.REPLIES),
         )
         for what, levels_given, choices in checks:
             for level in levels_given:
                 if level not in choices:
                     raise unknown(what, level, map(str, choices))
         for name in self.models:
+            model, level = factors.model_of(name)
+            if model != name:
+                raise UserError(
+                    f"model '{name}' is named with its deliberation; name '{model}' and set "
+                    f"deliberations to {level}"
+                )
             models.check_name(name)
         for wording in self.wordings:
             prompts.load(wording)
         self._check_together()
         check_number("repeats", self.repeats, 1, 10_000, whole=True)
         check_number("goal_wordings", self.goal_wordings, 0, 10_000, whole=True)
+        check_number("chains", self.chains, 1, 100, whole=True)
+        check_number("thinking_tokens", self.thinking_tokens, 0, 1_000_000, whole=True)
         check_number("temperature", self.temperature, 0, 2)
         check_number("seed", self.seed, 0, 2**31 - 1, whole=True)
         check_number("margin", self.margin, 0, 1)
@@ -109,16 +130,22 @@ class Study:
                     f"wording '{wording}' is imported and can only be shown in its own order "
                     "with its own letters; take orders fixed and labels A-I"
                 )
+            if prompts.load(wording).items and "reasoned" in self.deliberations:
+                raise UserError(
+                    f"wording '{wording}' is imported and asks for the answer in its own words; "
+                    "deliberation 'reasoned' needs a wording of ours"
+                )
 
 
 def conditions(study: Study) -> pd.DataFrame:
     """Return one row a condition, in the order that lets neighbours share a prompt prefix.
 
-    Columns: condition_id (12 hex digits of the factors' hash), model, value, goal_prompt,
+    Columns: condition_id (12 hex digits of the factors' hash), model (the respondent's name, as
+    `factors.respondent` makes it of model and deliberation), deliberation, value, goal_prompt,
     induction, placement, protocol, wording, order (of `latin` the wording's own), labels, repeat
-    (from 1), instrument, readout, temperature, seed, margin, contrasts (joined by +), audited
-    (whether written answers are compared with the probabilities: a model's conditions number 1,
-    12, 23 …).
+    (from 1), instrument, readout, temperature, seed, margin, contrasts (joined by +), replies,
+    chains (0 where no chain of thought is asked for), thinking_tokens, audited (whether written
+    answers are compared with the probabilities: a respondent's conditions number 1, 12, 23 …).
 
     >>> conditions(Study(["reference/faithful"], ["altruistic", "none"]))[["value", "goal_prompt"]]
             value  goal_prompt
@@ -130,6 +157,7 @@ def conditions(study: Study) -> pd.DataFrame:
     options = instruments.load(study.instrument).options
     crossed = {
         "model": study.models,
+        "deliberation": study.deliberations,
         "protocol": study.protocols,
         "wording": study.wordings,
         "placement": study.placements,
@@ -147,25 +175,61 @@ def conditions(study: Study) -> pd.DataFrame:
         "seed": study.seed,
         "margin": float(study.margin),
         "contrasts": "+".join(study.contrasts),
+        "replies": study.replies,
+        "chains": study.chains,
+        "thinking_tokens": study.thinking_tokens,
     }
+    with_goal = _spread(study.goal_wordings or len(study.wordings), len(study.wordings))
     rows: dict[str, dict[str, Any]] = {}
     for levels_of_row in itertools.product(*crossed.values()):
         row = dict(zip(crossed, levels_of_row, strict=True)) | fixed
-        if not values.get(row["value"]).word:
-            row["placement"] = row["induction"] = "none"
-        simulated = row["model"].startswith("reference/")
-        if not (study.temperature or row["repeat"] == 1 or simulated):
+        row = _folded(row)
+        if not (study.temperature or row["repeat"] == 1 or _varies(row)):
             continue
         place = study.wordings.index(row["wording"])
-        if row["goal_prompt"] and 0 < study.goal_wordings <= place:
+        if row["goal_prompt"] and place not in with_goal:
             continue
         for order in factors.order_names(row["order"], options, place):
-            text = json.dumps(row | {"order": order}, sort_keys=True)
-            rows[hashlib.sha256(text.encode()).hexdigest()[:12]] = row | {"order": order}
+            rows[_number(row | {"order": order})] = row | {"order": order}
     frame = pd.DataFrame(rows.values(), columns=[*factors.FACTORS, *fixed])
     frame.insert(0, "condition_id", list(rows))
     number = frame.groupby("model").cumcount()
     return frame.assign(audited=(number % AUDITED == 0) & (frame["readout"] == "probabilities"))
+
+
+def _spread(count: int, places: int) -> set[int]:
+    """Return so many of the places from 0, evenly spread.
+
+    >>> _spread(3, 9), _spread(9, 4)
+    ({0, 3, 6}, {0, 1, 2, 3})
+    """
+    count = min(count, places)
+    return {number * places // count for number in range(count)}
+
+
+def _folded(row: Row) -> Row:
+    """Return a condition with one level for all levels that make no difference to it."""
+    row = dict(row)
+    if not values.get(row["value"]).word:
+        row["placement"] = row["induction"] = "none"
+    if row["model"].startswith("reference/") and row["deliberation"] in factors.THINKING:
+        row["deliberation"] = "direct"  # it thinks no more and no less
+    if row["deliberation"] != "reasoned":
+        row["chains"] = 0
+    elif row["readout"] == "text":
+        row["chains"] = 1  # a reply is read after one, and repeats are other chains
+    return row | {"model": factors.respondent(row["model"], row["deliberation"])}
+
+
+def _varies(row: Row) -> bool:
+    """Return whether a respondent says another thing in each repeat, though it decodes greedily."""
+    return row["model"].startswith("reference/") or row["deliberation"] == "reasoned"
+
+
+def _number(row: Row) -> str:
+    """Return a condition's number; what came later counts only where it differs from before."""
+    told = {name: level for name, level in row.items() if _ALWAYS_BEFORE.get(name) != level}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def listed(name: str, text: str) -> list[str]:

@@ -22,6 +22,7 @@ from hvae_utils.ask import models, prompts
 from hvae_utils.ask.respondents import Respondent
 from hvae_utils.errors import EndpointError, UserError, unknown
 from hvae_utils.measure import scoring, svo, values
+from hvae_utils.measure.factors import model_of
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.play import administer, study
@@ -37,7 +38,8 @@ class Event:
     """What just happened. kind:
 
     asked     messages (role, content; oldest first) go out now
-    replied   reply is what came back, note the transport's error if nothing did
+    replied   reply is what came back, thought what a model that thinks sent before it, note why
+              nothing came back
     item      item (from 1) is settled: outcome, option (from 1, instrument's order, or None),
               chances (options,) of the first answer in that order (NaN where not listed), order
               (the option, from 0, at each place shown), note (what decided), low and high
@@ -61,6 +63,7 @@ class Event:
     high: float = np.nan
     angle: float = np.nan
     note: str = ""
+    thought: str = ""
 
 
 Report = Callable[[Event], None]
@@ -94,12 +97,13 @@ async def decide(rows: Sequence[Row], report: Report) -> None:
     """
     for row in rows:
         sources = administer.Sources()
-        async with models.respondent(row["model"]) as respondent:
+        name, _ = model_of(row["model"])
+        async with models.respondent(name) as respondent:
             value, slider = values.get(row["value"]).name, sources.instrument(row["instrument"])
             watcher = _Watcher(respondent, value, slider, report)
             assigned = await converse(administer.assignment(row, sources), watcher.ask)
             if assigned["not_assigned"]:
-                raise EndpointError(f"{row['model']} did not answer: {assigned['not_assigned']}")
+                raise EndpointError(f"{name} did not answer: {assigned['not_assigned']}")
             for _, _, dialogue in administer.item_dialogues({**row, **assigned}, sources, True):
                 for response in await converse(dialogue, watcher.ask):
                     watcher.settle(dict(zip(administer.COLUMNS, response, strict=True)))
@@ -119,8 +123,9 @@ class _Watcher:
         request = request_for(question, self._respondent.identity)
         self._report(Event("asked", self._value, messages=request.messages))
         answer = await self._respondent.answer(request)
-        text, error = answer.text or "", answer.error or ""
-        self._report(Event("replied", self._value, reply=text, note=error))
+        text, why = answer.text or "", answer.error or answer.cause
+        thought = answer.thought or ""
+        self._report(Event("replied", self._value, reply=text, note=why, thought=thought))
         if question.shown is not None:
             self._orders[question.shown.item] = question.shown.order
         return record_of(request, answer)
@@ -160,7 +165,7 @@ def ask(choices: Sequence[Mapping[str, Any]], report: Report) -> "Running":
     UserError: a level that does not exist, a model that is not ready.
     """
     rows = [condition(**choice) for choice in choices]
-    models.require([row["model"] for row in rows])
+    models.require([model_of(row["model"])[0] for row in rows])
     return Running(rows, report)
 
 
@@ -173,6 +178,7 @@ def factors() -> dict[str, tuple[str, ...]]:
     return {
         "model": tuple(ready["name"]),
         "value": values.names(),
+        "deliberation": ("direct", "reasoned"),
         "induction": prompts.INDUCTIONS,
         "wording": tuple(sorted(packs, key=lambda name: name != "plain")),
         "order": ("fixed", "reversed", "shuffled"),

@@ -52,6 +52,7 @@ def all_texts(pack, value):
         prompts.goal_text(pack, value, SVO),
         prompts.item_text(pack, value, SVO, shown),
         prompts.item_text(pack, value, SVO, shown, "Think first."),
+        prompts.item_text(pack, value, SVO, shown, reasoned=True),
         prompts.reminder_text(pack, shown),
     ]
     if value.word:
@@ -119,6 +120,19 @@ def test_an_item_explains_which_number_is_whose_and_ends_by_asking_for_one_lette
     assert re.search(r"fictional|made up", framing)
     assert "one reward" in framing
     assert re.search(r"(one|single) letter(,? (and )?nothing else| only)\.$", text.lower())
+
+
+def test_a_model_that_thinks_first_reads_the_same_item_and_is_asked_for_no_option_yet(pack):
+    shown = prompts.present(SVO, 0)
+    direct = prompts.item_text(pack, COMPETITIVE, SVO, shown, "Get coins.").split("\n")
+    reasoned = prompts.item_text(pack, COMPETITIVE, SVO, shown, "Get coins.", reasoned=True)
+    assert reasoned.split("\n")[:-1] == direct[:-1]
+    assert prompts.question_text(pack, shown) == direct[-1]
+    last = reasoned.split("\n")[-1]
+    assert re.search(r"few sentences", last)
+    assert re.search(r"(not|n't|no) (name an )?option|leave out which option", last)
+    assert re.search(r"\bnext\b", last)
+    assert "letter" not in last
 
 
 def test_with_and_without_a_goal_items_differ_by_one_line_that_quotes_the_goal(pack):
@@ -204,8 +218,8 @@ def test_the_goal_turn_opens_like_the_items_and_counts_them(pack):
 
 def test_no_item_is_longer_than_the_formal_one(pack):
     def length(of):
-        texts = (prompts.item_text(of, COMPETITIVE, SVO, shown, goal) for goal in (None, "More."))
-        return [len(text) for text in texts]
+        ways = [(None, False), ("More.", False), ("More.", True)]
+        return [len(prompts.item_text(of, COMPETITIVE, SVO, shown, *way)) for way in ways]
 
     shown = prompts.present(SVO, 0)
     assert all(ours <= formal for ours, formal in zip(length(pack), length(FORMAL), strict=True))

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hvae_utils.ask import prompts, reference
+from hvae_utils.ask import prompts, reference, replies
 from hvae_utils.ask.respondents import Request
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, scoring
@@ -228,3 +228,25 @@ def test_answers_change_only_together_with_the_identity(name):
 def test_an_unknown_reference_respondent_gets_the_nearest_name():
     with pytest.raises(UserError, match="Did you mean 'faithful'"):
         reference.Reference("faithfull")
+
+
+def test_one_that_reasons_says_why_without_an_option_and_does_as_it_does_at_once():
+    levels = {"deliberations": ("direct", "reasoned"), "values": ("competitive", "none")}
+    design = study.Study(("reference/faithful",), **levels, readout="probabilities", chains=2)
+    records = Held()
+    assigned = administer.assign_values(study.conditions(design), records)
+    responses = administer.put_items(assigned, records)
+    at_once, reasoned = (
+        responses[responses.condition_id.isin(assigned.condition_id[assigned.model == name])]
+        for name in ("reference/faithful", "reference/faithful+reasoned")
+    )
+    chances = [f"p{k}" for k in range(1, 10)]
+    assert reasoned[chances].to_numpy() == pytest.approx(at_once[chances].to_numpy(), nan_ok=True)
+    assert set(reasoned.chains) == {2.0}
+    competitive = reasoned.condition_id.isin(assigned.condition_id[assigned.value == "competitive"])
+    assert reasoned.between_chains[competitive].isna().all(), "it never varies"
+    assert reasoned.between_chains[~competitive].to_numpy() == pytest.approx(0.0)
+    said = {record["text"] for record in records.new if record["kind"] == "reason"}
+    assert len(said) == 2
+    labels = prompts.LABELS
+    assert {replies.parse(text, labels).outcome for text in said} == {"unparseable"}

@@ -3,6 +3,7 @@
 import math
 import random
 import re
+import time
 import tomllib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from hvae_utils.ask import replies
 from hvae_utils.ask.replies import cues, plain_text, rules
+from hvae_utils.ask.respondents import PROBABILITY_FLAGS
 from hvae_utils.errors import UserError
 
 CORPUS = tomllib.loads((Path(__file__).parent / "replies_corpus.toml").read_text("utf-8"))["group"]
@@ -203,6 +205,111 @@ def test_labels_that_cannot_be_told_apart_are_refused(labels):
         replies.parse("A", labels)
 
 
+# ---- a thought is no reply ----------------------------------------------------------------------
+
+START, CHANNEL, MESSAGE, END = "<|start|>assistant", "<|channel|>", "<|message|>", "<|end|>"
+THOUGHT = "A is kind. I choose D.\n\nFinal answer: D"
+FORMS = [  # what is written before the thought and after it
+    *((f"<{tag}>", f"</{tag}>") for tag in ("think", "THINK", "Thinking", "thought", "seed:think")),
+    *((f"<{tag}>\n", f"\n</{tag}>\n\n") for tag in ("reasoning", "analysis", "antml:thinking")),
+    ('<think effort="low">', "</think >"),
+    ("<think>\n\n</think>\n<think>", "</think>"),
+    ("<think>They want it in <think> tags or `<think>` and `</think>`. ", "</think>"),
+    ("<think>They want it between <think> and </think>. ", "</think>"),
+    ("<think>one thought in <think>another</think>. ", "</think>"),
+    ("<think>\n<think>\n", "</think>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>\n<|begin_of_solution|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|><|START_RESPONSE|>"),
+    ("<|channel>thought\n", "<channel|>"),
+    ("thought\n", "<channel|>"),
+    ("<unused94>thought\n", "<unused95>"),
+    (f"{CHANNEL}analysis{MESSAGE}", f"{END}{START}{CHANNEL}final{MESSAGE}"),
+    (f"{START}{CHANNEL}analysis{MESSAGE}", f"{CHANNEL}final {MESSAGE}"),
+    (
+        f"{CHANNEL}analysis{MESSAGE}",
+        f"{END}{START}{CHANNEL}commentary to=x{MESSAGE}D{END}{START}{CHANNEL}final{MESSAGE}",
+    ),
+    ("analysis", "assistantfinal"),
+    ("analysis ", " assistantfinal "),
+    ("analysis", "assistantcommentary to=x D.assistantfinal\n\n"),
+    ("Here is my thought process: ", "\nHere is my response: "),
+]
+UNOPENED = [close for begin, close in FORMS if "Here" not in begin]
+
+
+@pytest.mark.parametrize(("begin", "close"), FORMS)
+def test_a_thought_is_kept_apart_and_never_read(begin, close):
+    parts = replies.split_thought(f"{begin}{THOUGHT}{close}C")
+    assert (parts.reply, parts.closed) == ("C", True)
+    assert THOUGHT in parts.thought
+    assert said(f"{begin}{THOUGHT}{close}C") == "C"
+    unclosed = replies.split_thought(begin + THOUGHT)
+    assert (unclosed.reply, unclosed.closed) == ("", False)
+    assert said(begin + THOUGHT) == "unparseable"
+
+
+@pytest.mark.parametrize("close", UNOPENED)
+def test_what_stands_before_a_closing_mark_is_a_thought(close):
+    parts = replies.split_thought(f"{THOUGHT}{close}C")
+    assert (parts.reply, parts.closed) == ("C", True)
+    assert THOUGHT in parts.thought
+
+
+def test_an_endpoint_has_tags_of_its_own_besides():
+    own = [["<hm>", "</hm>"], ("((", "))")]
+    assert replies.split_thought("<HM>D</HM>C", own) == replies.Thought("D", "C", True)
+    assert replies.split_thought("((D)) <think>D</think> C", own).reply == "C"
+    assert replies.split_thought("((D", own) == replies.Thought("D", "", False)
+    assert replies.split_thought("<hm>D</hm>C").thought is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  No mark is in it.\n",
+        "I write my reasons in `<think>` and `</think>`, then I choose B.",
+        "Text between <think> and </think> tags is hidden. I choose B.",
+        "I have no <think> block. B",
+        "An analysis of the options: B is fair.",
+        "Thought for a moment: B",
+        "I think <b>B</b> is fair, as x < y and y > z",
+        "the assistantfinalized it",
+    ],
+)
+def test_a_text_that_only_speaks_of_thinking_loses_nothing(text):
+    assert replies.split_thought(text) == replies.Thought(None, text, True)
+
+
+def test_interleaved_thoughts_leave_the_visible_parts_in_order():
+    parts = replies.split_thought("<think>one</think>I weigh it.<think>two</think>\nC")
+    assert parts == replies.Thought("one\ntwo", "I weigh it.\nC", True)
+    cut = replies.split_thought("<think>one</think>I weigh it.<think>two")
+    assert cut == replies.Thought("one\ntwo", "I weigh it.", False)
+
+
+MARKS = ["<think>", "</think>", "<think ", "</", "a", "\n", "`<think>` ", "w <think> tag "]
+MARKS += [
+    "assistantfinal",
+    "<|channel|>analysis",
+    "<|channel|>      ",
+    "[THINK]",
+    "<think>a</think>B",
+]
+
+
+@pytest.mark.parametrize("filler", MARKS)
+def test_the_time_to_find_thoughts_grows_with_the_length_alone(filler):
+    def seconds(length):
+        text = filler * (length // len(filler))
+        began = time.process_time()
+        replies.split_thought(text)
+        return time.process_time() - began
+
+    assert seconds(800_000) < 40 * seconds(80_000) + 0.5  # 100 times where it is quadratic
+
+
 # ---- read: what only the endpoint knows ---------------------------------------------------------
 
 
@@ -237,6 +344,26 @@ def test_an_endpoint_s_answer_has_one_outcome(text, finish, error, expected):
     reply = replies.read(text, finish, error, LETTERS, FLAT)
     assert (LETTERS[reply.index] if reply.outcome == "choice" else reply.outcome) == expected
     assert 0 < len(reply.evidence) <= 120
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "expected"),
+    [
+        ("", "length", ("truncated", "a cause in words")),
+        ("Let me think", "length", ("truncated", "a cause in words")),
+        (None, "cut", ("truncated", "a cause in words")),
+        (None, "content_filter", ("refusal", "a cause in words")),
+        ("", "stop", ("empty", "a cause in words")),
+        (None, None, ("empty", "a cause in words")),
+        ("C", "length", ("choice", "bare: C")),
+        ("C", "content_filter", ("choice", "bare: C")),
+        ("I don't know.", "stop", ("unparseable", "no option is decided for")),
+    ],
+)
+def test_a_cause_is_the_evidence_where_there_is_nothing_to_read(text, finish, expected):
+    reply = replies.read(text, finish, None, LETTERS, FLAT, cause="a cause\n in words")
+    assert (reply.outcome, reply.evidence) == expected
+    assert len(replies.read("", finish, None, LETTERS, cause="x " * 500).evidence) <= 120
 
 
 @given(
@@ -290,3 +417,37 @@ def test_the_mass_follows_the_labels(tokens, seed):
     order = random.Random(seed).sample(range(9), 9)
     moved = replies.label_mass(tokens, [LETTERS[i] for i in order])
     np.testing.assert_allclose(moved, mass[order])
+
+
+def test_a_list_that_is_no_distribution_is_not_clipped_and_with_positive_values_not_believed():
+    assert replies.label_mass([(c, 0.0) for c in LETTERS], LETTERS).tolist() == [1.0] * 9
+    for positive in (2.0, math.inf, 1e300):
+        assert replies.label_mass([("A", positive), ("B", -1.0)], LETTERS).tolist() == [0] * 9
+    assert replies.label_mass([("A", 1e-6)], LETTERS)[0] == math.exp(1e-6)  # rounding
+
+
+@pytest.mark.parametrize(
+    ("listed", "flags"),
+    [
+        ([], ()),
+        ([("C", -0.2), (" C", -1.8), ("D", -5.0)], ()),
+        ([("C", -1e-7), ("D", -17.0)], ()),  # sure, and computed
+        ([("C", 0.0), ("D", -18.5)], ()),  # rounded to 0
+        ([("C", 0.0)], ("one-hot",)),
+        ([("D", -3.4e38), ("C", 0.0), ("E", -3.4e38)], ("one-hot",)),
+        ([("C", 0.0), ("D", -9999.0)], ("one-hot",)),
+        ([("C", 0.0), ("D", -math.inf)], ("one-hot",)),
+        ([("C", -0.0), ("D", -100.0)], ("one-hot",)),
+        ([("C", -1.0), ("C", -1.0), ("D", -3.0)], ("repeated entries",)),
+        ([("\ufffd", -3.0), ("\ufffd", -4.0), ("", -5.0), ("", -6.0)], ()),  # bytes, no tokens
+        ([(letter, 0.0) for letter in LETTERS], ("sum above one",)),
+        ([("A", 800.0)], ("sum above one",)),
+        ([("A", -0.01), ("B", -3.0)], ("sum above one",)),
+        ([("A", -0.01), ("B", -4.9)], ()),  # 1.0175: rounding
+        ([("A", 0.0), ("A", 0.0)], ("repeated entries", "sum above one")),
+        ([("A", math.nan), ("B", -1.0)], ()),
+    ],
+)
+def test_what_is_wrong_with_a_list_is_flagged(listed, flags):
+    assert replies.flags_of(listed) == flags
+    assert set(flags) <= set(PROBABILITY_FLAGS)

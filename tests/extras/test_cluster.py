@@ -116,8 +116,10 @@ def test_the_tables_are_those_of_one_process_row_for_row(two_workers, tmp_path, 
 def test_no_two_shards_ask_for_the_same_record():
     conditions = planned("reference/faithful", inductions=("self_description", "definition"),
                          placements=("dialogue", "system"), orders=("fixed", "shuffled"),
-                         repeats=2)  # fmt: skip
-    alone = Held()
+                         deliberations=("direct", "reasoned"), repeats=2)  # fmt: skip
+    routes = Held()
+    administer.find_routes(conditions, routes)
+    alone = Held(routes.new)
     assigned = administer.assign_values(conditions, alone)
     spoken = {record["key"] for record in alone.new}
     administer.put_items(assigned, alone)
@@ -130,7 +132,7 @@ def test_no_two_shards_ask_for_the_same_record():
         assert len(shards) > 2
         keys = []
         for shard in shards:
-            held = Held()
+            held = Held(routes.new)
             verb(shard, held)
             keys += [record["key"] for record in held.new]
         assert sorted(keys) == sorted(wanted)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils.ask.respondents import Answer
+from hvae_utils.ask.respondents import PROBED, Answer
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
 from hvae_utils.measure import scoring
 from hvae_utils.play import administer, engine, study
@@ -22,13 +22,27 @@ from hvae_utils.run import runner
 MODEL = "openai/scripted"
 
 
-class Scripted:
-    """A respondent that answers as the test says and remembers what it was asked."""
+def says_the_letter(request):
+    """Answer the question that finds out how a model is asked; list nothing."""
+    return Answer(text=PROBED, finish_reason="stop", completion_tokens=1)
 
-    def __init__(self, reply, concurrency=4, prefix_reuse=False):
+
+def lists_the_letter(request):
+    """Answer it with alternatives: this model is read by probabilities."""
+    return Answer(text=PROBED, finish_reason="length", top_logprobs=((PROBED, -0.2), ("I", -2.0)))
+
+
+class Scripted:
+    """A respondent that answers as the test says and remembers what it was asked.
+
+    probe: answers the questions that find out how it is asked, which are remembered apart.
+    """
+
+    def __init__(self, reply, concurrency=4, prefix_reuse=False, probe=says_the_letter):
         self.name, self.identity, self.concurrency = MODEL, "scripted", concurrency
         self.prefix_reuse = prefix_reuse
         self.reply, self.asked, self.now, self.most = reply, [], 0, 0
+        self.probe, self.probed = probe, []
 
     async def __aenter__(self):
         return self
@@ -37,12 +51,13 @@ class Scripted:
         return None
 
     async def answer(self, request):
-        self.asked.append(request)
+        probe = request.kind == "probe"
+        (self.probed if probe else self.asked).append(request)
         self.now += 1
         self.most = max(self.most, self.now)
         await asyncio.sleep(0.001)
         self.now -= 1
-        said = self.reply(request)
+        said = (self.probe if probe else self.reply)(request)
         return said if isinstance(said, Answer) else Answer(text=said, finish_reason="stop")
 
 
@@ -180,7 +195,7 @@ def test_a_run_that_was_stopped_continues_where_it_was(run):
     run.path.write_bytes(b"".join(lines[:9]))
     rest = Scripted(always("C"))
     _, responses = run(rest)
-    assert len(rest.asked) == len(whole.asked) - 9
+    assert len(rest.asked) == len(whole.asked) - 8, "the first line is the probe's"
     ignored = ["latency_s"]
     assert responses.drop(columns=ignored).equals(expected.drop(columns=ignored))
 
@@ -192,9 +207,9 @@ def test_an_endpoint_that_fails_midway_stops_the_run_and_says_what_is_safe(run):
         return always("B")(request)
 
     model = Scripted(failing, concurrency=1)
-    with pytest.raises(EndpointError, match="cannot reach it; 8 records are safe"):
+    with pytest.raises(EndpointError, match="cannot reach it; 9 records are safe"):
         run(model)
-    assert len(list(read(run.path))) == 8
+    assert len(list(read(run.path))) == 8 + 1
 
 
 def test_a_transport_error_is_an_outcome_and_is_asked_again_next_time(run):
@@ -343,9 +358,9 @@ def test_probabilities_are_read_with_one_token_where_the_endpoint_gives_them(run
         listed = spread(0.1, 0.6, 0.28)
         return Answer(text="B", finish_reason="length", top_logprobs=listed)
 
-    model = Scripted(listing)
+    model = Scripted(listing, probe=lists_the_letter)
     _, responses = run(model, **READ_EXACTLY)
-    asked = [request for request in model.asked if request.kind != "item"]
+    asked = [request for request in model.asked if request.kind != "item"] + model.probed
     kinds = [request.kind for request in asked]
     assert (kinds.count("probe"), kinds.count("readout")) == (1, 6)
     assert {request.max_tokens for request in asked} == {1}
@@ -363,7 +378,7 @@ def test_text_is_read_where_a_model_lists_no_alternatives_and_the_column_says_so
     assert set(responses.method) == {"text"}
     assert set(responses.option) == {5}
     assert responses.written.isna().all()
-    counted = Counter(request.kind for request in model.asked)
+    counted = Counter(request.kind for request in model.probed + model.asked)
     assert counted == {"probe": 1, "item": 6}, "it is found out once, before the items"
 
 
@@ -380,7 +395,7 @@ def test_a_model_that_lists_alternatives_is_never_read_as_text(run, listed, outc
         shown = listed if request.kind == "readout" else spread(1.0)
         return Answer(text="E", finish_reason="stop", top_logprobs=shown)
 
-    model = Scripted(reply)
+    model = Scripted(reply, probe=lists_the_letter)
     assigned, responses = run(model, **{**READ_EXACTLY, "repeats": 2})
     assert set(responses.method) == {"probabilities"}
     assert set(responses.outcome) == {outcome}
@@ -396,7 +411,7 @@ def test_an_audited_item_is_asked_in_words_beside_its_probabilities(run):
         said = Answer(text="H" if request.kind == "item" else "B", top_logprobs=spread(0.1, 0.9))
         return dataclasses.replace(said, finish_reason="stop", prompt_tokens=10)
 
-    model = Scripted(reply)
+    model = Scripted(reply, probe=lists_the_letter)
     _, responses = run(model, **{**READ_EXACTLY, "orders": ("reversed",)})
     readouts, items = (
         [request for request in model.asked if request.kind == kind] for kind in ("readout", "item")
@@ -416,7 +431,7 @@ def test_what_an_audit_does_not_say_is_an_outcome_and_no_reminder(run):
         said = "I would rather not." if request.kind == "item" else "B"
         return Answer(text=said, finish_reason="stop", top_logprobs=spread(0.1, 0.9))
 
-    _, responses = run(Scripted(reply), **READ_EXACTLY)
+    _, responses = run(Scripted(reply, probe=lists_the_letter), **READ_EXACTLY)
     assert responses.written.isna().all()
     assert set(responses.written_outcome) == {"unparseable"}
     assert set(responses.outcome) == {"choice"}
@@ -425,15 +440,17 @@ def test_what_an_audit_does_not_say_is_an_outcome_and_no_reminder(run):
 @pytest.mark.parametrize("lost", ["readout", "probe"])
 def test_probabilities_that_did_not_arrive_are_an_error_and_are_asked_again(run, lost):
     def reply(request):
-        failed = request.kind == lost
-        listed = None if failed else spread(0.2, 0.8)
-        return Answer(text="B", finish_reason="stop", top_logprobs=listed, error=failed or None)
+        if request.kind == lost:
+            return Answer(error="timeout")
+        if request.kind == "probe":
+            return lists_the_letter(request)
+        return Answer(text="B", finish_reason="stop", top_logprobs=spread(0.2, 0.8))
 
-    _, responses = run(Scripted(reply, concurrency=1), **READ_EXACTLY)
+    _, responses = run(Scripted(reply, concurrency=1, probe=reply), **READ_EXACTLY)
     assert set(responses.outcome) == {"error"}
     assert set(responses.method) == {"probabilities" if lost == "readout" else None}
     lost = None
-    _, responses = run(Scripted(reply), **READ_EXACTLY)
+    _, responses = run(Scripted(reply, probe=reply), **READ_EXACTLY)
     assert set(responses.outcome) == {"choice"}
     assert set(responses.method) == {"probabilities"}
 
@@ -569,11 +586,11 @@ def test_a_budget_stops_the_run_when_what_is_under_way_is_answered_and_a_larger_
     model, purse = Scripted(always("C"), concurrency), Purse(10)
     with pytest.raises(BudgetReached, match="used up; 10 records are safe, run the same study"):
         run(model, budget=purse, repeats=3)
-    assert (len(model.asked), len(list(read(run.path))), purse.noted) == (10, 10, 10)
+    assert (1 + len(model.asked), len(list(read(run.path))), purse.noted) == (10, 10, 10)
     rest = Scripted(always("C"))
     _, responses = run(rest, budget=Purse(1000), repeats=3)
     assert (responses.outcome == "choice").all()
-    assert len(rest.asked) == len(list(read(run.path))) - 10
+    assert (len(rest.asked), rest.probed) == (len(list(read(run.path))) - 10, [])
 
 
 def test_a_hiccup_that_every_request_in_flight_meets_once_is_survived(run):
@@ -607,7 +624,7 @@ def test_a_run_that_continues_asks_at_once_before_it_reads_what_is_there(run):
             return super().answered(key)
 
     def first(request):
-        assert len(looked_up) <= 6, "the condition with a missing item comes first"
+        assert len(looked_up) <= 8, "the condition with a missing item comes first"
         return "C"
 
     planned = study.Study(models=(MODEL,), **factors)
@@ -627,7 +644,7 @@ def test_the_seconds_of_an_answer_are_the_respondents_own_where_it_tells_them(ru
         values=("none",),
     )
     assert told.latency_s.tolist() == [1.5] * 6
-    assert {record["tries"] for record in read(run.path)} == {2}
+    assert {record["tries"] for record in read(run.path) if record["kind"] == "item"} == {2}
 
 
 @pytest.mark.parametrize(("seconds", "counts"), [(0.0, [1, 3]), (60.0, [3])])

@@ -136,6 +136,13 @@ def test_what_was_planned_is_fixed_by_the_numbers_of_the_conditions(change):
         ({"contrasts": ["steerabilty"]}, "Did you mean 'steerability'"),
         ({"contrasts": []}, "contrasts is empty"),
         ({"repeats": True}, "repeats is True"),
+        ({"deliberations": ["lo"]}, "unknown deliberation 'lo'.*Did you mean 'low'"),
+        ({"models": ["openai/gpt-5+low"]}, "name 'openai/gpt-5' and set deliberations to low"),
+        ({"chains": 0}, "chains is 0; it must be a whole number from 1 to 100"),
+        ({"chains": 101}, "chains is 101"),
+        ({"thinking_tokens": -1}, "thinking_tokens is -1"),
+        ({"thinking_tokens": 1_000_001}, "whole number from 0 to 1000000"),
+        ({"replies": "constraint"}, "unknown kind of replies.*Did you mean 'constrained'"),
     ],
 )
 def test_a_mistake_in_a_study_is_one_sentence_with_the_choices(change, said):
@@ -144,12 +151,57 @@ def test_a_mistake_in_a_study_is_one_sentence_with_the_choices(change, said):
     assert "\n" not in str(fault.value)
 
 
-def test_the_goal_prompt_may_be_asked_in_the_first_wordings_only():
-    asked = {"models": ["reference/faithful"], "wordings": ["plain", "formal", "brief"]}
-    every, few = (study.conditions(study.Study(**asked, goal_wordings=n)) for n in (0, 2))
+def test_the_goal_prompt_may_be_asked_in_some_wordings_only_whose_orders_are_far_apart():
+    asked = {"models": ["reference/faithful"], "wordings": study.prompts.WORDINGS}
+    asked["orders"] = ["latin"]
+    every, few = (study.conditions(study.Study(**asked, goal_wordings=n)) for n in (0, 3))
     with_goal = few[few["goal_prompt"]]
-    assert set(with_goal["wording"]) == {"plain", "formal"}
-    assert len(every) - len(few) == 5
+    assert list(with_goal["wording"].unique()) == ["plain", "casual", "direct"]
+    assert list(with_goal["order"].unique()) == ["cyclic-1", "cyclic-4", "cyclic-7"]
+    assert len(every) - len(few) == 5 * 6
     assert set(few["condition_id"]) < set(every["condition_id"])
     with pytest.raises(UserError, match="goal_wordings"):
         study.Study(**asked, goal_wordings=-1)
+
+
+THINKERS = {"models": ("openai/gpt-5", "reference/random"), "values": ("none",)}
+
+
+def test_each_way_to_deliberate_is_a_respondent_of_its_own_and_references_have_two():
+    levels = ("direct", "reasoned", "off", "low")
+    planned = study.conditions(study.Study(**THINKERS, goal_prompts=(False,), deliberations=levels))
+    told = planned[["model", "deliberation", "chains"]].to_numpy().tolist()
+    assert told == [
+        ["openai/gpt-5", "direct", 0],
+        ["openai/gpt-5+reasoned", "reasoned", 1],
+        ["openai/gpt-5+off", "off", 0],
+        ["openai/gpt-5+low", "low", 0],
+        ["reference/random", "direct", 0],
+        ["reference/random+reasoned", "reasoned", 1],
+    ]
+
+
+def test_one_chain_comes_before_words_and_as_many_as_wanted_before_probabilities():
+    asked = {**THINKERS, "deliberations": ("direct", "reasoned"), "chains": 4}
+    for readout, chains in (("text", 1), ("probabilities", 4)):
+        planned = study.conditions(study.Study(**asked, readout=readout))
+        assert planned.groupby("deliberation").chains.unique().map(list).to_dict() == {
+            "direct": [0],
+            "reasoned": [chains],
+        }
+
+
+def test_a_greedy_model_that_reasons_reasons_otherwise_in_each_repeat():
+    asked = {**THINKERS, "goal_prompts": (False,), "repeats": 5}
+    planned = study.conditions(study.Study(**asked, deliberations=("direct", "reasoned")))
+    counts = planned.groupby("model").size()
+    assert counts["openai/gpt-5"] == 1
+    assert counts["openai/gpt-5+reasoned"] == 5
+
+
+def test_conditions_of_before_keep_their_numbers():
+    planned = study.conditions(study.Study(("reference/faithful",), ("altruistic",), (False,)))
+    assert planned["condition_id"].tolist() == ["846a11e43681"]
+    for change in ({"replies": "constrained"}, {"thinking_tokens": 50}):
+        other = study.Study(("reference/faithful",), ("altruistic",), (False,), **change)
+        assert study.conditions(other)["condition_id"].tolist() != planned["condition_id"].tolist()

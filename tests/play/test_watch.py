@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from hvae_utils.ask import local
+from hvae_utils.ask.reference import Reference
+from hvae_utils.ask.respondents import Answer
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments, own_values, svo, values
 from hvae_utils.play import administer, watch
@@ -57,9 +59,28 @@ def test_where_probabilities_are_read_the_expected_angle_is_told_and_nothing_is_
     assert np.isnan(items(events)[0].angle)
 
 
+def test_a_chain_of_thought_is_a_step_like_others():
+    events = heard(value="altruistic", deliberation="reasoned")
+    assert sum(e.kind == "asked" for e in events) == 1 + 2 + 6 * 2  # each item: thought, answer
+    assert "few sentences" in events[6].messages[-1]["content"]
+    assert "both numbers" in events[7].reply
+    assert events[8].messages[-2]["content"] == events[7].reply
+    assert items(events)[-1].angle == pytest.approx(values.get("altruistic").target)
+    assert "reasoned" in watch.factors()["deliberation"]
+
+
+def test_a_thought_is_told_beside_the_reply_and_why_there_is_none(monkeypatch):
+    async def thinks(self, request):
+        return Answer(text="", thought="Hm.", cause="a thought and no reply", finish_reason="stop")
+
+    monkeypatch.setattr(Reference, "answer", thinks)
+    replied = next(event for event in heard(value="none") if event.kind == "replied")
+    assert (replied.thought, replied.note) == ("Hm.", "a thought and no reply")
+
+
 def test_messages_are_told_before_their_reply():
     kinds = [e.kind for e in heard(value="altruistic") if e.kind in ("asked", "replied")]
-    assert kinds == ["asked", "replied"] * (2 + 6)
+    assert kinds == ["asked", "replied"] * (1 + 2 + 6)  # how it is asked; the value; items
 
 
 @pytest.mark.parametrize(
@@ -95,14 +116,14 @@ def test_a_factor_that_does_not_exist_is_a_sentence():
 
 def test_without_a_value_only_the_items_are_asked():
     events = heard(value="none")
-    assert sum(e.kind == "asked" for e in events) == 6
+    assert sum(e.kind == "asked" for e in events) == 1 + 6
     assert all(len(e.messages) == 1 for e in events if e.kind == "asked")
 
 
 def test_a_value_of_ones_own_is_put_in_its_own_words_and_followed():
     mine = own_values.from_weight("thrifty", "Likes {braces} & half of it.", 0.5)
     events = heard(value=mine, induction="definition")
-    assert "Likes {braces} & half of it." in events[0].messages[0]["content"]
+    assert "Likes {braces} & half of it." in events[2].messages[0]["content"]
     assert items(events)[-1].angle == pytest.approx(mine.target)
 
 
@@ -110,7 +131,7 @@ def test_a_reply_without_a_choice_is_asked_once_more_and_leaves_the_range_wide(m
     with serve(lambda sent: (200, completion("I would rather not say."))) as (url, received):
         monkeypatch.setenv("OPENAI_BASE_URL", url)
         events = heard(model="openai/fake", value="none")
-    assert len(received) == 12
+    assert len(received) == 2 + 12  # how it is asked: with one token, then with room for a thought
     assert items(events)[-1].low < -16
     assert items(events)[-1].high > 61
     assert np.isnan(items(events)[-1].angle)

@@ -1,11 +1,22 @@
-"""What a reply says: made plain, then read by rules that apply the words of `cues.toml`."""
+"""What a reply says: freed of its thought, made plain, read by rules on the words of cues.toml."""
 
 from hvae_utils.ask.replies.reading import (
     OUTCOMES,
     Reply,
+    flags_of,
     label_mass,
     parse,
     read,
 )
+from hvae_utils.ask.replies.thoughts import Thought, split_thought
 
-__all__ = ["OUTCOMES", "Reply", "label_mass", "parse", "read"]
+__all__ = [
+    "OUTCOMES",
+    "Reply",
+    "Thought",
+    "flags_of",
+    "label_mass",
+    "parse",
+    "read",
+    "split_thought",
+]

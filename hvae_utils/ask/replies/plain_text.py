@@ -1,7 +1,7 @@
 """A reply made plain, and the payoffs in it turned into signs, before any rule reads it.
 
-Plain: one kind of digits, letters, quotes and dashes; no markdown, invisible characters or
-thinking; of a long reply the two ends. Payoffs of exactly one option become its private character.
+Plain: one kind of digits, letters, quotes and dashes; no markdown or invisible characters; of a
+long reply the two ends. Payoffs of exactly one option become its private character.
 """
 
 import re
@@ -20,17 +20,6 @@ SIGNS, UNKNOWN = "\ue000-\uf8fe", "\uf8ff"  # payoffs of option 0, 1, ...; of no
 def is_sign(char: str) -> bool:
     """Say whether a character stands for the payoffs of exactly one option."""
     return "\ue000" <= char <= "\uf8fe"
-
-
-def answer_part(text: str) -> str | None:
-    """Leave out thinking; None when it was begun and never ended, so that there is no answer."""
-    for opening, closing in table()["plain"]["thinking"]:
-        start, end = text.find(opening), text.rfind(closing)
-        if text.rfind(opening) > end:
-            return None
-        if end >= 0:
-            text = (text[:start] if 0 <= start < end else "") + "\n" + text[end + len(closing) :]
-    return text.strip()
 
 
 @lru_cache

@@ -25,13 +25,18 @@ from hvae_utils.ask.replies.cues import cue
 from hvae_utils.ask.replies.plain_text import (
     SIGNS,
     UNKNOWN,
-    answer_part,
     is_sign,
     plain,
     sign_payoffs,
 )
 from hvae_utils.ask.replies.rules import RULES, Decision, Labels, bare, labels_for
+from hvae_utils.ask.replies.thoughts import split_thought
+from hvae_utils.ask.respondents import PROBABILITY_FLAGS
 from hvae_utils.measure.scoring import OUTCOMES as OUTCOMES
+
+FLOOR = -99.0  # log-probabilities from here down stand for "not computed"
+ROUNDING = 0.01  # how far above 0 rounding may put a log-probability
+MOST = 1.02  # how far rounding may put the sum of probabilities
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,10 @@ def parse(text: str, labels: Sequence[str], payoffs: np.ndarray | None = None) -
     'unparseable'
     """
     patterns = labels_for(tuple(labels))
-    answer = answer_part(text)
-    if answer is None:
+    parts = split_thought(text)
+    if not parts.closed:
         return Reply("unparseable", None, "thinking never ended")
-    text = plain(answer)
+    text = plain(parts.reply)
     if not text:
         return Reply("empty", None, "no text")
     payoffs = None if payoffs is None else np.asarray(payoffs, dtype=float)
@@ -115,7 +120,7 @@ def _shown(text: str, payoffs: np.ndarray | None) -> str:
         clear = payoffs is not None and m[0] != UNKNOWN
         return "{:g}, {:g}".format(*payoffs[ord(m[0]) - 0xE000]) if clear else "(payoffs)"
 
-    return " ".join(cue("payoffs").sub(back, text).split())[:120]
+    return _line(cue("payoffs").sub(back, text))
 
 
 def read(
@@ -124,26 +129,36 @@ def read(
     error: str | None,
     labels: Sequence[str],
     payoffs: np.ndarray | None = None,
+    cause: str = "",
 ) -> Reply:
     """Read one answer of an endpoint: `parse`, and what only the endpoint knows.
 
-    truncated: `finish_reason` is "length" and no choice was made, or the cut may have made it: of
-    a word, a number or the first line of an option list. A content filter that leaves no choice is
-    a refusal.
+    truncated: `finish_reason` is "length" or "cut" and no choice was made, or the cut may have made
+    it: of a word, a number or the first line of an option list. A content filter that leaves no
+    choice is a refusal. cause: why there is nothing to read, in words; the evidence where it says
+    more than the text does.
+
+    >>> read("", "length", None, "AB", cause="thought for 199 of 200 tokens")
+    Reply(outcome='truncated', index=None, evidence='thought for 199 of 200 tokens')
     """
     if error:
-        return Reply("error", None, " ".join(str(error).split())[:120] or "error")
-    text = text or ""
+        return Reply("error", None, _line(error) or "error")
+    text, cause = text or "", _line(cause)
     reply = parse(text, labels, payoffs)
-    if finish_reason == "length":
+    if finish_reason in ("length", "cut"):
         without_stump = re.sub(r"(?<!\w)(?:[AI]|[a-z]|\d+)[\s*`\"']*$", "", text[-200:])
         whole = parse(text[:-200] + without_stump, labels, payoffs)
         first_line = reply.index == 0 and re.fullmatch(r"\W*\w+\W+[\d.]+\W*[\d.]*\W*", text[:200])
         if reply.outcome != "choice" or whole.index != reply.index or first_line:
-            return Reply("truncated", None, f"cut off: {reply.evidence}"[:120])
+            return Reply("truncated", None, cause or _line(f"cut off: {reply.evidence}"))
     if finish_reason == "content_filter" and reply.outcome != "choice":
-        return Reply("refusal", None, "finish_reason content_filter")
-    return reply
+        return Reply("refusal", None, cause or "finish_reason content_filter")
+    return Reply("empty", None, cause) if cause and reply.outcome == "empty" else reply
+
+
+def _line(text: object) -> str:
+    """Return text as evidence: one line, at most 120 characters."""
+    return " ".join(str(text)[:2000].split())[:120]
 
 
 @lru_cache(maxsize=4096)
@@ -157,15 +172,38 @@ def label_mass(top_logprobs: Sequence[tuple[str, float]], labels: Sequence[str])
     """Return the probability that the first answer token is each label, (labels,) as shown.
 
     Sums every token form of a label ("A", " A", "a", "A.", "**A", "(A", full-width); 0 for labels
-    without a token. A token "I" may be the pronoun.
+    without a token. A token "I" may be the pronoun. The sum is whatever the list makes it, above 1
+    where it is no distribution (see `flags_of`); a list with a positive log-probability gives 0.
 
     >>> label_mass([("A", -0.5), (" a", -3.0), ("The", -2.0)], ["A", "B"]).round(3).tolist()
     [0.656, 0.0]
     """
     index = labels_for(tuple(labels)).index
     parts: list[list[float]] = [[] for _ in labels]
-    for token, logprob in top_logprobs:
-        place = index.get(_unmarked(token))
-        if place is not None and logprob <= 0.01:  # false for NaN
-            parts[place].append(math.exp(logprob))
+    if not any(logprob > ROUNDING for _, logprob in top_logprobs):
+        for token, logprob in top_logprobs:
+            place = index.get(_unmarked(token))
+            if place is not None and not math.isnan(logprob):
+                parts[place].append(math.exp(logprob))
     return np.array([math.fsum(part) for part in parts])
+
+
+def flags_of(top_logprobs: Sequence[tuple[str, float]]) -> tuple[str, ...]:
+    """Return what is wrong with a list of first tokens as a distribution, of PROBABILITY_FLAGS.
+
+    one-hot: one token is certain and every other, if any, at a floor: no probability was computed.
+    Repeated: a token stands twice, one that shows no whole character aside. Above one: the sum.
+
+    >>> flags_of([("C", 0.0), ("A", -9999.0)])
+    ('one-hot',)
+    >>> flags_of([("C", -0.1), ("C", -0.1)])
+    ('repeated entries', 'sum above one')
+    """
+    values = sorted((logprob for _, logprob in top_logprobs), reverse=True)
+    named = [token for token, _ in top_logprobs if token and "\ufffd" not in token]
+    found = (
+        bool(values) and abs(values[0]) < 1e-9 and all(other <= FLOOR for other in values[1:]),
+        len(set(named)) < len(named),
+        math.fsum(math.exp(min(value, 1.0)) for value in values) > MOST,
+    )
+    return tuple(flag for flag, holds in zip(PROBABILITY_FLAGS, found, strict=False) if holds)
