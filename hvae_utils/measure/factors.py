@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils.errors import UserError, unknown
-from hvae_utils.files import needed_columns
 
 FACTORS = (
     *("model", "deliberation", "value", "goal_prompt", "induction", "placement", "protocol"),
@@ -102,16 +101,6 @@ def model_of(respondent: str) -> tuple[str, str]:
     """
     model, _, deliberation = respondent.rpartition("+")
     return (model, deliberation) if deliberation in DELIBERATIONS else (respondent, "direct")
-
-
-def clusters(frame: pd.DataFrame) -> pd.Series:
-    """Return the cluster of each row, an integer from 0: its wording.
-
-    >>> clusters(pd.DataFrame({"wording": ["plain", "formal", "plain"]})).tolist()
-    [0, 1, 0]
-    """
-    needed_columns(frame, "scores", CLUSTER)
-    return frame.groupby([*CLUSTER], sort=False).ngroup()
 
 
 def once(frame: pd.DataFrame) -> None:

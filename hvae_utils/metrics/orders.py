@@ -52,7 +52,10 @@ def debiased(conditions: pd.DataFrame, responses: pd.DataFrame) -> pd.DataFrame:
         **_extremes("angle_logit", answered, floor, groups.instrument),
         "angle_minimum": debias.minimum(answered, floor),
     }
-    rows = groups.factors.assign(orders=len(groups.orders), balanced=debias.balanced(groups.orders))
+    rows = groups.factors.assign(
+        orders=groups.shown.sum(axis=1),
+        balanced=[debias.balanced(groups.orders[shown]) for shown in groups.shown],
+    )
     for name, tables in readings.items():
         rows[name] = np.nan
         if known.any() and tables is not None:
@@ -202,13 +205,15 @@ class _Groups:
     """The groups of a run: administrations that differ in the presentation of the options only.
 
     A presentation is an order, or in a Latin design a wording with its order. orders:
-    (presentations, positions), the option at each; factors: one row a group; table: float (groups,
-    items, presentations, options), summing to the mass covered, NaN rows where a presentation has
-    no probabilities; floor: (groups, items, presentations); covered_mass: (groups,).
+    (presentations, positions), the option at each; shown: bool (groups, presentations), which of
+    them the group has; factors: one row a group; table: float (groups, items, presentations,
+    options), summing to the mass covered, NaN rows where a presentation has no probabilities;
+    floor: (groups, items, presentations); covered_mass: (groups,).
     """
 
     instrument: Instrument
     orders: np.ndarray
+    shown: np.ndarray
     factors: pd.DataFrame
     table: np.ndarray
     floor: np.ndarray
@@ -250,6 +255,7 @@ def _groups(conditions: pd.DataFrame, responses: pd.DataFrame) -> _Groups:
     return _Groups(
         instrument=instrument,
         orders=np.array([factors.option_order(one, 0, count) for one in presentations["order"]]),
+        shown=pd.crosstab(asked["group"], asked["presentation"]).to_numpy() > 0,
         factors=groups[shared].reset_index(drop=True),
         table=answers[options].to_numpy(float).reshape(*covered.shape, count),
         floor=np.maximum(1 - np.nan_to_num(covered, nan=1.0), RESOLUTION),

@@ -12,6 +12,7 @@ from hvae_utils.measure import factors
 
 FLAG = " †"
 _LONGEST = 26  # characters that fit above a panel
+_LONGEST_IN_ALL = 36  # with how it deliberates, beside a row
 
 
 def display_names(models: Iterable[str]) -> dict[str, str]:
@@ -25,11 +26,16 @@ def display_names(models: Iterable[str]) -> dict[str, str]:
     dict_values(['gpt-6', 'gpt-6 · thinking low'])
     """
     parts = {respondent: factors.model_of(respondent) for respondent in map(str, models)}
-    names = _of_models(dict.fromkeys(model for model, _ in parts.values()))
-    return {
-        respondent: names[model] + ("" if way == "direct" else f" · {level_name(way)}")
-        for respondent, (model, way) in parts.items()
-    }
+    short = {model: _file_name(model) for model, _ in parts.values()}
+    used, seen, names = Counter(short.values()), Counter(), {}
+    for respondent, (model, level) in parts.items():
+        name, way = short[model], "" if level == "direct" else f" · {level_name(level)}"
+        if used[name] > 1:
+            name = f"{model.split('/')[0]}/{name}"
+        name = _fitted(name, min(_LONGEST, _LONGEST_IN_ALL - len(way))) + way
+        seen[name] += 1
+        names[respondent] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return names
 
 
 def level_name(deliberation: str) -> str:
@@ -52,21 +58,6 @@ def level_clause(deliberation: str) -> str:
     if deliberation == "reasoned":
         return " when it thinks first"
     return f" with its thinking set to {deliberation}"
-
-
-def _of_models(models: Iterable[str]) -> dict[str, str]:
-    short = {}
-    for model in models:
-        file_name = model.rstrip("/").replace("\\", "/").split("/")[-1]
-        short[model] = file_name.removesuffix(".gguf") or model
-    used = Counter(short.values())
-    seen: Counter[str] = Counter()
-    names = {}
-    for model, name in short.items():
-        name = _fitted(name if used[name] == 1 else f"{model.split('/')[0]}/{name}")
-        seen[name] += 1
-        names[model] = name if seen[name] == 1 else f"{name} ({seen[name]})"
-    return names
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
@@ -132,7 +123,11 @@ def joined(words: Iterable[object]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _fitted(name: str) -> str:
+def _file_name(model: str) -> str:
+    return model.rstrip("/").replace("\\", "/").split("/")[-1].removesuffix(".gguf") or model
+
+
+def _fitted(name: str, most: int) -> str:
     """Return the name, its middle left out where it is too long."""
-    half = (_LONGEST - 1) // 2
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1 - half]}…{name[-half:]}"
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - half]}…{name[-half:]}"

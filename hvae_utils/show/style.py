@@ -160,16 +160,21 @@ def by_respondent(
 
 
 def name_panels(every: list[Axes], names: list[str], columns: float, **options: Any) -> None:
-    """Write the names above their panels, all in one size; one that does not fit on two lines."""
+    """Write the names above their panels, all in one size; one that does not fit on more lines."""
     room = 0.86 * 72 * WIDTH / columns  # points
     width = 0.68  # of a bold letter, about, in units of the size
     size = 8.5 if all(width * 8.5 * len(name) <= room for name in names) else 7.2
     for axes, name in zip(every, names, strict=True):
-        if width * size * len(name) > room:
-            ends = [at for at in range(1, len(name)) if name[at - 1] in "-_/: …"]
-            at = min(ends or [len(name) // 2], key=lambda place: abs(place - len(name) / 2))
-            name = f"{name[:at]}\n{name[at:]}"
-        axes.set_title(name, fontsize=size, **options)
+        axes.set_title("\n".join(_lines(name, room / width / size)), fontsize=size, **options)
+
+
+def _lines(name: str, most: float) -> list[str]:
+    """Return a name in parts of at most so many letters, broken where words end."""
+    if len(name) <= max(most, 1):
+        return [name]
+    ends = [at for at in range(1, len(name)) if name[at - 1] in "-_/: …"]
+    at = min(ends or [len(name) // 2], key=lambda place: abs(place - len(name) / 2))
+    return [*_lines(name[:at], most), *_lines(name[at:], most)]
 
 
 def numbers(values: Iterable[float], unit: str = "") -> list[str]:

@@ -52,14 +52,8 @@ def test_a_new_factor_reaches_every_table_by_the_list_alone(monkeypatch):
 )
 def test_what_the_study_chose_is_no_cluster(name):
     table = frame({name: "a"}, {name: "b"}, {name: "b", "wording": "other"})
-    assert factors.clusters(table).tolist() == [0, 0, 1]
     cell = rationality.cells(table.assign(angle=[30.0, 40.0, 45.0])).iloc[0]
     assert (cell["clusters"], cell["mean_angle"]) == (2, 40)
-
-
-def test_a_goal_of_its_own_is_no_cluster_and_neither_is_a_value():
-    goals = [{"value": value, "goal": f"goal {value}"} for value in ("altruistic", "prosocial")]
-    assert factors.clusters(frame(*goals)).nunique() == 1
 
 
 def test_chance_is_asked_as_often_as_there_are_clusters():
@@ -69,8 +63,6 @@ def test_chance_is_asked_as_often_as_there_are_clusters():
     assert cell["p_random"] == float(f"{expected:.6g}")
 
 
-def test_a_missing_column_and_an_administration_found_twice_are_named():
-    with pytest.raises(UserError, match="the column 'wording' is missing"):
-        factors.clusters(frame({}).drop(columns="wording"))
+def test_an_administration_found_twice_is_named():
     with pytest.raises(UserError, match="two administrations with the same factors"):
         factors.once(frame({}, {}))

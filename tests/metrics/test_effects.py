@@ -47,7 +47,8 @@ def simulated(truth=TRUTH, noise=0.0, seed=1, repeats=3, levels=LEVELS, told=TOL
         shift.setdefault(unit, rng.normal(0, by_wording) if by_wording else 0)
         vr = 30 + sum(truth.get(item, 0) for item in row.items()) + shift[unit]
         angle = values.get(value).target - (60 - vr - (rng.normal(0, noise) if noise else 0))
-        rows.append({"model": "simulated", "value": value, "angle": angle} | row)
+        one = {"model": "simulated", "deliberation": "direct", "value": value, "angle": angle}
+        rows.append(one | row)
     return pd.DataFrame(rows)
 
 

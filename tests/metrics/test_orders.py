@@ -199,6 +199,8 @@ def test_a_wording_that_was_not_asked_leaves_no_angle():
     both = [pd.concat(pair) for pair in zip((conditions, responses), other, strict=True)]
     rows = orders.debiased(*[one[~one.condition_id.isin(gone)] for one in both])
     found = rows.set_index("model").angle_logit
+    asked = rows.set_index("model")[["orders", "balanced"]]
+    assert asked.T.to_dict("list") == {"m": [8, False], "complete": [9, True]}
     assert np.isnan(found["m"])
     assert found["complete"] == pytest.approx(truth(soft("prosocial")))
 

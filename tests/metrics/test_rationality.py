@@ -16,7 +16,8 @@ ALTRUIST, COMPETITOR = 61.38954033403479, -16.260204708311957
 
 
 FACTORS = {
-    **{"induction": "label", "placement": "system", "protocol": "independent"},
+    **{"deliberation": "direct", "induction": "label", "placement": "system"},
+    **{"protocol": "independent"},
     **{"wording": "plain", "order": "fixed", "labels": "A-I", "repeat": 1},
 }
 
@@ -29,6 +30,7 @@ def administrations(angles, model="m", value="prosocial", goal_prompt=False, **f
         {
             "model": model,
             "value": value,
+            "deliberation": "direct",
             "goal_prompt": goal_prompt,
             "induction": "label",
             "placement": "system",

@@ -32,10 +32,10 @@ MANY = (
     *SIX,
     "openai/gpt-4o",
     "openai/gpt-4o-mini-2024-07-18",
-    "anthropic/claude-sonnet-4-5-20250929",
+    "anthropic/claude-sonnet-4-5-20250929+minimal",
     "ollama/qwen2.5:0.5b-instruct-q4_K_M",
     "local//data/models/Llama-3.2-1B-Instruct-Q4_K_M.gguf",
-    "vllm/mistralai/Mistral-7B-Instruct-v0.3",
+    "vllm/mistralai/Mistral-7B-Instruct-v0.3+reasoned",
 )
 ONES = ("slider_items", "published_radar", "published_raw_and_chance")  # the same for every run
 

@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import replace
 from fnmatch import fnmatch
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -260,8 +259,8 @@ def test_watching_shows_messages_reply_probabilities_and_the_range_of_angles():
 
 
 def test_a_thought_is_folded_beside_the_reply_that_it_led_to():
-    reply = vars(watch.Event("replied", "altruistic", reply="B")) | {"thought": "<i>Hm.</i>"}
-    shown = asking.watched([ASKED, SimpleNamespace(**reply), ITEM])
+    reply = watch.Event("replied", "altruistic", reply="B", thought="<i>Hm.</i>")
+    shown = asking.watched([ASKED, reply, ITEM])
     assert "<details><summary>thought, 10 characters</summary>&lt;i&gt;Hm.&lt;/i&gt;" in shown
 
 

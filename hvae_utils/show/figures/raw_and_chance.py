@@ -13,6 +13,7 @@ from hvae_utils.show import marks, style, tables
 from hvae_utils.show.names import FLAG, flagged, joined, named, number
 
 _ROW = 10.2  # points
+_NARROW = 30  # characters of the longest name that leaves room for an axis label on one line
 # Widest ranges drawn; an interval beyond them runs off the panel.
 _RANGES = {"raw": (-30.0, 64.0), "chance": (-2.0, 1.06)}
 _IDEAL = {"raw": 60, "chance": 1}
@@ -89,6 +90,7 @@ def draw(table: pd.DataFrame) -> Figure:
     values = list(models["value"].unique())
     figure = style.new_figure(1.0 + _ROW * len(values) * (len(names) + 1.4) / 72)
     goal = style.GOAL[bool(models["goal_prompt"].iloc[0])]
+    narrow = max(map(len, names)) <= _NARROW
     for axes, scale in zip(figure.subplots(1, 2), _RANGES, strict=True):
         labels, top = {}, 0.0
         for value in values:
@@ -97,7 +99,8 @@ def draw(table: pd.DataFrame) -> Figure:
             _block(axes, block, scale, places)
             labels |= {top - 0.6: value} | {place: name for name, place in places.items()}
             top -= len(names) + 1.4
-        axes.set(xlim=_limits(table, scale), ylim=(top + 0.3, 0), xlabel=_AXIS[scale])
+        axes.set(xlim=_limits(table, scale), ylim=(top + 0.3, 0))
+        axes.set_xlabel(_AXIS[scale] if narrow else _AXIS[scale].replace(" (", "\n("))
         style.rows(axes, [*labels], [*labels.values()])
         for label in axes.get_yticklabels():
             label.set_fontweight("bold" if label.get_text() in values else "normal")

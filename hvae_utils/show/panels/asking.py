@@ -52,7 +52,7 @@ def watched(events: Sequence[Any]) -> str:
     said = {"role": "assistant", "content": "…"}
     if len(replied) == len(asked):
         content = replied[-1].reply or replied[-1].note or "(an empty reply)"
-        said |= {"content": content, "thought": getattr(replied[-1], "thought", "")}
+        said |= {"content": content, "thought": replied[-1].thought}
     messages = (*asked[-1].messages, said)
     dialogue = Transcript(f"Message {len(asked)}", messages)._repr_html_()
     value = values.load().get(asked[0].value)
