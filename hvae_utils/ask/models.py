@@ -95,7 +95,7 @@ def dialect(name: str) -> Dialect:
     """Return how a model's endpoint is spoken to."""
     family, _ = _parts(name)
     if family == "local":
-        return catalogue.dialect("llamacpp")
+        return local.dialect()
     if family == "inspect":
         return _inspect().DIALECT
     return Dialect() if family == "reference" else catalogue.endpoint(name).dialect

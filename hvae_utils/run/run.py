@@ -28,6 +28,10 @@ CONDITIONS, RECORDS, RESPONSES = "conditions.parquet", bundle.RECORDS, "response
 SCORES, CELLS, GOAL_EFFECTS = "scores.parquet", "value_rationality.csv", "goal_effects.csv"
 STEERABILITY, DELIBERATION = "steerability.csv", "deliberation.csv"
 KEY_NUMBERS, FIGURES, NOTEBOOKS = "key_numbers.json", "figures/", "notebooks/"
+TABLES = {  # by the name of its attribute of a run
+    **{"conditions": CONDITIONS, "responses": RESPONSES, "scores": SCORES, "cells": CELLS},
+    **{"steerability": STEERABILITY, "deliberation": DELIBERATION},
+}
 MANIFEST, REPORT = manifest.NAME, "report.html"
 LOCK = ".run.lock"  # held by what drives the notebooks, not by their kernels
 NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9_-])?")
@@ -63,8 +67,7 @@ class Run:
         return f"Run({self.name!r}, runs={str(self.folder.parent)!r})"
 
     def _repr_html_(self) -> str:
-        tables = (CONDITIONS, RESPONSES, SCORES, CELLS, STEERABILITY)
-        names = [name for name in tables if self.has(name)]
+        names = [name for name in TABLES.values() if self.has(name)]
         state = "finished" if self.has(MANIFEST) else "not finished"
         text = f"{paths.shown(self.folder)}: {state}; {', '.join(names) or 'no tables yet'}"
         return f"<p><b>Run {escape(self.name)}</b> in {escape(text)}</p>"
@@ -230,20 +233,20 @@ class Run:
             yield
 
     def play(self, design: "Study", concurrency: int = 0) -> Self:
-        """Play a study here, without notebooks: every table up to cells and steerability.
+        """Play a study here, without notebooks: every table of the notebooks 01 to 03.
 
         What the folder's records answer is not asked again. concurrency: requests in flight a
         model, 0 for the respondent's own number.
         Raises EndpointError when a model cannot be reached; what it answered is in the records.
         """
-        from hvae_utils.measure import scoring
+        from hvae_utils.measure import instruments, scoring
         from hvae_utils.metrics import quality, rationality, steerability
         from hvae_utils.play import administer, study
         from hvae_utils.play.records import Records
 
         with self.held():
             self.path(MANIFEST).unlink(missing_ok=True)  # it is of another study
-            for name in ("conditions", "records", "responses", "scores", "cells", "steerability"):
+            for name in ("records", *TABLES):
                 self.__dict__.pop(name, None)
             planned = study.conditions(design)
             with Records(self.path(RECORDS)) as records:
@@ -253,9 +256,12 @@ class Run:
             self.write(RESPONSES, responses)
             scores = scoring.administrations(conditions, responses)
             self.write(SCORES, scores)
-            cells = rationality.cells(scores)
+            instrument = instruments.load(design.instrument)
+            cells = rationality.cells(scores, instrument)
             self.write(CELLS, quality.with_readings(cells, conditions, responses, scores))
-            self.write(STEERABILITY, steerability.table(scores, design.margin, responses=responses))
+            moved = steerability.table(scores, design.margin, instrument, responses)
+            self.write(STEERABILITY, moved)
+            self.write(DELIBERATION, steerability.of_deliberation(scores, instrument))
         return self
 
     def bundle(self, out: str | Path | None = None) -> "bundle.Bundle":

@@ -1,6 +1,7 @@
 """A run is a folder whose files have names, and whose tables are read when they are asked for."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 import hvae_utils as hvae
 from hvae_utils.errors import UserError
+from hvae_utils.measure import instruments
 from hvae_utils.run import bundle, manifest, profiles, workbook
 from hvae_utils.run.run import Run
 from tests.support import finished_run
@@ -39,6 +41,23 @@ def test_what_was_answered_is_not_asked_again_and_another_study_replaces_the_tab
     assert len(again.scores) == 4
     assert len(again.play(study).scores) == 2
     assert again.path("records.jsonl").read_bytes() == records
+
+
+def test_every_table_of_a_study_is_made_on_its_own_instrument(tmp_path, monkeypatch):
+    nine = hvae.instrument("svo-slider-secondary")
+    nine = replace(nine, boundaries=hvae.instrument("svo-slider").boundaries)
+    load = instruments.load
+    monkeypatch.setattr(instruments, "load", lambda name: nine if name == nine.name else load(name))
+    given = {"instrument": nine.name, "wordings": ("plain", "formal")}
+    given |= {"deliberations": ("direct", "reasoned"), "goal_prompts": (False,)}
+    study = hvae.Study(("reference/faithful",), ("altruistic", "competitive"), **given)
+    run = Run("secondary", tmp_path).play(study)
+    assert run.steerability["steerability"].tolist() == pytest.approx([1, 1], abs=1e-9)
+    (pair,) = run.deliberation.to_dict("records")
+    assert (pair["model"], pair["deliberation"]) == ("reference/faithful", "reasoned")
+    assert (pair["against"], pair["difference"], pair["wordings"]) == ("direct", 0, 2)
+    run.play(hvae.Study(("reference/faithful",), ("altruistic",), (False,)))
+    assert run.deliberation.empty, "not what was read before"
 
 
 def test_tables_are_those_of_the_folder_and_read_once(tmp_path):
