@@ -12,6 +12,7 @@ import pandas as pd
 
 from hvae_utils import files
 from hvae_utils.ask import catalogue, chat, listing, local, replay
+from hvae_utils.ask.catalogue import Endpoint
 from hvae_utils.ask.chat import NO_KEY, ChatModel, Limit
 from hvae_utils.ask.dialect import Dialect
 from hvae_utils.ask.reference import POLICIES, Reference
@@ -89,6 +90,19 @@ def _inspect() -> ModuleType:
     from hvae_utils.ask import inspect_model
 
     return inspect_model
+
+
+def thinks(name: str) -> tuple[str, int]:
+    """Return whether a model thinks on its own, as its entry says, and its room for a thought.
+
+    The first is one of catalogue.THINKS, '' where nothing is known; the second in tokens.
+
+    >>> thinks("reference/faithful")
+    ('', 8192)
+    """
+    family, _ = _parts(name)
+    entry = Endpoint if family in ("reference", "local", "inspect") else catalogue.endpoint(name)
+    return entry.thinks, entry.thinking_tokens
 
 
 def dialect(name: str) -> Dialect:

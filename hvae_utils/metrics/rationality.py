@@ -227,14 +227,6 @@ def _target(value: Value | str, instrument: Instrument | None) -> float:
     return np.nan if target is None else target
 
 
-def _random_distances(
-    targets: pd.Series, administrations: int, instrument: Instrument | None = None
-) -> pd.Series:
-    """Return `chance.random_distance` of each target, worked out once for equal ones."""
-    expected = {one: random_distance(one, administrations, instrument) for one in targets.unique()}
-    return targets.map(expected).astype(float)
-
-
 def _without_regret(
     angles: int, value: Value, choices: ArrayLike | None, instrument: Instrument | None
 ) -> float:

@@ -22,7 +22,7 @@ from hvae_utils.errors import EndpointError
 from hvae_utils.measure import factors, instruments
 from hvae_utils.play import route, study
 from hvae_utils.play.budget import Budget
-from hvae_utils.play.engine import Dialogue, Job, Message, Question, Row, for_each
+from hvae_utils.play.engine import Dialogue, Job, Message, Question, Row, asking, for_each
 from hvae_utils.play.records import Held, Record
 from hvae_utils.play.route import Route
 from hvae_utils.play.sources import Sources
@@ -177,11 +177,11 @@ def dialogue(rows: list[Row], seen: Capability, sources: Sources) -> Dialogue:
             seen = replace(seen, alternatives=listed)
     row, room = rows[0], routes[rows[0]["deliberation"]].thinking_tokens
     turns = _turn("system", SYSTEM) + _turn("user", route.PROBE)
-    system = yield from _noted(_one(Question("check", turns, row, thinking_tokens=room)), records)
+    system = yield from _noted(asking(Question("check", turns, row, thinking_tokens=room)), records)
     if models.dialect(seen.model).constrain:
         shown, held = _shown(row), {**row, "replies": "constrained"}
         question = Question("check", _turn("user", NO_LABEL), held, shown, thinking_tokens=room)
-        record = yield from _noted(_one(question), records)
+        record = yield from _noted(asking(question), records)
         seen = replace(seen, constrained=_not_held(record, shown))
     return replace(
         seen,
@@ -195,10 +195,6 @@ def dialogue(rows: list[Row], seen: Capability, sources: Sources) -> Dialogue:
 
 def _turn(role: str, content: str) -> list[Message]:
     return [{"role": role, "content": content}]
-
-
-def _one(question: Question) -> Dialogue:
-    return (yield question)
 
 
 def _noted(dialogue: Dialogue, records: list[Record]) -> Dialogue:

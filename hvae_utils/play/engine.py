@@ -129,6 +129,11 @@ async def converse(dialogue: Dialogue, ask: Callable[[Question], Awaitable[Recor
         record = await ask(question)
 
 
+def asking(question: Question) -> Dialogue:
+    """Ask one question; the result is its record."""
+    return (yield question)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One dialogue of a model's work."""
@@ -154,11 +159,8 @@ def ask(questions: list[Question], records: Held, concurrency: int = 0) -> list[
     ['goal']
     """
 
-    def put(question: Question) -> Dialogue:
-        return (yield question)
-
     def plan(number: int, _: Row) -> list[Job]:
-        return [Job("", "", 1, put(questions[number]))]
+        return [Job("", "", 1, asking(questions[number]))]
 
     return for_each("ask", plan, [question.row for question in questions], records, concurrency)
 

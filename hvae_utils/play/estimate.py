@@ -9,12 +9,12 @@ data/models.toml and from what the study tells it; one of which nothing is known
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from hvae_utils.ask import catalogue, models
+from hvae_utils.ask import models
 from hvae_utils.ask.respondents import PROBED, Answer, Request
 from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import UserError
@@ -57,8 +57,7 @@ def designs(parameters: Mapping[str, Any]) -> list[Design]:
 
     parameters: by name, as the notebooks take them. Raises UserError as `study.Study` does.
     """
-    names = {field.name for field in fields(study.Study)}
-    main = study.conditions(study.Study(**{k: v for k, v in parameters.items() if k in names}))
+    main = study.conditions(study.of_parameters(parameters))
     asked, wording = list(main["model"].unique()), parameters["wordings"][0]
     beside = probes.planned(parameters["isomorphs"], asked, parameters["probe_values"], wording)
     return [Design(table, parameters["reask"]) for table in (main, *beside)]
@@ -138,9 +137,7 @@ def _thinks(request: Request) -> bool:
     """Return whether a model thinks before it replies: as it is told, else as its owner says."""
     if request.thinking:
         return request.thinking != "off"
-    if request.model.startswith(("reference/", "local/", "inspect/")):
-        return False
-    return catalogue.endpoint(request.model).thinks in ("hidden", "visible")
+    return models.thinks(request.model)[0] in ("hidden", "visible")
 
 
 def _thought(request: Request) -> int:

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from hvae_utils.ask import catalogue, replies
+from hvae_utils.ask import models, replies
 from hvae_utils.ask.respondents import PROBED
 from hvae_utils.measure import factors
 from hvae_utils.play.engine import Dialogue, Question, Row
@@ -19,7 +19,6 @@ PROBE = f"Answer with the letter {PROBED} and nothing else."
 # Least probability of the letter that was asked for in a list that is believed. A small model may
 # want to begin with another word; a list of other tokens, as of a hidden thought, has less of it.
 KNOWN = 0.01
-THINKING_TOKENS = 8192  # room for a thought where neither study nor data/models.toml names one
 UNSEEN = 8  # completion tokens more than a reply has characters: of a thought that is not shown
 ONE_HOT = "one-hot"
 
@@ -86,11 +85,7 @@ def _probe(row: Row, room: int = 0, temperature: float = 0.0) -> Question:
 
 def room_of(row: Row, model: str) -> int:
     """Return the tokens of room for a thought: the study's, or the model's own."""
-    if told := row.get("thinking_tokens"):
-        return int(told)
-    if model.startswith(("reference/", "local/", "inspect/")):
-        return THINKING_TOKENS
-    return getattr(catalogue.endpoint(model), "thinking_tokens", 0) or THINKING_TOKENS
+    return int(row.get("thinking_tokens") or models.thinks(model)[1])
 
 
 def _said(record: Record) -> str:

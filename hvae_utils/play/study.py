@@ -137,6 +137,12 @@ class Study:
                 )
 
 
+def of_parameters(parameters: Mapping[str, Any]) -> Study:
+    """Return the study that parameters describe, of those of the notebooks; errors as `Study`."""
+    names = {field.name for field in fields(Study)} & parameters.keys()
+    return Study(**{name: parameters[name] for name in names})
+
+
 def conditions(study: Study) -> pd.DataFrame:
     """Return one row a condition, in the order that lets neighbours share a prompt prefix.
 

@@ -5,7 +5,7 @@ before anything runs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,18 +120,12 @@ def _from_text(key: str, text: str, default: Any) -> Any:
     return text
 
 
-def study_of(parameters: Mapping[str, Any]) -> study.Study:
-    """Return the study that the notebooks' parameters describe; UserError where they are wrong."""
-    factors = {field.name for field in fields(study.Study)} & parameters.keys()
-    return study.Study(**{key: parameters[key] for key in factors})
-
-
 def check(parameters: Mapping[str, Any]) -> None:
     """Raise UserError where any of the notebooks' parameters is wrong; looks at no model."""
     from hvae_utils.measure import instruments, svo
     from hvae_utils.play import players, probes
 
-    main = study_of(parameters)
+    main = study.of_parameters(parameters)
     svo.check_angle(instruments.load(main.instrument))
     isomorphs, values = parameters.get("isomorphs", ()), parameters.get("probe_values", ())
     probes.check(isomorphs, main.models, values, main.wordings[0])

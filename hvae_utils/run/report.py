@@ -12,7 +12,6 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,11 +111,10 @@ def plan(
     A condition's id is a hash of its factors with margin and contrasts, and a record keeps the id
     under which it was asked. parameters: of the run's manifest; records: of the run.
     """
-    given = {field.name for field in fields(study.Study)} & parameters.keys()
     asked = (factors.model_of(respondent)[0] for respondent in conditions["model"].unique())
     models = list(dict.fromkeys(asked))
     try:
-        design = study.Study(**{key: parameters[key] for key in given} | {"models": models})
+        design = study.of_parameters({**parameters, "models": models})
     except UserError as fault:
         return [f"The plan cannot be checked here: {fault}."]
     tests = [f"{CONTRASTS[name]} ({name.replace('_', ' ')})" for name in design.contrasts]

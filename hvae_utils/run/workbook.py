@@ -282,7 +282,7 @@ def _capabilities(
     asked = [name for name in parameters.get("models", ()) if not name.startswith("reference/")]
     if not asked or recorded.identities() is not None:
         return {}
-    planned = study.conditions(profiles.study_of(parameters))
+    planned = study.conditions(study.of_parameters(parameters))
     path = run.path(RECORDS)
     with Records(path) as records:
         budget = Budget.of_run(parameters.get("budget", ""), path)

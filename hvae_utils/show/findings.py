@@ -264,7 +264,7 @@ def _respondent(rows: pd.DataFrame, steerability: pd.DataFrame) -> list[str]:
 
 def _flags(cells: pd.DataFrame, sentence: str) -> list[str]:
     """Return the sentence with flagged cells, all cells and reasons, the most frequent first."""
-    flags = cells["flag"].fillna("").astype(str)
+    flags = cells["flag"].astype(object).fillna("")
     flags = flags[flags != ""]
     if flags.empty:
         return []

@@ -105,6 +105,7 @@ def test_without_a_scheduler_this_process_plays_and_nothing_of_dask_is_imported(
         {"inductions": ("self_description", "label"), "placements": ("dialogue", "system")},
         {"protocols": ("independent", "conversation")},
         {"readout": "probabilities"},
+        {"readout": "probabilities", "deliberations": ("direct", "reasoned")},
     ],
 )
 def test_the_tables_are_those_of_one_process_row_for_row(two_workers, tmp_path, factors):

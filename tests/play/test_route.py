@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from hvae_utils.ask import models
 from hvae_utils.ask.respondents import Answer
 from hvae_utils.play import engine, route
 from hvae_utils.play.sources import Sources
 
 ROW = {"model": "openai/x", "value": "prosocial", "repeat": 2, "seed": 1, "temperature": 0.7}
-ROOM = route.THINKING_TOKENS
+ROOM = models.thinks("reference/random")[1]
 SURE, SMALL = (("C", -0.01), ("A", -5.0)), (("I", -1.98), ("C", -2.41), ("A", -2.51))
 HIDDEN_TOKEN = (("1", -0.01), ("2", -4.9))
 ONE_HOT = (("C", 0.0), ("A", -9999.0))

@@ -1,8 +1,8 @@
 """The whole workbook, played once a session: two simulated respondents and two chat models.
 
-The endpoint of the one tells the key it was sent, and writes markup, wherever it can. That of the
-other refuses a parameter, leaves one item open, and never lists a probability. Run and bundle are
-made by the command itself, in processes of its own.
+The endpoint of the one tells the key it was sent, and writes markup, wherever it can; it is read by
+probabilities. That of the other refuses a parameter, leaves one item open, and never lists a
+probability. Run and bundle are made by the command itself, in processes of its own.
 """
 
 import base64
@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 from hvae_utils import paths
+from hvae_utils.ask.respondents import PROBED
+from hvae_utils.play.route import PROBE
 from tests.support.fake_endpoint import completion, serve
 
 KEY = "planted-key-0123456789-abcdef"
@@ -67,14 +69,14 @@ def reply(seen: dict[str, Any]) -> tuple[int, Any]:
     if seen["model"] == PLAIN.removeprefix("openai/"):
         return plain(seen)
     told, question = " ".join([seen["_authorization"], *SECRETS]), str(seen["messages"])
-    draw = zlib.crc32(question.encode())
+    draw, probed = zlib.crc32(question.encode()), PROBE in question
     if seen["max_tokens"] > 24:
         return 200, completion(f"I try to be fair. {told} {MARKUP}")
-    if draw % 11 == 0:
+    if draw % 11 == 0 and not probed:
         return 400, {"error": {"message": f"no answer to {told}"}}
-    if draw % 7 == 0:
+    if draw % 7 == 0 and not probed:
         return 200, completion(f"I was sent {told} {MARKUP}", finish_reason=told)
-    letter = "ABCDEFGHI"[draw % 9]
+    letter = PROBED if probed else "ABCDEFGHI"[draw % 9]
     first = {"token": letter, "logprob": -0.1, "bytes": None}
     listed = [{**first, "token": told, "logprob": -3.0}, first]
     content = {"content": [{**first, "top_logprobs": listed}]}
