@@ -2,8 +2,9 @@
 
 The study is rehearsed with the dialogues of the run, so they ask what it will ask, with the same
 keys. What the records answer is taken from them; the rest is answered in pretence, or not at all.
-`estimate` rehearses twice: with a model that understands, and with one that never chooses and
-always talks to the end, which is the most that can come. Whether a model thinks is taken from
+`estimate` rehearses with a model that understands, with one that never chooses and always talks to
+the end, and where it reasons with one that does so to the end, which is the most that can come.
+Whether a model thinks is taken from
 data/models.toml and from what the study tells it; one of which nothing is known does not.
 """
 
@@ -125,12 +126,22 @@ def typical(request: Request) -> Answer:
 def stubborn(request: Request) -> Answer:
     """Answer at the greatest length allowed, never choose, list no alternatives.
 
-    Nothing can need more requests: each item is asked in words, and once more.
+    Nothing can need more requests, but for chains of thought: each item is asked in words, and once
+    more.
     """
     if _thinks(request) and not request.thinking_tokens:
         return _unfinished(request)
     thought = request.thinking_tokens if _thinks(request) else None
     return replace(_placeholder(request, request.max_tokens), thinking_tokens=thought)
+
+
+def thorough(request: Request) -> Answer:
+    """Answer items as one that understands, and the rest at the greatest length allowed.
+
+    Read by probabilities, such a respondent is asked after several chains of thought.
+    """
+    settled = request.presentation or request.kind == "probe"
+    return typical(request) if settled else stubborn(request)
 
 
 def _thinks(request: Request) -> bool:
@@ -213,11 +224,16 @@ def _of_model(
     name: str, planned: Sequence[Design], records: Held, rate: float | None
 ) -> dict[str, Any]:
     usual = _requests(unanswered(name, planned, records, typical))
-    most = _requests(unanswered(name, planned, records, stubborn))
+    reasons = any((one.conditions["chains"] > 1).any() for one in planned)
+    replies = [stubborn, thorough] if reasons else [stubborn]
+    most = [_requests(unanswered(name, planned, records, reply)) for reply in replies]
     thoughts = usual["thought"].sum()
     tokens = round(usual["prompt"].sum()), usual["kind"].map(TYPICAL_TOKENS).sum() + thoughts
     # A model that is read by probabilities may be asked more often than one in words: the audit.
-    tokens_most = max(tokens[0], round(most["prompt"].sum())), most["most"].sum()
+    tokens_most = (
+        max(tokens[0], *(round(one["prompt"].sum()) for one in most)),
+        max(one["most"].sum() for one in most),
+    )
     price = budget.price_of(name) or budget.Price(math.nan, math.nan, source=NO_PRICE)
     kind = name.partition("/")[0]
     if kind not in ("reference", "local"):
@@ -226,7 +242,7 @@ def _of_model(
     return {
         "model": name,
         "requests": len(usual),
-        "requests_most": max(len(usual), len(most)),
+        "requests_most": max(len(usual), *map(len, most)),
         "prompt_tokens": tokens[0],
         "prompt_most": tokens_most[0],
         "completion_tokens": tokens[1],

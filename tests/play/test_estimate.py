@@ -141,6 +141,15 @@ def test_levels_of_one_model_are_one_row_and_ask_nothing_twice():
     assert low["rate"] == direct["rate"]
 
 
+def test_the_most_that_can_come_holds_every_chain_of_thought():
+    row, requests = counted(MODEL, ("reasoned",), readout="probabilities", chains=3)
+    assert requests["reason", 0] == 3 * 24 * 6
+    words = 3 * 6 * 24  # of the audit
+    assigned = 96 * 3 + 48 * 3 + 64 * 6
+    assert row["completion_most"] == (200 + 1) * 3 * 24 * 6 + words + assigned + 1 + 4
+    assert row["prompt_most"] > row["prompt_tokens"], "longer chains are read again"
+
+
 def test_the_default_profile_takes_what_its_design_says(capsys):
     """Nine wordings and three of them with the goal prompt, five assignments, six items.
 
