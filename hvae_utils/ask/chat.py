@@ -22,7 +22,7 @@ from hvae_utils.ask.http import transport
 from hvae_utils.ask.http.limits import Limit, Starved
 from hvae_utils.ask.http.transport import NO_KEY as NO_KEY
 from hvae_utils.ask.http.transport import Failure, Transport
-from hvae_utils.ask.respondents import Answer, Request, Respondent
+from hvae_utils.ask.respondents import FILTERED, Answer, Request, Respondent
 from hvae_utils.ask.urls import on_loopback, public
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
 
@@ -191,7 +191,7 @@ class ChatModel(Respondent):
         """Raise what ends the request or the study at once, where a complaint does."""
         said, status = asked.said and f": {asked.said}", fault.status
         if complaint.kind == "refusal":
-            cause = files.one_line(f"refused by the provider's filter{said}", 300)
+            cause = files.one_line(f"{FILTERED}{said}", 300)
             raise _Ended(Answer(text="", finish_reason="content_filter", cause=cause))
         if complaint.kind == "capped":
             cap = asked.request.max_tokens + asked.request.thinking_tokens

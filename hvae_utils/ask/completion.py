@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from hvae_utils.ask import replies
-from hvae_utils.ask.respondents import Answer, Request
+from hvae_utils.ask.respondents import FILTERED, Answer, Request
 
 KEPT_CHARACTERS = 100_000  # of a reply or a thought; a reply that is longer is cut, and says so
 MOST_TOKENS = 1_000_000_000  # that a usage may name; more is no count
@@ -300,7 +300,7 @@ def _cause(
     if text.strip():
         return ""
     if finish == "content_filter":
-        return "refused by the provider's filter"
+        return FILTERED
     if finish == "tool_calls":
         return "a tool call and no reply"
     return "a thought and no reply" if thinks else ""

@@ -13,6 +13,7 @@ from hvae_utils.ask.prompts import Presentation
 
 PROBABILITY_FLAGS = ("one-hot", "repeated entries", "sum above one", "not the reply's first token")
 PROBED = "C"  # the letter that is asked for to see whether a respondent lists alternatives
+FILTERED = "refused by the provider's filter"  # how the cause of such an answer begins
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils.ask import prompts, replies
+from hvae_utils.ask.respondents import FILTERED
 from hvae_utils.measure import factors, instruments
 from hvae_utils.play import players
 from hvae_utils.play.budget import Budget
@@ -25,7 +26,6 @@ from hvae_utils.play.route import Route, find, not_believed
 from hvae_utils.play.sources import Sources as Sources
 
 SHOWN_CHARACTERS = 2000  # of a reply in the responses table; the record keeps all of it
-FILTERED = "refused by the provider's filter"  # as `Answer.cause` says it
 WARM = 1.0  # least temperature of a chain of thought: several greedy ones would be copies
 # What decides how the dialogue that assigns a value begins.
 OPENING = ("wording", "placement", "induction", "value", "repeat", "goal_prompt")
@@ -264,7 +264,7 @@ def _put(
     """Put items of one condition in one dialogue, in this order; the result is their rows."""
     lost, route, over = row["not_assigned"], Route(), None
     if isinstance(lost, str):
-        outcome = "refusal" if lost == FILTERED else "error"
+        outcome = "refusal" if lost.startswith(FILTERED) else "error"
         over = replies.Reply(outcome, None, f"value not assigned: {lost}")
     else:
         route = yield from find(row, sources)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hvae_utils.ask.respondents import PROBED, Answer
+from hvae_utils.ask.respondents import FILTERED, PROBED, Answer
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
 from hvae_utils.measure import scoring
 from hvae_utils.play import administer, engine, study
@@ -154,7 +154,7 @@ def test_one_reminder_is_a_second_recorded_attempt(run):
     def undecided(request):
         if request.kind != "item":
             return "well"
-        return "I would rather not say much" if request.attempt == 1 else "D"
+        return "They all look alike" if request.attempt == 1 else "D"
 
     model = Scripted(undecided)
     _, responses = run(model, goal_prompts=(False,), values=("none",), protocols=("conversation",))
@@ -162,7 +162,7 @@ def test_one_reminder_is_a_second_recorded_attempt(run):
     assert set(responses.first_outcome) == {"unparseable"}
     assert responses.label.tolist() == ["D"] * 6
     kept = [record["text"] for record in read(run.path)]
-    assert kept.count("D") == kept.count("I would rather not say much") == 6
+    assert kept.count("D") == kept.count("They all look alike") == 6
     assert roles(model.asked[1].messages) == ["user", "assistant", "user"]
     assert len(model.asked[-1].messages) == 6 * 4 - 1  # the whole dialogue, reminders included
 
@@ -310,15 +310,16 @@ def test_a_value_that_could_not_be_assigned_leaves_errors_and_the_others_go_on(r
     assert responses.evidence.str.contains("the prompt was filtered").sum() == 6
 
 
-def test_a_role_that_the_providers_filter_stops_is_a_refusal_of_every_item(run):
+@pytest.mark.parametrize("cause", [FILTERED, f"{FILTERED}: the request was considered high risk"])
+def test_a_role_that_the_providers_filter_stops_is_a_refusal_of_every_item(run, cause):
     def filtered(request):
         if request.kind != "adopt":
             return always("B")(request)
-        return Answer(text="", finish_reason="content_filter", cause=administer.FILTERED)
+        return Answer(text="", finish_reason="content_filter", cause=cause)
 
     model = Scripted(filtered)
     assigned, responses = run(model, goal_prompts=(False,))
-    assert assigned["not_assigned"].tolist() == ["refused by the provider's filter"]
+    assert assigned["not_assigned"].tolist() == [cause]
     assert set(responses["outcome"]) == {"refusal"}
     assert responses["evidence"].str.contains("refused by the provider's filter").all()
     assert [request.kind for request in model.asked] == ["describe", "adopt"]
