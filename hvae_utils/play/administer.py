@@ -207,10 +207,6 @@ class _Item:
     shown: prompts.Presentation
     messages: list[Message]
 
-    @property
-    def reasoned(self) -> bool:
-        return _reasoned(self.row)
-
     def ask(self, kind: str, after: list[Message], **how: Any) -> Question:
         """Return a question about the item; after: what was said since `messages`."""
         shown = None if kind == "reason" else self.shown
@@ -299,8 +295,8 @@ def _think(item: _Item, chain: int) -> Dialogue:
 def _put_for_probabilities(item: _Item) -> Dialogue:
     """Read all options from the first token, after every chain; if audited ask for words, too."""
     records, tables, after = [], [], []
-    for chain in range(int(item.row["chains"]) if item.reasoned else 1):
-        if item.reasoned:
+    for chain in range(int(item.row["chains"]) if _reasoned(item.row) else 1):
+        if _reasoned(item.row):
             record, after = yield from _think(item, chain)
             records.append(record)
             if record["error"] or _unsaid(record):
@@ -343,7 +339,7 @@ def _most_probable(records: list[Record], tables: list[np.ndarray]) -> replies.R
 def _put_for_text(item: _Item, reask: bool) -> Dialogue:
     """Read the reply as text, after one chain if the respondent reasons."""
     thoughts, after = [], []
-    if item.reasoned:
+    if _reasoned(item.row):
         record, after = yield from _think(item, 0)
         thoughts = [record]
         if record["error"] or _unsaid(record):

@@ -182,16 +182,8 @@ def reproduce(
             seconds[step.name] = runner.execute(step, notebook, run, injected, report)
             report(f"{step.name:<24}{seconds[step.name]:7.1f} s")
         outputs = sorted({name for step in steps for name in step.writes})
-        made_of = manifest.describe(
-            run.folder,
-            outputs,
-            chosen.name,
-            overrides,
-            parameters,
-            seconds,
-            started,
-            capabilities=capabilities,
-        )
+        asked = chosen.name, overrides, parameters, seconds, started
+        made_of = manifest.describe(run.folder, outputs, *asked, capabilities=capabilities)
         manifest.write(run.folder, {**made_of, "publish": chosen.publish and not overrides})
     for line in run.how_items_ended():
         report(line)

@@ -58,6 +58,10 @@ def test_the_echoes_were_there_and_each_is_masked(indiscreet):
     for field in ("text", "error", "finish_reason", "served_model", "top_logprobs"):
         masked = " ".join("***" for _ in (KEY, *SECRETS))
         assert any(masked in str(record[field]) for record in records), field
+    responses = pd.read_parquet(indiscreet.run / "responses.parquet")
+    conditions = pd.read_parquet(indiscreet.run / "conditions.parquet").set_index("condition_id")
+    ours = responses["condition_id"].map(conditions["model"]) == MODEL
+    assert "probabilities" in set(responses.loc[ours, "method"]), "the lists were read, too"
 
 
 def test_the_models_are_listed_without_the_secrets_of_a_url(tmp_path):
