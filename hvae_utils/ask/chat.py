@@ -207,7 +207,7 @@ class ChatModel(Respondent):
             self._end(f"{self._where} says that the quota of the day is used up ({status}{said})")
         if complaint.kind == "model" or status == 404:
             self._end(f"{self._where} has no model '{self.model}' ({status}{said})")
-        if status in (401, 403):
+        if complaint.kind == "key" or status in (401, 403):
             self._end(f"{self._where} refuses the key ({status}{said})")
 
     def _failed(self, said: str, asked: "_Asked") -> Answer:
