@@ -135,13 +135,13 @@ CREDIT = _any(
     r"billing_(?:hard_limit|not_active)|payment required|arrearage|余额不足|欠费",
 )
 DAY = _any(r"(?:per[_ -]?|/ ?)(?:day|month)|daily|\b[RT]PD\b|a day\b|today")
-SHORTER = _any(r"per[_ -]?(?:minute|second|hour)|\b[RT]P[MSH]\b")
+SHORTER = _any(r"(?:per[_ -]?|/ ?)(?:minute|second|hour)|\b[RT]P[MSH]\b")
 CAPPED = _any(
     r"(?:max_\w*tokens|(?:output|token) limit) (?:was|were|has been) reached",
     r"could not finish the message|unable to complete[^.]{0,40}max_\w*tokens",
 )
 KEY = _any(
-    r"api[_ -]?key (?:is )?(?:not valid|invalid|expired)|(?:invalid|incorrect) (?:api[_ -]?)?key\b",
+    r"api[_ -]?key (?:is )?(?:not valid|invalid|expired)|(?:invalid|incorrect) api[_ -]?key\b",
     r"api_key_invalid",
 )
 MODEL = _any(
@@ -187,7 +187,7 @@ STRUCTURED = (
     r"""["'](?:param|parameter|field|argument|property|path|pointer|key|name)["']\s*:\s*["']"""
 )
 
-_NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)"
+_NUMBER = r"(?<!\d)(-?\d[\d,]{0,20}(?:\.\d{1,20})?)"
 _THEN = rf"(?:[ =][a-z_]+){{0,4}}?\W{{0,6}}{_NUMBER}"
 HIGH = _any(
     rf"(?:at most|up to|no more than|exceeds?|limited to|<=|≤|\"le\"\s*:){_THEN}",
@@ -204,7 +204,8 @@ LOW = _any(
 )
 ABOVE = _any(rf"(?:(?:greater|larger|more|higher) than|(?<![=-])>|\"gt\"\s*:)\W{{0,4}}{_NUMBER}")
 WITHIN = _any(
-    rf"(?:between|range|from|within|interval|in|范围)(?:[ 为是](?:of|is|be|should|\w+_\w+)?)*?"
+    r"(?:between|range|from|within|interval|in|范围)"
+    r"(?:[ 为是](?:of|is|be|should|\w{1,20}_\w{1,20})?){0,5}?"
     rf"\W{{0,3}}{_NUMBER}\s*(?:\(\w+\) )?(?:,|and|to|-|–|~|\.\.+=?)\s*{_NUMBER}( \(exclusive\))?"
 )
 POSITIVE, LEAST_POSITIVE = (

@@ -3,7 +3,7 @@
 No shape of it is assumed: a part that is missing or of another kind is None. The thought is never
 part of the text, and log-probabilities are those of the first token of the visible reply or none.
 
-Public names: read, fault, finish_of.
+Public names: read, fault, instead, finish_of.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from hvae_utils import files
 from hvae_utils.ask import complaints, replies
 from hvae_utils.ask.respondents import Answer, Request
 
@@ -134,6 +135,19 @@ def fault(completion: Any) -> Any:
     if not isinstance(completion, dict):
         return None
     return completion if complaints.words(completion) else None
+
+
+def instead(complaint: complaints.Complaint, request: Request) -> Answer | None:
+    """Return the answer that an error stands for: a refusal or a cut. None where it is an error."""
+    if complaint.kind == "refusal":
+        said = complaint.words and f": {complaint.words}"
+        cause = files.one_line(f"refused by the provider's filter{said}", 300)
+        return Answer(text="", finish_reason="content_filter", cause=cause)
+    if complaint.kind == "capped":
+        cap = request.max_tokens + request.thinking_tokens
+        cause = f"the cap of {cap:,} tokens was reached before there was a reply"
+        return Answer(text="", finish_reason="length", cause=cause)
+    return None
 
 
 def finish_of(word: Any, native: Any = None) -> str | None:
@@ -324,9 +338,10 @@ def _first_token(
         return None, ()
     if at is None:
         return None, (NOT_FIRST,)
-    if max(logprob for _, logprob in table) > POSITIVE:
+    flags = replies.flags_of(table)
+    if flags and max(logprob for _, logprob in table) > POSITIVE:
         return None, ("sum above one",)
-    return table, replies.flags_of(table)
+    return table, flags
 
 
 def _table(alternatives: Any) -> Table | None:

@@ -5,10 +5,11 @@ Each case is one kind of thing that a server was seen to do. Every request ends 
 
 import asyncio
 import json
+import time
 
 import pytest
 
-from hvae_utils.ask import chat, replies
+from hvae_utils.ask import chat, complaints, replies
 from hvae_utils.ask.dialect import Dialect
 from hvae_utils.ask.http import limits
 from hvae_utils.ask.http.limits import Limit
@@ -778,6 +779,7 @@ def test_seeds_out_of_bounds_stay_different():
 PROMPT = 'Write down the temperature and the seed: "temperature"; is seed not supported?'
 # Complaints about something else: nothing is left out.
 ELSEWHERE = {
+    "a bad request": "We could not parse the JSON body of your request.",
     "the prompt, repeated": f"max_chars: the text '{PROMPT}' is too long",
     "the prompt, in a field": {**error("bad input"), "input": {"content": PROMPT}},
     "a part of the prompt": f"Invalid 'messages': {PROMPT[:40]}",
@@ -803,6 +805,15 @@ def test_a_complaint_about_something_else_leaves_nothing_out(case):
     assert answer.text is None
     assert "HTTP 400" in answer.error
     assert len(received) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 20_000, "1," * 10_000, "in " + "a_" * 10_000, "seed." * 4000]
+)
+def test_the_time_to_understand_a_complaint_grows_with_its_length_alone(text):
+    started = time.process_time()
+    complaints.judge(400, error(text), chat.body("m", request()))
+    assert time.process_time() - started < 3
 
 
 def test_what_one_request_could_not_have_met_is_not_held_against_the_next():
@@ -966,6 +977,8 @@ def test_refused_turns_are_named_as_the_cause_and_not_tried_again(status, messag
         (200, reply("I choose B", choice={"error": {"code": 502, "message": "cut"}})),
         (200, {**reply(""), "error": {"code": 502, "message": "upstream"}}),
         (503, b""),
+        (429, error("Rate limit reached for api key sk-x: 10 requests/minute, 100 requests/day")),
+        (502, error("bad gateway: the upstream's API key is not valid")),
     ],
 )
 def test_a_fault_in_the_clothes_of_a_reply_is_asked_again(fault):
@@ -1029,7 +1042,7 @@ ENDINGS = (
     (429, error("You exceeded your current quota", code="insufficient_quota"), "no credit"),
     (400, error("Your credit balance is too low to access the API"), "no credit"),
     (200, error("Insufficient Balance", code=402), "no credit"),
-    (429, error("Rate limit exceeded: free-models-per-day"), "quota of the day"),
+    (429, error("Rate limit exceeded: free-models-per-day"), "a day or longer"),
     (
         429,
         error("on tokens per day (TPD): Limit 100000, Used 99000. Please try again in 7m12s"),
@@ -1037,11 +1050,12 @@ ENDINGS = (
     ),
     (412, error("Account suspended, possibly due to the monthly spending limit"), "no credit"),
     (403, error("You don't have any credits or licenses yet"), "no credit"),
-    (429, error("a Trial key is limited to 1000 API calls / month"), "quota"),
+    (429, error("a Trial key is limited to 1000 API calls / month"), "a day or longer"),
     (400, [error("API key not valid. Please pass a valid API key.")], "refuses the key"),
     (400, error("Incorrect API key provided: xx"), "refuses the key"),
     (400, {"message": "The provided model identifier is invalid."}, "no model 'm'"),
     (401, error("bad key"), "refuses the key"),
+    (410, b"Gone", "no model 'm'"),
     (403, error("Country not supported"), "refuses the key"),
     (404, error("nothing here"), "no model 'm'"),
     (400, error("The model `m` does not exist", code="model_not_found"), "no model 'm'"),
