@@ -210,7 +210,7 @@ def flags_of(top_logprobs: Sequence[tuple[str, float]]) -> tuple[str, ...]:
     if repeated:
         tokens = [token for token in tokens if token and "\ufffd" not in token]
         repeated = len(set(tokens)) < len(tokens)
-    above = best > 1 or math.fsum(map(math.exp, values)) > MOST
+    above = best > ROUNDING or math.fsum(map(math.exp, values)) > MOST
     one_hot = abs(best) < CERTAIN and all(other <= FLOOR for other in sorted(values)[:-1])
     if not (one_hot or repeated or above):
         return ()
