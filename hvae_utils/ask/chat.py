@@ -12,7 +12,6 @@ import time
 from dataclasses import replace
 from typing import Any, NoReturn, Self
 
-from hvae_utils import files
 from hvae_utils.ask import complaints, completion
 from hvae_utils.ask.complaints import Complaint, Terms
 from hvae_utils.ask.completion import KEPT_CHARACTERS as KEPT_CHARACTERS
@@ -22,7 +21,7 @@ from hvae_utils.ask.http import transport
 from hvae_utils.ask.http.limits import Limit, Starved
 from hvae_utils.ask.http.transport import NO_KEY as NO_KEY
 from hvae_utils.ask.http.transport import Failure, Transport
-from hvae_utils.ask.respondents import FILTERED, Answer, Request, Respondent
+from hvae_utils.ask.respondents import Answer, Request, Respondent
 from hvae_utils.ask.urls import on_loopback, public
 from hvae_utils.errors import BudgetReached, EndpointError, UserError
 
@@ -189,26 +188,22 @@ class ChatModel(Respondent):
 
     def _settle(self, complaint: Complaint, fault: Failure, asked: "_Asked") -> None:
         """Raise what ends the request or the study at once, where a complaint does."""
-        said, status = asked.said and f": {asked.said}", fault.status
-        if complaint.kind == "refusal":
-            cause = files.one_line(f"{FILTERED}{said}", 300)
-            raise _Ended(Answer(text="", finish_reason="content_filter", cause=cause))
-        if complaint.kind == "capped":
-            cap = asked.request.max_tokens + asked.request.thinking_tokens
-            cause = f"the cap of {cap:,} tokens was reached before there was a reply"
-            raise _Ended(Answer(text="", finish_reason="length", cause=cause))
+        if answer := completion.instead(complaint, asked.request):
+            raise _Ended(answer)
+        said = asked.said and f": {asked.said}"
         if complaint.kind == "placement":
             turns = {message["role"] for message in asked.request.messages}
             placement = "system" if "system" in turns else "dialogue"
             raise _Ended(self._failed(f"the placement '{placement}' is refused{said}", asked))
-        if complaint.kind == "credit":
-            self._end(f"{self._where} says that the account has no credit left ({status}{said})")
-        if complaint.kind == "day":
-            self._end(f"{self._where} says that the quota of the day is used up ({status}{said})")
-        if complaint.kind == "model" or status == 404:
-            self._end(f"{self._where} has no model '{self.model}' ({status}{said})")
-        if status in (401, 403):
-            self._end(f"{self._where} refuses the key ({status}{said})")
+        ends = {
+            "credit": "says that the account has no credit left",
+            "day": "says that a quota of a day or longer is used up",
+            "model": f"has no model '{self.model}'",
+            "key": "refuses the key",
+        }
+        by_status = {401: "key", 403: "key", 404: "model", 410: "model"}.get(fault.status, "")
+        if end := ends.get(complaint.kind) or ends.get(by_status):
+            self._end(f"{self._where} {end} ({fault.status}{said})")
 
     def _failed(self, said: str, asked: "_Asked") -> Answer:
         """Return the answer of a request that failed for good."""

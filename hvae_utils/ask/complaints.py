@@ -26,6 +26,11 @@ ECHOED = 8  # characters beside a parameter by which a piece of our own message 
 OPTIONAL = ("logprobs", "top_logprobs", "seed", "temperature")
 NAMES = (("max_tokens", "max_completion_tokens"), ("structured_outputs", "guided_choice"))
 OTHER_NAME = {**dict(NAMES), **{second: first for first, second in NAMES}}
+# Names of the makers behind a gateway for what is sent under another name.
+ALIASES = {
+    **dict.fromkeys(("max_new_tokens", "max_output_tokens", "maximum_tokens"), NAMES[0]),
+    "top_n_tokens": ("top_logprobs",),
+}
 ASKED_FOR_ALL = ("model", "messages")  # in every body, and nothing can be done about them
 
 
@@ -34,9 +39,9 @@ class Complaint:
     """What is complained about.
 
     kind: parameter (of this name; drop or rename it), limit (low to high, of the one of this
-    name), placement (of the turns), refusal (the provider's filter), credit, day (its quota is
-    used up), model (there is none of that name), capped (the thought left no room for a reply),
-    other; words: the endpoint's, one line.
+    name), placement (of the turns), refusal (the provider's filter), key, credit, day (a quota of
+    a day or longer is used up), model (there is none of that name), capped (the thought left no
+    room for a reply), other; words: the endpoint's, one line.
     """
 
     kind: str
@@ -118,23 +123,30 @@ def _any(*patterns: str) -> re.Pattern:
 
 FILTER = _any(
     r"content[_ ]?filter(?!\W{0,3}(?:is )?(?:not|un))|content management policy|jailbreak",
-    r"responsible_?ai_?policy|content[_ ]policy|(?:usage|content|safety) (?:guideline|polic)\w+",
+    r"responsible_?ai_?policy|content[_ ]?policy|response was filtered|blockReason|"
+    r"(?:usage|content|safety) (?:guideline|polic)\w+",
     r"data_?inspection|guardrail|moderation|safety[_ ](?:check|system|filter)|content exists risk",
     r"inappropriate content|considered high risk|(?:input|prompt|request|content) (?:was|is) flag",
     r"prohibited[_ ]content|sensitive (?:words?|content)|不安全|敏感",
 )
 CREDIT = _any(
-    r"insufficient[_ ](?:quota|balance|credit|fund)|credit balance|(?:no|out of|more) credits?\b",
+    r"insufficient[_ ](?:quota|balance|credit|fund)|(?:credit|balance is) (?:balance|insufficient)",
+    r"(?:no|any|available|out of|more) credits?\b(?! were)|spending limit",
     r"billing_(?:hard_limit|not_active)|payment required|arrearage|余额不足|欠费",
 )
-DAY = _any(r"per[_ -]?day|daily|\b[RT]PD\b|a day\b|today")
-SHORTER = _any(r"per[_ -]?(?:minute|second|hour)|\b[RT]P[MSH]\b")
+DAY = _any(r"(?:per[_ -]?|/ ?)(?:day|month)|daily|\b[RT]PD\b|a day\b|today")
+SHORTER = _any(r"(?:per[_ -]?|/ ?)(?:minute|second|hour)|\b[RT]P[MSH]\b")
 CAPPED = _any(
     r"(?:max_\w*tokens|(?:output|token) limit) (?:was|were|has been) reached",
     r"could not finish the message|unable to complete[^.]{0,40}max_\w*tokens",
 )
+KEY = _any(
+    r"api[_ -]?key (?:is )?(?:not valid|invalid|expired)|(?:invalid|incorrect) api[_ -]?key\b",
+    r"api_key_invalid",
+)
 MODEL = _any(
     r"model[_ ](?:not[_ ]found|decommissioned)|(?:no such|unknown|invalid|not a valid) model\b",
+    r"model (?:id|identifier|name)[^.]{0,20}\b(?:invalid|not valid|unknown)\b",
     r"model[^.]{0,80}(?:not exist|not found|decommissioned|(?:been|was|is) (?:retired|shut down))",
 )
 PLACEMENT = _any(
@@ -146,7 +158,7 @@ PLACEMENT = _any(
     r"\brole:? [\"'`]?(?:system|developer)\b|developer instructions? (?:is|are) not",
     r"(?:\bgot|unexpected|unknown|invalid|unsupported)[ _](?:message[ _])?role",
     r"(?:only|just)\W+user\W+(?:and\W+)?assistant",
-    r"(?:first|last|final) (?:message|turn|role)s?[^.]{0,30}(?:must|should)",
+    r"(?:first|last|final) (?:message|turn|role)s?[^.]{0,30}(?:must|should)|expected last role",
     r"(?:conversation|messages?)[^.]{0,20} (?:must|should) (?:start|begin|end) with",
 )
 OBJECTS = _any(  # words that object to something
@@ -163,6 +175,10 @@ ADVICE = _any(
 ECHO = re.compile(r"\s*:\s*(?:[\d.{-]|true|false|null)")  # `"seed": 3`, of the body that was sent
 LISTED = re.compile(r"param\w*[\"':\s]*\{[^}]*$", re.I)  # `parameters: {'seed': 3}`
 SENTENCE = re.compile(r"[.!?][\s\"]|\n")
+SPOKEN = _any(  # names of what is written for people
+    r"(?:error|status|detail)?_?(?:message|msg)s?|(?:block|finish)?_?reasons?|errors?|details?|raw",
+    r"fault_?string|title|description",
+)
 NAMELESS = _any(
     r"no endpoints? found that (?:support|can handle)[^.]{0,40}param|requested parameters",
     r"(?:un|not )supported parameters\b\W*$|some (?:of the )?parameters",
@@ -171,30 +187,36 @@ STRUCTURED = (
     r"""["'](?:param|parameter|field|argument|property|path|pointer|key|name)["']\s*:\s*["']"""
 )
 
-_NUMBER = r"(-?\d[\d,]*(?:\.\d+)?)"
-_THEN = rf"(?: [a-z_]+){{0,4}}?\W{{0,6}}{_NUMBER}"
+_NUMBER = r"(?<!\d)(-?\d[\d,]{0,20}(?:\.\d{1,20})?)"
+_THEN = rf"(?:[ =][a-z_]+){{0,4}}?\W{{0,6}}{_NUMBER}"
 HIGH = _any(
-    rf"(?:at most|up to|no more than|exceeds?|<=|≤|\"le\"\s*:|\bmax(?:imum)?(?:_value)?\b){_THEN}",
-    rf"(?:less|smaller|lower) than or equal to{_THEN}",
+    rf"(?:at most|up to|no more than|exceeds?|limited to|<=|≤|\"le\"\s*:){_THEN}",
+    rf"\bmax(?:imum)?(?:_value)?\b{_THEN}",
+    rf"(?:less|smaller|lower) (?:than )?or equal to{_THEN}|{_NUMBER} > {_NUMBER}",
     rf"not (?:be )?(?:greater|more|larger|higher|above)(?: than)?{_THEN}",
 )
-BELOW = _any(rf"(?:(?:less|smaller|lower) than|\bbelow|(?<![=-])<|\"lt\"\s*:)\W{{0,4}}{_NUMBER}")
+BELOW = _any(
+    rf"(?:(?:less|smaller|lower) than|\bbelow|(?<![=-])<|\"lt\"\s*:)\W{{0,4}}{_NUMBER}(?![\d>])"
+)
 LOW = _any(
     rf"(?:at least|no less than|>=|≥|\"ge\"\s*:|\bmin(?:imum)?(?:_value)?\b){_THEN}",
     rf"(?:greater than or equal to|not (?:be )?(?:less|smaller|lower|below)(?: than)?){_THEN}",
 )
 ABOVE = _any(rf"(?:(?:greater|larger|more|higher) than|(?<![=-])>|\"gt\"\s*:)\W{{0,4}}{_NUMBER}")
 WITHIN = _any(
-    rf"(?:between|range|from|within|interval|in)\W{{0,3}}(?:of )?[\[(]?\s*{_NUMBER}\s*"
-    rf"(?:,|and|to|-|–|\.\.+=?)\s*{_NUMBER}"
+    r"(?:between|range|from|within|interval|in|范围)"
+    r"(?:[ 为是](?:of|is|be|should|\w{1,20}_\w{1,20})?){0,5}?"
+    rf"\W{{0,3}}{_NUMBER}\s*(?:\(\w+\) )?(?:,|and|to|-|–|~|\.\.+=?)\s*{_NUMBER}( \(exclusive\))?"
 )
 POSITIVE, LEAST_POSITIVE = (
     _any(r"strictly positive|must be positive|than (?:zero|0)|\(0(?:\.0)?,"),
     0.01,
 )
-CONTEXT = _any(rf"context (?:length|window|size)\D{{0,40}}{_NUMBER}")
+CONTEXT = _any(
+    rf"context (?:length|window|size)\D{{0,40}}{_NUMBER}|\+ ?\W?max_\w+\W+must be <= ?{_NUMBER}"
+)
 READ = _any(
-    rf"{_NUMBER} (?:tokens )?(?:in|of|from|for)? ?(?:the |your )?(?:messages|text|input|prompt)",
+    rf"{_NUMBER} (?:tokens )?(?:in|of|from|for)? ?(?:the |your )?`?(?:messages|text|input|prompt)",
     rf"(?:input|prompt|messages)\D{{0,30}}{_NUMBER}",
 )
 
@@ -208,13 +230,13 @@ def judge(status: int, content: Any, sent: Mapping[str, Any]) -> Complaint:
     Complaint(kind='parameter', words="Unknown name 'seed'", name='seed', low=None, high=None)
     """
     said, text = words(content), _text(content, sent)
-    if status == 402 or (status in (400, 403, 429) and CREDIT.search(text)):
+    if status == 402 or (status in (400, 403, 412, 429) and CREDIT.search(text)):
         return Complaint("credit", said)
     if status == 429:
         of_day = DAY.search(text) and not SHORTER.search(text)
         return Complaint("day" if of_day else "other", said)
-    if status == 401:
-        return Complaint("other", said)
+    if status == 401 or (status < 500 and KEY.search(text)):
+        return Complaint("key", said)
     if status < 500 and FILTER.search(text):
         return Complaint("refusal", said)
     if CAPPED.search(text):
@@ -235,7 +257,7 @@ def _about_parameter(
 
     strict: only one that names it and objects to it.
     """
-    left, name = _context(text), next((name for name in NAMES[0] if name in sent), "")
+    left, name = _context(text, sent), next((name for name in NAMES[0] if name in sent), "")
     if left is not None and name:
         met = 0 < left < sent[name]
         return Complaint("limit", said, name, high=left) if met else Complaint("other", said)
@@ -298,37 +320,27 @@ def words(content: Any) -> str:
     return files.one_line(": ".join(parts)[: 4 * SHOWN], SHOWN)
 
 
-def _messages(tree: Any, depth: int = 0) -> Iterator[str]:
-    """Yield the texts of a tree that are written for people, from the outside in."""
-    if depth > DEEPEST:
-        return
-    if isinstance(tree, list):
+def _messages(tree: Any, name: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield the texts of a tree that are written for people, from the outside in.
+
+    name: under which the tree stands.
+    """
+    if isinstance(tree, str) and SPOKEN.fullmatch(name):
+        yield tree
+    elif isinstance(tree, list) and depth < DEEPEST:
         for part in tree[:20]:
-            yield from _messages(part, depth + 1)
-    elif isinstance(tree, dict):
-        spoken = (
-            "message",
-            "msg",
-            "detail",
-            "error",
-            "errors",
-            "error_msg",
-            "raw",
-            "reason",
-            "title",
-        )
-        for name in spoken:
-            if isinstance(tree.get(name), str):
-                yield tree[name]
-        for name, part in tree.items():
-            if isinstance(part, dict | list) and name not in ("input", "messages", "ctx"):
-                yield from _messages(part, depth + 1)
+            yield from _messages(part, name, depth + 1)
+    elif isinstance(tree, dict) and depth < DEEPEST:
+        for key, part in sorted(tree.items(), key=lambda item: not isinstance(item[1], str)):
+            if key not in ("input", "messages", "ctx"):
+                yield from _messages(part, key, depth + 1)
 
 
 def _text(content: Any, sent: Mapping[str, Any]) -> str:
     """Return all that an error says as one text, nested JSON unquoted, without our own messages."""
     if isinstance(content, str):
-        text = content
+        page = content.lstrip().startswith("<")
+        text = re.sub(r"<[^<>]{0,500}>", " ", content) if page else content
     else:
         try:
             text = orjson.dumps(content).decode()
@@ -355,14 +367,15 @@ def _pattern(name: str) -> re.Pattern:
 
 
 def _names(sent: Mapping[str, Any]) -> dict[str, str]:
-    """Return the name of each parameter that was sent, or of what is in it -> the parameter."""
+    """Return each name of a parameter that was sent, or of what is in it -> the parameter."""
     inside = {
         part: name
         for name, content in sent.items()
         if isinstance(content, dict)
         for part in content
     }
-    return inside | {name: name for name in sent}
+    aliases = {alias: name for alias, names in ALIASES.items() for name in names if name in sent}
+    return inside | aliases | {name: name for name in sent}
 
 
 def _structured(text: str, sent: Mapping[str, Any]) -> str:
@@ -419,7 +432,8 @@ def _limits(text: str, name: str, sent: Mapping[str, Any]) -> tuple[float | None
     step = 1 if isinstance(sent_value, int) else LEAST_POSITIVE
     lows, highs = [], []
     for m in WITHIN.finditer(text):
-        lows, highs = [*lows, float(m[1].replace(",", ""))], [*highs, _value(m)]
+        lows.append(_number(m[1]))
+        highs.append(_number(m[2]) - (step if m[3] else 0))
     lows += [_value(m) for m in LOW.finditer(text)]
     lows += [_value(m) + step for m in ABOVE.finditer(text)]
     highs += [_value(m) for m in HIGH.finditer(text)]
@@ -431,15 +445,25 @@ def _limits(text: str, name: str, sent: Mapping[str, Any]) -> tuple[float | None
     return (None, high) if high is not None else (low, None)
 
 
-def _context(text: str) -> int | None:
-    """Return the tokens that a context leaves beside the prompt, None where that is not told."""
+def _context(text: str, sent: Mapping[str, Any]) -> int | None:
+    """Return the tokens that a context leaves beside the prompt, None where that is not told.
+
+    Who counts a prompt only as far as it must ("at least 1") leaves it to us to guess its length.
+    """
     whole = CONTEXT.search(text)
     read = next((m for m in READ.finditer(text) if not whole or m.start() > whole.start()), None)
     if not whole or not read:
         return None
-    return max(int(_value(whole) - _value(read)), 0)
+    prompt = _value(read)
+    if "at least" in read[0]:
+        prompt = max(prompt, sum(len(message["content"]) for message in sent["messages"]) // 2)
+    return max(int(_value(whole) - prompt), 0)
 
 
 def _value(m: re.Match) -> float:
     """Return the last number of a match."""
-    return float(next(digits for digits in reversed(m.groups()) if digits).replace(",", ""))
+    return _number(next(digits for digits in reversed(m.groups()) if digits))
+
+
+def _number(digits: str) -> float:
+    return float(digits.replace(",", ""))

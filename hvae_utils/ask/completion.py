@@ -3,7 +3,7 @@
 No shape of it is assumed: a part that is missing or of another kind is None. The thought is never
 part of the text, and log-probabilities are those of the first token of the visible reply or none.
 
-Public names: read, fault, finish_of.
+Public names: read, fault, instead, finish_of.
 """
 
 import contextlib
@@ -13,12 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from hvae_utils.ask import replies
+from hvae_utils import files
+from hvae_utils.ask import complaints, replies
 from hvae_utils.ask.respondents import FILTERED, Answer, Request
 
 KEPT_CHARACTERS = 100_000  # of a reply or a thought; a reply that is longer is cut, and says so
 MOST_TOKENS = 1_000_000_000  # that a usage may name; more is no count
 DEEPEST = 8  # parts within parts that are read
+ENDING = 12  # characters of a thought by which its end is known among listed tokens
 POSITIVE = 0.01  # a log-probability above it is none
 NOT_FIRST = "not the reply's first token"
 ONE_TOKEN = ("readout", "probe", "check")  # kinds of request whose reply is meant to fill its cap
@@ -51,7 +53,7 @@ FINISHES = {
     "content_filter": "filter|safety|recitation|prohibit|block|spii|refus|sensitive|polic|moderat"
     "|guardrail|armor|flagged|toxic|jailbreak|censor",
     "error": "error|fail|malformed|insufficient|unavailable|overload|abort|cancel|timeout",
-    "length": "length|max_?|token_?limit|limit_?reached|exceeded|truncat|incomplete",
+    "length": "length|max_?|out_of_|token_?limit|limit_?reached|exceeded|truncat|incomplete",
     "tool_calls": "tool|function",
     "stop": "stop|end_?of|end_?turn|eos|complete|finished|done",
 }
@@ -72,9 +74,9 @@ def read(
     'B'
     """
     choice = _at(completion, "choices", 0)
-    message = _at(choice, "message")
     if not isinstance(choice, dict):
         return Answer(error="the endpoint sent no choices")
+    message = choice.get("message") or choice.get("delta") or {"content": choice.get("text")}
     content = _at(message, "content")
     thought, text, closed, refused = _told_apart(choice, message, tags)
     if content and not text and thought is None and not isinstance(content, str):
@@ -87,7 +89,7 @@ def read(
     completion_tokens, thinking_tokens = _completion(usage, prompt_tokens, cached_tokens)
     if cut := _cut_prompt(request, prompt_tokens, cached_tokens):
         return Answer(error=cut, cause=cut, prompt_tokens=prompt_tokens)
-    table, flags = _first_token(choice, text, thought, thinking_tokens)
+    table, flags = _first_token(choice, text, thought or "", thinking_tokens or 0)
     if request is not None:
         cap = cap or request.max_tokens + request.thinking_tokens
         finish = _reached(finish, cap, completion_tokens, thinking_tokens, request, text)
@@ -132,8 +134,20 @@ def fault(completion: Any) -> Any:
         return completion if silent and _at(completion, "error") else None
     if not isinstance(completion, dict):
         return None
-    named = completion.keys() & {"error", "errors", "message", "msg", "detail", "error_msg"}
-    return completion if any(completion[name] for name in named) else None
+    return completion if complaints.words(completion) else None
+
+
+def instead(complaint: complaints.Complaint, request: Request) -> Answer | None:
+    """Return the answer that an error stands for: a refusal or a cut. None where it is an error."""
+    if complaint.kind == "refusal":
+        said = complaint.words and f": {complaint.words}"
+        cause = files.one_line(f"{FILTERED}{said}", 300)
+        return Answer(text="", finish_reason="content_filter", cause=cause)
+    if complaint.kind == "capped":
+        cap = request.max_tokens + request.thinking_tokens
+        cause = f"the cap of {cap:,} tokens was reached before there was a reply"
+        return Answer(text="", finish_reason="length", cause=cause)
+    return None
 
 
 def finish_of(word: Any, native: Any = None) -> str | None:
@@ -199,7 +213,8 @@ def _parts(node: Any, kind: str = "reply", depth: int = 0) -> Iterator[tuple[str
         name = str(node.get("type", "")).lower()
         if re.search("encrypted|redacted|image|audio|tool|function", name):
             return
-        thinks = re.search("think|reason|thought|analysis", name) or node.get("thought") is True
+        thinks = re.search("think|reason|thought|analysis", name)
+        thinks = thinks or node.get("thought") in (True, "true")
         place = next((name for name in PLACES if isinstance(node.get(name), str | list | dict)), "")
         if kind == "reply":
             kind = "thought" if thinks or place in PLACES[:2] else kind
@@ -307,7 +322,7 @@ def _cause(
 
 
 def _first_token(
-    choice: Any, text: str, thought: str | None, thinking_tokens: int | None
+    choice: Any, text: str, thought: str, thinking_tokens: int
 ) -> tuple[Table | None, tuple[str, ...]]:
     """Return the alternatives of the first token of the visible reply, and what is wrong with them.
 
@@ -317,15 +332,16 @@ def _first_token(
     entries = _at(choice, "logprobs", "content")
     if not isinstance(entries, list) or not entries:
         return None, ()
-    at = _place(entries, text, bool(thought or thinking_tokens))
+    at = _place(entries, text, thought.strip(), thinking_tokens)
     table = _table(_at(entries, 0 if at is None else at, "top_logprobs"))
     if table is None:
         return None, ()
     if at is None:
         return None, (NOT_FIRST,)
-    if max(logprob for _, logprob in table) > POSITIVE:
+    flags = replies.flags_of(table)
+    if flags and max(logprob for _, logprob in table) > POSITIVE:
         return None, ("sum above one",)
-    return table, replies.flags_of(table)
+    return table, flags
 
 
 def _table(alternatives: Any) -> Table | None:
@@ -341,9 +357,12 @@ def _table(alternatives: Any) -> Table | None:
     return tuple(finite) or None
 
 
-def _place(entries: Sequence[Any], text: str, thinks: bool) -> int | None:
-    """Return which of the listed tokens begins the visible reply, None where it cannot be told."""
-    visible = text.rstrip()
+def _place(entries: Sequence[Any], text: str, thought: str, thinking: int) -> int | None:
+    """Return which of the listed tokens begins the visible reply, None where it cannot be told.
+
+    A reply that comes after tokens of a thought comes after all of them.
+    """
+    visible, thinks = text.rstrip(), bool(thought or thinking)
     if not visible.strip():
         return None
     if len(entries) == 1 and not thinks:  # a readout
@@ -361,16 +380,25 @@ def _place(entries: Sequence[Any], text: str, thinks: bool) -> int | None:
         if said.strip() == visible.strip():
             first = at
         break
+    listed = "".join(spelled)
     if first is not None:
+        before, end = _dense("".join(spelled[:first])), _dense(thought[-4 * ENDING :])[-ENDING:]
+        whole = end in before if thought else first >= thinking
+        if (before and not whole) or listed.strip() == thought:
+            return None
         blank = (
             first and not thinks and text[0].isspace() and not any(map(str.strip, spelled[:first]))
         )
         return 0 if blank else first
-    listed = "".join(spelled)
     short = 10 * abs(len(listed) - len(visible)) > 3 * len(visible)
-    if thinks or not _begins(visible, spelled[0]) or (short and not _begins(visible, listed)):
+    begun = all(_begins(visible, "".join(spelled[:few])) for few in (1, 2))
+    if thinks or not begun or (short and not _begins(visible, listed)):
         return None
     return 0
+
+
+def _dense(text: str) -> str:
+    return "".join(text.split())
 
 
 def _begins(text: str, token: str) -> bool:

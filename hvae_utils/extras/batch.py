@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hvae_utils import files, paths
-from hvae_utils.ask import catalogue, chat, completion, models
+from hvae_utils.ask import catalogue, chat, complaints, completion, models
 from hvae_utils.ask.respondents import Answer, Request
 from hvae_utils.errors import UserError
 from hvae_utils.play.engine import record_of
@@ -166,6 +166,9 @@ def _answer(content: Mapping[str, Any], request: Request) -> Answer:
             reply = _as_completion(part) if isinstance(part.get("content"), list) else part
             if isinstance(reply.get("choices"), list) and not completion.fault(reply):
                 return completion.read(reply, request, models.dialect(request.model).think_tags)
+    complaint = complaints.judge(status or 400, content, {"messages": request.messages})
+    if answer := completion.instead(complaint, request):
+        return answer
     words = [_said(part, name) for part in parts for name in ("code", "message", "error")]
     words = [*filter(None, [str(status or ""), *words])] or [_said(parts[-1], "type") or "no reply"]
     return Answer(error=files.one_line(f"batch: {' '.join(words)}", SHOWN_CHARACTERS))

@@ -5,10 +5,11 @@ Each case is one kind of thing that a server was seen to do. Every request ends 
 
 import asyncio
 import json
+import time
 
 import pytest
 
-from hvae_utils.ask import chat, replies
+from hvae_utils.ask import chat, complaints, replies
 from hvae_utils.ask.dialect import Dialect
 from hvae_utils.ask.http import limits
 from hvae_utils.ask.http.limits import Limit
@@ -213,6 +214,29 @@ THINKING = {
         reply(f"analysis{THOUGHT}.assistantfinalC"),
         *("C", f"{THOUGHT}.", "", "choice"),
     ),
+    "tags that are escaped": (
+        reply(f"&lt;think&gt;{THOUGHT}&lt;/think&gt;C"),
+        *("C", THOUGHT, "", "choice"),
+    ),
+    "tags in wide letters": (reply(f"＜think＞{THOUGHT}＜/think＞C"), "C", THOUGHT, "", "choice"),
+    "tags with spaces": (reply(f"< think >{THOUGHT}< / think >C"), "C", THOUGHT, "", "choice"),
+    "tags in brackets": (reply(f"[THOUGHT]{THOUGHT}[/THOUGHT]C"), "C", THOUGHT, "", "choice"),
+    "a prefix": (
+        reply(f"<|inner_prefix|>{THOUGHT}<|inner_suffix|>C"),
+        *("C", THOUGHT, "", "choice"),
+    ),
+    "parts marked in words": (
+        reply({"parts": [{"thought": "true", "text": THOUGHT}, {"text": "C"}]}),
+        *("C", THOUGHT, "", "choice"),
+    ),
+    "as of a stream": (
+        {"choices": [{"delta": {"content": "C"}, "finish_reason": "stop"}]},
+        *("C", None, "", "choice"),
+    ),
+    "as of a completion of text": (
+        {"choices": [{"text": "C", "finish_reason": "stop"}]},
+        *("C", None, "", "choice"),
+    ),
     "the model's own tags": (reply(f"[[{THOUGHT}]]C"), "C", THOUGHT, "", "choice"),
     "a tool call": (
         reply(None, "tool_calls", tool_calls=[{"type": "function", "function": {"name": "A"}}]),
@@ -379,6 +403,14 @@ FIRST_TOKENS = {
     "a thought and nothing, hidden": (None, ["1"], {"reasoning_content": "1"}, None),
     "a hidden thought": ("5", ["1"], {}, None),
     "a longer hidden thought": ("1", ["1", ".", " So", " it", " is", " 5"], {}, None),
+    "a thought beside that ends as the reply": ("C", ["So", " C"], {"reasoning": "So C"}, None),
+    "tags, tokens of the thought that end as the reply": (
+        "<think>so C</think>C",
+        ["<think>", "so", " C"],
+        *({}, None),
+    ),
+    "a thought and a reply of one letter": ("C", ["C"], {"reasoning": "C"}, None),
+    "a hidden thought that begins as the reply": ("I choose C", ["I", " think"], {}, None),
     "channels": (
         "analysis1 is fair.assistantfinalC",
         ["analysis", "1", " is", " fair", ".", "assistant", "final", "C"],
@@ -405,6 +437,7 @@ TABLES = {
     "as it should be": ([("C", -0.1), ("A", -2.5)], True, ()),
     "one-hot": ([("C", 0.0), ("A", -3.4e38), ("B", -3.4e38)], True, ("one-hot",)),
     "one-hot with a floor": ([("C", 0.0), ("A", -9999.0), ("B", -9999.0)], True, ("one-hot",)),
+    "one-hot, rounded": ([("C", -1.2e-7), ("A", -9999.0)], True, ("one-hot",)),
     "twice": ([("C", -0.9), ("C", -1.2), ("A", -2.5)], True, ("repeated entries",)),
     "nine times certain": ([(c, 0.0) for c in LABELS], True, ("sum above one",)),
     "positive": ([("C", 2.0), ("A", -1.0)], False, ("sum above one",)),
@@ -517,6 +550,12 @@ REFUSALS = {
             "request": {"max_tokens": 5, "temperature": 0.0, "seed": 3, "messages": ["choose"]},
         },
     ),
+    "a page": (400, lambda p: f"<html><h1>400</h1>Unknown: <code>{p}</code></html>".encode()),
+    "a list of words": (400, lambda p: {"error": [f"unknown field {p}"]}),
+    "among errors in a reply": (
+        200,
+        lambda p: {"errors": [{"message": f"unknown parameter '{p}'", "code": 5006}]},
+    ),
     "in a reply": (200, lambda p: error(f"{p} is not supported", code=400)),
 }
 
@@ -608,6 +647,11 @@ AT_MOST_5 = (
     "top_logprobs must be less than 6",
     "TopLogprobs must be in the range 0..=5",
     "at most 5 top_logprobs can be requested",
+    "top_logprobs is limited to 5",
+    "top_logprobs 20 out of range 0~5",
+    "top_logprobs取值范围为[0,5]",
+    "`top_n_tokens` must be >= 0 and <= 5. Given: 20",
+    "it has a logprobs value of 20 but the supported range is from 1 (inclusive) to 6 (exclusive)",
 )
 
 
@@ -644,6 +688,42 @@ LIMITS = {
         {"thinking_tokens": 8192},
         "max_tokens is too large: 8197. This model supports at most 4096 completion tokens.",
         4096,
+    ),
+    "most tokens, in a maker's word": (
+        {"thinking_tokens": 8192},
+        "maxOutputTokens is 8197 but the supported range is from 1 (inclusive) to 4097 (exclusive)",
+        4096,
+    ),
+    "most tokens, in other words": (
+        {"thinking_tokens": 8192},
+        "The maximum tokens you requested exceeds the model limit of 4096.",
+        4096,
+    ),
+    "most tokens, compared": (
+        {"thinking_tokens": 8192},
+        "max_tokens: 8197 > 4096, which is the maximum allowed number of output tokens for m",
+        4096,
+    ),
+    "most tokens, as a range": (
+        {"thinking_tokens": 8192},
+        "<400> InvalidParameter: Range of max_tokens should be [1, 4096]",
+        4096,
+    ),
+    "most tokens, of the server": (
+        {"thinking_tokens": 8192},
+        "max_tokens=8197 cannot be greater than max_model_len=max_total_tokens=4096.",
+        4096,
+    ),
+    "what is left of a sum": (
+        {"thinking_tokens": 8192},
+        "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 96 `inputs` tokens and 8197",
+        4000,
+    ),
+    "what a context leaves, at most": (
+        {"thinking_tokens": 4091, "messages": ({"role": "user", "content": "?" * 1000},)},
+        "This model's maximum context length is 4096 tokens. However, you requested 4096 output "
+        "tokens and your prompt contains at least 1 input tokens, for a total of at least 4097.",
+        3596,
     ),
     "what a context leaves": (
         {"thinking_tokens": 8192},
@@ -699,6 +779,7 @@ def test_seeds_out_of_bounds_stay_different():
 PROMPT = 'Write down the temperature and the seed: "temperature"; is seed not supported?'
 # Complaints about something else: nothing is left out.
 ELSEWHERE = {
+    "a bad request": "We could not parse the JSON body of your request.",
     "the prompt, repeated": f"max_chars: the text '{PROMPT}' is too long",
     "the prompt, in a field": {**error("bad input"), "input": {"content": PROMPT}},
     "a part of the prompt": f"Invalid 'messages': {PROMPT[:40]}",
@@ -724,6 +805,15 @@ def test_a_complaint_about_something_else_leaves_nothing_out(case):
     assert answer.text is None
     assert "HTTP 400" in answer.error
     assert len(received) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 20_000, "1," * 10_000, "in " + "a_" * 10_000, "seed." * 4000]
+)
+def test_the_time_to_understand_a_complaint_grows_with_its_length_alone(text):
+    started = time.process_time()
+    complaints.judge(400, error(text), chat.body("m", request()))
+    assert time.process_time() - started < 3
 
 
 def test_what_one_request_could_not_have_met_is_not_held_against_the_next():
@@ -846,6 +936,7 @@ PLACEMENTS = (
         'messages: roles must alternate between "user" and "assistant", but found multiple "user"',
     ),
     (400, "Unexpected role 'system' after role 'user'"),
+    (400, "Expected last role User or Tool for serving but got assistant"),
     (422, "messages.0.role: Input should be 'user' or 'assistant'"),
     (200, "Conversation roles must alternate"),
 )
@@ -874,6 +965,9 @@ def test_refused_turns_are_named_as_the_cause_and_not_tried_again(status, messag
         (200, {"error": {"message": "overloaded", "type": "overloaded_error"}}),
         (200, {"object": "error", "message": "internal", "code": "503"}),
         (200, {"error": "upstream timed out"}),
+        (200, {"errorMessage": "Task timed out", "errorType": "Timeout"}),
+        (200, {"base_resp": {"status_code": 1002, "status_msg": "rate limit"}, "choices": None}),
+        (200, {"fault": {"faultstring": "Rate limit quota violation"}}),
         (200, [{"error": {"message": "busy", "code": 503}}]),
         (200, {"choices": [], "error": {"code": 500, "message": "x"}}),
         (200, reply("", "error")),
@@ -883,6 +977,8 @@ def test_refused_turns_are_named_as_the_cause_and_not_tried_again(status, messag
         (200, reply("I choose B", choice={"error": {"code": 502, "message": "cut"}})),
         (200, {**reply(""), "error": {"code": 502, "message": "upstream"}}),
         (503, b""),
+        (429, error("Rate limit reached for api key sk-x: 10 requests/minute, 100 requests/day")),
+        (502, error("bad gateway: the upstream's API key is not valid")),
     ],
 )
 def test_a_fault_in_the_clothes_of_a_reply_is_asked_again(fault):
@@ -911,6 +1007,9 @@ FILTERED = (
     (400, error("The request was considered high risk", type="content_filter")),
     (400, {"error": {"code": "1301", "message": "输入内容可能包含不安全或敏感内容"}}),
     (200, error("flagged by moderation", code=403)),
+    (200, {"choices": [], "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}),
+    (400, error("ContentPolicyViolationError: The response was filtered")),
+    (403, error("Your input was flagged. No credits were charged.", code=403)),
 )
 
 
@@ -943,13 +1042,20 @@ ENDINGS = (
     (429, error("You exceeded your current quota", code="insufficient_quota"), "no credit"),
     (400, error("Your credit balance is too low to access the API"), "no credit"),
     (200, error("Insufficient Balance", code=402), "no credit"),
-    (429, error("Rate limit exceeded: free-models-per-day"), "quota of the day"),
+    (429, error("Rate limit exceeded: free-models-per-day"), "a day or longer"),
     (
         429,
         error("on tokens per day (TPD): Limit 100000, Used 99000. Please try again in 7m12s"),
         "day",
     ),
+    (412, error("Account suspended, possibly due to the monthly spending limit"), "no credit"),
+    (403, error("You don't have any credits or licenses yet"), "no credit"),
+    (429, error("a Trial key is limited to 1000 API calls / month"), "a day or longer"),
+    (400, [error("API key not valid. Please pass a valid API key.")], "refuses the key"),
+    (400, error("Incorrect API key provided: xx"), "refuses the key"),
+    (400, {"message": "The provided model identifier is invalid."}, "no model 'm'"),
     (401, error("bad key"), "refuses the key"),
+    (410, b"Gone", "no model 'm'"),
     (403, error("Country not supported"), "refuses the key"),
     (404, error("nothing here"), "no model 'm'"),
     (400, error("The model `m` does not exist", code="model_not_found"), "no model 'm'"),

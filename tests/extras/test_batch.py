@@ -312,6 +312,23 @@ def test_an_error_is_found_wherever_a_vendor_puts_it(line, error):
     assert (answer.text, answer.error) == (None, f"batch: {error}")
 
 
+@pytest.mark.parametrize(
+    ("line", "finish"),
+    [
+        ({"response": {"status_code": 400, "body": {"error": {"code": "content_filter"}}}},
+         "content_filter"),
+        ({"error": {"code": "content_filter", "message": "filtered"}}, "content_filter"),
+        ({"response": {"status_code": 400, "body": {"error": {"message": "max_tokens or model "
+            "output limit was reached"}}}}, "length"),
+    ],
+)  # fmt: skip
+def test_a_refusal_and_a_cut_that_come_as_errors_are_what_they_are(line, finish):
+    answer = batch._answer({"custom_id": "k", **line}, ASKED)
+    assert (answer.text, answer.error) == ("", None)
+    assert answer.finish_reason == finish
+    assert answer.cause
+
+
 MESSAGE = {
     "content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "B"}],
     "stop_reason": "end_turn", "usage": {"input_tokens": 9, "output_tokens": 7}, "model": "claude",

@@ -37,6 +37,7 @@ from hvae_utils.ask.respondents import PROBABILITY_FLAGS
 from hvae_utils.measure.scoring import OUTCOMES as OUTCOMES
 
 FLOOR = -99.0  # log-probabilities from here down stand for "not computed"
+CERTAIN = 1e-6  # how far from 0 the logarithm of 1 may be
 ROUNDING = 0.01  # how far above 0 rounding may put a log-probability
 MOST = 1.02  # how far rounding may put the sum of probabilities
 
@@ -202,11 +203,16 @@ def flags_of(top_logprobs: Sequence[tuple[str, float]]) -> tuple[str, ...]:
     >>> flags_of([("C", -0.1), ("C", -0.1)])
     ('repeated entries', 'sum above one')
     """
-    values = sorted((logprob for _, logprob in top_logprobs), reverse=True)
-    named = [token for token, _ in top_logprobs if token and "\ufffd" not in token]
-    found = (
-        bool(values) and abs(values[0]) < 1e-9 and all(other <= FLOOR for other in values[1:]),
-        len(set(named)) < len(named),
-        math.fsum(math.exp(min(value, 1.0)) for value in values) > MOST,
-    )
+    if not top_logprobs:
+        return ()
+    tokens, values = zip(*top_logprobs, strict=True)
+    best, repeated = max(values), len(set(tokens)) < len(tokens)
+    if repeated:
+        tokens = [token for token in tokens if token and "\ufffd" not in token]
+        repeated = len(set(tokens)) < len(tokens)
+    above = best > ROUNDING or math.fsum(map(math.exp, values)) > MOST
+    one_hot = abs(best) < CERTAIN and all(other <= FLOOR for other in sorted(values)[:-1])
+    if not (one_hot or repeated or above):
+        return ()
+    found = (one_hot, repeated, above)
     return tuple(flag for flag, holds in zip(PROBABILITY_FLAGS, found, strict=False) if holds)

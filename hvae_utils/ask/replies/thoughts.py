@@ -80,10 +80,11 @@ def _marks(pairs: Pairs) -> re.Pattern:
         for role, pattern in zip(_ROLES, row, strict=True)
         if pattern
     ]
-    tag = rf"<(?P<end>/?)(?P<tag>{'|'.join(table()['plain']['tags'])})(?:\s[^<>]{{0,200}})?>"
+    tags = "|".join(table()["plain"]["tags"])  # in other letters or escaped, too
+    tag = rf"(?:[<＜]|&lt;)\s?(?P<end>/?)\s?(?P<tag>{tags})(?:\s[^<>]{{0,200}}?)?(?:[>＞]|&gt;)"
     parts.insert(2 * len(pairs), tag)
     first = re.escape("".join(mark[:1] for pair in pairs for mark in pair))
-    return re.compile(rf"(?i)(?=[<\[◁aHt\W{first}])(?:{'|'.join(parts)})")
+    return re.compile(rf"(?i)(?=[<＜&\[◁aHt\W{first}])(?:{'|'.join(parts)})")
 
 
 def _marks_in(text: str, pairs: Pairs) -> Iterator[tuple[str, str, re.Match]]:
