@@ -21,6 +21,7 @@ from typing import Any
 
 import pandas as pd
 from inspect_ai import Task, task
+from inspect_ai._util.package import get_installed_package_name
 from inspect_ai.dataset import Sample
 from inspect_ai.model import (
     ChatMessage,
@@ -52,18 +53,14 @@ ABOUT_ITEMS = (  # columns of the responses table that a score keeps
     *("attempts", "evidence"),
 )
 EPOCH = 10_000  # repeats between one epoch and the next: a study has no more
-LONGEST, MOST, MOST_TEXTS, QUOTED = (
-    200_000,
-    10**9,
-    1_000,
-    80,
-)  # characters, tokens, texts, characters
+LONGEST, MOST, MOST_TEXTS, QUOTED = 200_000, 10**9, 1_000, 80  # signs, tokens, texts, signs
 TEXTS = ("text", "finish_reason", "served_model", "error", "thought")
 COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens", "thinking_tokens", "tries")
 ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 
 
-@task
+# inspect_ai puts the package before the name, but not where it is installed in editable mode
+@task(name=NAME if get_installed_package_name(Question) else f"hvae_utils/{NAME}")
 def hvae_svo_slider(
     values: Sequence[str] = ("altruistic", "prosocial", "individualistic", "competitive", "none"),
     goal_prompts: Sequence[bool] | bool = False,

@@ -256,13 +256,18 @@ def _lack(seen: Capability, level: str) -> str:
     if found.fault.startswith(UNANSWERED):
         why = found.fault.removeprefix(UNANSWERED).lstrip(": ")
         return why if level in factors.THINKING else ""
-    return found.fault
+    return _fault(seen, found)
+
+
+def _fault(seen: Capability, found: Route) -> str:
+    """Return why there is no route, of a model that the sentence has named already."""
+    return found.fault.replace(f"{seen.model} ", "it ", 1)
 
 
 def in_words(seen: Capability) -> str:
     """Return the route in a sentence."""
     _, found = seen.usual
-    if lack := seen.fault or found.fault:
+    if lack := seen.fault or _fault(seen, found):
         return f"It cannot be asked: {lack}."
     warm = ", at temperature 1" if found.temperature else ""
     read = f"as exact probabilities of the first token{warm}"
@@ -276,7 +281,7 @@ def in_words(seen: Capability) -> str:
 
 def lines(seen: Capability) -> list[str]:
     """Return the report on one model, for people."""
-    findings = () if seen.fault else _findings(seen)
+    findings = _findings(seen) if seen.reached else ()
     said = [f"  {title:<14} {finding}" for title, finding in findings]
     return [f"{seen.model}: {seen.where}", *said, in_words(seen)]
 
@@ -293,8 +298,10 @@ def _findings(seen: Capability) -> Iterator[tuple[str, str]]:
         if level != usual:
             thinks = _taken(_lack(seen, level), f"taken, thinking {seen.routes[level].thinks}")
             yield f"thinking {level}", thinks
-    listed = f"exact, {seen.alternatives} alternatives of the first token"
-    yield "probabilities", listed if found.method == "probabilities" else f"no: {found.reason}"
+    many = "alternative" if seen.alternatives == 1 else "alternatives"
+    listed = f"exact, {seen.alternatives} {many} of the first token"
+    reason = found.reason or "there is no answer to read"
+    yield "probabilities", listed if found.method == "probabilities" else f"no: {reason}"
     for parameter in ("seed", "temperature"):
         yield parameter, "refused, left out" if parameter in seen.dropped else "taken"
     unknown = "no word for it (dialect.constrain)"

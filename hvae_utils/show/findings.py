@@ -234,7 +234,7 @@ def _movement(rows: pd.DataFrame) -> str:
 
 
 def _reason(rows: pd.DataFrame) -> str:
-    return "; ".join(dict.fromkeys(rows["note"].fillna("").astype(str)))
+    return "; ".join(dict.fromkeys(rows["note"].astype(object).fillna("")))
 
 
 def _respondent(rows: pd.DataFrame, steerability: pd.DataFrame) -> list[str]:
@@ -264,7 +264,7 @@ def _respondent(rows: pd.DataFrame, steerability: pd.DataFrame) -> list[str]:
 
 def _flags(cells: pd.DataFrame, sentence: str) -> list[str]:
     """Return the sentence with flagged cells, all cells and reasons, the most frequent first."""
-    flags = cells["flag"].fillna("").astype(str)
+    flags = cells["flag"].astype(object).fillna("")
     flags = flags[flags != ""]
     if flags.empty:
         return []

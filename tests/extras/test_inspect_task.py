@@ -125,6 +125,12 @@ def test_a_level_that_does_not_exist_is_named_with_its_choices():
         inspect_task.hvae_svo_slider(values="altruist")
 
 
+def test_inspect_eval_finds_the_task_by_the_name_of_the_package():
+    from inspect_ai._util.registry import registry_info
+
+    assert registry_info(inspect_task.hvae_svo_slider).name == "hvae_utils/hvae_svo_slider"
+
+
 def test_the_examples_of_the_module_are_right():
     assert doctest.testmod(inspect_task).attempted > 0
     assert doctest.testmod(inspect_task).failed == 0
