@@ -177,12 +177,13 @@ def dialogue(rows: list[Row], seen: Capability, sources: Sources) -> Dialogue:
             seen = replace(seen, alternatives=listed)
     row, room = rows[0], routes[rows[0]["deliberation"]].thinking_tokens
     turns = _turn("system", SYSTEM) + _turn("user", route.PROBE)
-    system = yield from _noted(_one(Question("check", turns, row, thinking_tokens=room)), records)
+    system = yield Question("check", turns, row, thinking_tokens=room)
+    records.append(system)
     if models.dialect(seen.model).constrain:
         shown, held = _shown(row), {**row, "replies": "constrained"}
-        question = Question("check", _turn("user", NO_LABEL), held, shown, thinking_tokens=room)
-        record = yield from _noted(_one(question), records)
-        seen = replace(seen, constrained=_not_held(record, shown))
+        turns = _turn("user", NO_LABEL)
+        records.append((yield Question("check", turns, held, shown, thinking_tokens=room)))
+        seen = replace(seen, constrained=_not_held(records[-1], shown))
     return replace(
         seen,
         served=next((name for record in records if (name := record["served_model"])), ""),
@@ -195,10 +196,6 @@ def dialogue(rows: list[Row], seen: Capability, sources: Sources) -> Dialogue:
 
 def _turn(role: str, content: str) -> list[Message]:
     return [{"role": role, "content": content}]
-
-
-def _one(question: Question) -> Dialogue:
-    return (yield question)
 
 
 def _noted(dialogue: Dialogue, records: list[Record]) -> Dialogue:

@@ -6,6 +6,8 @@ import pytest
 
 pytest.importorskip("inspect_ai")
 
+from inspect_ai._util.error import PrerequisiteError
+
 from hvae_utils import __main__ as cli
 from hvae_utils.extras import inspect_task
 from hvae_utils.measure import scoring
@@ -121,7 +123,8 @@ def test_epochs_count_as_repeats_in_the_metrics(faithful):
 
 
 def test_a_level_that_does_not_exist_is_named_with_its_choices():
-    with pytest.raises(ValueError, match=r"unknown value 'altruist'.*Did you mean 'altruistic'"):
+    wanted = r"unknown value 'altruist'.*Did you mean 'altruistic'"
+    with pytest.raises(PrerequisiteError, match=wanted):
         inspect_task.hvae_svo_slider(values="altruist")
 
 
