@@ -20,7 +20,7 @@ folder of a RUN.
 | show    | pictures and words |
 | run     | the notebooks executed, checked, published |
 | teach   | the course |
-| extras  | what most users never open: a Dask cluster, batches, imported prompts |
+| extras  | what most users never open: a Dask cluster, batches, inspect_ai, results for others |
 
 A module imports from its own folder or from the folders above it in this list; `errors`, `paths`
 and `files` stand beside the stairs. `import hvae_utils` loads nothing: a name of the face brings

@@ -174,12 +174,9 @@ def endpoint(name: str) -> Endpoint:
         raise UserError(f"'{name}' names no model; write {family}/<model>")
     if siblings := [known for known in models if known.startswith(f"{family}/")]:
         raise unknown("model", name, siblings)
-    families = dict.fromkeys(known.partition("/")[0] for known in models)
-    raise unknown(
-        f"family of models in '{name}':",
-        family,
-        ["reference", "local", "inspect", *servers, *families],
-    )
+    families = ["reference", "local", "inspect", *servers]
+    families += [known.partition("/")[0] for known in models]
+    raise unknown(f"family of models in '{name}':", family, dict.fromkeys(families))
 
 
 def dialect(server: str) -> Dialect:

@@ -248,7 +248,7 @@ def _lack(name: str, words: str) -> str:
 
 def _spoken(name: str) -> str:
     """Return what inspect_ai calls a model: <provider>/<model>."""
-    return name.removeprefix("inspect/")
+    return name.partition("/")[2]
 
 
 def _provider(name: str) -> str:

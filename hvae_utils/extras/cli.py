@@ -138,7 +138,8 @@ def inspect_task(chosen: Namespace) -> None:
     if chosen.out.exists():
         raise UserError(f"{chosen.out} is there already; name a new file")
     files.write_atomically(chosen.out, TASK_FILE)
-    show(f"wrote {paths.shown(chosen.out)}; inspect eval {chosen.out} --model PROVIDER/MODEL")
+    name = chosen.out.name  # inspect eval takes no absolute path
+    show(f"wrote {paths.shown(chosen.out)}; there: inspect eval {name} --model PROVIDER/MODEL")
 
 
 @verb(

@@ -21,6 +21,8 @@ from typing import Any
 
 import pandas as pd
 from inspect_ai import Task, task
+from inspect_ai._util.error import PrerequisiteError
+from inspect_ai._util.package import get_installed_package_name
 from inspect_ai.dataset import Sample
 from inspect_ai.model import (
     ChatMessage,
@@ -52,18 +54,14 @@ ABOUT_ITEMS = (  # columns of the responses table that a score keeps
     *("attempts", "evidence"),
 )
 EPOCH = 10_000  # repeats between one epoch and the next: a study has no more
-LONGEST, MOST, MOST_TEXTS, QUOTED = (
-    200_000,
-    10**9,
-    1_000,
-    80,
-)  # characters, tokens, texts, characters
+LONGEST, MOST, MOST_TEXTS, QUOTED = 200_000, 10**9, 1_000, 80  # signs, tokens, texts, signs
 TEXTS = ("text", "finish_reason", "served_model", "error", "thought")
 COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens", "thinking_tokens", "tries")
 ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 
 
-@task
+# inspect_ai puts the package before the name, but not where it is installed in editable mode
+@task(name=NAME if get_installed_package_name(Question) else f"hvae_utils/{NAME}")
 def hvae_svo_slider(
     values: Sequence[str] = ("altruistic", "prosocial", "individualistic", "competitive", "none"),
     goal_prompts: Sequence[bool] | bool = False,
@@ -84,11 +82,15 @@ def hvae_svo_slider(
     """Does a model act on the value that it is told to hold? The arguments are those of `Study`.
 
     deliberation: one level; another is another evaluation.
-    Raises UserError, naming the choices, for a level that does not exist.
+    Raises PrerequisiteError, of which inspect_ai shows the sentence alone, for a level that does
+    not exist; it names the choices.
     """
     arguments = locals()
     arguments["deliberations"] = (arguments.pop("deliberation"),)
-    design = designed((ANY_MODEL,), arguments)
+    try:
+        design = designed((ANY_MODEL,), arguments)
+    except UserError as fault:
+        raise PrerequisiteError(str(fault)) from None
     return Task(
         dataset=[_sample(row) for row in study.conditions(design).to_dict("records")],
         solver=dialogues(),
@@ -163,9 +165,7 @@ def dialogues() -> Solver:
                 if place not in kept:
                     answer = await respondent.answer(request)
                     if answer.error:
-                        raise RuntimeError(
-                            f"no reply to a '{request.kind}' request: {answer.error}"
-                        )
+                        raise RuntimeError(f"no reply to '{request.kind}': {answer.error}")
                     kept[place] = answer
             said[place[1]] = vars(kept[place])
             state.messages = [*map(_message, request.messages)]
@@ -338,11 +338,9 @@ def _answer(kept: Mapping[str, Any]) -> Answer:
     lists = {name: tuple(kept[name]) for name in ("dropped", "flags")}
     listed, seconds = kept["top_logprobs"], kept["latency_s"]
     texts = [told[name] for name in TEXTS if told[name] is not None] + [told["cause"]]
+    texts += [*lists["dropped"], *lists["flags"], *(token for token, _ in listed or ())]
     counts = [told[name] for name in COUNTS if told[name] is not None]
-    numbers = [] if listed is None else [number for _, number in listed]
-    numbers += [] if seconds is None else [seconds]
-    texts += [name for names in lists.values() for name in names]
-    texts += [] if listed is None else [token for token, _ in listed]
+    numbers = [*(number for _, number in listed or ()), *([] if seconds is None else [seconds])]
     sound = all(isinstance(text, str) and len(text) <= LONGEST for text in texts)
     sound &= all(type(count) is int and 0 <= count <= MOST for count in counts)
     if not sound or not all(map(files.finite, numbers)) or len(texts) > MOST_TEXTS:

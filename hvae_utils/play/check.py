@@ -22,7 +22,7 @@ from hvae_utils.errors import EndpointError
 from hvae_utils.measure import factors, instruments
 from hvae_utils.play import route, study
 from hvae_utils.play.budget import Budget
-from hvae_utils.play.engine import Dialogue, Job, Message, Question, Row, asking, for_each
+from hvae_utils.play.engine import Dialogue, Job, Message, Question, Row, for_each
 from hvae_utils.play.records import Held, Record
 from hvae_utils.play.route import Route
 from hvae_utils.play.sources import Sources
@@ -177,12 +177,13 @@ def dialogue(rows: list[Row], seen: Capability, sources: Sources) -> Dialogue:
             seen = replace(seen, alternatives=listed)
     row, room = rows[0], routes[rows[0]["deliberation"]].thinking_tokens
     turns = _turn("system", SYSTEM) + _turn("user", route.PROBE)
-    system = yield from _noted(asking(Question("check", turns, row, thinking_tokens=room)), records)
+    system = yield Question("check", turns, row, thinking_tokens=room)
+    records.append(system)
     if models.dialect(seen.model).constrain:
         shown, held = _shown(row), {**row, "replies": "constrained"}
-        question = Question("check", _turn("user", NO_LABEL), held, shown, thinking_tokens=room)
-        record = yield from _noted(asking(question), records)
-        seen = replace(seen, constrained=_not_held(record, shown))
+        turns = _turn("user", NO_LABEL)
+        records.append((yield Question("check", turns, held, shown, thinking_tokens=room)))
+        seen = replace(seen, constrained=_not_held(records[-1], shown))
     return replace(
         seen,
         served=next((name for record in records if (name := record["served_model"])), ""),
@@ -252,13 +253,18 @@ def _lack(seen: Capability, level: str) -> str:
     if found.fault.startswith(UNANSWERED):
         why = found.fault.removeprefix(UNANSWERED).lstrip(": ")
         return why if level in factors.THINKING else ""
-    return found.fault
+    return _fault(seen, found)
+
+
+def _fault(seen: Capability, found: Route) -> str:
+    """Return why there is no route, of a model that the sentence has named already."""
+    return found.fault.replace(f"{seen.model} ", "it ", 1)
 
 
 def in_words(seen: Capability) -> str:
     """Return the route in a sentence."""
     _, found = seen.usual
-    if lack := seen.fault or found.fault:
+    if lack := seen.fault or _fault(seen, found):
         return f"It cannot be asked: {lack}."
     warm = ", at temperature 1" if found.temperature else ""
     read = f"as exact probabilities of the first token{warm}"
@@ -272,7 +278,7 @@ def in_words(seen: Capability) -> str:
 
 def lines(seen: Capability) -> list[str]:
     """Return the report on one model, for people."""
-    findings = () if seen.fault else _findings(seen)
+    findings = _findings(seen) if seen.reached else ()
     said = [f"  {title:<14} {finding}" for title, finding in findings]
     return [f"{seen.model}: {seen.where}", *said, in_words(seen)]
 
@@ -289,8 +295,10 @@ def _findings(seen: Capability) -> Iterator[tuple[str, str]]:
         if level != usual:
             thinks = _taken(_lack(seen, level), f"taken, thinking {seen.routes[level].thinks}")
             yield f"thinking {level}", thinks
-    listed = f"exact, {seen.alternatives} alternatives of the first token"
-    yield "probabilities", listed if found.method == "probabilities" else f"no: {found.reason}"
+    many = "alternative" if seen.alternatives == 1 else "alternatives"
+    listed = f"exact, {seen.alternatives} {many} of the first token"
+    reason = found.reason or "there is no answer to read"
+    yield "probabilities", listed if found.method == "probabilities" else f"no: {reason}"
     for parameter in ("seed", "temperature"):
         yield parameter, "refused, left out" if parameter in seen.dropped else "taken"
     unknown = "no word for it (dialect.constrain)"

@@ -113,11 +113,11 @@ def _thinks(record: Record, first: Record) -> str:
 def _too_small(record: Record, model: str) -> str:
     """Return the sentence about a model that thought and gave no answer."""
     cause = record.get("cause") or "its thought was cut off"
+    said = f"gave no answer: {cause}"
+    if cause.startswith("thought"):
+        said = f"{cause} and gave no answer"
     if record["finish_reason"] == "stop":
-        return f"{model} thought and gave no answer"
-    said = (
-        f"{cause} and gave no answer" if cause.startswith("thought") else f"gave no answer: {cause}"
-    )
+        return f"{model} {said}"
     return f"{model} {said}; raise thinking_tokens"
 
 

@@ -234,7 +234,7 @@ def _movement(rows: pd.DataFrame) -> str:
 
 
 def _reason(rows: pd.DataFrame) -> str:
-    return "; ".join(dict.fromkeys(rows["note"].fillna("").astype(str)))
+    return "; ".join(dict.fromkeys(rows["note"].astype(object).fillna("")))
 
 
 def _respondent(rows: pd.DataFrame, steerability: pd.DataFrame) -> list[str]:

@@ -76,7 +76,8 @@ def flagged(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     if "flag" not in cells:
         return table
     with_target = cells.dropna(subset="target")
-    doubtful = with_target["flag"].fillna("").ne("").groupby(with_target["model"]).mean() > 0.5
+    doubtful = with_target["flag"].astype(object).fillna("").ne("")
+    doubtful = doubtful.groupby(with_target["model"]).mean() > 0.5
     marked = table["model"].isin(doubtful.index[doubtful])
     return table.assign(respondent=table["respondent"].mask(marked, table["respondent"] + FLAG))
 

@@ -345,6 +345,7 @@ def test_no_secret_of_the_environment_comes_back(served, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "form"),
     [
+        ("inspect", "inspect/<provider>/<model>"),
         ("inspect/", "inspect/<provider>/<model>"),
         ("inspect/anthropic", "inspect/anthropic/<model>"),
         ("inspect/openai-api/fake", "inspect/openai-api/<service>/<model>"),

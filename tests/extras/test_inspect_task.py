@@ -6,6 +6,8 @@ import pytest
 
 pytest.importorskip("inspect_ai")
 
+from inspect_ai._util.error import PrerequisiteError
+
 from hvae_utils import __main__ as cli
 from hvae_utils.extras import inspect_task
 from hvae_utils.measure import scoring
@@ -121,8 +123,15 @@ def test_epochs_count_as_repeats_in_the_metrics(faithful):
 
 
 def test_a_level_that_does_not_exist_is_named_with_its_choices():
-    with pytest.raises(ValueError, match=r"unknown value 'altruist'.*Did you mean 'altruistic'"):
+    wanted = r"unknown value 'altruist'.*Did you mean 'altruistic'"
+    with pytest.raises(PrerequisiteError, match=wanted):
         inspect_task.hvae_svo_slider(values="altruist")
+
+
+def test_inspect_eval_finds_the_task_by_the_name_of_the_package():
+    from inspect_ai._util.registry import registry_info
+
+    assert registry_info(inspect_task.hvae_svo_slider).name == "hvae_utils/hvae_svo_slider"
 
 
 def test_the_examples_of_the_module_are_right():

@@ -96,6 +96,11 @@ CASES = {  # what the server does -> exit code, what is said
         refuses('"reasoning_effort"', "Unknown parameter: 'reasoning_effort'"),
         0, ["thinking low   no (the endpoint refuses 'reasoning_effort'", "thinking off   no ("],
     ),
+    "a tag that never closes": (
+        lambda seen: (200, completion("<think>hm C")),
+        2, ["It cannot be asked: it gave no answer: thinking never ended.",
+            "no: there is no answer to read"],
+    ),
     "wrong key": (lambda seen: (401, {}), 3, ["It cannot be asked: ", "refuses the key (401)."]),
     "no such model": (
         lambda seen: (404, {"error": {"message": "The model `m` does not exist"}}),
@@ -115,6 +120,16 @@ def test_what_a_server_does_is_said_in_words_and_by_the_exit_code(case, monkeypa
     assert KEY not in out
     assert {seen["model"] for seen in asked} == {"m"}
     assert {seen["_authorization"] for seen in asked} == {f"Bearer {KEY}"}
+
+
+def test_of_a_model_that_does_not_answer_only_that_is_said(monkeypatch, capsys):
+    with serve(lambda seen: (200, b"<html>log in</html>")) as (url, _):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        assert cli.main(["models", "check", "openai/m"]) == 3
+    *progress, name, route = capsys.readouterr().out.splitlines()
+    assert len(progress) == 1
+    assert name == f"openai/m: {url}"
+    assert route.startswith("It cannot be asked: the probe was not answered: the reply is no JSON")
 
 
 def test_the_report_counts_the_requests_and_the_levels_reach_the_wire(monkeypatch, capsys):

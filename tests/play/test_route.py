@@ -131,7 +131,14 @@ def test_an_error_is_no_route_and_is_asked_again_with_the_next_condition():
             said("", "length", tokens=51, thought="C is", cause="thinking never ended"),
             "openai/x gave no answer: thinking never ended; raise thinking_tokens",
         ),
-        (thought(text="", cause="a thought and no reply"), "openai/x thought and gave no answer"),
+        (
+            thought(text="", cause="a thought and no reply"),
+            "openai/x gave no answer: a thought and no reply",
+        ),
+        (
+            thought(text="", cause="thinking never ended"),
+            "openai/x gave no answer: thinking never ended",
+        ),
     ],
 )
 def test_too_little_room_for_a_thought_is_a_sentence(answer, sentence):

@@ -32,7 +32,7 @@ def table(cells: pd.DataFrame) -> pd.DataFrame:
     where not estimable.
     """
     measured = named(goal_arm(cells, [*_RENAMED, "flag"])).rename(columns=_RENAMED)
-    measured["flag"] = measured["flag"].fillna("")
+    measured["flag"] = measured["flag"].astype(object).fillna("")
     measured["respondent"] += np.where(measured["flag"] == "", "", FLAG)
     return measured[["model", "respondent", "value", "goal_prompt", *_RENAMED.values(), "flag"]]
 
