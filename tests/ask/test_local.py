@@ -125,7 +125,7 @@ def test_a_real_model_is_told_a_value_plays_and_is_scored_end_to_end(tmp_path):
     assert responses["item"].tolist() == [1, 2, 3, 4, 5, 6]
     assert responses.outcome.isin(replies.OUTCOMES).all()
     assert (responses.outcome != "error").all()
-    assert asked == 3 + responses.attempts.sum()
+    assert asked == 4 + responses.attempts.sum()  # probe, description, adoption, goal
     assert responses.covered_mass.between(0, 1).all()
     chances = responses[[f"p{option}" for option in range(1, 10)]].sum(axis=1)
     assert chances.to_numpy() == pytest.approx(responses.covered_mass.to_numpy())

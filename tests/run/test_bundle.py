@@ -410,9 +410,7 @@ def test_a_request_without_a_record_is_an_error_that_says_which(tmp_path):
     with (
         replay.replaying({MODEL: "ab"}),
         Records(tmp_path / "records.jsonl") as records,
-        pytest.raises(
-            NotRecorded, match=f"{MODEL}, told to be altruistic: .*no 'describe' request"
-        ),
+        pytest.raises(NotRecorded, match=f"{MODEL}, told to be none: .*no 'probe' request"),
     ):
         administer.assign_values(planned, records)
     assert (tmp_path / "records.jsonl").read_text() == ""
