@@ -1,5 +1,4 @@
-# Every target does its own set-up. Nothing is installed outside .venv, .venv-peers (make bench)
-# and the weights' cache.
+# Every target does its own set-up. Nothing is installed outside .venv and the weights' cache.
 
 # The first Python here that requirements.lock has wheels for, or name one: make PYTHON=...
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -8,13 +7,14 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 UV ?= uv
 VENV := .venv
 BIN := $(VENV)/bin
-PEERS := .venv-peers
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --fork-strategy fewest \
   --generate-hashes --custom-compile-command 'make lock' --quiet $(if $(UPGRADE),--upgrade)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
 # Whole files or single tests go to the worker that is free; the slowest are named at the end.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations=10
+# The files that hold a slow test: every process reads all files that it is given.
+SLOW = $(shell grep -rl --include='test_*.py' 'mark\.slow' tests)
 
 .PHONY: help setup weights lab smoke reproduce check publish test test-rest test-all test-browser lint lines bench drills lock clean
 
@@ -86,7 +86,8 @@ lines:
 test: lint weights
 	$(PYTEST) -m 'not slow' --ignore=tests/extras --ignore=tests/browser
 
-# A stamp of its own: the extras bring half as many packages again, which the workbook can do without.
+# A stamp of its own: the extras, and the engine's peers in make bench, bring half as many packages
+# again, which the workbook can do without.
 $(VENV)/.extras: $(VENV)/.package tests/extras/requirements.lock tests/extras/schemas.lock
 	@$(PIP) install --require-hashes --no-deps -r tests/extras/requirements.lock
 	@$(PIP) install --require-hashes --no-deps --ignore-requires-python --no-compile \
@@ -94,8 +95,7 @@ $(VENV)/.extras: $(VENV)/.package tests/extras/requirements.lock tests/extras/sc
 	@touch $@
 
 test-rest: weights $(VENV)/.extras
-	$(PYTEST) -m slow --ignore=tests/extras --ignore=tests/browser
-	$(PYTEST) tests/extras
+	$(PYTEST) -m slow $(SLOW) tests/extras
 
 test-all: test test-rest
 
@@ -107,16 +107,8 @@ $(VENV)/.browser: $(VENV)/.package tests/browser/requirements.lock
 test-browser: weights $(VENV)/.browser
 	$(BIN)/python -m pytest -q -rs --durations=10 tests/browser
 
-# What the engine is compared with has an environment of its own: it needs other versions than ours.
-$(PEERS)/.locked: benchmarks/peers.lock | setup
-	@echo 'bench: installing the peers into $(PEERS)'
-	@$(BIN)/python -m venv --clear $(PEERS)
-	@$(PEERS)/bin/python -m pip --disable-pip-version-check --no-input --quiet install \
-	  --require-hashes --no-deps -r benchmarks/peers.lock
-	@touch $@
-
 # All of them run, also after one that misses a requirement; then make fails.
-bench: weights $(PEERS)/.locked
+bench: weights $(VENV)/.extras
 	@failed=; for part in waits throughput prefixes scale $(if $(SHORT),,embedded cluster); do \
 	  $(BIN)/python -m benchmarks.$$part $(if $(SHORT),--short,--write) || failed="$$failed $$part"; \
 	done; test -z "$$failed" || { echo "error: missed in:$$failed" >&2; exit 1; }
@@ -129,12 +121,11 @@ drills: setup
 lock:
 	@command -v '$(UV)' >/dev/null || { echo 'error: make lock needs uv; install it, or name it: make lock UV=...' >&2; exit 1; }
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
-	$(COMPILE) benchmarks/peers.in --output-file benchmarks/peers.lock
 	for tests in browser extras; do \
 	  $(COMPILE) tests/$$tests/requirements.in --constraint requirements.lock \
 	    --output-file tests/$$tests/requirements.lock || exit; \
 	done
 
 clean:
-	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
 	find hvae_utils tests notebooks benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,6 +1,6 @@
-"""The clients that the throughput benchmark compares the engine with, run by a Python of their own.
+"""The clients that the throughput benchmark compares the engine with, each in a fresh process.
 
-    .venv-peers/bin/python benchmarks/peers.py NAME URL BODIES IN_FLIGHT
+    python -m benchmarks.peers NAME URL BODIES IN_FLIGHT
 
 BODIES: a file of chat completion bodies, one JSON object a line. Prints {"requests", "seconds"} as
 JSON. Every client answers a few requests first, so that imports and connections' first use are not

@@ -1,11 +1,12 @@
 """Requests a second at 100 and 400 in flight: this engine beside the clients one could write with.
 
-    python -m benchmarks.throughput [--short] [--write] [--peers .venv-peers/bin/python]
+    python -m benchmarks.throughput [--short] [--write]
 
 One fake server (50 ms an answer) for all; every client in a fresh process, taking turns, the
 order turned round in every round. The engine runs by benchmarks/asked_study.py, the others by
-benchmarks/peers.py in an environment of their own (`make bench` makes it). Prints medians; ends
-with 1 where a requirement is missed. --write puts the table into docs/engine.md.
+benchmarks/peers.py. Prints medians; ends with 1 where a requirement is missed. --short: one round,
+in which every client must send all of its requests, and no verdict. --write puts the table into
+docs/engine.md.
 """
 
 import argparse
@@ -36,7 +37,7 @@ PART = {"engine": 1, "aiohttp": 1, "aiohttp-uvloop": 1}
 SLOW_PART, INSPECT_PART = 0.15, 0.05
 
 
-def measure(requests: int, rounds: int, slow_rounds: int, peers: str) -> dict:
+def measure(requests: int, rounds: int, slow_rounds: int) -> dict:
     """Return (client, in flight) -> requests a second of every round."""
     rates: dict[tuple[str, int], list[float]] = {}
     paths.RUNS.mkdir(exist_ok=True)
@@ -49,7 +50,7 @@ def measure(requests: int, rounds: int, slow_rounds: int, peers: str) -> dict:
             names = [name for name in ABOUT if name in PART or number < slow_rounds]
             for in_flight in LEVELS:
                 for name in names if number % 2 == 0 else reversed(names):
-                    rate = _rate(name, url, Path(folder), in_flight, requests, peers)
+                    rate = _rate(name, url, Path(folder), in_flight, requests)
                     rates.setdefault((name, in_flight), []).append(rate)
                     print(
                         f"round {number + 1}, {in_flight} in flight, {name}: {rate:.0f}/s",
@@ -58,18 +59,17 @@ def measure(requests: int, rounds: int, slow_rounds: int, peers: str) -> dict:
     return rates
 
 
-def _rate(name: str, url: str, folder: Path, in_flight: int, requests: int, peers: str) -> float:
+def _rate(name: str, url: str, folder: Path, in_flight: int, requests: int) -> float:
     """Run one client in a fresh process; return its requests a second."""
     share = PART.get(name, INSPECT_PART if name == "inspect_ai" else SLOW_PART)
     requests = max(int(requests * share), in_flight) // asked_study.ITEMS * asked_study.ITEMS
     if name == "engine":
-        command = [sys.executable, "-m", "benchmarks.asked_study", url, str(folder)]
-        command += [str(in_flight), str(requests)]
+        arguments = ["asked_study", url, str(folder), str(in_flight), str(requests)]
     else:
         with (folder / "bodies.jsonl").open(encoding="utf-8") as lines:
             (folder / "asked.jsonl").write_text("".join(islice(lines, requests)), encoding="utf-8")
-        script = paths.ROOT / "benchmarks" / "peers.py"
-        command = [peers, str(script), name, url, str(folder / "asked.jsonl"), str(in_flight)]
+        arguments = ["peers", name, url, str(folder / "asked.jsonl"), str(in_flight)]
+    command = [sys.executable, "-m", f"benchmarks.{arguments[0]}", *arguments[1:]]
     before = fake_server.count(url)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -109,27 +109,18 @@ def report(rates: dict) -> tuple[str, bool]:
 def main() -> None:
     """Measure, print and judge; with --write also into the docs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--short", action="store_true", help="about a minute, for CI")
+    parser.add_argument("--short", action="store_true", help="half a minute, for CI")
     parser.add_argument("--write", action="store_true", help="write docs/engine.md")
-    peers = paths.ROOT / ".venv-peers" / "bin" / "python"
-    parser.add_argument("--peers", default=str(peers), help="a Python that has the peers")
     chosen = parser.parse_args()
-    size = (6000, 2, 1) if chosen.short else (10_000, 3, 1)
-    rates = measure(*size, chosen.peers)
+    size = (3000, 1, 1) if chosen.short else (10_000, 3, 1)
+    rates = measure(*size)
     table, met = report(rates)
-    where = page.machine("pycurl", "openai", "orjson", "uvloop").removesuffix(".")
-    others = [f"{name} {_peer_version(chosen.peers, name)}" for name in ("aiohttp", "inspect_ai")]
     text = f"{table}\n\nMedians of {size[1]} rounds ({size[2]} for the slow clients). "
-    text += f"{where}, {', '.join(others)}."
+    text += page.machine("pycurl", "openai", "orjson", "uvloop", "aiohttp", "inspect_ai")
     print(f"\n{text}")
     if chosen.write:
         page.write("throughput", text)
     raise SystemExit(0 if met or chosen.short else 1)  # short runs are no place to judge a ratio
-
-
-def _peer_version(peers: str, name: str) -> str:
-    code = f"from importlib.metadata import version; print(version('{name}'))"
-    return subprocess.check_output([peers, "-c", code], text=True).strip()
 
 
 if __name__ == "__main__":

@@ -100,6 +100,15 @@ def test_what_only_some_tests_need_is_pinned_apart_and_agrees_with_the_lock(lock
     assert all(Version(version) in pins()[name] for name, version in shared.items())
 
 
+def test_what_the_engine_is_compared_with_is_pinned_for_every_machine():
+    text = (ROOT / "benchmarks" / "peers.py").read_text(encoding="utf-8")
+    inside = re.findall(r"^ +(?:from|import) (\w+)", text, flags=re.MULTILINE)
+    wanted = {canonicalize_name(name) for name in inside}  # called as their packages are
+    assert {"aiohttp", "inspect-ai", "openai"} < wanted
+    extras = {r.name for r, _ in locked("tests/extras/requirements.lock") if not r.marker}
+    assert wanted <= extras | {canonicalize_name(r.name) for r in RUNTIME}
+
+
 def test_the_lock_holds_for_every_python_that_the_project_allows():
     allowed = SpecifierSet(PROJECT["requires-python"])
     pythons = [f"3.{minor}" for minor in range(9, 20) if allowed.contains(f"3.{minor}.9")]
@@ -145,6 +154,20 @@ def run_make(folder, *arguments):
 def test_make_alone_explains_every_target(copy):
     shown = run_make(copy).stdout
     assert set(re.findall(r"^make ([\w-]+)", shown, flags=re.MULTILINE)) == targets() - {"help"}
+
+
+@make
+def test_make_test_rest_reads_every_file_with_a_slow_test(copy):
+    (copy / "tests").symlink_to(ROOT / "tests")
+    command = run_make(copy, "--dry-run", "test-rest").stdout
+    read = set(re.findall(r"tests/\S+\.py", command))
+    marked = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.glob("tests/**/test_*.py")
+        if re.search(r"\bmark\W+slow\b", path.read_text(encoding="utf-8"))
+    }
+    assert read == marked
+    assert " tests/extras" in command
 
 
 def pretending(folder, trick):
