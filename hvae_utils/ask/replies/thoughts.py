@@ -83,8 +83,9 @@ def _marks(pairs: Pairs) -> re.Pattern:
     tags = "|".join(table()["plain"]["tags"])  # in other letters or escaped, too
     tag = rf"(?:[<＜]|&lt;)\s?(?P<end>/?)\s?(?P<tag>{tags})(?:\s[^<>]{{0,200}}?)?(?:[>＞]|&gt;)"
     parts.insert(2 * len(pairs), tag)
-    first = re.escape("".join(mark[:1] for pair in pairs for mark in pair))
-    return re.compile(rf"(?i)(?=[<＜&\[◁aHt\W{first}])(?:{'|'.join(parts)})")
+    given = "".join(mark[:1] for pair in pairs for mark in pair)
+    first = re.escape("<＜&[◁aHh" + given.lower() + given.upper())  # what a mark begins with
+    return re.compile(rf"(?i)(?:\A|(?-i:(?=[{first}])))(?:{'|'.join(parts)})")
 
 
 def _marks_in(text: str, pairs: Pairs) -> Iterator[tuple[str, str, re.Match]]:
