@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from importlib.util import resolve_name
@@ -38,8 +39,14 @@ def modules(package):
 def imports(module, path):
     """Return the dotted names a file imports, lazily or not: `from a import b` gives `a.b`."""
     package = module if path.stem == "__init__" else module.rpartition(".")[0]
+    return named_in(path.read_text(encoding="utf-8"), package)
+
+
+@cache
+def named_in(text, package):
+    """Return the dotted names that a module of a package imports."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             found.update(name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):

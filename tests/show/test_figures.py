@@ -475,7 +475,11 @@ def test_captions_hold_the_numbers_of_the_table(tables):
 # Readable by everyone.
 
 
-@pytest.mark.parametrize("models", [MANY, MANY[5:6], MANY[:2]], ids=["twelve", "one", "two"])
+@pytest.mark.parametrize(
+    "models",
+    [MANY, MANY[5:6], pytest.param(MANY[:2], marks=pytest.mark.slow)],
+    ids=["twelve", "one", "two"],
+)
 def test_no_words_are_cut_off_too_small_or_on_top_of_others(models, monkeypatch):
     for slug, table in tables_of(models).items():
         if models is MANY or slug not in ONES:

@@ -1,5 +1,7 @@
 """The figures on robustness: what their tables hold, what is drawn where, for one and for many."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,14 +30,18 @@ def letters(models):
     )
 
 
-def tables_of(models):
+@cache
+def of_the_instrument():
     angles = (-45.0, 0.0, 45.0, 90.0)
     chosen = [one for one in recovery.truths() if one.angle in angles and one.sharpness == 0.1]
     return {
-        "letter_choice": figures.letter_choice.table(letters(models)),
         "lapse_curves": figures.lapse_curves.table(KNOWN, np.linspace(0, 1, 11)),
         "recovery": figures.recovery.table(recovery.study(chosen), recovery.steps(SLIDER)),
     }
+
+
+def tables_of(models):
+    return {"letter_choice": figures.letter_choice.table(letters(models)), **of_the_instrument()}
 
 
 @pytest.fixture(scope="module")

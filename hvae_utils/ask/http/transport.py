@@ -8,6 +8,7 @@ import base64
 import contextlib
 import json
 import math
+import ssl
 import sys
 import time
 import urllib.request
@@ -67,9 +68,11 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         """Read the client's configuration and open the session."""
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-        async with AsyncOpenAI(timeout=self._timeout_s, **self._options) as client:
+        # the client sends nothing: it trusts nobody, and is spared reading all certificates
+        unused = DefaultAsyncHttpxClient(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        async with AsyncOpenAI(http_client=unused, **self._options) as client:
             headers = {**client.default_headers, **client.auth_headers}
             base, query = urlsplit(str(client.base_url)), urlencode(client.default_query)
         headers["Accept-Encoding"] = "identity"  # compressed replies could unpack to any size
