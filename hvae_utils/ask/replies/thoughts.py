@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from hvae_utils.ask.replies.cues import table
 
 Pairs = tuple[tuple[str, str], ...]
+MOST_MARKS = 2000  # in one text; what has more is a thought that never ended
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,10 @@ def split_thought(text: str, tags: Sequence[Sequence[str]] = ()) -> Thought:
     pieces: list[str] = []
     shown: list[int] = []  # which pieces are visible
     inside, nested, at = "", 0, 0
-    for role, kind, m in _marks_in(text, tuple((str(begin), str(end)) for begin, end in tags)):
+    marks = _marks_in(text, tuple((str(begin), str(end)) for begin, end in tags))
+    for number, (role, kind, m) in enumerate(marks):
+        if number == MOST_MARKS:
+            return Thought(text, "", False)
         if inside and kind != inside:
             continue
         if inside and role == "begins":  # another in it, unless the mark only stands twice
@@ -83,14 +88,27 @@ def _marks(pairs: Pairs) -> re.Pattern:
     tags = "|".join(table()["plain"]["tags"])  # in other letters or escaped, too
     tag = rf"(?:[<＜]|&lt;)\s?(?P<end>/?)\s?(?P<tag>{tags})(?:\s[^<>]{{0,200}}?)?(?:[>＞]|&gt;)"
     parts.insert(2 * len(pairs), tag)
+    return re.compile(rf"(?i){'|'.join(parts)}")
+
+
+@lru_cache(maxsize=64)
+def _begins(pairs: Pairs, letters: str) -> re.Pattern:
+    """Return a pattern of the places where a mark can begin; letters: of the marks in words."""
     given = "".join(mark[:1] for pair in pairs for mark in pair)
-    first = re.escape("<＜&[◁aHh" + given.lower() + given.upper())  # what a mark begins with
-    return re.compile(rf"(?i)(?:\A|(?-i:(?=[{first}])))(?:{'|'.join(parts)})")
+    first = re.escape("<＜&[◁" + letters + given.lower() + given.upper())
+    return re.compile(f"[{first}]" + ("" if given else "(?![<＜])"))
 
 
 def _marks_in(text: str, pairs: Pairs) -> Iterator[tuple[str, str, re.Match]]:
     """Yield (role, kind, match) of each mark in a text that is not only spoken of."""
-    for m in _marks(pairs).finditer(text):
+    letters = "a" if "assistant" in text else ""
+    letters += "Hh" if "my response:" in text.lower() else ""
+    marks, end = _marks(pairs), 0
+    for at in chain([0], (place.start() for place in _begins(pairs, letters).finditer(text))):
+        m = marks.match(text, at) if at >= end else None
+        if m is None:
+            continue
+        end = m.end()
         if m.lastgroup == "tag":
             role, kind = "closes" if m["end"] else "begins", m["tag"].casefold()
             before, after = text[max(0, m.start() - 40) : m.start()], text[m.end() : m.end() + 12]
