@@ -27,8 +27,10 @@ from hvae_utils.play.budget import Budget
 from hvae_utils.play.records import Held, Record
 
 # Longest reply asked for, in tokens, by kind of request.
-MAX_TOKENS = {"describe": 96, "adopt": 48, "goal": 64, "item": 24, "readout": 1, "probe": 1}
-MAX_TOKENS |= {"reason": 200, "check": 4}
+MAX_TOKENS = {
+    **{"describe": 96, "adopt": 48, "goal": 64, "reason": 200},
+    **{"item": 24, "readout": 1, "probe": 1, "check": 4},
+}
 CHAINS_APART = 10_000  # seeds between one chain of thought and the next: no repeat comes so far
 TOP_LOGPROBS = 20  # the most that OpenAI-compatible endpoints give
 READ_EXACTLY = ("readout", "probe")  # kinds of which only the first token's alternatives matter
