@@ -1,6 +1,6 @@
 """Prompts: wording packs -> the texts of system and user turns; presentations of items.
 
-A pack (`data/prompts/NAME.toml`) holds eleven sentences; which of them make a turn, in which order,
+A pack (`data/prompts/NAME.toml`) holds twelve sentences; which of them make a turn, in which order,
 stands here. So wordings differ in words only and two arms of a study in one sentence. What is the
 same for all items of a condition comes first: a server that keeps prefixes reads only the end anew.
 
@@ -34,6 +34,7 @@ TEMPLATES = {  # the sentences of a pack and the placeholders that each must hol
     "adopt": {"value"},
     "task": {"first", "second"},
     "keep_value": {"value"},
+    "follow_rule": {"rule"},
     "ask_goal": {"items", "options"},
     "quote_goal": {"goal"},
     "reason": set(),
@@ -185,14 +186,16 @@ def describe_text(pack: Pack, value: Value) -> str:
 
 
 def adopt_text(pack: Pack, value: Value, induction: str) -> str:
-    """Return the dialogue's turn that has the value adopted; `definition` puts ours before it."""
-    if induction not in INDUCTIONS:
-        raise unknown("induction", induction, INDUCTIONS)
+    """Return the dialogue's turn that has the value adopted; `definition` puts ours before it.
+
+    `objective` has its rule followed instead. UserError for an induction the value is not made for.
+    """
+    check_induction(value, induction)
+    if induction == "objective":
+        return pack.say("follow_rule", rule=value.objective)
     adopt = pack.say("adopt", value=_word(value))
     if induction != "definition":
         return adopt
-    if not value.definition:
-        raise UserError(f"value '{value.name}' has no definition")
     definition = pack.say("give_definition", value=value.word, definition=value.definition)
     return f"{definition}\n{adopt}"
 
@@ -208,14 +211,25 @@ def system_text(pack: Pack, value: Value, induction: str, description: str | Non
     return f"{pack.say('quote_description', value=value.word, description=quoted)}\n{adopt}"
 
 
-def goal_text(pack: Pack, value: Value, instrument: Instrument) -> str:
+def check_induction(value: Value, induction: str) -> None:
+    """Raise UserError unless the value can be assigned by this induction."""
+    if induction not in INDUCTIONS:
+        raise unknown("induction", induction, INDUCTIONS)
+    if value.weight is not None and induction != "objective":
+        raise UserError(f"'{value.name}' is no word to hold; assign it by induction 'objective'")
+    for needed in ("definition", "objective"):
+        if induction == needed and _word(value) and not getattr(value, needed):
+            raise UserError(f"value '{value.name}' has no {needed} for that induction")
+
+
+def goal_text(pack: Pack, value: Value, instrument: Instrument, induction: str = "label") -> str:
     """Return the turn that asks for the goal, after the task; an imported pack has its own."""
     if pack.goal_turn is not None:
         _check_instrument(pack, instrument)
         return pack.goal_turn
     items, options = instrument.payoffs.shape[:2]
     ask = pack.say("ask_goal", items=items, options=options)
-    return "\n".join((*_framing(pack, value, instrument), ask))
+    return "\n".join((*_framing(pack, value, instrument, induction), ask))
 
 
 def item_text(
@@ -225,16 +239,18 @@ def item_text(
     presentation: Presentation,
     goal: str | None = None,
     reasoned: bool = False,
+    induction: str = "label",
 ) -> str:
     """Return the turn that puts one item: framing, goal if there is one, options, question.
 
     goal: the model's own, quoted, a blank one as such; None leaves out that sentence alone.
     reasoned: ask for a thought in the place of the question, which is a turn of its own then.
+    induction: `objective` says its rule in the place of the value; all others say the same.
     UserError for an imported pack and another instrument or presentation than its file's.
     """
     if pack.items is not None:
-        return _imported_item(pack, value, instrument, presentation, goal)
-    framing = _framing(pack, value, instrument)
+        return _imported_item(pack, value, instrument, presentation, goal, induction)
+    framing = _framing(pack, value, instrument, induction)
     if goal is not None:
         framing.append(pack.say("quote_goal", goal=quotable(goal, GOAL_LIMIT)))
     options = _option_lines(pack, instrument, presentation)
@@ -298,14 +314,22 @@ def coins(amount: float) -> str:
     return str(int(amount)) if float(amount).is_integer() else f"{amount:g}"
 
 
-def _framing(pack: Pack, value: Value, instrument: Instrument) -> list[str]:
+def _framing(pack: Pack, value: Value, instrument: Instrument, induction: str) -> list[str]:
     """Return the sentences that open every turn about the task, in an isomorphic form's words."""
     words = instrument.words_in(pack.name)
     both = words.columns if words else game_words.BOTH
     first, second = both[::-1] if instrument.other_first else both
     told = words.task.format(first=first, second=second) if words else None
     task = _in_goods(told or pack.say("task", first=first, second=second), instrument.goods)
-    return [task, *([pack.say("keep_value", value=value.word)] if value.word else [])]
+    reminder = _reminder(pack, value, induction, instrument.goods)
+    return [task, *([reminder] if reminder else [])]
+
+
+def _reminder(pack: Pack, value: Value, induction: str, goods: str = "coins") -> str:
+    """Return the sentence of every turn that says what to choose by, '' without a value."""
+    if value.word and induction == "objective":
+        return _in_goods(pack.say("follow_rule", rule=value.objective), goods)
+    return pack.say("keep_value", value=value.word) if value.word else ""
 
 
 def _in_goods(text: str, goods: str) -> str:
@@ -337,7 +361,12 @@ def _check_instrument(pack: Pack, instrument: Instrument) -> None:
 
 
 def _imported_item(
-    pack: Pack, value: Value, instrument: Instrument, shown: Presentation, goal: str | None
+    pack: Pack,
+    value: Value,
+    instrument: Instrument,
+    shown: Presentation,
+    goal: str | None,
+    induction: str,
 ) -> str:
     """Return an imported text with the goal, the file's sentence for none, or our reminder."""
     _check_instrument(pack, instrument)
@@ -345,10 +374,10 @@ def _imported_item(
         raise UserError(
             f"wording '{pack.name}' is imported: its options keep the order and letters of its file"
         )
+    item = (pack.items or ())[shown.item]
     if goal is not None:
-        in_place = quotable(goal, GOAL_LIMIT)
-    elif pack.fixed_goal is not None and (value.word or "{value}" not in pack.fixed_goal):
-        in_place = pack.fixed_goal.replace("{value}", pack.word(value.word))
-    else:
-        in_place = pack.say("keep_value", value=value.word) if value.word else ""
-    return (pack.items or ())[shown.item].replace("{goal}", in_place)
+        return item.replace("{goal}", quotable(goal, GOAL_LIMIT))
+    fixed = None if induction == "objective" else pack.fixed_goal
+    if fixed is not None and (value.word or "{value}" not in fixed):
+        return item.replace("{goal}", fixed.replace("{value}", pack.word(value.word)))
+    return item.replace("{goal}", _reminder(pack, value, induction))

@@ -16,6 +16,7 @@ from hvae_utils.metrics import lapse
 
 ANSWERS = 2  # raised when any answer changes, so that records of the old ones are not used
 LAPSE_RATE = 0.2  # share of random answers of the lapsing respondent
+PUBLISHED = "svo-slider"  # all that the reciter knows, and in no other form
 FIRST_SHARE = 0.3  # of the mixture's answers that name the first option shown, whatever it pays
 
 # A policy: (value name, instrument, presentation) -> probability of each position as shown.
@@ -30,6 +31,11 @@ def _faithful(value: str, instrument: instruments.Instrument, shown: Presentatio
     assigned = values.get(value)
     if assigned.utility is None:
         return _random(value, instrument, shown)
+    if (
+        instrument.origin is None
+    ):  # no angle: none of several best options is the middle of a slider
+        best = assigned.ideal_options(instrument.payoffs, instrument.rounding)[shown.item]
+        return best[[*shown.order]] / best.sum()
     best = svo.ideal_choices(assigned, instrument)[shown.item]
     return (np.asarray(shown.order) == best).astype(float)
 
@@ -50,6 +56,11 @@ def _mixture(value: str, instrument: instruments.Instrument, shown: Presentation
     return (1 - FIRST_SHARE) * acting + FIRST_SHARE * first
 
 
+def _reciter(value: str, instrument: instruments.Instrument, shown: Presentation) -> np.ndarray:
+    known = instrument.name == PUBLISHED
+    return (_faithful if known else _random)(value, instrument, shown)
+
+
 POLICIES: dict[str, Policy] = {
     "faithful": _faithful,
     "lapsing": _lapsing,
@@ -57,6 +68,7 @@ POLICIES: dict[str, Policy] = {
     "random": _random,
     "first-option": _first,
     "mixture": _mixture,
+    "reciter": _reciter,
 }
 
 PHRASES = (  # the ways in which chat models write a choice
@@ -88,7 +100,8 @@ class Reference(Respondent):
         shown, policy = request.presentation, self.name.removeprefix("reference/")
         held = values.get("prosocial" if policy == "agreeable" else request.condition["value"])
         if shown is None:
-            text, listed = prose(request.kind, held), [(PROBED, 0.0)]
+            ruled = request.condition.get("induction") == "objective"
+            text, listed = prose(request.kind, held, ruled), [(PROBED, 0.0)]
         else:
             instrument = instruments.load(request.condition["instrument"])
             chances = POLICIES[policy](request.condition["value"], instrument, shown)
@@ -116,10 +129,19 @@ def _phrased(
     return phrase.format(label=shown.labels[place], first=first, second=second)
 
 
-def prose(kind: str, held: values.Value) -> str:
-    """Return what a reference respondent says when it is asked for anything but a choice."""
+def prose(kind: str, held: values.Value, ruled: bool = False) -> str:
+    """Return what a reference respondent says when it is asked for anything but a choice.
+
+    ruled: it was told a rule and no word of a value, and says none either.
+    """
     if kind == "probe":
         return PROBED
+    if ruled:
+        return {
+            "adopt": "I will follow that rule in every answer.",
+            "goal": "My goal is to choose as that rule asks of me.",
+            "reason": "I look at what that rule makes of both numbers of each option.",
+        }[kind]
     if held.utility is None:
         return {
             "goal": "My goal is to look at each question when it comes.",

@@ -15,7 +15,8 @@ FACTORS = (
     *("model", "deliberation", "value", "goal_prompt", "induction", "placement", "protocol"),
     *("wording", "order", "labels", "repeat"),
 )
-INDUCTIONS = ("self_description", "definition", "label")
+# objective: no value is named; a rule says what to choose by.
+INDUCTIONS = ("self_description", "definition", "label", "objective")
 PLACEMENTS = ("dialogue", "system")
 PROTOCOLS = ("independent", "conversation")
 READOUTS = ("text", "probabilities")

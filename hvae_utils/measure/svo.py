@@ -124,13 +124,14 @@ def value_on(value: Value | str, instrument: Instrument | None) -> Value:
     """Return the value with the targets it has on an instrument, degrees.
 
     On svo-slider (or None) and its isomorphic forms these are the ones of `data/values.toml`, on
-    other items the `ideal_angles` of the values that have one there. Errors: UserError for an
-    unknown value and an instrument without an angle.
+    other items, and of a graded weight on all, the `ideal_angles` of the values that have one
+    there. Errors: UserError for an unknown value and an instrument without an angle.
     """
     value = values.get(value)
     published = instrument is None or instrument.name.partition("+")[0] == _PUBLISHED
-    if published or value.target is None:
+    if value.weight is None and (published or value.target is None):
         return value
+    instrument = instrument or instruments.load(_PUBLISHED)
     others = []
     for other in value.others:
         if reached := ideal_angles(replace(value, utility=other.utility), instrument):

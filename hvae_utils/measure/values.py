@@ -1,9 +1,12 @@
 """The values a respondent can be assigned, read from `data/values.toml`.
 
 A value is a word, a definition, a utility over payoffs (what its ideal respondent maximises) and
-the angles such respondents reach on the published items. A value may be added to the file.
+the angles such respondents reach on the published items. A value may be added to the file. Beside
+them stand graded weights, made of a number (`weighted`): how many own coins one of the other
+person's is worth. They have no word that a model could know, only an objective.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,11 +16,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hvae_utils import files, paths
-from hvae_utils.errors import UserError, unknown
+from hvae_utils.errors import UserError, brief, unknown
 
 WEIGHTS = ("self", "other", "inequality")
-_KEYS = ("word", "definition", "utility", "target", "target_set", "targets", "source")
+_KEYS = (
+    *("word", "definition", "objective", "utility"),
+    *("target", "target_set", "targets", "source"),
+)
 _TARGET_KEYS = ("utility", "target_set", "source")
+GRADED = "weight "  # begins the names of graded weights
+LEAST_WEIGHT, LARGEST_WEIGHT = -1, 10  # and infinity
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,8 @@ class Value:
     target: degrees; the point of the published scale (inferred from the published chart).
     target_set: degrees, the closed interval that ideal respondents reach, ties included.
     others: further readings of the value, each a target with a utility of its own.
+    objective: a rule that asks for the utility and names no value; empty where there is none.
+    weight: own coins that one of the other person's is worth, of a graded weight; else None.
     """
 
     name: str
@@ -48,6 +58,8 @@ class Value:
     target: float | None
     target_set: tuple[float, float] | None
     others: tuple[Target, ...] = ()
+    objective: str = ""
+    weight: float | None = None
 
     def targets(self) -> dict[str, Target]:
         """Return the targets by name: "published", "set", then the others; empty if none."""
@@ -93,15 +105,52 @@ def load() -> dict[str, Value]:
 def get(name: str | Value) -> Value:
     """Return the value called `name`, a `Value` unchanged; UserError where there is none.
 
-    >>> get("prosocial").target
-    45.0
+    >>> get("prosocial").target, get("weight 0.25").utility
+    (45.0, (1.0, 0.25, 0.0))
     """
     if isinstance(name, Value):
         return name
+    if isinstance(name, str) and name.startswith(GRADED):
+        return weighted(name.removeprefix(GRADED))
     by_name = load()
     if name not in by_name:
         raise unknown("value", name, by_name)
     return by_name[name]
+
+
+def weighted(weight: float | str) -> Value:
+    """Return the value to which one coin of the other person is worth so many of one's own.
+
+    weight: -1 to 10, or infinity: only the other person's coins count. A number or its text.
+    UserError for anything else.
+
+    >>> weighted(1.5).name, weighted("inf").utility
+    ('weight 1.5', (0.0, 1.0, 0.0))
+    """
+    try:
+        number = math.nan if isinstance(weight, bool) else float(weight) + 0.0  # -0 is 0
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (LEAST_WEIGHT <= number <= LARGEST_WEIGHT or number == math.inf):
+        ends = f"from {LEAST_WEIGHT} to {LARGEST_WEIGHT}, or inf (only the other person counts)"
+        raise UserError(f"a graded weight must be a number {ends}, not {brief(weight)}")
+    shown = np.format_float_positional(number, trim="-")
+    name = f"{GRADED}{shown}"
+    utility = (0.0, 1.0, 0.0) if number == math.inf else (1.0, number, 0.0)
+    objective = f"{_exchange(number)} Take the option that is worth the most to you."
+    return Value(name, name, "", utility, None, None, objective=objective, weight=number)
+
+
+def _exchange(weight: float) -> str:
+    """Return the sentence that says what a coin of the other person is worth."""
+    coins = f"{np.format_float_positional(abs(weight), trim='-')} coin{'s' * (abs(weight) != 1)}"
+    if weight == math.inf:
+        return (
+            "Only the other person's coins are worth anything to you; your own are worth nothing."
+        )
+    if weight < 0:
+        return f"One coin for the other person is as bad for you as losing {coins} of your own."
+    return f"One coin for the other person is worth as much to you as {coins} of your own."
 
 
 def read(path: Path) -> dict[str, Value]:
@@ -112,6 +161,8 @@ def read(path: Path) -> dict[str, Value]:
     for name in tables:
         if name in ("", "all") or not name.isprintable() or any(sign in ",[]" for sign in name):
             raise UserError(f"{where}: {name[:40]!r} is no name for a value; write a word")
+        if name.startswith(GRADED):
+            raise UserError(f"{where}: {name[:40]!r} is the name of a graded weight already")
     return {name: _value(f"{where}, [{name}]", name, table) for name, table in tables.items()}
 
 
@@ -123,6 +174,9 @@ def _value(where: str, name: str, table: Any) -> Value:
     for key in ("word", "definition"):
         if not isinstance(table.get(key), str):
             raise UserError(f"{where}: '{key}' must be a text")
+    objective = table.get("objective", "")
+    if not isinstance(objective, str) or (objective.strip() and not table["word"]):
+        raise UserError(f"{where}: 'objective' must be a text, of a value that has a word")
     target, ends = table.get("target"), _interval(where, table.get("target_set"))
     absent = target is None and ends is None
     if not absent and not (ends and files.finite(target) and ends[0] <= target <= ends[1]):
@@ -138,6 +192,7 @@ def _value(where: str, name: str, table: Any) -> Value:
         target=None if absent else float(target),
         target_set=ends,
         others=tuple(_other(where, key, other) for key, other in others.items()),
+        objective=objective.strip(),
     )
 
 

@@ -169,7 +169,7 @@ def _assign(row: Row, sources: Sources, route: Route) -> Dialogue:
         messages.append(_assistant((yield from _reply("adopt", messages, row, route))))
     if row["goal_prompt"]:
         instrument = sources.instrument(row["instrument"])
-        messages.append(_user(prompts.goal_text(pack, value, instrument)))
+        messages.append(_user(prompts.goal_text(pack, value, instrument, row["induction"])))
         goal = yield from _reply("goal", messages, row, route)
         messages.append(_assistant(goal))
     prefix = json.dumps(messages, ensure_ascii=False)
@@ -242,7 +242,8 @@ def item_dialogues(row: Row, sources: Sources, reask: bool) -> Iterator[tuple[st
     goal = row["goal"] if isinstance(row["goal"], str) else None
     seed = row["seed"] + row["repeat"] if row["order"] == "shuffled" else 0
     shown = row["instrument"], row["order"], row["labels"], seed
-    items = sources.items(*shown, row["wording"], row["value"], goal, _reasoned(row))
+    said = row["wording"], row["value"], goal, _reasoned(row), row["induction"]
+    items = sources.items(*shown, *said)
     before = json.loads(_prefix_of(row) or "[]")
     apart = row["protocol"] == "independent"
     for together in ([item] for item in items) if apart else [items]:

@@ -35,6 +35,7 @@ class Sources:
         value: str,
         goal: Any,
         reasoned: bool,
+        induction: str,
     ) -> list[tuple[prompts.Presentation, str]]:
         """Return how each item is shown and in which words; the seed matters to shuffled orders."""
         instrument, pack, assigned = self.instrument(name), self.pack(wording), self.value(value)
@@ -42,7 +43,7 @@ class Sources:
         for item in range(len(instrument.items)):
             places = factors.option_order(order, item, instrument.options, seed)
             shown = prompts.present(instrument, item, places, factors.LABEL_SETS[labels])
-            text = prompts.item_text(pack, assigned, instrument, shown, goal, reasoned)
+            text = prompts.item_text(pack, assigned, instrument, shown, goal, reasoned, induction)
             items.append((shown, text))
         return items
 

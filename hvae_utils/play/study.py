@@ -70,8 +70,9 @@ class Study:
         for field in fields(self):
             if str(field.type).startswith("tuple"):
                 object.__setattr__(self, field.name, levels(field.name, getattr(self, field.name)))
+        named = tuple(values.get(value).name for value in self.values)  # weight 0.50: weight 0.5
+        object.__setattr__(self, "values", levels("values", named))
         checks = (
-            ("value", self.values, values.names()),
             ("goal_prompt", self.goal_prompts, (False, True)),
             ("induction", self.inductions, factors.INDUCTIONS),
             ("placement", self.placements, factors.PLACEMENTS),
@@ -118,8 +119,8 @@ class Study:
                 f"there are labels for 2 to {factors.MOST_OPTIONS}"
             )
         for value in map(values.get, self.values):
-            if "definition" in self.inductions and value.word and not value.definition:
-                raise UserError(f"value '{value.name}' has no definition for that induction")
+            for induction in self.inductions if value.word else ():
+                prompts.check_induction(value, induction)
         if self.readout == "probabilities" and "conversation" in self.protocols:
             needed = "items in separate contexts; take protocol 'independent'"
             raise UserError(f"readout 'probabilities' needs {needed}")
@@ -138,9 +139,17 @@ class Study:
 
 
 def of_parameters(parameters: Mapping[str, Any]) -> Study:
-    """Return the study that parameters describe, of those of the notebooks; errors as `Study`."""
+    """Return the study that parameters describe, of those of the notebooks; errors as `Study`.
+
+    UserError for graded weights, too: they are told beside a study, which compares values.
+    """
     names = {field.name for field in fields(Study)} & parameters.keys()
-    return Study(**{name: parameters[name] for name in names})
+    study = Study(**{name: parameters[name] for name in names})
+    for value in study.values:
+        if value.startswith(values.GRADED):
+            own = f"set weights to {value.removeprefix(values.GRADED)} instead"
+            raise UserError(f"values: '{value}' is a graded weight and none to compare; {own}")
+    return study
 
 
 def conditions(study: Study) -> pd.DataFrame:

@@ -80,7 +80,7 @@ def condition(model: str, value: str | Value, **factors: Any) -> Row:
     'system'
     """
     assigned = values.get(value)
-    filed = values.load().get(assigned.name) == assigned
+    filed = assigned.weight is not None or values.load().get(assigned.name) == assigned
     levels = {"value": assigned.name if filed else ASSIGNED, "goal_prompt": False} | factors
     crossed = {name if name in _FACTORS else f"{name}s": level for name, level in levels.items()}
     if wrong := sorted(set(crossed) - _FACTORS):

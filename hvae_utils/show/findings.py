@@ -24,6 +24,7 @@ SIMULATED = {
     "random": "draws every answer at random",
     "first-option": "takes whatever stands first",
     "mixture": "takes whatever stands first in three items of ten, and else follows its value",
+    "reciter": "follows its value on the published items, and answers any others at random",
 }
 ACTS = "acts on the value"
 CLAIMS = {  # a verdict -> how a sentence about a model says it

@@ -432,3 +432,55 @@ def test_the_release_s_word_is_the_only_difference_between_two_packs():
 def test_a_pack_calls_only_values_that_there_are_by_another_word(words, message):
     with pytest.raises(UserError, match=message):
         prompts.parse("mine", f"words = {words}\n{source_of('plain')}", "mine.toml")
+
+
+# ---- the induction `objective` ------------------------------------------------------------------
+
+RULED = [*ASSIGNED, *(values.weighted(w) for w in (-0.5, 0, 0.25, 1, "inf"))]
+
+
+@pytest.mark.parametrize("value", RULED, ids=lambda value: value.name)
+def test_an_objective_is_said_in_the_place_of_the_value_and_no_value_is_named(pack, value):
+    shown = prompts.present(SVO, 2)
+    opening = prompts.adopt_text(pack, value, "objective")
+    assert prompts.system_text(pack, value, "objective") == opening
+    assert opening.endswith(value.objective)
+    for goal, reasoned in ((None, False), ("Choose well.", True)):
+        ruled = prompts.item_text(pack, value, SVO, shown, goal, reasoned, "objective").split("\n")
+        named = prompts.item_text(pack, value, SVO, shown, goal, reasoned).split("\n")
+        free = prompts.item_text(pack, NONE, SVO, shown, goal, reasoned, "objective").split("\n")
+        assert ruled[1] == opening
+        assert ruled[:1] + ruled[2:] == named[:1] + named[2:] == free
+    asked = prompts.goal_text(pack, value, SVO, "objective")
+    assert asked.split("\n")[1] == opening
+    for text in (opening, "\n".join(ruled), asked):
+        assert not VALUE_WORDS.search(text)
+        assert value.word not in text
+
+
+def test_other_inductions_say_what_they_said_before(pack):
+    shown = prompts.present(SVO, 0)
+    plain = prompts.item_text(pack, COMPETITIVE, SVO, shown)
+    for induction in ("self_description", "definition", "label"):
+        assert prompts.item_text(pack, COMPETITIVE, SVO, shown, induction=induction) == plain
+
+
+def test_a_rule_speaks_of_the_goods_that_the_items_speak_of(pack):
+    points = instruments.renamed(SVO, "points")
+    half = values.weighted(0.5)
+    text = prompts.item_text(pack, half, points, prompts.present(points, 0), induction="objective")
+    assert "One point for the other person is worth as much to you as 0.5 points" in text
+    assert "coin" not in text.lower()
+
+
+def test_an_induction_that_a_value_is_not_made_for_is_one_sentence(pack):
+    bare = replace(COMPETITIVE, objective="", definition="")
+    for value, induction, said in (
+        (values.weighted(1), "label", "'weight 1' is no word to hold.*induction 'objective'"),
+        (values.weighted(1), "self_description", "'weight 1' is no word"),
+        (bare, "objective", "'competitive' has no objective"),
+        (bare, "definition", "'competitive' has no definition"),
+        (NONE, "objective", "'none' has no word"),
+    ):
+        with pytest.raises(UserError, match=said):
+            prompts.adopt_text(pack, value, induction)

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -197,6 +198,7 @@ SAMPLE = {
     "agreeable": "(A) | I | I choose I: 85, 85 | Option A | 75, 75",
     "random": "**G** | I choose H: 98, 46 | A | I | Option H",
     "first-option": "Option A | A. | **A** | A. | Option A",
+    "reciter": "(A) | Option I | A. | I choose A: 50, 100 | My answer is I.",
     "mixture": "A. | 100, 50 | (A) | I choose A: 50, 100 | A",
 }
 
@@ -250,3 +252,56 @@ def test_one_that_reasons_says_why_without_an_option_and_does_as_it_does_at_once
     assert len(said) == 2
     labels = prompts.LABELS
     assert {replies.parse(text, labels).outcome for text in said} == {"unparseable"}
+
+
+def mean_points(model, value, instrument, induction="label"):
+    """The expected (self, other), coins, of a respondent who was asked for probabilities."""
+    design = {"goal_prompts": (False,), "readout": "probabilities", "inductions": (induction,)}
+    conditions = study.conditions(study.Study((model,), (value,), instrument=instrument, **design))
+    assigned = administer.assign_values(conditions, held := Held())
+    responses = administer.put_items(assigned, held)
+    items = instruments.load(instrument)
+    table = responses[[f"p{k}" for k in range(1, items.options + 1)]].to_numpy()
+    return (table[..., None] * items.payoffs).sum(axis=1), json.loads(assigned["prefix"][0])
+
+
+def test_the_reciter_knows_the_published_items_and_nothing_else():
+    slider = instruments.load("svo-slider")
+    for value in IDEAL:
+        known, _ = mean_points("reference/reciter", value, "svo-slider")
+        faithful, _ = mean_points("reference/faithful", value, "svo-slider")
+        assert known.tolist() == faithful.tolist()
+    for form in ("svo-slider+swapped", "svo-slider+scaled-2", "svo-slider+renamed-points"):
+        for value in IDEAL:
+            found, _ = mean_points("reference/reciter", value, form)
+            factor = instruments.load(form).payoffs.mean() / slider.payoffs.mean()
+            assert found == pytest.approx(slider.payoffs.mean(axis=1) * factor)
+
+
+@pytest.mark.parametrize("weight", [-0.5, 0.4, 0.95, "inf"])
+def test_faithful_follows_a_graded_weight_and_says_no_value(weight):
+    found, said = mean_points("reference/faithful", f"weight {weight}", "svo-slider", "objective")
+    own, other = (0, 1) if weight == "inf" else (1, weight)
+    payoffs = instruments.load("svo-slider").payoffs
+    gained = payoffs @ [own, other]
+    assert (found @ [own, other]) == pytest.approx(gained.max(axis=1), abs=1)  # level within a coin
+    assert not any("weight" in turn["content"] for turn in said)
+
+
+@pytest.mark.parametrize("value", IDEAL)
+def test_told_an_objective_a_reference_respondent_names_no_value_either(value):
+    for model in ("reference/faithful", "reference/agreeable"):
+        _, said = mean_points(model, value, "svo-slider", "objective")
+        assert len(said) == 2
+        assert not any(word in turn["content"] for turn in said for word in IDEAL)
+
+
+def test_faithful_spreads_evenly_over_equally_good_options_where_there_is_no_angle():
+    payoffs = np.array([[[60.0, 0], [0, 60], [40, 10], [60, 5]]])
+    game = instruments.Instrument("game", payoffs, (1,), origin=None)
+    shown = prompts.present(game, 0, (3, 2, 1, 0), tuple("ABCD"))
+    policy = reference.POLICIES["faithful"]
+    assert policy("individualistic", game, shown).tolist() == [0.5, 0, 0, 0.5]
+    assert policy("altruistic", game, shown).tolist() == [0, 0, 1, 0]
+    assert policy("prosocial", game, shown).tolist() == [1, 0, 0, 0]
+    assert policy("none", game, shown).tolist() == [0.25] * 4

@@ -2,12 +2,13 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
 
 from hvae_utils.errors import UserError
-from hvae_utils.measure import instruments, values
+from hvae_utils.measure import instruments, svo, values
 
 FOUR = ("altruistic", "prosocial", "individualistic", "competitive")
 FIFTH = """
@@ -203,3 +204,88 @@ def test_a_malformed_values_file_is_refused_where_the_mistake_is(tmp_path, text,
 def test_a_values_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match=r"absent\.toml: cannot be read"):
         values.read(tmp_path / "absent.toml")
+
+
+# ---- objectives and graded weights --------------------------------------------------------------
+
+TOLD = {  # rule -> what whoever follows it maximises
+    "altruistic": lambda mine, other: other,
+    "prosocial": lambda mine, other: mine + other,
+    "individualistic": lambda mine, other: mine,
+    "competitive": lambda mine, other: mine - other,
+}
+RULES = {
+    "altruistic": r"largest amount for the other person\.",
+    "prosocial": r"largest sum of both amounts\.",
+    "individualistic": r"largest amount for yourself\.",
+    "competitive": r"largest difference, your amount minus the other person's amount\.",
+}
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_an_objective_asks_for_the_utility_and_names_no_value(name):
+    value = values.get(name)
+    assert re.fullmatch(f"Take the option with the {RULES[name]}", value.objective)
+    assert not re.search("|".join(["altruis", "social", "individual", "compet"]), value.objective)
+    payoffs = np.random.default_rng(1).uniform(0, 100, (50, 2))
+    told = [TOLD[name](mine, other) for mine, other in payoffs]
+    assert np.argsort(value.utilities(payoffs)).tolist() == np.argsort(told).tolist()
+
+
+@pytest.mark.parametrize("weight", [-1, -0.5, 0, 0.25, 0.5, 1, 1.5, 10])
+def test_a_graded_weight_is_what_one_coin_of_the_other_is_worth(weight):
+    value = values.weighted(weight)
+    assert value.utilities([[1, 0], [0, 1], [10, 20]]).tolist() == [1, weight, 10 + 20 * weight]
+    assert (value.name, value.word) == (f"weight {weight}", f"weight {weight}")
+    assert f"{abs(weight)} coin" in value.objective
+    assert ("losing" in value.objective) == (weight < 0)
+    assert values.get(value.name) == value
+
+
+def test_only_the_other_is_a_weight_too_and_names_round_trip():
+    only = values.get("weight inf")
+    assert only.utilities([[100, 0], [0, 1]]).tolist() == [0, 1]
+    assert "your own are worth nothing" in only.objective
+    assert only == values.weighted(math.inf)
+    assert values.get("weight 0.250") == values.weighted("0.25")
+    assert values.weighted(-0.0) == values.weighted(0)
+    third = values.weighted(1 / 3)
+    assert values.get(third.name).utility == third.utility
+    assert not set(values.names()) & {only.name, third.name}
+
+
+@pytest.mark.parametrize("weight", [-1.01, 10.5, "-inf", "nan", "half", "", None, True, [1], "0,5"])
+def test_a_weight_out_of_range_or_no_number_is_one_sentence(weight):
+    said = "must be a number from -1 to 10, or inf"
+    with pytest.raises(UserError, match=said) as fault:
+        values.weighted(weight)
+    assert "\n" not in str(fault.value)
+    with pytest.raises(UserError, match=said):
+        values.get(f"weight {weight}")
+
+
+@pytest.mark.parametrize(
+    ("weight", "angle"), [("inf", 61.390), (1, 45.0), (0, 0.0), (-0.5, -16.260)]
+)
+def test_a_graded_weight_aims_where_whoever_weighs_so_arrives(weight, angle):
+    slider = instruments.load("svo-slider")
+    for form in (None, slider, instruments.load("svo-slider+scaled-2")):
+        assert svo.value_on(f"weight {weight}", form).target == pytest.approx(angle, abs=5e-4)
+    goal = svo.value_on("weight 0.5", slider)
+    reach = reached(lambda mine, other: mine + other / 2)
+    assert min(reach) - 1e-9 <= goal.target <= max(reach) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (FIFTH.replace("[egalitarian]", '["weight 2"]'), "is the name of a graded weight already"),
+        (FIFTH + "objective = 3", "'objective' must be a text"),
+        ('[x]\nword = ""\ndefinition = ""\nobjective = "y"', "of a value that has a word"),
+    ],
+)
+def test_a_file_with_a_bad_objective_is_refused(tmp_path, text, message):
+    path = tmp_path / "values.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UserError, match=message):
+        values.read(path)

@@ -1,5 +1,7 @@
 """Factors become conditions: every combination once, nothing asked that can make no difference."""
 
+import dataclasses
+
 import pytest
 
 from hvae_utils.errors import UserError, unknown
@@ -205,3 +207,42 @@ def test_conditions_of_before_keep_their_numbers():
     for change in ({"replies": "constrained"}, {"thinking_tokens": 50}):
         other = study.Study(("reference/faithful",), ("altruistic",), (False,), **change)
         assert study.conditions(other)["condition_id"].tolist() != planned["condition_id"].tolist()
+
+
+RULED = {"models": ("reference/faithful",), "goal_prompts": (False,), "inductions": ("objective",)}
+
+
+def test_graded_weights_are_told_by_their_objective_and_by_nothing_else():
+    design = study.Study(**RULED, values=("weight 0.50", "weight inf", "prosocial", "none"))
+    planned = study.conditions(design)
+    assert [*planned["value"]] == ["weight 0.5", "weight inf", "prosocial", "none"]
+    assert [*planned["induction"]] == ["objective"] * 3 + ["none"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"values": ("weight 11",)}, "from -1 to 10, or inf .*, not '11'"),
+        ({"values": ("weight one",)}, "must be a number .*, not 'one'"),
+        ({"values": ("weight 1", "weight 1.0")}, "values names weight 1 more than once"),
+        ({"values": ("weight 1",), "inductions": ("objective", "label")}, "no word to hold"),
+        ({"values": ("weight 1",), "inductions": ("definition",)}, "no word to hold"),
+    ],
+)
+def test_a_mistake_with_a_graded_weight_is_one_sentence(change, said):
+    with pytest.raises(UserError, match=said) as fault:
+        study.Study(**RULED | change)
+    assert "\n" not in str(fault.value)
+
+
+def test_the_workbooks_study_compares_values_and_no_graded_weights():
+    told = RULED | {"values": ["weight 0.5"]}
+    with pytest.raises(UserError, match=r"set weights to 0\.5 instead"):
+        study.of_parameters(told)
+
+
+def test_a_value_without_an_objective_cannot_be_told_one(monkeypatch):
+    bare = dataclasses.replace(study.values.get("prosocial"), objective="")
+    monkeypatch.setattr(study.values, "load", lambda: {"prosocial": bare})
+    with pytest.raises(UserError, match="'prosocial' has no objective"):
+        study.Study(**RULED, values=("prosocial",))
