@@ -23,7 +23,9 @@ from hvae_utils.metrics.transfer import utility
 from hvae_utils.metrics.transfer.games import HOME, administrations
 
 ALL = "all games"
-LEAST = 0.02  # of what could be gained: a prediction of less is of nothing, and has no transfer
+LEAST = 0.1  # share of the slider's nats that its weight must explain, else there is nothing there
+NOTHING = "nothing to transfer: the slider shows no utility"
+_LEAST_GAIN = 0.02  # of the stakes: a game in which the weight prefers hardly anything
 _KEYS = ["model", "instrument", "wording"]
 _TINY = 1e-12
 
@@ -48,7 +50,7 @@ def fits(played: pd.DataFrame) -> pd.DataFrame:
         worth = _centred(one.worth(slider))
         share = float((one.chances(slider) * worth).sum() / worth.max(axis=1).sum())
         explained = 1 - one.nats / one.nats_uniform if one.nats_uniform > _TINY else np.nan
-        note = "" if share >= LEAST else "nothing to transfer: the slider shows no utility"
+        note = "" if _shows(one) else NOTHING
         shown = {"share": share, "explained": explained, "rho": two.rho, "sigma": two.sigma}
         rows.append(row | own | shown | {"note": note})
     columns = ["model", "value", "wordings", "angle", "low", "high", "precision", "lapse"]
@@ -82,9 +84,12 @@ def _transfer(gains: pd.DataFrame, games: int) -> dict[str, object]:
     """Return the columns of `scores` from the gains of wordings, each a share of the stakes."""
     by_wording = gains.groupby("wording", sort=False)[["gained", "predicted"]].sum(min_count=1)
     predicted = by_wording["predicted"].mean() / games
-    note = "" if predicted >= LEAST else "nothing to transfer: the slider shows no utility"
-    if note or np.isnan(predicted):
-        return {"wordings": 0, "note": note or "items without an answer"}
+    if by_wording.empty:
+        return {"wordings": 0, "note": NOTHING}
+    if not predicted >= _LEAST_GAIN:
+        missing = np.isnan(predicted)
+        note = "items without an answer" if missing else "the weight prefers no option here"
+        return {"wordings": 0, "note": note}
     found = t_interval(by_wording["gained"] / by_wording["predicted"].mean())
     nats, uniform = (gains[name].sum() for name in _NATS)
     explained = 1 - nats / uniform if uniform > _TINY else np.nan
@@ -97,11 +102,14 @@ def _gains(played: pd.DataFrame) -> Iterator[dict[str, object]]:
     weights = {
         (model, value): utility.weigh(tables, instruments.load(HOME).payoffs)
         for model, value, tables in _home(played)
-        if len(tables)
+        if len(tables) and _shows(utility.weigh(tables, instruments.load(HOME).payoffs))
     }
     for row, table in administrations(played[played["part"] == "games"]):
         game, key = instruments.load(row["instrument"]), (row["model"], row["value"])
-        if row["instrument"] == HOME or game.own_accounts or key not in weights:
+        if row["instrument"] == HOME or game.own_accounts:
+            continue
+        if key not in weights:
+            yield {name: row[name] for name in _KEYS} | {"wording": None}
             continue
         answered = ~np.isnan(table).any()
         worth, expected = weights[key].worth(game.payoffs), weights[key].chances(game.payoffs)
@@ -130,6 +138,12 @@ def _home(played: pd.DataFrame) -> Iterator[tuple[str, str, np.ndarray]]:
             kept.append(table)
     for (model, value), kept in tables.items():
         yield model, value, np.array(kept)
+
+
+def _shows(weighing: utility.Weighing) -> bool:
+    """Return whether a weight explains more of the slider than chance fluctuations would."""
+    uniform = weighing.nats_uniform
+    return uniform > _TINY and 1 - weighing.nats / uniform >= LEAST
 
 
 def _centred(worth: np.ndarray) -> np.ndarray:

@@ -27,7 +27,6 @@ from hvae_utils.errors import UserError
 
 MOST_PRECISE = 5.0  # per coin, of two weights: one coin more is as good as certain
 WEIGHTS = (-3.0, 3.0)  # in which rho and sigma are looked for
-_STARTS = ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (-1.0, -1.0), (0.5, 0.0))
 _SLOW = 0.02  # precision at which the search begins
 # The grid of one weight: nobody prefers to have less, so angles from -90 to 90 degrees.
 _ANGLES = np.radians(np.arange(-90.0, 91.0))
@@ -93,7 +92,8 @@ def fit(tables: ArrayLike, payoffs: ArrayLike) -> Utility:
 
     tables: float array (tables, items, options), rows summing to 1: of one respondent in several
     wordings, or shares of choices, of which this is the maximum likelihood; payoffs: float array
-    (items, options, 2), coins. Errors: UserError for tables of another shape or with NaN.
+    (items, options, 2), coins. rho and sigma are NaN where one's own coins have no weight at all,
+    so that there is no ratio. Errors: UserError for tables of another shape or with NaN.
     """
     from scipy.optimize import minimize  # slow to import
 
@@ -114,8 +114,7 @@ def fit(tables: ArrayLike, payoffs: ArrayLike) -> Utility:
         "bounds": [(0, MOST_PRECISE), (-most, most), (-most, most)],
         "options": {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-9},
     }
-    starts = [_SLOW * np.array([1.0, *start]) for start in _STARTS]
-    best = min((minimize(loss, x, jac=True, **how) for x in starts), key=lambda one: one.fun)
+    best = minimize(loss, [_SLOW, 0.0, 0.0], jac=True, **how)
     precision, *scaled = best.x
     rho, sigma = (
         np.clip(np.array(scaled) / precision, *WEIGHTS) if precision > 1e-9 else (np.nan, np.nan)
@@ -146,8 +145,18 @@ def weigh(tables: ArrayLike, payoffs: ArrayLike) -> Weighing:
     the tables.
     """
     tables, payoffs = _checked(tables, payoffs)
+    shapes = tables.shape, payoffs.shape
+    return _weighed(np.ascontiguousarray(tables).tobytes(), payoffs.tobytes(), *shapes)
+
+
+@lru_cache(maxsize=256)
+def _weighed(
+    tables: bytes, payoffs: bytes, shape: tuple[int, ...], of_payoffs: tuple[int, ...]
+) -> Weighing:
+    """Return `weigh` of the arrays' bytes: the same tables come again and again."""
+    tables = np.frombuffer(tables).reshape(shape)
     mean, entropy = tables.mean(axis=0), _entropy(tables)
-    sharp = _grid(payoffs.tobytes(), payoffs.shape)
+    sharp = _grid(payoffs, of_payoffs)
     nats = np.empty((*sharp.shape[:2], len(_LAPSES)))
     for place, lapse in enumerate(_LAPSES):
         mixed = np.maximum((1 - lapse) * sharp + lapse / mean.shape[1], 1e-300)
