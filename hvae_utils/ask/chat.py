@@ -126,15 +126,17 @@ class ChatModel(Respondent):
             self.limit.ok(latency_s)
         finally:
             self.limit.leave()
+        dropped = complaints.dropped(asked.whole, sent) if sent != asked.whole else ()
+        known = {"dropped": dropped, "latency_s": round(latency_s, 4), **asked.counts}
         cap = sent.get("max_tokens") or sent.get("max_completion_tokens")
-        answer = read(said, request, self.dialect.think_tags, cap)
+        answer = read(said, request, self.dialect.think_tags, cap, **known)
         learned = asked.terms.after(SILENCE) if asked.silent and not self._listed else asked.terms
         self._terms = learned.with_both(self._terms)
         self._listed = self._listed or answer.top_logprobs is not None
-        dropped = complaints.dropped(asked.whole, sent) if sent != asked.whole else ()
-        asked.lost += answer.error is not None and answer.prompt_tokens is None
-        known = {"dropped": dropped, "latency_s": round(latency_s, 4), **asked.counts}
-        return replace(answer, **known, **self._masked(answer))
+        changed = self._masked(answer)
+        if answer.error is not None and answer.prompt_tokens is None:
+            changed["lost"] = asked.lost = asked.lost + 1
+        return replace(answer, **changed) if changed else answer
 
     def _after(self, fault: Failure, asked: "_Asked") -> float:
         """Return the seconds to wait before the next try. Raises _Ended or EndpointError."""
@@ -217,7 +219,7 @@ class ChatModel(Respondent):
         reason = " ".join(self._transport.masked_text(reason).split())
         raise EndpointError(f"{self.name}: {reason}") from None
 
-    def _masked(self, answer: Answer) -> dict[str, str]:
+    def _masked(self, answer: Answer) -> dict[str, Any]:
         """Return the texts of an answer in which a secret stands, in other letters too, without it.
 
         What came was masked byte by byte before it was read.

@@ -64,23 +64,25 @@ def read(
     request: Request | None = None,
     tags: Sequence[Sequence[str]] = (),
     cap: int | None = None,
+    **known: Any,
 ) -> Answer:
     """Return the first choice of a chat completion as an Answer, one with `error` where none is.
 
     request: what was asked, without it nothing is compared with a cap; tags: of thoughts, besides
-    those built in; cap: tokens that the body allowed, if other than the request's.
+    those built in; cap: tokens that the body allowed, if other than the request's; known: fields
+    of the Answer that the completion does not tell.
 
     >>> read({"choices": [{"message": {"content": "B"}, "finish_reason": "stop"}]}).text
     'B'
     """
     choice = _at(completion, "choices", 0)
     if not isinstance(choice, dict):
-        return Answer(error="the endpoint sent no choices")
+        return Answer(error="the endpoint sent no choices", **known)
     message = choice.get("message") or choice.get("delta") or {"content": choice.get("text")}
     content = _at(message, "content")
     thought, text, closed, refused = _told_apart(choice, message, tags)
     if content and not text and thought is None and not isinstance(content, str):
-        return Answer(error="the reply's content is no text")
+        return Answer(error="the reply's content is no text", **known)
     finish = finish_of(_at(choice, "finish_reason"), _at(choice, "native_finish_reason"))
     finish = "content_filter" if refused else finish
     usage = _at(completion, "usage")
@@ -88,7 +90,7 @@ def read(
     prompt_tokens, cached_tokens = _prompt(usage)
     completion_tokens, thinking_tokens = _completion(usage, prompt_tokens, cached_tokens)
     if cut := _cut_prompt(request, prompt_tokens, cached_tokens):
-        return Answer(error=cut, cause=cut, prompt_tokens=prompt_tokens)
+        return Answer(error=cut, cause=cut, prompt_tokens=prompt_tokens, **known)
     table, flags = _first_token(choice, text, thought or "", thinking_tokens or 0)
     if request is not None:
         cap = cap or request.max_tokens + request.thinking_tokens
@@ -109,6 +111,7 @@ def read(
         thinking_tokens=thinking_tokens,
         cause=cause,
         flags=flags,
+        **known,
     )
 
 

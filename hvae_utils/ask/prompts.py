@@ -16,7 +16,7 @@ from typing import Any
 
 from hvae_utils import files, paths
 from hvae_utils.errors import UserError, unknown
-from hvae_utils.measure import values
+from hvae_utils.measure import game_words, values
 from hvae_utils.measure.factors import INDUCTIONS
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
@@ -253,13 +253,32 @@ def item_text(
     framing = _framing(pack, value, instrument, induction)
     if goal is not None:
         framing.append(pack.say("quote_goal", goal=quotable(goal, GOAL_LIMIT)))
-    payoffs = instrument.printed[presentation.item, list(presentation.order)]
-    options = [
-        f"{label}: {coins(first)}, {coins(second)}"
-        for label, (first, second) in zip(presentation.labels, payoffs, strict=True)
-    ]
+    options = _option_lines(pack, instrument, presentation)
+    if stated := _stated(pack, instrument, presentation.item):
+        framing.append(stated)
     last = pack.say("reason") if reasoned else question_text(pack, presentation)
     return "\n".join((*framing, "", *options, "", last))
+
+
+def _stated(pack: Pack, instrument: Instrument, item: int) -> str:
+    """Return what an item of a game says above its options, '' for nothing."""
+    words = instrument.words_in(pack.name)
+    given = None if instrument.given is None else float(instrument.given[item])
+    told = words.stated(given, "" if given is None else coins(given)) if words else ""
+    return _in_goods(told, instrument.goods)
+
+
+def _option_lines(pack: Pack, instrument: Instrument, shown: Presentation) -> list[str]:
+    """Return the options as shown: label, both amounts and, in a game, the act behind them."""
+    lines, words = [], instrument.words_in(pack.name)
+    for label, option in zip(shown.labels, shown.order, strict=True):
+        first, second = instrument.printed[shown.item, option]
+        line = f"{label}: {coins(first)}, {coins(second)}"
+        if words and (words.option or words.options):
+            act = instrument.acts[shown.item, option]
+            line += f" ({_in_goods(words.act(act, coins(act)), instrument.goods)})"
+        lines.append(line)
+    return lines
 
 
 def question_text(pack: Pack, presentation: Presentation) -> str:
@@ -297,9 +316,11 @@ def coins(amount: float) -> str:
 
 def _framing(pack: Pack, value: Value, instrument: Instrument, induction: str) -> list[str]:
     """Return the sentences that open every turn about the task, in an isomorphic form's words."""
-    both = ("your coins", "the other person's coins")
+    words = instrument.words_in(pack.name)
+    both = words.columns if words else game_words.BOTH
     first, second = both[::-1] if instrument.other_first else both
-    task = _renamed(pack.say("task", first=first, second=second), instrument.goods)
+    told = words.task.format(first=first, second=second) if words else None
+    task = _in_goods(told or pack.say("task", first=first, second=second), instrument.goods)
     reminder = _reminder(pack, value, induction, instrument.goods)
     return [task, *([reminder] if reminder else [])]
 
@@ -307,12 +328,12 @@ def _framing(pack: Pack, value: Value, instrument: Instrument, induction: str) -
 def _reminder(pack: Pack, value: Value, induction: str, goods: str = "coins") -> str:
     """Return the sentence of every turn that says what to choose by, '' without a value."""
     if value.word and induction == "objective":
-        return _renamed(pack.say("follow_rule", rule=value.objective), goods)
+        return _in_goods(pack.say("follow_rule", rule=value.objective), goods)
     return pack.say("keep_value", value=value.word) if value.word else ""
 
 
-def _renamed(text: str, goods: str) -> str:
-    """Return a text with another word, a plural, for coins."""
+def _in_goods(text: str, goods: str) -> str:
+    """Return a text about coins with another word for them."""
     for word, other in (("coins", goods), ("coin", goods.removesuffix("s"))):
         text = re.sub(rf"\b{word}\b", other, text)
         text = re.sub(rf"\b{word.capitalize()}\b", other.capitalize(), text)

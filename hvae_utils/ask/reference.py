@@ -11,7 +11,7 @@ import numpy as np
 from hvae_utils.ask.prompts import Presentation, coins
 from hvae_utils.ask.respondents import PROBED, Answer, Request, Respondent
 from hvae_utils.errors import unknown
-from hvae_utils.measure import instruments, svo, values
+from hvae_utils.measure import choices, instruments, svo, values
 from hvae_utils.metrics import lapse
 
 ANSWERS = 2  # raised when any answer changes, so that records of the old ones are not used
@@ -31,11 +31,9 @@ def _faithful(value: str, instrument: instruments.Instrument, shown: Presentatio
     assigned = values.get(value)
     if assigned.utility is None:
         return _random(value, instrument, shown)
-    if (
-        instrument.origin is None
-    ):  # no angle: none of several best options is the middle of a slider
-        best = assigned.ideal_options(instrument.payoffs, instrument.rounding)[shown.item]
-        return best[[*shown.order]] / best.sum()
+    if instrument.origin is None:  # no slider, so none of several best options is its middle
+        best = choices.best(assigned, instrument)[shown.item, [*shown.order]]
+        return best / best.sum()
     best = svo.ideal_choices(assigned, instrument)[shown.item]
     return (np.asarray(shown.order) == best).astype(float)
 

@@ -99,7 +99,8 @@ def import_prompts(chosen: Namespace) -> None:
     name = f"imported-{name}"  # git ignores these: another's texts are not ours to commit
     out = paths.DATA / "prompts" / f"{name}.toml"
     import_prompts(chosen.path, instruments.load("svo-slider"), out)
-    show(f"wrote {paths.shown(out)}; use it with --set wordings={name} --set probe_values=")
+    how = f"--set wordings={name} --set probe_values= --set games="
+    show(f"wrote {paths.shown(out)}; use it with {how}")
 
 
 @verb(

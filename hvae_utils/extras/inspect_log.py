@@ -132,7 +132,7 @@ def _design(names: Sequence[str], log: Log) -> study.Study:
 
 def _parameters(design: study.Study) -> dict[str, Any]:
     """Return the workbook's parameters for a study; the probes of notebook 05 are left out."""
-    told = {**asdict(design), "probe_values": ()}
+    told = {**asdict(design), "probe_values": (), "games": ()}
     listed = {key: list(part) if isinstance(part, tuple) else part for key, part in told.items()}
     return {key: part for key, part in listed.items() if key in workbook.ASKED}
 

@@ -1,7 +1,8 @@
 """Instruments: the items of a measure and their payoffs, and isomorphic forms of them.
 
-An instrument is two files of `data/instruments`: NAME.csv (item, option, self, other) and NAME.toml
-(title, source and what scoring needs to know).
+An instrument is two files of `data/instruments`: NAME.csv (item, option, self, other; in a game
+also what the item states and which act an option is) and NAME.toml (title, source, what scoring
+needs to know, and the words of a game in every wording pack).
 
 An isomorphic form keeps the choices and changes the surface: stakes, which number comes first, the
 word for coins, order of the items. Whoever weighs the payoffs keeps its angle. Item orders detect
@@ -11,7 +12,7 @@ for its own.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
@@ -22,10 +23,13 @@ import pandas as pd
 
 from hvae_utils import files, paths
 from hvae_utils.errors import UserError, brief, unknown
+from hvae_utils.measure import game_words
+from hvae_utils.measure.game_words import GameWords
 
 COLUMNS = ("item", "option", "self", "other")
+OF_GAMES = ("given", "act")  # columns that a game may have besides
 IDEALS = ("A", "P", "I", "C")  # altruist, prosocial, individualist, competitor
-_FOR_READERS = ("title", "source")  # of the .toml; scoring does not need them
+_FOR_READERS = ("title", "source", "licence")  # of the .toml; scoring does not need them
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,24 +38,39 @@ class Instrument:
 
     payoffs: float array (items, options, 2), (self, other) in coins, read-only.
     items: published item numbers; option 1 of the files is index 0 here.
-    origin: (self, other) in coins, the point the angle is measured from.
+    origin: (self, other) in coins, the point the angle is measured from; None without an angle.
     ends: per item the ideal respondents at its first and last option, such as ("P", "C");
         None where the measure defines no transitivity.
     boundaries: degrees, the lower bounds of the first three categories of `svo.CATEGORIES`,
         falling; None where the measure defines no angle.
     rounding: coins; an item whose utilities all lie this close prefers no option.
     goods: the plural of what is given. other_first: whether the other's number is shown first.
+    own_accounts: whether both amounts are one's own, so that every value prefers the larger sum.
+    criterion: best choices of one value at which an administration is classified; 0 for none.
+    given: float array (items,), coins that the item states, what the other person did; None
+        without. acts: float array (items, options), coins that one sends back or contributes, or
+        the number of the option's name in `words`; None without.
+    words: how the game is told, by wording pack; empty where the packs' own task tells it.
     """
 
     name: str
     payoffs: np.ndarray
     items: tuple[int, ...]
-    origin: tuple[float, float]
+    origin: tuple[float, float] | None = None
     ends: tuple[tuple[str, str], ...] | None = None
     boundaries: tuple[float, float, float] | None = None
     rounding: float = 1.0
     goods: str = "coins"
     other_first: bool = False
+    own_accounts: bool = False
+    criterion: int = 0
+    given: np.ndarray | None = None
+    acts: np.ndarray | None = None
+    words: Mapping[str, GameWords] = field(default_factory=dict)
+
+    def words_in(self, pack: str) -> GameWords | None:
+        """Return how a wording pack tells the game; as `plain` does where it has no words of it."""
+        return self.words.get(pack) or self.words.get("plain")
 
     @property
     def options(self) -> int:
@@ -87,10 +106,15 @@ def load(name: str) -> Instrument:
 
 def read(items: Path) -> Instrument:
     """Return the instrument of an items file (.csv) and the .toml beside it, wherever they lie."""
-    notes = files.read_toml(items.with_suffix(".toml"))
-    numbers, payoffs = _read_payoffs(items)
-    fields = _checked(paths.shown(items.with_suffix(".toml")), notes, len(numbers))
-    return Instrument(items.stem, payoffs, numbers, **fields)
+    notes, where = files.read_toml(items.with_suffix(".toml")), items.with_suffix(".toml")
+    words = game_words.read(paths.shown(where), notes.pop("wordings", {}))
+    numbers, payoffs, of_game = _read_payoffs(items)
+    fields = _checked(paths.shown(where), notes, len(numbers))
+    game_words.check(paths.shown(where), words, **of_game)
+    own = fields.pop("accounts", "") == "own"
+    return Instrument(
+        items.stem, payoffs, numbers, own_accounts=own, words=words, **of_game, **fields
+    )
 
 
 @lru_cache
@@ -108,12 +132,16 @@ def scaled(instrument: Instrument, factor: float) -> Instrument:
     factor = _number("factor", factor)
     if factor <= 0:
         raise UserError(f"the factor of the stakes must be above 0, not {factor:g}")
+    words = instrument.words.values()
+    given, acts = instrument.given, instrument.acts  # in coins, unless they have names
     return _changed(
         instrument,
         f"scaled-{np.format_float_positional(factor, trim='-')}",
         payoffs=instrument.payoffs * factor,
-        origin=tuple(x * factor for x in instrument.origin),
+        origin=instrument.origin and tuple(x * factor for x in instrument.origin),
         rounding=instrument.rounding * factor,
+        given=given if given is None or any(one.items for one in words) else given * factor,
+        acts=acts if acts is None or any(one.options for one in words) else acts * factor,
     )
 
 
@@ -121,16 +149,22 @@ def shifted(instrument: Instrument, amount: float) -> Instrument:
     """Return the instrument with `amount` more for both in every option.
 
     The angle is kept by whoever has a linear utility, and by others perhaps not.
-    UserError where a payoff would fall below 0: a loss is another question than a gain.
+    UserError where a payoff would fall below 0: a loss is another question than a gain, and for a
+    game whose rules say what the coins must be.
     """
     amount = _number("amount", amount)
+    if instrument.words:
+        raise UserError(
+            f"the rules of '{instrument.name}' say what its coins must be, so they cannot be "
+            "shifted; try scaled"
+        )
     payoffs = instrument.payoffs + amount
     if payoffs.min() < 0:
         raise UserError(
             f"a shift by {amount:g} makes a payoff negative; the smallest possible for "
             f"'{instrument.name}' is {-instrument.payoffs.min():g}"
         )
-    origin = tuple(x + amount for x in instrument.origin)
+    origin = instrument.origin and tuple(x + amount for x in instrument.origin)
     change = f"shifted-{np.format_float_positional(amount, trim='-')}"
     return _changed(instrument, change, payoffs=payoffs, origin=origin)
 
@@ -165,6 +199,8 @@ def permuted(instrument: Instrument, order: Sequence[int]) -> Instrument:
         payoffs=instrument.payoffs[rows],
         items=tuple(instrument.items[row] for row in rows),
         ends=ends and tuple(ends[row] for row in rows),
+        given=None if instrument.given is None else instrument.given[rows],
+        acts=None if instrument.acts is None else instrument.acts[rows],
     )
 
 
@@ -185,8 +221,9 @@ _CHANGES = {
 
 
 def _changed(instrument: Instrument, change: str, **fields: Any) -> Instrument:
-    if "payoffs" in fields:
-        fields["payoffs"].flags.writeable = False
+    for name in ("payoffs", "given", "acts"):
+        if isinstance(fields.get(name), np.ndarray):
+            fields[name].flags.writeable = False
     return replace(instrument, name=f"{instrument.name}+{change}", **fields)
 
 
@@ -205,6 +242,8 @@ def _checked(where: str, notes: Mapping[str, Any], items: int) -> dict[str, Any]
     pairs = [[*pair] for pair in permutations(IDEALS, 2)]
     wanted = {
         "origin": (_are_numbers, "2 finite numbers, the point (self, other) of no angle"),
+        "accounts": (lambda x: x == "own", "'own', where both amounts are one's own, or left out"),
+        "criterion": (lambda x: x in range(1, items + 1), f"a number of items, 1 to {items}"),
         "rounding": (lambda x: files.finite(x) and x >= 0, "a number of coins, not negative"),
         "boundaries": (
             lambda x: _are_numbers(x, 3) and x[0] > x[1] > x[2],
@@ -217,7 +256,8 @@ def _checked(where: str, notes: Mapping[str, Any], items: int) -> dict[str, Any]
     }
     files.known_keys(where, notes, sorted((*wanted, *_FOR_READERS)))
     for key, (right, what) in wanted.items():
-        if (key in notes or key == "origin") and not right(notes.get(key)):
+        needed = key in notes or (key == "origin" and "boundaries" in notes)
+        if needed and not right(notes.get(key)):
             raise UserError(f"{where}: '{key}' must be {what}")
     return {key: _as_tuples(notes[key]) for key in wanted if key in notes}
 
@@ -230,8 +270,11 @@ def _as_tuples(field: Any) -> Any:
     return tuple(map(_as_tuples, field)) if isinstance(field, list) else field
 
 
-def _read_payoffs(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
-    """Return the item numbers in the file's order and the payoffs (items, options, 2)."""
+def _read_payoffs(path: Path) -> tuple[tuple[int, ...], np.ndarray, dict[str, np.ndarray]]:
+    """Return the item numbers in the file's order, the payoffs (items, options, 2), and OF_GAMES.
+
+    The last as in `Instrument`, those that the file has.
+    """
     where = paths.shown(path)
     try:
         rows = pd.read_csv(path, encoding="utf-8-sig", dtype=str, skipinitialspace=True)
@@ -239,36 +282,57 @@ def _read_payoffs(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
         reason = files.one_line(getattr(error, "strerror", error))
         raise UserError(f"{where}: cannot be read ({reason})") from None
     header = [str(name).strip() for name in rows]
-    if sorted(header) != sorted(COLUMNS) or list(rows.index) != list(range(len(rows) or 1)):
+    of_games = [name for name in OF_GAMES if name in header]
+    known = sorted(header) == sorted([*COLUMNS, *of_games])
+    if not known or list(rows.index) != list(range(len(rows) or 1)):
         raise UserError(
-            f"{where}: the columns must be {', '.join(COLUMNS)}, with a line for each option; "
+            f"{where}: the columns must be {', '.join(COLUMNS)}, in a game also "
+            f"{' and '.join(OF_GAMES)}, with a line for each option; "
             f"found {len(rows)} lines of {', '.join(header)}"
         )
     table = rows.set_axis(header, axis=1).apply(pd.to_numeric, errors="coerce")
     whole = (table[["item", "option"]] % 1 == 0).all(axis=1) & (table["option"] > 0)
-    finite = (table[["self", "other"]].abs() <= files.LARGEST).all(axis=1)
+    finite = (table[["self", "other", *of_games]].abs() <= files.LARGEST).all(axis=1)
     twice = table.duplicated(["item", "option"])
     for wrong, what in (
         (~whole, "item and option must be whole numbers, and options count from 1"),
-        (~finite, "self and other must be finite numbers of coins"),
+        (~finite, " and ".join(["self", "other", *of_games]) + " must be finite numbers of coins"),
         (twice, "the item and option of an earlier line"),
     ):
         if wrong.any():
             raise UserError(f"{where}, line {int(wrong.idxmax()) + 2}: {what}")
-    return _grid(where, table)
+    return _grid(where, table, of_games)
 
 
-def _grid(where: str, table: pd.DataFrame) -> tuple[tuple[int, ...], np.ndarray]:
+def _grid(
+    where: str, table: pd.DataFrame, of_games: Sequence[str]
+) -> tuple[tuple[int, ...], np.ndarray, dict[str, np.ndarray]]:
     """Arrange the rows as items x options; every item must have options 1 to the same number."""
     items = table["item"].astype(int).unique()
     options = np.arange(1, max(2, int(table["option"].max())) + 1)
     cells = pd.MultiIndex.from_product([items, options], names=["item", "option"])
-    payoffs = table.set_index(["item", "option"]).reindex(cells)[["self", "other"]]
-    if (lacking := payoffs["self"].isna()).any():
+    rows = table.set_index(["item", "option"]).reindex(cells)
+    if (lacking := rows["self"].isna()).any():
         item, option = lacking.idxmax()
         raise UserError(
             f"{where}: item {item} lacks option {option}; all need options 1 to {options[-1]}"
         )
-    grid = payoffs.to_numpy(float).reshape(len(items), len(options), 2)
-    grid.flags.writeable = False
-    return tuple(items.tolist()), grid
+    grid = rows[["self", "other"]].to_numpy(float).reshape(len(items), len(options), 2)
+    same = (np.ptp(grid, axis=1) == 0).all(axis=1)
+    if same.any():
+        raise UserError(
+            f"{where}: all options of item {items[same.argmax()]} give the same, so there is "
+            "nothing to choose"
+        )
+    found = {name: rows[name].to_numpy(float).reshape(grid.shape[:2]) for name in of_games}
+    if "given" in found and (uneven := np.ptp(found["given"], axis=1) != 0).any():
+        raise UserError(
+            f"{where}: item {items[uneven.argmax()]} must state the same 'given' in all its lines"
+        )
+    names = {"given": "given", "act": "acts"}
+    found = {names[name]: values for name, values in found.items()}
+    if "given" in found:
+        found["given"] = found["given"][:, 0]
+    for array in (grid, *found.values()):
+        array.flags.writeable = False
+    return tuple(items.tolist()), grid, found

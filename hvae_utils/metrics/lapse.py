@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hvae_utils.errors import UserError
-from hvae_utils.measure import svo, values
+from hvae_utils.measure import choices, svo, values
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.values import Value
 from hvae_utils.metrics.intervals import LEVEL
@@ -94,7 +94,7 @@ def probabilities(value: Value | str, rate: float, instrument: Instrument) -> np
 
     Errors: UserError for a rate outside 0 to 1, an unknown value and one without a utility.
     """
-    ideal = values.get(value).ideal_options(instrument.payoffs, instrument.rounding)
+    ideal = choices.best(value, instrument)
     return mixed(ideal / ideal.sum(axis=1, keepdims=True), rate)
 
 

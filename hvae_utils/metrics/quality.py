@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from hvae_utils.measure import factors, instruments, scoring, svo, values
+from hvae_utils.measure.choices import expected_regret
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.metrics import (
     chance,
@@ -20,7 +21,6 @@ from hvae_utils.metrics import (
     lapse,
     orders,
     rationality,
-    regret,
 )
 
 LONG_ENOUGH = 35.0  # coins: least vector length in studies with people
@@ -91,7 +91,7 @@ def _readings(
     else:
         on_set = _on_set(angles, value, instrument)
         kept, *lapses = _expected(scored, items, value, instrument)
-    random_regret = float(regret.expected(chance.uniform(instrument), value, instrument))
+    random_regret = float(expected_regret(chance.uniform(instrument), value, instrument))
     return dict(zip(_READINGS, (on_set, kept, 1 - random_regret, *lapses), strict=True))
 
 
@@ -115,7 +115,7 @@ def _expected(
         return (np.nan,) * 5
     tables, wordings = tables[whole], scored["wording"].to_numpy()[whole]
     ideal = value.ideal_options(instrument.payoffs, instrument.rounding)
-    lost = float(np.mean(regret.expected(tables, value, instrument)))
+    lost = float(np.mean(expected_regret(tables, value, instrument)))
     rate, evidence = lapse.expected(tables.mean(axis=0), ideal)
     rates = [
         lapse.expected_rate(tables[wordings == one].mean(axis=0), ideal)

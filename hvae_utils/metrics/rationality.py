@@ -21,10 +21,11 @@ from numpy.typing import ArrayLike
 from hvae_utils.errors import UserError, unknown
 from hvae_utils.files import needed_columns
 from hvae_utils.measure import factors, instruments, svo, values
+from hvae_utils.measure.choices import expected_regret, regret_of
 from hvae_utils.measure.instruments import Instrument
 from hvae_utils.measure.published import full_score
 from hvae_utils.measure.values import Value
-from hvae_utils.metrics import chance, lapse, regret
+from hvae_utils.metrics import chance, lapse
 from hvae_utils.metrics.chance import random_distance
 from hvae_utils.metrics.intervals import cell_limits, covering_interval
 
@@ -130,7 +131,7 @@ def expected_scores(
     """
     distance = chance.expected_distance(table, value.target, administrations, instrument)
     of_chance = distance / random_distance(value.target, administrations, instrument)
-    lost = float(regret.expected(table, value, instrument))
+    lost = float(expected_regret(table, value, instrument))
     return full_score() - distance, 1 - of_chance, 1 - lost
 
 
@@ -236,7 +237,7 @@ def _without_regret(
     if value.utility is None:
         return np.nan
     instrument = instrument or instruments.load("svo-slider")
-    regrets = regret.of_administrations(choices, value, instrument)
+    regrets = regret_of(choices, value, instrument)
     if angles != len(regrets):
         raise UserError(f"choices of {len(regrets)} administrations for {angles} angles")
     regrets = regrets[~np.isnan(regrets)]

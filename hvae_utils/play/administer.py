@@ -433,8 +433,13 @@ def _flags(records: list[Record]) -> list[str]:
 
 def _sum(records: list[Record], name: str) -> float:
     """Return the sum over requests, NaN where the endpoint did not say."""
-    counts = [record.get(name) for record in records]
-    return math.nan if None in counts else float(sum(counts))
+    total = 0.0
+    for record in records:
+        count = record.get(name)
+        if count is None:
+            return math.nan
+        total += count
+    return total
 
 
 def _user(text: str) -> Message:

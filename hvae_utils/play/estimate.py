@@ -20,7 +20,7 @@ from hvae_utils.ask.respondents import PROBED, Answer, Request
 from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import UserError
 from hvae_utils.measure import factors
-from hvae_utils.play import administer, budget, check, probes, study
+from hvae_utils.play import administer, budget, check, games, probes, study
 from hvae_utils.play.engine import Dialogue, Question, record_of, request_for
 from hvae_utils.play.records import Held, Record
 
@@ -54,13 +54,14 @@ class Design(NamedTuple):
 
 
 def designs(parameters: Mapping[str, Any]) -> list[Design]:
-    """Return all that the workbook plays with these parameters: the study and its probes.
+    """Return all that the workbook plays with these parameters: study, probes and games.
 
     parameters: by name, as the notebooks take them. Raises UserError as `study.Study` does.
     """
     main = study.conditions(study.of_parameters(parameters))
     asked, wording = list(main["model"].unique()), parameters["wordings"][0]
     beside = probes.planned(parameters["isomorphs"], asked, parameters["probe_values"], wording)
+    beside += [part.conditions for part in games.planned(main, games.of_parameters(parameters))]
     return [Design(table, parameters["reask"]) for table in (main, *beside)]
 
 

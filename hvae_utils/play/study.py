@@ -194,7 +194,7 @@ def conditions(study: Study) -> pd.DataFrame:
         "chains": study.chains,
         "thinking_tokens": study.thinking_tokens,
     }
-    with_goal = _spread(study.goal_wordings or len(study.wordings), len(study.wordings))
+    with_goal = spread(study.goal_wordings or len(study.wordings), len(study.wordings))
     rows: dict[str, dict[str, Any]] = {}
     for levels_of_row in itertools.product(*crossed.values()):
         row = dict(zip(crossed, levels_of_row, strict=True)) | fixed
@@ -212,10 +212,10 @@ def conditions(study: Study) -> pd.DataFrame:
     return frame.assign(audited=(number % AUDITED == 0) & (frame["readout"] == "probabilities"))
 
 
-def _spread(count: int, places: int) -> set[int]:
+def spread(count: int, places: int) -> set[int]:
     """Return so many of the places from 0, evenly spread.
 
-    >>> _spread(3, 9), _spread(9, 4)
+    >>> spread(3, 9), spread(9, 4)
     ({0, 3, 6}, {0, 1, 2, 3})
     """
     count = min(count, places)

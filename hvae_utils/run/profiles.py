@@ -123,12 +123,14 @@ def _from_text(key: str, text: str, default: Any) -> Any:
 def check(parameters: Mapping[str, Any]) -> None:
     """Raise UserError where any of the notebooks' parameters is wrong; looks at no model."""
     from hvae_utils.measure import instruments, svo
-    from hvae_utils.play import players, probes
+    from hvae_utils.play import games, players, probes
 
     main = study.of_parameters(parameters)
     svo.check_angle(instruments.load(main.instrument))
     isomorphs, values = parameters.get("isomorphs", ()), parameters.get("probe_values", ())
     probes.check(isomorphs, main.models, values, main.wordings[0])
+    if parameters.get("games"):
+        games.check(study.conditions(main), games.of_parameters(parameters))
     in_flight = parameters.get("concurrency", 0)
     study.check_number("concurrency", in_flight, 0, MOST_IN_FLIGHT, whole=True)
     players.require(parameters.get("budget", ""))

@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 CONDITIONS, RECORDS, RESPONSES = "conditions.parquet", bundle.RECORDS, "responses.parquet"
 SCORES, CELLS, GOAL_EFFECTS = "scores.parquet", "value_rationality.csv", "goal_effects.csv"
 STEERABILITY, DELIBERATION = "steerability.csv", "deliberation.csv"
+GAMES, GAME_SCORES, TRANSFER = "games.parquet", "game_scores.csv", "transfer.csv"
+UTILITIES, WEIGHTS, COMPETENCE = "utilities.csv", "graded_weights.csv", "competence.csv"
+OF_GAMES = (GAMES, GAME_SCORES, TRANSFER, UTILITIES, WEIGHTS, COMPETENCE)
 KEY_NUMBERS, FIGURES, NOTEBOOKS = "key_numbers.json", "figures/", "notebooks/"
 TABLES = {  # by the name of its attribute of a run
     **{"conditions": CONDITIONS, "responses": RESPONSES, "scores": SCORES, "cells": CELLS},
     **{"steerability": STEERABILITY, "deliberation": DELIBERATION},
+    **{"games": GAMES, "transfer": TRANSFER},
 }
 MANIFEST, REPORT = manifest.NAME, "report.html"
 LOCK = ".run.lock"  # held by what drives the notebooks, not by their kernels
@@ -125,6 +129,8 @@ class Run:
     cells = cached_property(lambda self: self.read(CELLS))
     steerability = cached_property(lambda self: self.read(STEERABILITY))
     deliberation = cached_property(lambda self: self.read(DELIBERATION))
+    games = cached_property(lambda self: self.read(GAMES))  # one row an item of a game
+    transfer = cached_property(lambda self: self.read(TRANSFER))  # a model x game, and x all games
 
     @cached_property
     def records(self) -> "pd.DataFrame":

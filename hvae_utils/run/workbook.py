@@ -49,6 +49,13 @@ STEPS = (  # name, reads, writes, parameters
         adds_to=(names.FIGURES,),
     ),
     Step("06_explore", (CELLS,), ("noise.csv",), RUN),
+    Step(
+        "07_transfer",
+        (CONDITIONS,),
+        (RECORDS, *names.OF_GAMES, names.FIGURES),
+        (*RUN, "games", "game_models", "game_wordings", "weights", *PLAYING),
+        adds_to=(names.FIGURES,),
+    ),
 )
 ASKED = tuple(  # parameters that say what a run asked
     dict.fromkeys(key for step in STEPS for key in step.parameters if key not in (*RUN, *HOW))

@@ -180,7 +180,7 @@ def test_what_fails_for_one_request_is_an_answer_that_says_so_without_the_key(st
 
 
 def test_a_mistake_of_ours_is_no_error_of_the_model(monkeypatch):
-    monkeypatch.setattr(chat, "read", lambda *said: {}["ours"])
+    monkeypatch.setattr(chat, "read", lambda *said, **known: {}["ours"])
     with (
         serve(lambda sent: (200, completion("A"))) as (url, _),
         pytest.raises(KeyError, match="ours"),

@@ -100,7 +100,7 @@ def test_an_items_file_with_a_wrong_shape_is_refused_at_its_line(tmp_path, items
     [
         ("title = ", "is not valid TOML"),
         (NOTES.replace("title", "titel"), "unknown key 'titel'"),
-        ('title = "t"\nsource = "s"', "'origin' must be 2 finite numbers"),
+        ('title = "t"\nboundaries = [57, 22, -12]', "'origin' must be 2 finite numbers"),
         (NOTES.replace("[50, 50]", '[50, "50"]'), "'origin' must be 2 finite numbers"),
         (NOTES + "boundaries = [-12, 22, 57]", "'boundaries' must be 3 numbers that fall"),
         (NOTES + "rounding = -1", "'rounding' must be a number of coins, not negative"),

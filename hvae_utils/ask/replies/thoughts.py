@@ -13,6 +13,7 @@ from itertools import chain
 from hvae_utils.ask.replies.cues import table
 
 Pairs = tuple[tuple[str, str], ...]
+SHORTEST = 7  # characters of the shortest mark that is built in, [THINK]
 MOST_MARKS = 2000  # in one text; what has more is a thought that never ended
 
 
@@ -37,6 +38,8 @@ def split_thought(text: str, tags: Sequence[Sequence[str]] = ()) -> Thought:
     >>> split_thought("<think>A is fair, but")
     Thought(thought='A is fair, but', reply='', closed=False)
     """
+    if len(text) < SHORTEST and not tags:
+        return Thought(None, text, True)
     pieces: list[str] = []
     shown: list[int] = []  # which pieces are visible
     inside, nested, at = "", 0, 0

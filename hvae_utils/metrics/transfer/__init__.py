@@ -1,1 +1,1 @@
-"""Does a value travel: other games, graded weights, and what a respondent can do at all."""
+"""Does the value travel: the utility that the slider shows, and the choices of other games."""
