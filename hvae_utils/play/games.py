@@ -18,7 +18,7 @@ from hvae_utils.ask import prompts
 from hvae_utils.errors import UserError
 from hvae_utils.measure import factors, instruments, values
 from hvae_utils.play import study
-from hvae_utils.play.administer import assign_values, put_items
+from hvae_utils.play.administer import COLUMNS, assign_values, put_items
 from hvae_utils.play.budget import Budget
 from hvae_utils.play.records import Held, Records
 
@@ -149,7 +149,9 @@ def administer(
     how = reask, concurrency, Budget.of_run(budget, records)
     with Records(records) as opened:
         tables = [_played(part, opened, *how) for part in parts]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["part", *SAID])
+    if not tables:
+        return pd.DataFrame(columns=["part", *SAID, *COLUMNS[1:]])
+    return pd.concat(tables, ignore_index=True)
 
 
 def _played(

@@ -29,7 +29,8 @@ SCORES, CELLS, GOAL_EFFECTS = "scores.parquet", "value_rationality.csv", "goal_e
 STEERABILITY, DELIBERATION = "steerability.csv", "deliberation.csv"
 GAMES, GAME_SCORES, TRANSFER = "games.parquet", "game_scores.csv", "transfer.csv"
 UTILITIES, WEIGHTS, COMPETENCE = "utilities.csv", "graded_weights.csv", "competence.csv"
-OF_GAMES = (GAMES, GAME_SCORES, TRANSFER, UTILITIES, WEIGHTS, COMPETENCE)
+TRANSFER_GAPS = "transfer_gaps.csv"
+OF_GAMES = (GAMES, GAME_SCORES, TRANSFER, TRANSFER_GAPS, UTILITIES, WEIGHTS, COMPETENCE)
 KEY_NUMBERS, FIGURES, NOTEBOOKS = "key_numbers.json", "figures/", "notebooks/"
 TABLES = {  # by the name of its attribute of a run
     **{"conditions": CONDITIONS, "responses": RESPONSES, "scores": SCORES, "cells": CELLS},

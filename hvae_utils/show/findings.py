@@ -202,6 +202,30 @@ def of_deliberation(differences: pd.DataFrame) -> list[str]:
     return sentences
 
 
+def of_transfer(scores: pd.DataFrame, gaps: pd.DataFrame) -> list[str]:
+    """Return how far what each model shows on the slider is acted on in other games.
+
+    scores: as `transfer.prediction.scores`; gaps: as `transfer.games.gaps`.
+    """
+    over_all = scores[scores["instrument"] == "all games"]
+    names, sentences = display_names(over_all["model"]), []
+    for row in over_all.itertuples():
+        name = names[row.model]
+        if pd.isna(row.transfer):
+            sentences.append(f"**{name}**: no transfer can be told ({row.note}).")
+            continue
+        span = f" ({_number(row.low, 2)} to {_number(row.high, 2)})" if row.low == row.low else ""
+        sentence = f"**{name}** has a transfer of {_number(row.transfer, 2)}{span}"
+        lost = gaps[(gaps["model"] == row.model) & (gaps["difference"] > 0)]
+        if len(lost) and (worst := lost.loc[lost["difference"].idxmax()])["difference"] >= 0.05:
+            sentence += (
+                "; value rationality falls furthest, by "
+                f"{_number(worst['difference'], 2)}, in {worst['instrument']}"
+            )
+        sentences.append(f"{sentence}.")
+    return sentences
+
+
 def _change(name: str, change: str, row: Any) -> str:
     """Return what changed how far a model moves; row: difference, low, high, wordings, note."""
     if pd.isna(row.low):

@@ -151,7 +151,7 @@ def test_every_figure_is_saved_once_under_a_number_of_its_own():
     code = "\n".join(cell.source for path in NOTEBOOKS for cell in cells(path, "code"))
     saved = re.findall(r'figures\.save\(figures\.\w+, \w+, folder, "(\d\d)_\w+"\)', code)
     assert len(saved) == code.count("figures.save(")
-    assert sorted(saved) == [f"{number:02}" for number in range(1, 21)]
+    assert sorted(saved) == [f"{number:02}" for number in range(1, 24)]
     assert "style.save(" not in code
 
 

@@ -28,7 +28,8 @@ MODEL, PLAIN = "openai/indiscreet", "openai/plain"
 MARKUP = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 SMALL = (
     *("values=prosocial,none", "orders=fixed,reversed", "repeats=1", "probe_values=prosocial"),
-    *("wordings=plain,formal", "isomorphs=svo-slider+swapped"),
+    *("wordings=plain,formal", "isomorphs=svo-slider+swapped", "game_wordings=1"),
+    *("games=ultimatum-responder", "weights=0,1"),
     f"models=reference/faithful,reference/random,{PLAIN},{MODEL}",  # the last one's words are shown
 )
 ENDPOINT = ("OPENAI_API_KEY", "OPENAI_BASE_URL")

@@ -75,7 +75,7 @@ def cells(ratings: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, group in ratings.groupby(keys, sort=False):
         found = t_interval(group["vr"])
-        notes = dict.fromkeys([*filter(None, group["note"]), found.note])
+        notes = dict.fromkeys([*filter(None, group["note"]), found.note if found.n else ""])
         rows.append(
             dict(zip(keys, key, strict=True))
             | {"method": ", ".join(sorted(group["method"].dropna().unique()))}

@@ -21,7 +21,9 @@ import pandas as pd
 
 from hvae_utils.show import style
 
-_FOLDERS = {f"{__name__}.": __path__[0], f"{__name__}.angles.": f"{__path__[0]}/angles"}
+_FOLDERS = {f"{__name__}.": __path__[0]}
+for _folder in ("angles", "other_games", "rationality"):
+    _FOLDERS[f"{__name__}.{_folder}."] = f"{__path__[0]}/{_folder}"
 _MODULES = {
     found.name.rpartition(".")[2]: found.name
     for prefix, folder in _FOLDERS.items()

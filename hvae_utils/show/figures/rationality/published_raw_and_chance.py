@@ -5,8 +5,8 @@ from matplotlib.figure import Figure
 
 from hvae_utils.metrics import published_chart
 from hvae_utils.show import tables
-from hvae_utils.show.figures import raw_and_chance
-from hvae_utils.show.figures.raw_and_chance import ranges
+from hvae_utils.show.figures.rationality import raw_and_chance
+from hvae_utils.show.figures.rationality.raw_and_chance import ranges
 from hvae_utils.show.names import joined, named, number
 
 
