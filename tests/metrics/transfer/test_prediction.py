@@ -124,6 +124,25 @@ def test_hardly_uneven_probabilities_have_nothing_to_transfer(seed):
     assert set(found.note) == {prediction.NOTHING}
 
 
+def test_choices_drawn_at_random_show_no_utility_although_each_looks_like_one():
+    def policy(value, game, wording):
+        return np.eye(game.options)[rng.integers(game.options, size=len(game.items))]
+
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        said = {"wordings": list("abcdefghi"), "games": [HOME, "ring-measure"]}
+        assert set(transfer(policy, held=FOUR[:1], **said).note) == {prediction.NOTHING}
+
+
+def test_always_the_same_option_shows_no_utility():
+    """It fits weights on both sides of the circle a little, and so none."""
+
+    def policy(value, game, _):
+        return np.eye(game.options)[np.zeros(len(game.items), int)]
+
+    assert set(transfer(policy, held=FOUR[:1]).note) == {prediction.NOTHING}
+
+
 def test_a_game_in_which_the_utility_prefers_nothing_has_no_transfer(references):
     returned = references["agreeable"].loc["trust-return"]  # what is returned is not multiplied
     assert np.isnan(returned.transfer)
