@@ -102,8 +102,8 @@ def gaps(ratings: pd.DataFrame) -> pd.DataFrame:
                 continue
             there = _by_wording(of_model, name)
             told = there.dropna(axis=1, how="all").columns.intersection(home.columns)
-            ours, theirs = (t[told].mean(axis=1, skipna=False).dropna() for t in (home, there))
-            pair = comparison.compare(*ours.align(theirs, "inner"))
+            both = (home[told] - there[told]).mean(axis=1, skipna=False)  # aligned by wording
+            pair = comparison.compare(both, np.zeros(len(both)))
             rows.append(
                 {"model": model, "instrument": name, "values": len(told)}
                 | {key: getattr(pair, key) for key in _PAIR}

@@ -14,7 +14,7 @@ the European Economic Association 17, 1025-1069). No curvature: six items do not
 
 One weight (`weigh`), which other games are predicted from: u = cos(angle) own + sin(angle) other,
 and a lapse rate. Ideal answers to nine options leave a range of angles open, in which none fits
-better; the middle of that range is taken, and its ends are told.
+better; the middle of that range is taken, its ends are told, and predictions are means over it.
 """
 
 from dataclasses import dataclass
@@ -28,13 +28,14 @@ from hvae_utils.errors import UserError
 MOST_PRECISE = 5.0  # per coin, of two weights: one coin more is as good as certain
 WEIGHTS = (-3.0, 3.0)  # in which rho and sigma are looked for
 _SLOW = 0.02  # precision at which the search begins
+_SINGULAR = 1e12  # condition number of an information matrix that cannot be inverted
 # The grid of one weight: nobody prefers to have less, so angles from -90 to 90 degrees.
 _ANGLES = np.radians(np.arange(-90.0, 91.0))
 _PRECISIONS = np.geomspace(0.005, 50, 33)  # per coin
 _LAPSES = np.linspace(0, 1, 41)
 # How many answers the tables count as: they are exact, so that only what fits as well as the best
 # to a thousandth of a nat stays, and a range that nothing tells apart stays whole.
-_ANSWERS = 1000
+ANSWERS = 1000
 _TAIL = 0.025  # of the weight that lies beyond each end of the range
 
 
@@ -43,8 +44,8 @@ class Utility:
     """Weights on the other's coins and how sharply they decide.
 
     rho: weight of the other where one has at least as much, sigma: where one has less (one's own
-    coins weigh 1 - r); precision: per coin, 0 for choices at random; nats: mean KL divergence of
-    the tables from their fit, an item; nats_uniform: from uniform choices.
+    coins weigh 1 - r), NaN beyond WEIGHTS; precision: per coin, 0 for choices at random; nats: mean
+    KL divergence of the tables from their fit, an item; nats_uniform: from uniform choices.
     """
 
     rho: float
@@ -54,11 +55,14 @@ class Utility:
     nats_uniform: float = np.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weighing:
     """One weight: angle (degrees; tan of it is the weight of the other's coin), low and high (the
     range that the tables leave open), precision (per coin), lapse (share, 0 to 1, of answers at
     random), nats and nats_uniform as in `Utility`.
+
+    shares: float array (angles, precisions) of the grid, the share of answers that each pair
+        decides; with the lapse they sum to 1.
     """
 
     angle: float
@@ -68,6 +72,7 @@ class Weighing:
     lapse: float
     nats: float
     nats_uniform: float
+    shares: np.ndarray
 
     def worth(self, payoffs: ArrayLike) -> np.ndarray:
         """Return the utility (...), in coins, of payoffs (..., 2) = (self, other)."""
@@ -75,9 +80,10 @@ class Weighing:
         return np.cos(np.radians(self.angle)) * own + np.sin(np.radians(self.angle)) * other
 
     def chances(self, payoffs: ArrayLike) -> np.ndarray:
-        """Return the probability of each option, float (items, options)."""
-        sharp = _softmax(self.precision * self.worth(payoffs))
-        return (1 - self.lapse) * sharp + self.lapse / sharp.shape[-1]
+        """Return the probability of each option, float (items, options): a mean over `shares`."""
+        payoffs = np.asarray(payoffs, float)
+        sharp = np.tensordot(self.shares, _grid(payoffs.tobytes(), payoffs.shape), axes=2)
+        return sharp + self.lapse / sharp.shape[-1]
 
 
 def chances(utility: Utility, payoffs: ArrayLike) -> np.ndarray:
@@ -92,8 +98,8 @@ def fit(tables: ArrayLike, payoffs: ArrayLike) -> Utility:
 
     tables: float array (tables, items, options), rows summing to 1: of one respondent in several
     wordings, or shares of choices, of which this is the maximum likelihood; payoffs: float array
-    (items, options, 2), coins. rho and sigma are NaN where one's own coins have no weight at all,
-    so that there is no ratio. Errors: UserError for tables of another shape or with NaN.
+    (items, options, 2), coins. rho and sigma are NaN beyond WEIGHTS, as where one's own
+    coins have no weight at all. Errors: UserError for tables of another shape or with NaN.
     """
     from scipy.optimize import minimize  # slow to import
 
@@ -116,17 +122,25 @@ def fit(tables: ArrayLike, payoffs: ArrayLike) -> Utility:
     }
     best = minimize(loss, [_SLOW, 0.0, 0.0], jac=True, **how)
     precision, *scaled = best.x
+    low, high = WEIGHTS
     rho, sigma = (
-        np.clip(np.array(scaled) / precision, *WEIGHTS) if precision > 1e-9 else (np.nan, np.nan)
+        float(one / precision) if low * precision < one < high * precision else np.nan
+        for one in scaled
     )
     nats = best.fun - _entropy(tables)
-    return Utility(float(rho), float(sigma), float(precision), nats, _from_uniform(tables))
+    return Utility(rho, sigma, float(precision), nats, _from_uniform(tables))
 
 
-def standard_errors(utility: Utility, payoffs: ArrayLike, administrations: int = 1) -> np.ndarray:
+def covariance(utility: Utility, payoffs: ArrayLike, administrations: float = 1) -> np.ndarray:
     """Return the covariance matrix (3, 3) of (rho, sigma, precision), from Fisher's information.
 
-    administrations: how often each item was answered by one choice.
+    administrations: how often each item was answered by one choice. NaN where the choices do not
+    identify all three, being certain or at random.
+
+    >>> from hvae_utils.measure import instruments
+    >>> found = covariance(Utility(0.4, 0.2, 0.1), instruments.load("svo-slider").payoffs)
+    >>> np.sqrt(np.diag(found))[:2].round(2).tolist()  # standard errors of rho and sigma
+    [0.33, 0.56]
     """
     payoffs = np.asarray(payoffs, float)
     features, found = _features(payoffs), chances(utility, payoffs)
@@ -135,6 +149,8 @@ def standard_errors(utility: Utility, payoffs: ArrayLike, administrations: int =
     slopes = features @ chain  # of the logits, by (rho, sigma, precision)
     slopes = slopes - (found[..., None] * slopes).sum(axis=1, keepdims=True)
     information = np.einsum("io,ioj,iok->jk", found, slopes, slopes)
+    if not np.isfinite(information).all() or np.linalg.cond(information) > _SINGULAR:
+        return np.full((3, 3), np.nan)
     return np.linalg.inv(information * administrations)
 
 
@@ -161,7 +177,7 @@ def _weighed(
     for place, lapse in enumerate(_LAPSES):
         mixed = np.maximum((1 - lapse) * sharp + lapse / mean.shape[1], 1e-300)
         nats[..., place] = -(mean * np.log(mixed)).sum(axis=-1).mean(axis=-1) - entropy
-    weights = np.exp(-_ANSWERS * (nats - nats.min()))
+    weights = np.exp(-ANSWERS * (nats - nats.min()))
     weights /= weights.sum()
     by_angle = weights.sum(axis=(1, 2))
     angle = float(np.degrees(by_angle @ _ANGLES))
@@ -174,10 +190,11 @@ def _weighed(
         lapse=float(weights.sum(axis=(0, 1)) @ _LAPSES),
         nats=float(nats.min()),
         nats_uniform=_from_uniform(tables),
+        shares=weights @ (1 - _LAPSES),
     )
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)  # more than there are games; some 3 MB each
 def _grid(payoffs: bytes, shape: tuple[int, ...]) -> np.ndarray:
     """Return the chances of each angle and precision, (angles, precisions, items, options)."""
     coins = np.frombuffer(payoffs).reshape(shape)
