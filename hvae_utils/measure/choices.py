@@ -11,6 +11,8 @@ holds which value, and everything else follows from the payoffs. Regret needs no
 an angle, punishes no indifferent choice; with an item missing an administration has none.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -35,9 +37,16 @@ def best(value: Value | str, instrument: Instrument) -> np.ndarray:
 
     An item is level if its utilities lie within the instrument's rounding. Errors: as `utilities`.
     """
+    return _best(values.get(value), instrument)
+
+
+@lru_cache(maxsize=256)
+def _best(value: Value, instrument: Instrument) -> np.ndarray:
     worth = utilities(value, instrument)
     level = np.ptp(worth, axis=1, keepdims=True) <= instrument.rounding + 1e-9
-    return level | (worth >= worth.max(axis=1, keepdims=True) - 1e-9)
+    found = level | (worth >= worth.max(axis=1, keepdims=True) - 1e-9)
+    found.flags.writeable = False
+    return found
 
 
 def regrets(value: Value | str, instrument: Instrument) -> np.ndarray:

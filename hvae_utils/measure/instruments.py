@@ -11,6 +11,7 @@ for its own.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -99,9 +100,10 @@ def load(name: str) -> Instrument:
     (100.0, 100.0)
     """
     base, *changes = name.split("+")
-    if base not in names():
+    folder = paths.DATA / "instruments"
+    if not re.fullmatch(r"[\w-]+", base) or not (folder / f"{base}.toml").is_file():
         raise unknown("instrument", base, names())
-    return _load(paths.DATA / "instruments" / f"{base}.csv", *changes)
+    return _load(folder / f"{base}.csv", *changes)
 
 
 def read(items: Path) -> Instrument:
