@@ -9,7 +9,7 @@ data/models.toml and from what the study tells it; one of which nothing is known
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from hvae_utils.ask.respondents import PROBED, Answer, Request
 from hvae_utils.ask.urls import on_loopback
 from hvae_utils.errors import UserError
 from hvae_utils.measure import factors
-from hvae_utils.play import administer, budget, check, games, probes, study
+from hvae_utils.play import administer, budget, check, games, pace, probes, study
 from hvae_utils.play.engine import Dialogue, Question, record_of, request_for
 from hvae_utils.play.records import Held, Record
 
@@ -41,6 +41,7 @@ TOTAL = "all"
 NO_PRICE = "none in data/prices.toml"
 
 Reply = Callable[[Request], Answer]
+Measure = Callable[[str], pace.Pace | None]  # name of a model -> how fast it is here
 
 
 # ---- conditions -> requests ---------------------------------------------------------------------
@@ -200,10 +201,17 @@ class _Rehearsal:
 # ---- requests -> tokens -> money and time -------------------------------------------------------
 
 
-def estimate(planned: Sequence[Design], records: Held, rate: float | None = None) -> pd.DataFrame:
+def estimate(
+    planned: Sequence[Design],
+    records: Held,
+    rate: float | None = None,
+    measure: Measure | None = None,
+) -> pd.DataFrame:
     """Return one row a model and a last one for all: what the records do not answer yet.
 
-    rate: requests per second, None for RATES; UserError for one that is none.
+    rate: requests per second, None for RATES; UserError for one that is none. measure: tells the
+    pace of an embedded model (`pace.measured`), whose time then follows from what it reads and
+    writes; None for RATES there, too.
     Columns: model, without a level of deliberation; requests, prompt_tokens, completion_tokens:
     with replies of typical length; the same with `_most`: with a reminder for every item, and
     replies and thoughts at their greatest length; thinking_tokens: those of thoughts among the
@@ -215,16 +223,21 @@ def estimate(planned: Sequence[Design], records: Held, rate: float | None = None
     if rate is not None and not 0 < rate < math.inf:
         raise UserError(f"rate is {rate:g}; it must be a number of requests per second above 0")
     table = pd.DataFrame(
-        [_of_model(name, planned, records, rate) for name in asked_models(planned)]
+        [_of_model(name, planned, records, rate, measure) for name in asked_models(planned)]
     )
     total = table[SUMMED].sum(min_count=1).to_frame().T.astype(table.dtypes[SUMMED])
     return pd.concat([table, total.assign(model=TOTAL, price="")], ignore_index=True)
 
 
 def _of_model(
-    name: str, planned: Sequence[Design], records: Held, rate: float | None
+    name: str,
+    planned: Sequence[Design],
+    records: Held,
+    rate: float | None,
+    measure: Measure | None,
 ) -> dict[str, Any]:
-    usual = _requests(unanswered(name, planned, records, typical))
+    asked = list(unanswered(name, planned, records, typical))
+    usual = _requests(asked)
     reasons = any((one.conditions["chains"] > 1).any() for one in planned)
     replies = [stubborn, thorough] if reasons else [stubborn]
     most = [_requests(unanswered(name, planned, records, reply)) for reply in replies]
@@ -239,7 +252,10 @@ def _of_model(
     kind = name.partition("/")[0]
     if kind not in ("reference", "local"):
         kind = "loopback" if on_loopback(models.served_at(name)[0]) else "hosted"
-    rate = rate or RATES[kind]
+    rate, seconds = rate or RATES[kind], None
+    if kind == "local" and measure and asked and (found := measure(name)):
+        seconds = found.seconds(pace.new_characters(asked), tokens[1])
+        rate = len(usual) / seconds
     return {
         "model": name,
         "requests": len(usual),
@@ -254,12 +270,12 @@ def _of_model(
         "cost_most": price.of(*tokens_most),
         "cost_batch": math.nan if price.batch is None else price.of(*tokens) * price.batch,
         "rate": rate,
-        "seconds": len(usual) / rate,
+        "seconds": len(usual) / rate if seconds is None else seconds,
         "price": price.source,
     }
 
 
-def _requests(requests: Iterator[Request]) -> pd.DataFrame:
+def _requests(requests: Iterable[Request]) -> pd.DataFrame:
     rows = [
         (one.kind, budget.tokens_of(one.messages), budget.room(one), _thought(one))
         for one in requests
@@ -276,8 +292,9 @@ def shown(table: pd.DataFrame) -> list[str]:
     lines += ["", f"Requests, tokens ({about}) and cost: with usual replies, and at most."]
     lines += ["Per item: prompt tokens of one item."]
     rates = table[table["model"] != TOTAL].groupby("rate", sort=False)["model"]
-    each = "; ".join(f"{rate:g} a second for {', '.join(names)}" for rate, names in rates)
+    each = "; ".join(f"{rate:.3g} a second for {', '.join(names)}" for rate, names in rates)
     lines += [f"Time, one model after the other: {each}; say otherwise with --rate."]
+    lines += ["The notebooks themselves take about a minute more."]
     thinking = table.query("thinking_tokens > 0 and model != @TOTAL")
     if len(thinking):
         told = ", ".join(f"{row.model} {row.thinking_tokens:,}" for row in thinking.itertuples())

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from hvae_utils.ask import prompts
+from hvae_utils.ask import models, prompts
 from hvae_utils.errors import UserError
 from hvae_utils.measure import factors, instruments, values
 from hvae_utils.play import study
@@ -33,7 +33,8 @@ _READ = {"readout": "probabilities", "orders": ("latin",), "goal_prompts": (Fals
 class Choice:
     """What of a study is taken to the games.
 
-    games: instruments; models: of the study, none for all; wordings: how many of the study's,
+    games: instruments; models: those that play, as far as the study asks them, none for all of the
+    study's; wordings: how many of the study's,
     evenly spread, 0 for all; weights: of the other's coins, told as numbers (`values.weighted`),
     none to leave that part out. Lists, or texts as `study.listed` takes them.
     """
@@ -87,10 +88,10 @@ def planned(conditions: pd.DataFrame, choice: Choice) -> list[Part]:
 def _asked(conditions: pd.DataFrame, choice: Choice) -> dict[str, object]:
     """Return models, values, wordings, placement and seed of a study, as a Study takes them."""
     of_study = list(dict.fromkeys(factors.model_of(name)[0] for name in conditions["model"]))
-    models = study.levels("game_models", choice.models, empty=True) or tuple(of_study)
-    for name in models:
-        if name not in (*of_study, *YARDSTICKS):
-            raise UserError(f"game_models: '{name}' is not asked in this study; add it to models")
+    chosen = study.levels("game_models", choice.models, empty=True)
+    for name in chosen:
+        models.check_name(name)
+    players = [name for name in of_study if name in chosen or not chosen]
     wordings = list(conditions["wording"].unique())
     for name in wordings:
         if prompts.load(name).items is not None:
@@ -103,7 +104,7 @@ def _asked(conditions: pd.DataFrame, choice: Choice) -> dict[str, object]:
         raise UserError("games: no value of this study prefers any payoff; leave them out")
     placements = [name for name in conditions["placement"].unique() if name != "none"]
     return {
-        "models": tuple(dict.fromkeys([*models, *YARDSTICKS])),
+        "models": tuple(dict.fromkeys([*players, *YARDSTICKS])),
         "values": tuple(held),
         "wordings": tuple(wordings),
         "placements": tuple(placements[:1]) or ("dialogue",),

@@ -219,13 +219,13 @@ def replicate(chosen: Namespace) -> None:
 @verb(
     "estimate", *STUDY, RUNS,
     argument("--run-id", help="leave out what this run has answered already"),
-    argument("--rate", type=float, metavar="R", help="requests per second (default: assumed by "
-             "kind of endpoint)"),
+    argument("--rate", type=float, metavar="R", help="requests per second (default: measured "
+             "for the embedded model, assumed by kind of endpoint for others)"),
     argument("--json", action="store_true", help="print JSON, with more columns"),
 )  # fmt: skip
 def estimate(chosen: Namespace) -> None:
     """Say what a study will take: requests, tokens, cost, time."""
-    from hvae_utils.play import estimate
+    from hvae_utils.play import estimate, pace
     from hvae_utils.play.records import Held, Records
     from hvae_utils.run.run import RECORDS
 
@@ -233,7 +233,8 @@ def estimate(chosen: Namespace) -> None:
     if chosen.run_id and not run.has(RECORDS):
         raise UserError(f"run '{chosen.run_id}' has no records; leave --run-id out")
     records = Records(run.path(RECORDS)) if chosen.run_id else Held()
-    table = estimate.estimate(designs, records, chosen.rate)
+    measure = None if chosen.rate else pace.measured
+    table = estimate.estimate(designs, records, chosen.rate, measure)
     as_json = table.to_json(orient="records", double_precision=6)
     for line in [as_json] if chosen.json else estimate.shown(table):
         show(line)

@@ -218,6 +218,7 @@ def replay(
             f"{paths.shown(path)} sets '{strange[0][:60]}', which does not say what was asked; "
             "a bundle may not decide how it is replayed"
         )
+    parameters = {"games": [], **parameters}  # of which older bundles know nothing
     name = packed.manifest["profile"]
     run = Run(f"replay-{name}" if run_id is None else run_id, runs)
     profile = Profile(name, f"Replay of {path.name}", False, parameters)

@@ -156,11 +156,17 @@ def test_the_default_profile_takes_what_its_design_says(capsys):
     Of the 60 conditions, 6 are audited.
     """
     assert cli.main(["estimate", "--set", "models=reference/lapsing", "--json"]) == 0
-    (row, _) = json.loads(capsys.readouterr().out)
+    row, *yardsticks, _ = json.loads(capsys.readouterr().out)
     readouts, audit = (9 + 3) * 5 * 6, 6 * 6
     assigned = 9 * 4 * 2 + 3 * 5  # describe and adopt, and a goal, `none` included
     beside = 6 + 6 + 9  # swapped, ten times the stakes, secondary; the primary items are shared
-    assert row["requests"] == readouts + audit + assigned + beside + 1  # are alternatives listed?
+    items = 24 + 9 + 8 + 9 + 5 + 8 + 9 + 6  # of the games; the slider is answered
+    games = 2 * (4 * items + 4 * (1 + 6) + 7 * (1 + 6))  # then a rule, and a weight, and six items
+    probe = 1  # are alternatives listed?
+    assert row["requests"] == readouts + audit + assigned + beside + games + probe
+    assert {one["model"] for one in yardsticks} == {
+        f"reference/{name}" for name in ("faithful", "reciter", "random")
+    }
 
 
 def test_what_a_run_has_answered_is_left_out(tmp_path, monkeypatch):
