@@ -151,10 +151,11 @@ def steerabilities(played: pd.DataFrame) -> pd.DataFrame:
     rows = []
     of_games = played[played["part"] == "games"]
     angled = [n for n in of_games["instrument"].unique() if instruments.load(n).boundaries]
-    angles = pd.DataFrame(
+    found = [
         row | {"angle": mean_angle(table, instruments.load(row["instrument"]))}
         for row, table in administrations(of_games[of_games["instrument"].isin(angled)])
-    )
+    ]
+    angles = pd.DataFrame(found, columns=[*ADMINISTERED, "method", "angle"])
     for (model, name), group in angles.groupby(["model", "instrument"], sort=False):
         table = group.pivot_table("angle", "value", "wording", sort=False, dropna=False)
         targets = {value: _target(value, instruments.load(name)) for value in table.index}
