@@ -14,7 +14,7 @@ from hvae_utils.errors import UserError
 from hvae_utils.measure import answers, secondary, svo, values
 from hvae_utils.metrics import published_chart, recovery
 from hvae_utils.play import watch
-from hvae_utils.show.panels import asking, sliders
+from hvae_utils.show.panels import asking, games, sliders
 
 CELLS = pd.DataFrame(
     {"model": ["reference/random"] * 2, "value": ["altruistic", "none"], "mean_angle": [22.0, 23.0]}
@@ -366,3 +366,45 @@ def test_the_distance_is_from_ones_own_target():
     target = ask.choices[0]["value"].target
     assert f">{abs(40 - target):.1f}°<" in shown.value
     assert not np.isnan(target)
+
+
+# --- other games
+
+
+def test_what_the_slider_predicts_of_an_ideal_respondent_is_what_it_chooses():
+    """Enumerated: the option of each item that is worth the most to the value, where one is."""
+    asked = games.items()
+    for name, worth in (
+        ("prosocial", lambda own, other: own + other),
+        ("individualistic", lambda own, other: own),
+    ):
+        _, predicted = games.predict(svo.ideal_choices(name, sliders.SLIDER), asked)
+        for item, found in zip(asked, predicted, strict=True):
+            utilities = [worth(*option) for option in item.payoffs.tolist()]
+            best = [k for k, utility in enumerate(utilities) if utility == max(utilities)]
+            if len(best) == 1:
+                assert found.option == best[0], item.name
+                assert found.chance > 0.9
+            assert found.chances.sum() == pytest.approx(1)
+
+
+def test_the_games_wait_for_the_slider_and_count_what_came_true(measure):
+    played = games.play(measure)
+    result, lists = played.children[-1], played.children[1:-1:2]
+    assert "First answer the six items" in result.value
+    answer(measure.primary, svo.ideal_choices("prosocial", sliders.SLIDER))
+    assert "Now choose in the games above" in result.value
+    asked = games.items()
+    accept = next(k for k, item in enumerate(asked) if item.name == "ultimatum-responder")
+    labels = [label for label, _ in lists[accept].options]
+    lists[accept].value = next(k for k, label in enumerate(labels) if "accept" in label)
+    assert "1 of 1 choices were predicted; at random it would be 0.5" in result.value
+    lists[accept].value = next(k for k, label in enumerate(labels) if "refuse" in label)
+    assert "0 of 1 choices were predicted" in result.value
+
+
+def test_a_game_is_told_in_words_for_people():
+    texts = " ".join(item.text + " ".join(item.options) for item in games.items())
+    assert "In each option" not in texts
+    assert "{" not in texts
+    assert "for the three others" in texts
