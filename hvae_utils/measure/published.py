@@ -31,6 +31,15 @@ def people_histogram() -> pd.DataFrame:
     return bins.drop(columns="source").assign(share=share)
 
 
+def people_in_games() -> pd.DataFrame:
+    """Return what people did on average in games that the workbook has, too.
+
+    Columns: instrument, items (numbers, a space between), measure (what the share is of), share (0
+    to 1, of the most that could be done), source.
+    """
+    return _table("games", "share")
+
+
 def radar() -> pd.DataFrame:
     """Return the published value rationality of eight models, read from the chart.
 

@@ -120,6 +120,31 @@ def _by_wording(ratings: pd.DataFrame, instrument: str) -> pd.DataFrame:
     return mine.pivot_table("vr", "wording", "value", sort=False, dropna=False)
 
 
+def acts(played: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
+    """Return how much of what could be done was done, beside what people do on average.
+
+    people: as `published.people_in_games`, which names games, items and the measure. Columns:
+    model, value, instrument, measure, share (0 to 1: the mean act over the largest, over these
+    items and all wordings; NaN where one is missing), people (their share).
+    """
+    rows = []
+    known = people.set_index("instrument")
+    of_games = played[(played["part"] == "games") & played["instrument"].isin(known.index)]
+    for row, table in administrations(of_games):
+        game, about = instruments.load(row["instrument"]), known.loc[row["instrument"]]
+        chosen = [game.items.index(int(item)) for item in str(about["items"]).split()]
+        done = (table[chosen] * game.acts[chosen]).sum(axis=1) / game.acts[chosen].max(axis=1)
+        rows.append(
+            {key: row[key] for key in ("model", "value", "instrument")}
+            | {"measure": about["measure"], "share": done.mean(), "people": about["share"]}
+        )
+    columns = ["model", "value", "instrument", "measure", "share", "people"]
+    found = pd.DataFrame(rows, columns=columns)
+    return found.groupby(["model", "value", "instrument", "measure"], sort=False, as_index=False)[
+        ["share", "people"]
+    ].mean()
+
+
 def mean_angle(table: np.ndarray, instrument: Instrument) -> float:
     """Return the angle (degrees) of the mean payoffs that a table (items, options) expects.
 

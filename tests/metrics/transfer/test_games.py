@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hvae_utils.errors import UserError
-from hvae_utils.measure import instruments
+from hvae_utils.measure import instruments, published
 from hvae_utils.metrics.transfer import games
 from tests.support.played import FOUR, GAMES, HOME, TWIN, even, played, uniform, utility_of
 
@@ -146,3 +146,17 @@ def test_no_rows_are_no_ratings():
     for measured in (games.cells(nothing), games.gaps(nothing)):
         assert isinstance(measured, pd.DataFrame)
         assert measured.empty
+
+
+def test_acts_are_shares_of_the_most_that_could_be_done():
+    """An altruist passes on everything, an individualist nothing, random choices half."""
+    people = published.people_in_games()
+    for policy, held, share in (
+        (acting, "altruistic", 1),
+        (acting, "individualistic", 0),
+        (lambda _, game, __: uniform(game), "altruistic", 0.5),
+    ):
+        found = games.acts(played(policy, held=[held]), people).set_index("instrument")
+        assert set(found.index) == set(people["instrument"])
+        assert found["share"].to_numpy() == pytest.approx(share, abs=0.01)
+    assert found["people"].to_dict() == {"dictator-budgets": 0.28, "trust-return": 0.37}
