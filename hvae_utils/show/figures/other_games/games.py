@@ -79,6 +79,7 @@ def alt(table: pd.DataFrame) -> str:
 @style.drawing
 def draw(table: pd.DataFrame) -> Figure:
     """Draw a panel a respondent, games downwards, values across."""
+    need(table, "game scores")
     games = list(dict.fromkeys(table["instrument"]))
     values = list(table["value"].unique())
     figure, panels = style.by_respondent(table, 0.45 + 0.19 * len(games), 0.95, beside=0.55)
@@ -109,7 +110,7 @@ def _heatmap(axes: Axes, grid: pd.DataFrame) -> None:
         cbar=False,
         annot=words.map(lambda text: text.replace("-", "−")),
         fmt="",
-        annot_kws={"fontsize": 6.2},
+        annot_kws={"fontsize": 6.6},
         linewidths=0.5,
         linecolor=style.FAINT,
     )
