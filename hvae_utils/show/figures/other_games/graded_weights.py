@@ -12,7 +12,7 @@ from hvae_utils.show.tables import need, part, stack
 
 _COLOUR = "#0B3C5D"
 _WORDING = {"color": "#7FA8C2", "marker": ".", "ms": 3.5, "lw": 0.7, "zorder": 3}
-_MEAN = {"color": _COLOUR, "marker": "o", "ms": 4.6, "lw": 1.7, "zorder": 4}
+_MEAN = {"color": _COLOUR, "marker": "o", "ms": 3.2, "lw": 1.3, "zorder": 4}
 _STEP = {"fc": "#E7D4A8", "lw": 0}
 _LINE = 2.2  # inches: a line of panels
 
@@ -59,8 +59,10 @@ def draw(table: pd.DataFrame) -> Figure:
     slopes = part(table, "respondent").set_index("respondent")["slope"]
     figure, panels = style.by_respondent(told, _LINE, 1.1)
     ticks = told.drop_duplicates("told").sort_values("told_angle")
+    reached = [*told["angle"].dropna(), *ticks["told_angle"]]
+    heights = min(reached) - 12, max(reached) + 12  # the same in all panels
     for axes, rows in panels:
-        _panel(axes, rows, ticks, slopes[rows["respondent"].iloc[0]])
+        _panel(axes, rows, ticks, heights, slopes[rows["respondent"].iloc[0]])
     keys = [
         marks.key("one wording", **_WORDING),
         marks.key("mean", **_MEAN),
@@ -72,7 +74,13 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, ticks: pd.DataFrame, slope: float) -> None:
+def _panel(
+    axes: Axes,
+    rows: pd.DataFrame,
+    ticks: pd.DataFrame,
+    limits: tuple[float, float],
+    slope: float,
+) -> None:
     ends = [ticks["told_angle"].min() - 8, ticks["told_angle"].max() + 8]
     axes.plot(ends, ends, color=style.INK, lw=0.8, zorder=1)
     for _, wording in rows.groupby("wording", sort=False):
@@ -80,14 +88,14 @@ def _panel(axes: Axes, rows: pd.DataFrame, ticks: pd.DataFrame, slope: float) ->
         axes.plot(wording["told_angle"], wording["angle"], **_WORDING)
     means = rows.groupby("told_angle")[["angle", "low", "high"]].mean()
     heights = (means["high"] - means["low"]).fillna(0)
-    axes.bar(means.index, heights, 4.5, bottom=means["low"].fillna(0), zorder=2, **_STEP)
+    axes.bar(means.index, heights, 11, bottom=means["low"].fillna(0), zorder=2, **_STEP)
     axes.plot(means.index, means["angle"], **_MEAN)
-    found = means["angle"].dropna()
-    low, high = min([ends[0], *found - 5]), max([ends[1], *found + 5])
-    axes.set(xlim=ends, ylim=(low, high))
+    axes.set(xlim=ends, ylim=limits)
     axes.set_xticks(ticks["told_angle"], [_weight(told) for told in ticks["told"]], rotation=60)
-    axes.set_yticks([-45, 0, 45, 90] if low > -60 else [-90, 0, 90], minor=False)
-    words = "no weight shows" if np.isnan(slope) else f"slope {number(slope, 2)}"
+    every = 45 if limits[1] - limits[0] < 200 else 90
+    axes.set_yticks([at for at in range(-180, 181, every) if limits[0] < at < limits[1]])
+    shows = rows["angle"].notna().any()
+    words = f"slope {number(slope, 2)}" if shows else "slope 0: no weight shows"
     axes.text(0.04, 0.9, words, transform=axes.transAxes, fontsize=7.2)
 
 
