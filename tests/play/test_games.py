@@ -1,9 +1,12 @@
 """The games beside a study: what is asked, once, by whom, and what is refused beforehand."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from hvae_utils import paths
 from hvae_utils.errors import UserError
 from hvae_utils.measure import instruments
 from hvae_utils.metrics.transfer import games as rated
@@ -125,3 +128,29 @@ def test_two_options_stand_first_about_equally_often():
         joint = game.payoffs.sum(axis=2)
         first = np.argmax(joint, axis=1) == 0
         assert abs(first.mean() - 0.5) <= 0.25
+
+
+def test_a_game_of_ones_own_is_two_files_and_is_played_like_any_other(tmp_path, monkeypatch):
+    """A proposal that costs oneself nothing to take: only a competitor leaves the last one."""
+    shutil.copytree(paths.DATA, tmp_path / "data", ignore=shutil.ignore_patterns("recorded"))
+    folder = tmp_path / "data" / "instruments"
+    folder.joinpath("mine.csv").write_text(
+        "item,option,self,other,given,act\n1,1,0,0,30,0\n1,2,30,10,30,1\n"
+        "2,1,20,60,20,1\n2,2,0,0,20,0\n"
+    )
+    folder.joinpath("mine.toml").write_text(
+        'title = "t"\nsource = "s"\nrounding = 0\n[wordings.plain]\n'
+        'task = "Take it or not. First {first}, second {second}."\n'
+        'item = "You are offered {given}."\n'
+        'options = ["not", "take"]\n'
+    )
+    monkeypatch.setattr(paths, "DATA", tmp_path / "data")
+    chosen = games.Choice(("mine", "mine+scaled-2+swapped"), wordings=1)
+    played = games.administer(tmp_path / "records.jsonl", conditions(), chosen)
+    mine = played[(played["instrument"] == "mine") & (played["model"] == "reference/faithful")]
+    taken = mine.set_index(["value", "item"])["self"] > 0
+    assert taken["altruistic"].all()
+    assert taken["individualistic"].all()
+    assert taken["competitive"].tolist() == [True, False]
+    ratings = rated.ratings(played[played["model"] == "reference/faithful"])
+    assert ratings.loc[ratings["part"] == "games", "vr"].to_numpy() == pytest.approx(1)

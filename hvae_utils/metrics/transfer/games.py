@@ -18,6 +18,7 @@ from hvae_utils.metrics import comparison, steerability
 from hvae_utils.metrics.intervals import t_interval
 
 HOME = "svo-slider"  # the instrument that the others are compared with
+ORIENTATIONS = ("prosocial", "individualistic", "competitive")  # that a criterion can name
 ADMINISTERED = ("part", "model", "value", "induction", "instrument", "wording")
 _RATED = (*ADMINISTERED, "method", "vr", "regret", "items", "note")
 
@@ -206,3 +207,38 @@ def _target(value: str, instrument: Instrument) -> float:
         return np.nan
     best = choices.best(value, instrument)
     return np.nan if best.all() else mean_angle(best / best.sum(axis=1, keepdims=True), instrument)
+
+
+def classified(played: pd.DataFrame) -> pd.DataFrame:
+    """Return how likely an administration is called by each orientation.
+
+    Of instruments with a criterion: somebody is called by the orientation whose best options were
+    chosen in at least so many items, items being answered independently. Columns: model, value,
+    instrument, those of ORIENTATIONS and `none` (probabilities, means over wordings).
+    """
+    rows = []
+    of_games = played[played["part"] == "games"]
+    counted = [n for n in of_games["instrument"].unique() if instruments.load(n).criterion]
+    for row, table in administrations(of_games[of_games["instrument"].isin(counted)]):
+        game = instruments.load(row["instrument"])
+        chances = {
+            name: _at_least(game.criterion, (table * choices.best(name, game)).sum(axis=1))
+            for name in ORIENTATIONS
+        }
+        head = {key: row[key] for key in ("model", "value", "instrument")}
+        rows.append(head | chances | {"none": 1 - sum(chances.values())})
+    keys = ["model", "value", "instrument"]
+    frame = pd.DataFrame(rows, columns=[*keys, *ORIENTATIONS, "none"])
+    return frame.groupby(keys, sort=False, as_index=False).mean()
+
+
+def _at_least(count: int, chances: np.ndarray) -> float:
+    """Return the probability of so many hits, chances being those of each item; NaN for a NaN.
+
+    >>> round(_at_least(1, np.array([0.5, 0.5])), 2)
+    0.75
+    """
+    hits = np.ones(1)
+    for chance in chances:
+        hits = np.convolve(hits, [1 - chance, chance])
+    return float(hits[count:].sum())

@@ -1,5 +1,7 @@
 """How well a value is followed in each game, and what is lost on the way from the slider."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -160,3 +162,22 @@ def test_acts_are_shares_of_the_most_that_could_be_done():
         assert set(found.index) == set(people["instrument"])
         assert found["share"].to_numpy() == pytest.approx(share, abs=0.01)
     assert found["people"].to_dict() == {"dictator-budgets": 0.28, "trust-return": 0.37}
+
+
+def test_who_is_classified_is_enumerated_over_all_answers():
+    """Three of three items: every profile of answers, its probability and its hits, by hand."""
+    game = instruments.load("triple-dominance")
+    rng = np.random.default_rng(3)
+    table = rng.dirichlet(np.ones(3), size=9)
+    found = games.classified(played(lambda *_: table, held=["prosocial"], games=[game.name]))
+    best = [item.sum(axis=1).argmax() for item in game.payoffs]  # the largest sum, one an item
+    hits = table[np.arange(9), best]
+    total = 0.0
+    for profile in itertools.product((0, 1), repeat=9):
+        if sum(profile) >= 6:
+            total += np.prod(np.where(profile, hits, 1 - hits))
+    assert found["prosocial"].to_numpy() == pytest.approx(total)
+    names = ["prosocial", "individualistic", "competitive", "none"]
+    assert found[names].sum(axis=1).to_numpy() == pytest.approx(1)
+    sure = games.classified(played(acting, held=["competitive"], games=[game.name]))
+    assert sure["competitive"].to_numpy() == pytest.approx(1)
