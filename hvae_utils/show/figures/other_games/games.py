@@ -58,7 +58,7 @@ def caption(table: pd.DataFrame) -> str:
     )
     hatched = f" Hatched: {'; '.join([*pairs][:4])}." if pairs else ""
     return (
-        "Chance-corrected value rationality by game and assigned value: 1 is always a best option "
+        "Value rationality by game and assigned value. Chance-corrected: 1 is always a best option "
         "for the value, 0 is what uniform random choices come to, below 0 goes against the value. "
         "The first row is the slider, the last one a control in which both amounts are one's own, "
         f"so that every value prefers the larger sum.{hatched}"

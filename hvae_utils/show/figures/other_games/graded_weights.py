@@ -39,8 +39,8 @@ def table(recovered: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
 def caption(table: pd.DataFrame) -> str:
     """Return how to read the panels."""
     return (
-        "The weight of the other's coins that is acted on, over the weight that is told as a "
-        "number; both as angles (0° own coins only, 45° both alike, 90° only the other's). On the "
+        "Weights of the other's coins, acted on and told. They are told as numbers and drawn as "
+        "angles (0° own coins only, 45° both alike, 90° only the other's). On the "
         "diagonal a weight is followed exactly, a level line ignores it. Thin lines are wordings; "
         "a pale bar is the step within which the items cannot tell weights apart."
     )

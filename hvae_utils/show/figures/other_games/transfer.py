@@ -47,10 +47,11 @@ def caption(table: pd.DataFrame) -> str:
         else ""
     )
     return (
-        "Transfer: the gain from choices in other games over the gain that the answers to the "
-        "slider predict. 1 plays every game as the slider, 0 plays the others at random; bars are "
-        "95% intervals over wordings. Right: chance-corrected value rationality game by game, "
-        f"mean over values, the slider as a black square.{nothing}"
+        "Transfer of what the slider shows to other games. It is the gain from choices there over "
+        "the gain that the slider predicts: 1 plays every game as the slider, 0 plays the others "
+        "at random; bars are 95% intervals over wordings. Right: chance-corrected value "
+        "rationality game by game, mean over values, the slider as a black square."
+        f"{nothing}"
     )
 
 
