@@ -408,3 +408,12 @@ def test_a_game_is_told_in_words_for_people():
     assert "In each option" not in texts
     assert "{" not in texts
     assert "for the three others" in texts
+
+
+def test_a_game_in_which_the_slider_prefers_nothing_is_not_counted():
+    """What is sent back leaves the sum as it is, so a prosocial has no reason to send any."""
+    asked = games.items([("trust-return", 2), ("dilemma-second", 0)])
+    weighing, predicted = games.predict(svo.ideal_choices("prosocial", sliders.SLIDER), asked)
+    shown = games.compared(weighing, predicted, asked, [0, predicted[1].option])
+    assert "none is preferred" in shown
+    assert "1 of 1 choices were predicted; at random it would be 0.5" in shown

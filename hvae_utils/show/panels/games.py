@@ -20,6 +20,7 @@ ITEMS = (  # instrument and row of its items: a few of each kind, not all of the
     *(("trust-return", 2), ("conditional-contributions", 4)),
 )
 PACK = "plain"
+TELLING = 1.5  # times what is uniform: a prediction of less names no option
 _FORMAT = "Each coin is worth one reward."  # where the sentences about the listing begin
 
 
@@ -92,20 +93,23 @@ def compared(
 
     chosen: options from 0, None where an item is not answered yet.
     """
-    rows, hits, by_chance, count = [], 0, 0.0, 0
+    rows: list[tuple[str, ...]] = []
+    hits, by_chance, count = 0, 0.0, 0
     for item, one, choice in zip(asked, predicted, chosen, strict=True):
         if choice is None:
             continue
-        count, hits = count + 1, hits + (choice == one.option)
-        by_chance += 1 / len(item.options)
-        told = item.options[one.option], f"{one.chance:.0%}", f"{one.chances[choice]:.0%}"
+        told = ("none is preferred", "", f"{one.chances[choice]:.0%}")
+        if one.chance >= TELLING / len(item.options):
+            count, hits = count + 1, hits + (choice == one.option)
+            by_chance += 1 / len(item.options)
+            told = item.options[one.option], f"{one.chance:.0%}", told[2]
         rows.append((item.name, item.options[choice], *told))
     header = ("game", "your choice", "predicted", "how sure", "your choice was given")
     said = (
         f"Your answers to the slider fit a weight at {degrees(weighing.angle)} (from "
         f"{degrees(weighing.low)} to {degrees(weighing.high)} fit as well). "
     )
-    if not count:
+    if not rows:
         return svg.note(f"{said}Now choose in the games above.")
     said += f"{hits} of {count} choices were predicted; at random it would be {by_chance:.1f}."
     return svg.note(said) + svg.table("Predicted from the slider", header, rows)
