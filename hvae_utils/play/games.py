@@ -62,11 +62,11 @@ class Part(NamedTuple):
 def planned(conditions: pd.DataFrame, choice: Choice) -> list[Part]:
     """Return what is asked beside a study with these conditions, one table an instrument.
 
-    Empty where no game is chosen. UserError, in one sentence, for an unknown game or model, a
-    weight out of range, and wordings or values that cannot be taken to a game.
+    Empty where no game is chosen, or no value prefers any payoff. UserError, in one sentence, for
+    an unknown game or model, a weight out of range, and wordings that have no words for a game.
     """
     games = study.levels("games", choice.games, empty=True)
-    if not games:
+    if not (games and _preferring(conditions)):
         return []
     weights = [
         values.weighted(weight).name
@@ -85,6 +85,12 @@ def planned(conditions: pd.DataFrame, choice: Choice) -> list[Part]:
     ]
 
 
+def _preferring(conditions: pd.DataFrame) -> list[str]:
+    """Return the values of a study that prefer some payoffs to others; only these have games."""
+    names = conditions["value"].unique()
+    return [name for name in names if values.get(name).utility is not None]
+
+
 def _asked(conditions: pd.DataFrame, choice: Choice) -> dict[str, object]:
     """Return models, values, wordings, placement and seed of a study, as a Study takes them."""
     of_study = list(dict.fromkeys(factors.model_of(name)[0] for name in conditions["model"]))
@@ -99,13 +105,10 @@ def _asked(conditions: pd.DataFrame, choice: Choice) -> dict[str, object]:
                 f"wording '{name}' is imported and has no words for the games; leave them out "
                 "(--set games=) or take wordings of ours"
             )
-    held = [name for name in conditions["value"].unique() if values.get(name).utility is not None]
-    if not held:
-        raise UserError("games: no value of this study prefers any payoff; leave them out")
     placements = [name for name in conditions["placement"].unique() if name != "none"]
     return {
         "models": tuple(dict.fromkeys([*players, *YARDSTICKS])),
-        "values": tuple(held),
+        "values": tuple(_preferring(conditions)),
         "wordings": tuple(wordings),
         "placements": tuple(placements[:1]) or ("dialogue",),
         "seed": int(conditions["seed"].iloc[0]),

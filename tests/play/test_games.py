@@ -154,3 +154,9 @@ def test_a_game_of_ones_own_is_two_files_and_is_played_like_any_other(tmp_path, 
     assert taken["competitive"].tolist() == [True, False]
     ratings = rated.ratings(played[played["model"] == "reference/faithful"])
     assert ratings.loc[ratings["part"] == "games", "vr"].to_numpy() == pytest.approx(1)
+
+
+def test_a_study_of_no_value_has_no_games_and_is_not_refused():
+    whole = conditions(values=("none",))
+    games.check(whole, games.Choice(GAMES))
+    assert games.planned(whole, games.Choice(GAMES)) == []

@@ -83,7 +83,8 @@ def test_no_step_reads_what_no_earlier_step_writes():
 
 def test_the_shipped_profiles_load_and_only_the_default_publishes():
     names = sorted(path.stem for path in paths.PROFILES.glob("*.yml"))
-    assert names == ["default", "deliberation", "factorial", "paper", "smoke", "today"]
+    shipped = ["default", "deliberation", "factorial", "paper", "smoke", "today", "transfer"]
+    assert names == shipped
     assert [name for name in names if load_profile(name).publish] == ["default"]
     smoke, default = (load_profile(name).parameters for name in ("smoke", "default"))
     assert set(default["models"]) - set(smoke["models"]) == {"local/smollm2-135m-instruct"}
