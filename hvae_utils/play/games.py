@@ -24,7 +24,6 @@ from hvae_utils.play.records import Held, Records
 
 HOME, WEIGHTS = "svo-slider", "graded-weights"  # instruments
 YARDSTICKS = ("reference/faithful", "reference/reciter", "reference/random")
-PARTS = ("games", "objective", "weights")
 SAID = ["condition_id", "model", "value", "induction", "wording", "instrument"]
 _READ = {"readout": "probabilities", "orders": ("latin",), "goal_prompts": (False,)}
 
@@ -53,7 +52,7 @@ def of_parameters(parameters: Mapping[str, Any]) -> Choice:
 
 
 class Part(NamedTuple):
-    """One of PARTS, and the conditions of one instrument."""
+    """Name of a part (games, objective, weights), and the conditions of one instrument."""
 
     name: str
     conditions: pd.DataFrame
