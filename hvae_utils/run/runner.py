@@ -36,7 +36,8 @@ class Step:
 
     reads, writes: paths relative to the run folder; a write that ends in `/` is a folder and one
     that ends in `.jsonl` is append-only, so it may stay as it was when a run is resumed.
-    adds_to: folders among the writes that an earlier step began and whose files stay.
+    adds_to: folders among the writes that an earlier step began and whose files stay; optional: of
+    these, those to which a study may have nothing to add.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Step:
     writes: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     adds_to: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 def is_among(name: str, declared: Sequence[str]) -> bool:
@@ -286,7 +288,8 @@ def _wrong_files(step: Step, before: Mapping[str, Stamp], after: Mapping[str, St
     for write in step.writes:
         present = {name for name in after if is_among(name, (write,))}
         added = write in step.adds_to
-        if not present or (added and not changed & present):
+        due = added and write not in step.optional
+        if not present or (due and not changed & present):
             missing.append(write)
         elif not added and not write.endswith(".jsonl"):
             stale += present - changed

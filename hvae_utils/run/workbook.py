@@ -55,6 +55,7 @@ STEPS = (  # name, reads, writes, parameters
         (RECORDS, *names.OF_GAMES, names.FIGURES),
         (*RUN, "games", "game_models", "game_wordings", "weights", *PLAYING),
         adds_to=(names.FIGURES,),
+        optional=(names.FIGURES,),  # without games there is nothing to draw
     ),
 )
 ASKED = tuple(  # parameters that say what a run asked

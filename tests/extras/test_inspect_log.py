@@ -106,6 +106,8 @@ def test_every_notebook_follows_from_a_log(log, tmp_path, capsys, monkeypatch):
     assert run.manifest["models"] == {MODEL: inspect_log.models.identity(MODEL)}
     assert run.changed() == []
     assert run.has("figures/")
+    assert run.games.empty  # of which the log knows nothing: 07 runs, and writes empty tables
+    assert run.transfer.empty
     assert "acts on the value" in capsys.readouterr().out
 
 

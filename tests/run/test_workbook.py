@@ -774,3 +774,12 @@ def test_a_run_folder_removed_by_somebody_is_named_in_one_sentence(book, tmp_pat
     monkeypatch.setattr(runner, "_papermill", Papermill)
     with pytest.raises(UserError, match="was removed while a ran; run again"):
         runner.execute(tiny.STEPS[0], book / "a.ipynb", run, {})
+
+
+def test_a_step_may_add_nothing_to_a_folder_only_where_that_is_optional():
+    stamps = {"figures/01_a.png": (1, 1, 1)}
+    step = Step("x", (), ("figures/",), (), adds_to=("figures/",))
+    assert "did not write figures/" in runner._wrong_files(step, stamps, stamps).replace(":", "")
+    free = replace(step, optional=("figures/",))
+    assert runner._wrong_files(free, stamps, stamps) == ""
+    assert "did not write" in runner._wrong_files(free, {}, {})
