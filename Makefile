@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations=10
 # The files that hold a slow test: every process reads all files that it is given.
 SLOW = $(shell grep -rl --include='test_*.py' 'mark\.slow' tests)
 
-.PHONY: help setup weights lab smoke reproduce check publish test test-rest test-all test-browser lint lines bench drills lock clean
+.PHONY: help setup weights lab smoke reproduce check publish test test-rest test-all test-browser site lint lines bench drills lock clean
 
 help:
 	@echo 'make reproduce  run the workbook (default profile); its figures are in runs/default'
@@ -27,6 +27,7 @@ help:
 	@echo 'make smoke      run the workbook with the reference respondents only'
 	@echo 'make check      make the published figures again from the recorded answers and compare'
 	@echo 'make publish    put the figures and answers of runs/default into figures/ and data/recorded/'
+	@echo 'make site       make pages to read in a browser of the notebooks in runs/default'
 	@echo 'make lab        open the notebooks in JupyterLab'
 	@echo 'make setup      only install: virtual environment, pinned packages, this package'
 	@echo 'make weights    only fetch the weights of the embedded model'
@@ -107,6 +108,14 @@ $(VENV)/.browser: $(VENV)/.package tests/browser/requirements.lock
 test-browser: weights $(VENV)/.browser
 	$(BIN)/python -m pytest -q -rs --durations=10 tests/browser
 
+# A stamp of its own: whoever reads the notebooks in JupyterLab needs no site.
+$(VENV)/.site: $(VENV)/.package docs/site/requirements.lock
+	@$(PIP) install --require-hashes --no-deps -r docs/site/requirements.lock
+	@touch $@
+
+site: weights $(VENV)/.site
+	$(BIN)/python -m docs.site
+
 # All of them run, also after one that misses a requirement; then make fails.
 bench: weights $(VENV)/.extras
 	@failed=; for part in waits throughput prefixes scale $(if $(SHORT),,embedded cluster); do \
@@ -121,9 +130,9 @@ drills: setup
 lock:
 	@command -v '$(UV)' >/dev/null || { echo 'error: make lock needs uv; install it, or name it: make lock UV=...' >&2; exit 1; }
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
-	for tests in browser extras; do \
-	  $(COMPILE) tests/$$tests/requirements.in --constraint requirements.lock \
-	    --output-file tests/$$tests/requirements.lock || exit; \
+	for folder in tests/browser tests/extras docs/site; do \
+	  $(COMPILE) $$folder/requirements.in --constraint requirements.lock \
+	    --output-file $$folder/requirements.lock || exit; \
 	done
 
 clean:

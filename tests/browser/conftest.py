@@ -121,7 +121,7 @@ def answers(address):
 def pytest_runtest_makereport(item, call):
     """Leave a screenshot of the page where a test failed."""
     report = yield
-    if report.failed and (shown := item.funcargs.get("page")):
+    if report.failed and report.when == "call" and (shown := item.funcargs.get("page")):
         picture = item.config._tmp_path_factory.mktemp("failed") / f"{item.name}.png"
         shown.screenshot(path=picture)
         report.sections.append(("screenshot", str(picture)))

@@ -1,0 +1,56 @@
+"""Links to the glossary: on every page a term leads there from where it first stands."""
+
+import re
+from typing import Any
+
+from docutils import nodes
+
+from docs.site import pages
+
+GLOSSARY = "docs/glossary"
+# Where a link would disturb, or lead from a link to a link.
+_LEFT_ALONE = (nodes.title, nodes.reference, nodes.literal, nodes.literal_block, nodes.raw)
+
+
+def setup(app: Any) -> None:
+    """Read the glossary once, and link each page when it is written."""
+    app.connect("builder-inited", _read)
+    app.connect("doctree-resolved", _link)
+
+
+def _read(app: Any) -> None:
+    app.env.hvae_terms = pages.terms(
+        app.srcdir.joinpath(f"{GLOSSARY}.md").read_text(encoding="utf-8")
+    )
+
+
+def _link(app: Any, tree: nodes.document, page: str) -> None:
+    if page == GLOSSARY:
+        return
+    to, left = app.builder.get_relative_uri(page, GLOSSARY), dict(app.env.hvae_terms)
+    for text in list(tree.findall(nodes.Text)):
+        if not left:
+            return
+        if not _inside(text, _LEFT_ALONE):
+            text.parent.replace(text, _linked(text.astext(), left, to))
+
+
+def _linked(text: str, left: dict[str, str], to: str) -> list[nodes.Node]:
+    """Return a text in pieces, with a link from the first of each term; take these from `left`."""
+    words = "|".join(sorted(map(re.escape, left), key=len, reverse=True))
+    pieces, at = [], 0
+    for found in re.finditer(rf"\b({words})(?=s?\b)", text):
+        if found[0] in left:
+            pieces += [nodes.Text(text[at : found.start()])]
+            address = f"{to}#{left.pop(found[0])}"
+            pieces += [nodes.reference("", found[0], refuri=address, classes=["term"])]
+            at = found.end()
+    return [*pieces, nodes.Text(text[at:])]
+
+
+def _inside(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
+    while node.parent is not None:
+        node = node.parent
+        if isinstance(node, kinds):
+            return True
+    return False

@@ -1,0 +1,68 @@
+"""The site's pages of prose: links hold where the text is shown, and answers are left out."""
+
+from pathlib import Path
+
+import pytest
+
+from docs.site import pages
+from hvae_utils import paths
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Return a small project: a README, two docs, a hidden one, a notebook, data."""
+    for name in (
+        *("README.md", "docs/a.md", "docs/sub/b.md", "docs/instructors/key.md"),
+        *("notebooks/00_overview.ipynb", "notebooks/course/solutions/1_x.ipynb", "data/x.toml"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"# {name}", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shown"),
+    [
+        ("docs/a.md", "[home](../README.md#use)", "[home](../index.md#use)"),
+        ("README.md", "[a](docs/a.md), [b](docs/sub/b.md)", "[a](docs/a.md), [b](docs/sub/b.md)"),
+        ("docs/sub/b.md", "[n](../../notebooks/00_overview.ipynb)", None),
+        ("README.md", "[data](data/x.toml) and [`docs/`](docs)", "[data](data/x.toml) and `docs/`"),
+        ("docs/a.md", "[key](instructors/key.md)", "key"),
+        ("README.md", "[1](notebooks/course/solutions/1_x.ipynb)", "1"),
+        ("README.md", "[paper](https://arxiv.org/abs/2305.17147) [here](#use)", None),
+        ("README.md", "`[no](docs)` ``x ` [no](docs)``", None),
+        ("README.md", "```\n[no](docs)\n```\n", None),
+        ("README.md", "![a picture](data/x.toml)", None),
+        ("README.md", "![gone](figures/none.png)", "gone"),
+    ],
+)
+def test_a_link_leads_to_a_page_a_file_or_becomes_words(project, name, text, shown):
+    known = pages.known(project)
+    assert pages.relinked(text, name, known, project) == (shown or text)
+
+
+def test_answers_are_no_pages_and_linked_files_come_along(project, tmp_path):
+    links = "[x](data/x.toml) [gone](data/y.toml) [a](docs/a.md)\n```\n[k](docs/a.md)\n```"
+    (project / "README.md").write_text(links, encoding="utf-8")
+    assert not any("instructors" in name or "solutions" in name for name in pages.known(project))
+    out = tmp_path / "out"
+    pages.stage(out, project)
+    written = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert written == {"index.md", "docs/a.md", "docs/sub/b.md", "data/x.toml"}
+
+
+def test_the_contents_name_every_page_of_the_project_once():
+    there = {str(Path(page).with_suffix("")) for page in pages.known().values()} - {"index"}
+    named = [line for line in pages.contents(pages.known().values()).split("\n") if "/" in line]
+    assert sorted([*named, "CONTRIBUTING"]) == sorted(there)
+
+
+def test_terms_of_the_glossary_have_a_place_of_their_own():
+    found = pages.terms((paths.ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"))
+    assert len(found) > 45
+    assert found["cell"] == "cell"
+    assert found["step"] == found["plateau"] == "step"
+    assert pages.terms('| <a id="a-b"></a>a b, c | meaning |\n| d | e |') == {
+        "a b": "a-b",
+        "c": "a-b",
+    }
