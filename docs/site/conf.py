@@ -22,6 +22,7 @@ myst_enable_extensions = ["dollarmath", "html_image"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_output_stderr = "warn"  # and every warning stops the build
 nb_render_markdown_format = "myst"
 nb_ipywidgets_js = {}  # widgets would be loaded from another machine
 
