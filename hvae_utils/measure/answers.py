@@ -2,9 +2,9 @@
 
 A file holds choices and a random identifier made anew for every export; no name, no time and
 nothing about the machine. A group is described so that no single person can be picked out: only
-from MINIMUM complete measures on, and with as many people in every cell of its histogram. There is
-one partition only, because the difference of two would single people out; for the same reason a
-group is to be gathered once, when it is complete.
+from MINIMUM complete measures on, and with as many people, or none, in every cell of its
+histogram. There is one partition only, because the difference of two would single people out; for
+the same reason a group is to be gathered once, when it is complete.
 """
 
 import json
@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ LIMIT = 4096  # bytes of an answers file; a true one has about 200
 _PARTS = {"choices": INSTRUMENT, "secondary": "svo-slider-secondary"}
 _KEYS = ("schema", "instrument", "version", "id", *_PARTS)
 _EDGES = np.arange(-17.5, 63, 10)  # degrees; edges of the published histograms of people, too
+_FINE = 40  # people from which cells are as narrow as the edges, and twice as wide below
 _BIN = 2.5  # degrees of a bin of the published histograms
 _SHOWN = 60  # characters of a name that are shown
 
@@ -204,12 +206,25 @@ def _scored(people: list[Answers]) -> pd.DataFrame:
 
 
 def _cells(angles: np.ndarray) -> pd.DataFrame:
-    """Return the histogram, upwards: a cell is closed where it and the rest hold enough people."""
-    counts = np.histogram(angles, _EDGES)[0]
-    rows, low, held, left = [], _EDGES[0], 0, len(angles)
-    for high, count in zip(_EDGES[1:], counts, strict=True):
-        held, left = held + int(count), left - int(count)
-        if held >= MINIMUM and (left >= MINIMUM or high == _EDGES[-1]):
-            rows.append({"low": low, "high": high, "count": held, "share": held / len(angles)})
-            low, held = high, 0
-    return pd.DataFrame(rows, columns=["low", "high", "count", "share"])
+    """Return the histogram, upwards: of all with no or enough people in a cell, the finest.
+
+    The most cells with people come first, then the narrowest, then the fewest without. Where the
+    group is small the edges are far apart, so that a cell's end says little about one person.
+    """
+    edges = _EDGES if len(angles) >= _FINE else _EDGES[::2]
+    counts = np.histogram(angles, edges)[0]
+    best, cuts = (), (0, len(counts))
+    for inner in product((False, True), repeat=len(counts) - 1):
+        ends = (0, *np.flatnonzero(inner) + 1, len(counts))
+        held = [int(counts[a:b].sum()) for a, b in pairwise(ends)]
+        if any(0 < one < MINIMUM for one in held):
+            continue
+        width = sum(b - a for (a, b), one in zip(pairwise(ends), held, strict=True) if one)
+        if (rank := (sum(map(bool, held)), -width, -len(held))) > best:
+            best, cuts = rank, ends
+    rows = [
+        {"low": edges[a], "high": edges[b], "count": int(counts[a:b].sum())}
+        for a, b in (pairwise(cuts) if len(angles) else ())
+    ]
+    cells = pd.DataFrame(rows, columns=["low", "high", "count"])
+    return cells.assign(share=cells["count"] / max(1, len(angles)))

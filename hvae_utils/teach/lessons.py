@@ -32,16 +32,33 @@ class NotYet(Sentence, AssertionError):
     """An answer that is not right yet; the message says what is wrong and where to look."""
 
 
-def hint(number: str, level: int = 1) -> None:
-    """Print one hint of an exercise, such as `hint("1.2", 1)`; level 1 says least.
+def hint(number: str, level: int | str = 1) -> None:
+    """Print one hint of an exercise, such as `hint("1.2", 1)`; level 1 says least, "all" all.
 
     UserError for an unknown exercise or a level that it does not have.
     """
     levels = _of_exercise(number)
+    if level == "all":
+        print(*(f"{place}. {text}" for place, text in enumerate(levels, start=1)), sep="\n")
+        return
     if level not in range(1, len(levels) + 1):
-        raise UserError(f"exercise {number} has hints 1 to {len(levels)}, not {level!r}")
+        raise UserError(f'exercise {number} has hints 1 to {len(levels)}, or "all"; not {level!r}')
     more = f'(more: hint("{number}", {level + 1}))'
     print(levels[level - 1], more if level < len(levels) else "(that was the last hint)", sep="\n")
+
+
+def progress(lesson: int | str) -> None:
+    """Print which exercises of a lesson, such as 1, were right in this session, and which are left.
+
+    UserError for an unknown lesson.
+    """
+    numbers = [number for number in hints() if number[0] == str(lesson)]
+    if not numbers:
+        raise unknown("lesson", str(lesson), sorted({number[0] for number in hints()}))
+    done = [number for number in numbers if number in RIGHT]
+    bar = "".join("■" if number in RIGHT else "□" for number in numbers)
+    left = ", ".join(number for number in numbers if number not in RIGHT)
+    print(f"{bar} {len(done)} of {len(numbers)} are right" + (f"; left: {left}" if left else ""))
 
 
 def hints() -> dict[str, list[str]]:

@@ -144,23 +144,55 @@ def test_a_small_group_is_counted_and_not_described(tmp_path, complete):
     assert "fewer than 5 people" in found.note
 
 
-def test_no_cell_holds_fewer_people_than_the_minimum_and_none_is_lost():
-    rng = np.random.default_rng(5)
-    for size in rng.integers(answers.MINIMUM, 60, 200):
-        choices = rng.integers(0, 9, (size, 6)).tolist()
-        everybody = [answers.Answers("", tuple(one), (-1,) * 9) for one in choices]
-        cells = answers.group(answers._scored(everybody)).cells
-        assert (cells["count"] >= answers.MINIMUM).all()
-        assert cells["count"].sum() == size
-        assert cells.share.sum() == pytest.approx(1)
-        assert (cells.low.iloc[0], cells.high.iloc[-1]) == (-17.5, 62.5)
-        assert (cells.low.to_numpy()[1:] == cells.high.to_numpy()[:-1]).all()
+def described(choices):
+    """Return the group of people of whom each row holds the six choices."""
+    everybody = [answers.Answers("", tuple(map(int, one)), (-1,) * 9) for one in choices]
+    return answers.group(answers._scored(everybody))
+
+
+def a_class(size, seed):
+    """Return choices of people as the samples have them: mostly prosocial, a quarter for itself."""
+    rng = np.random.default_rng(seed)
+    kinds = np.array([PROSOCIAL, [0, 8, 8, 0, 4, 8], INDIVIDUALIST, COMPETITOR])
+    chosen = kinds[rng.choice(4, size, p=[0.5, 0.23, 0.24, 0.03])]
+    careless = rng.random(chosen.shape) < 0.15
+    return np.where(careless, rng.integers(0, 9, chosen.shape), chosen)
+
+
+@pytest.mark.parametrize("size", [5, 6, 9, 14, 24, 39, 40, 200])
+def test_a_cell_holds_nobody_or_enough_people_and_none_is_lost(size):
+    for seed in range(60):
+        random = np.random.default_rng(seed).integers(0, 9, (size, 6))
+        for choices in (random, a_class(size, seed)):
+            cells = described(choices).cells
+            assert ((cells["count"] == 0) | (cells["count"] >= answers.MINIMUM)).all()
+            assert cells["count"].sum() == size
+            assert cells.share.sum() == pytest.approx(1)
+            assert (cells.low.iloc[0], cells.high.iloc[-1]) == (-17.5, 62.5)
+            assert (cells.low.to_numpy()[1:] == cells.high.to_numpy()[:-1]).all()
+
+
+@pytest.mark.parametrize(("size", "least", "narrowest"), [(5, 1, 20), (14, 2, 20), (200, 5, 10)])
+def test_a_larger_class_is_shown_in_more_and_narrower_cells(size, least, narrowest):
+    shown = [described(a_class(size, seed)).cells.query("count > 0") for seed in range(40)]
+    assert np.median([len(cells) for cells in shown]) >= least
+    assert min((cells.high - cells.low).min() for cells in shown) == narrowest
+
+
+def test_five_people_who_agree_stand_in_one_narrow_cell(tmp_path):
+    hand_in(tmp_path, *[PROSOCIAL] * 5)
+    cells = answers.group(answers.gather(tmp_path)[0]).cells
+    assert cells[["low", "high", "count"]].to_numpy().tolist() == [
+        [-17.5, 42.5, 0],
+        [42.5, 62.5, 5],
+    ]
 
 
 def test_a_single_competitor_disappears_among_the_neighbours(tmp_path):
     hand_in(tmp_path, COMPETITOR, *[INDIVIDUALIST] * 5, *[PROSOCIAL] * 5)
     cells = answers.group(answers.gather(tmp_path)[0]).cells
-    assert cells[["low", "high", "count"]].to_numpy().tolist() == [[-17.5, 2.5, 6], [2.5, 62.5, 5]]
+    expected = [[-17.5, 2.5, 6], [2.5, 42.5, 0], [42.5, 62.5, 5]]
+    assert cells[["low", "high", "count"]].to_numpy().tolist() == expected
 
 
 def test_the_motive_is_told_only_where_enough_people_have_one(tmp_path):

@@ -341,3 +341,21 @@ def test_a_respondent_whose_scores_are_mostly_flagged_carries_a_dagger_and_no_ot
         figures.people_and_models.table(cells, people, SLIDER, VALUES),
     ):
         assert table.groupby("model").respondent.first().to_dict() == {"a": "a †", "b": "b"}
+
+
+def test_a_class_lies_beside_people_in_the_same_stretches():
+    cells = pd.DataFrame(
+        {"low": [-17.5, 22.5], "high": [22.5, 62.5], "count": [5, 15], "share": [0.25, 0.75]}
+    )
+    people = published.people_histogram()
+    samples = {"Many Labs 2": people[people["sample"] == "Many Labs 2"]}
+    table = figures.class_beside_people.table(cells, samples)
+    share = table.set_index(["sample", "low"])["share"]
+    low = people[(people["sample"] == "Many Labs 2") & (people["high"] <= 22.5)]["share"].sum()
+    assert share["this class", 22.5] == 0.75
+    assert share["Many Labs 2", -17.5] == pytest.approx(low)
+    assert share["Many Labs 2"].sum() == pytest.approx(1, abs=0.01)
+    assert "22.5° to 62.5° 75%" in figures.class_beside_people.alt(table)
+    drawn = figures.class_beside_people.draw(table).axes[0]
+    assert sorted(bar.get_height() for bar in drawn.patches) == [25, 75]
+    assert [text.get_text() for text in drawn.texts][:2] == ["5 people", "15 people"]

@@ -286,6 +286,17 @@ def test_a_right_exercise_says_so_and_what_is_left(capsys):
     assert told[-1] == "1.5 is right; all 6 are"
 
 
+def test_the_progress_of_a_lesson_is_shown_and_an_unknown_lesson_named(capsys):
+    lessons.RIGHT.clear()
+    with lessons.exercise("5.2"):
+        pass
+    capsys.readouterr()
+    lessons.progress(5)
+    assert capsys.readouterr().out == "□■□□□ 1 of 5 are right; left: 5.1, 5.3, 5.4, 5.5\n"
+    with pytest.raises(UserError, match="unknown lesson '9'"):
+        lessons.progress(9)
+
+
 def indented(lines, by):
     return "\n".join(by + line for line in lines.split("\n"))
 
@@ -439,6 +450,8 @@ def test_hints_grow_and_an_unknown_one_is_a_sentence(capsys):
     assert f'hint("{number}", 2)' in capsys.readouterr().out
     with pytest.raises(UserError, match=r"unknown exercise '1\.99'"):
         lessons.hint("1.99", 1)
+    lessons.hint(number, "all")
+    assert capsys.readouterr().out.count("\n") == len(lessons.hints()[number])
     for level in (0, 9, "one"):
         with pytest.raises(UserError, match="has hints 1 to"):
             lessons.hint(number, level)
