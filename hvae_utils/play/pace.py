@@ -55,7 +55,9 @@ def measured(name: str) -> Pace | None:
     None where it cannot be asked: its weights are not there, say.
     """
     try:
-        return asyncio.run(_measured(models.respondent(name, {}, 1)))
+        # not the usual loop: that of Windows watches no sockets for libcurl
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            return runner.run(_measured(models.respondent(name, {}, 1)))
     except (UserError, EndpointError):
         return None
 

@@ -30,6 +30,7 @@ from hvae_utils.play.engine import Question, Row, converse, record_of, request_f
 from hvae_utils.play.records import Record
 
 ASSIGNED = "prosocial"  # a value of the files, in whose place one's own is put into a condition
+_LOOP = asyncio.SelectorEventLoop  # the usual one of Windows watches no sockets for libcurl
 _FACTORS = {field.name for field in fields(study.Study)}
 
 
@@ -190,7 +191,7 @@ class Running:
 
     def __init__(self, rows: Sequence[Row], report: Report) -> None:
         self._rows, self._report = tuple(rows), report
-        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._runner = asyncio.Runner(loop_factory=_LOOP)
         embedded = any(row["model"].startswith("local/") for row in rows)
         work = (_decide_elsewhere if embedded else decide)(self._rows, report)
         self._task = self._runner.get_loop().create_task(work)
@@ -250,7 +251,8 @@ async def _decide_elsewhere(rows: Sequence[Row], report: Report) -> None:
 def _in_process(rows: Sequence[Row], sender: Connection) -> None:
     """Decide here; send the events, then None or the error that ended it."""
     try:
-        asyncio.run(decide(rows, sender.send))
+        with asyncio.Runner(loop_factory=_LOOP) as runner:
+            runner.run(decide(rows, sender.send))
     except (UserError, EndpointError) as fault:
         sender.send(fault)
     else:

@@ -1,10 +1,13 @@
 """Time of the embedded model: what is read is counted once, what is written by the token."""
 
+import asyncio
+
 import pytest
 
 from hvae_utils.ask.respondents import Answer, Request, Respondent
-from hvae_utils.play import estimate, pace
+from hvae_utils.play import estimate, pace, watch
 from hvae_utils.play.records import Held
+from tests.support.fake_endpoint import completion, serve
 
 READ, WRITTEN = 1000.0, 50.0  # characters and tokens a second, of the simulated server
 
@@ -47,6 +50,28 @@ def test_the_pace_of_a_server_is_found(monkeypatch):
 def test_a_model_that_cannot_be_asked_has_no_pace(tmp_path, monkeypatch):
     monkeypatch.setenv("HVAE_CACHE", str(tmp_path))
     assert pace.measured("local/smollm2-135m-instruct") is None
+
+
+class Proactor(asyncio.SelectorEventLoop):
+    """A loop that watches no sockets, as the usual one of Windows."""
+
+    def add_reader(self, *_):
+        raise NotImplementedError
+
+    add_writer = add_reader
+
+
+def test_models_are_asked_where_the_usual_loop_watches_no_sockets(monkeypatch):
+    monkeypatch.setattr(asyncio, "new_event_loop", Proactor)
+    monkeypatch.setattr(asyncio.events, "new_event_loop", Proactor)
+    events = []
+    with serve(lambda sent: (200, completion("A"))) as (url, _):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        found = pace.measured("openai/fake")
+        assert watch.ask([{"model": "openai/fake", "value": "none"}], events.append).join(30)
+    assert found is not None
+    assert found.read > 0
+    assert events[-1].kind == "done"
 
 
 def test_an_estimate_takes_the_pace_it_is_told():
