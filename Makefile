@@ -61,9 +61,11 @@ weights: setup
 
 # .jupyter switches off JupyterLab's question about news and its look for updates, and leaves the
 # arrow keys to a list that has the focus. Whoever has set these for themselves keeps that. The
-# whole project is served, so that links from the notebooks to docs and data lead somewhere.
+# whole project is served, so that links from the notebooks to docs and data lead somewhere. Jupyter
+# wants to be told that root may run it, and root is whom one is in most containers.
 lab: weights
-	JUPYTER_CONFIG_PATH='$(CURDIR)/.jupyter' $(BIN)/jupyter lab --ServerApp.root_dir=. notebooks/00_overview.ipynb
+	JUPYTER_CONFIG_PATH='$(CURDIR)/.jupyter' $(BIN)/jupyter lab --ServerApp.root_dir=. \
+	  $$(test "$$(id -u)" != 0 || echo --allow-root) notebooks/00_overview.ipynb
 
 smoke: setup
 	$(BIN)/hvae reproduce --profile smoke
