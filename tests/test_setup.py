@@ -1,24 +1,33 @@
 """Set-up: one set of pins for pip and conda, commands that explain themselves, tests offline."""
 
 import importlib.metadata as metadata
+import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
 import sys
 import tomllib
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
+import platformdirs
+import platformdirs.macos
+import platformdirs.unix
+import platformdirs.windows
 import pytest
 import yaml
+from jupyter_server import DEFAULT_JUPYTER_SERVER_PORT as PORT
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import hvae_utils
+from hvae_utils.__main__ import _parser
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -30,6 +39,7 @@ DIRECT = [
     *(Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]),
     *(Requirement(line) for line in PYPROJECT["build-system"]["requires"]),
 ]
+DEVCONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
 APART = ("tests/browser/requirements.lock", "tests/extras/requirements.lock")
 make = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 
@@ -124,8 +134,16 @@ def test_conda_users_get_the_same_pins():
     *conda, by_pip = ENVIRONMENT["dependencies"]
     assert by_pip == {"pip": ["-r requirements.lock"]}
     assert [re.split(r"[=<> ]", spec)[0] for spec in conda] == ["python", "pip"]
-    python = conda[0].removeprefix("python=")
+
+
+def test_every_file_that_names_a_python_names_the_same_one_that_is_allowed():
+    image = re.fullmatch(r"python:([\d.]+)-\w+", DEVCONTAINER["image"])
+    runtime = (ROOT / "binder" / "runtime.txt").read_text(encoding="utf-8")
+    python = ENVIRONMENT["dependencies"][0].removeprefix("python=")
+    assert python == image[1] == re.fullmatch(r"python-([\d.]+)\n", runtime)[1]
     assert SpecifierSet(PROJECT["requires-python"]).contains(f"{python}.9")
+    published = json.loads((ROOT / "figures" / "provenance.json").read_text(encoding="utf-8"))
+    assert published["versions"]["python"].startswith(f"{python}.")
 
 
 # --- the commands --------------------------------------------------------------------------------
@@ -248,6 +266,175 @@ def test_the_citation_names_this_version_and_the_paper():
     assert citation["version"] == hvae_utils.__version__
     assert citation["license"] == PROJECT["license"] == "MIT"
     assert citation["references"][0]["identifiers"][0]["value"] == "arXiv:2305.17147"
+
+
+# --- the other ways to install: docs/setup.md, dev container, Binder -----------------------------
+
+SETUP = (ROOT / "docs" / "setup.md").read_text(encoding="utf-8")
+
+
+def commands():
+    """Return the commands of docs/setup.md as lists of words, written as on Linux."""
+    found = []
+    for language, block in re.findall(r"^```(\w*)\n(.+?)^```", SETUP, flags=re.M | re.S):
+        if language == "powershell":
+            assert "&&" not in block, "the PowerShell of Windows has no &&"
+            block = block.replace(".venv\\Scripts\\", ".venv/bin/").replace("\\", "/")
+        lines = [line for line in block.splitlines() if not line.startswith("$env:")]
+        found += [shlex.split(part) for line in lines for part in line.split(" && ")]
+    return [[words[0].removeprefix(".venv/bin/"), *words[1:]] for words in found]
+
+
+def options(words):
+    return [word for word in words if word.startswith("-")]
+
+
+@cache
+def help_of(*words):
+    """Return what a module of this Python says to --help."""
+    python = [sys.executable, "-W", "ignore", "-m", *words, "--help"]
+    return subprocess.run(python, capture_output=True, text=True, check=True).stdout
+
+
+def check(words):
+    """Raise where a command does not exist or takes no such options."""
+    match words:
+        case ["make", *chosen]:
+            assert set(chosen) <= targets()
+        case ["hvae", *chosen]:
+            _parser().parse_args(chosen)
+        case ["python", "-m", "venv", folder]:
+            assert folder == ".venv"
+        case ["python", "-m", "pip" | "ipykernel" as module, "install" as verb, *rest]:
+            known = re.findall(r"(?<![\w-])--?[a-z][\w-]*", help_of(module, verb))
+            assert set(options(rest)) <= set(known)
+        case ["jupyter", "lab", *rest]:
+            makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+            assert all(word in makefile for word in rest)
+        case ["jupyter", "kernelspec", "remove", name]:
+            assert f"--name {name} " in SETUP
+        case ["conda", "env", "create", "-f", _]:
+            pass
+        case ["conda", "activate", name]:
+            assert name == ENVIRONMENT["name"]
+        case ["uv", *rest]:
+            if uv := shutil.which("uv"):
+                known = subprocess.check_output([uv, "help", *rest[: 1 + (rest[0] == "pip")]])
+                assert all(option in known.decode() for option in options(rest))
+        case _:
+            raise AssertionError(words)
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_of_the_setup_page_exists(words):
+    check(words)
+    for option, name in pairwise(words):
+        if option in ("-r", "-f", "--build-constraints"):
+            assert (ROOT / name).is_file()
+
+
+def test_an_unknown_command_on_the_setup_page_is_found():
+    assert {words[0] for words in commands()} == {
+        "make",
+        "uv",
+        "python",
+        "hvae",
+        "conda",
+        "jupyter",
+    }
+    for wrong in ("make everything", "python -m pip install --no-dep", "pipx install ."):
+        with pytest.raises(AssertionError):
+            check(wrong.split())
+    with pytest.raises(hvae_utils.errors.UserError):
+        check(["hvae", "models", "fetsh", "smollm2-135m-instruct"])
+
+
+def test_every_way_to_install_takes_the_lock_as_it_is():
+    installs = [words for words in commands() if "install" in words and "ipykernel" not in words]
+    for words in installs:
+        assert "--no-deps" in words
+        if "-r" in words:
+            assert words[words.index("-r") + 1] == "requirements.lock"
+        else:  # this package alone, built with the pinned backend
+            assert "--no-build-isolation" in words
+    by_pip = [words for words in installs if words[0] == "python" and "-r" in words]
+    assert len(by_pip) == 2  # pip, and Windows
+    assert all("--require-hashes" in words for words in by_pip)
+
+
+def test_the_setup_page_links_to_files_and_to_its_own_sections():
+    sections = re.findall(r"^## (.+)$", SETUP, flags=re.M)
+    known = {f"#{section.lower().replace(' ', '-')}" for section in sections}
+    for link in re.findall(r"\]\(([^)]+)\)", SETUP):
+        assert link in known or (ROOT / "docs" / link).is_file(), link
+    assert (ROOT / re.search(r"urlpath=lab/tree/(\S+)", SETUP)[1]).is_file()
+    assert (ROOT / re.search(r"\$PWD\\(\S+)\"", SETUP)[1]).is_dir()
+
+
+def test_the_setup_page_says_where_the_weights_are_on_each_system(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(platformdirs.windows, "get_win_folder", lambda _: "%LOCALAPPDATA%")
+    for system in (platformdirs.unix.Unix, platformdirs.macos.MacOS, platformdirs.windows.Windows):
+        there = system("hvae", appauthor=False).user_cache_dir.replace(os.path.expanduser("~"), "~")
+        assert f"`{there}`" in SETUP.replace("\\", "/")
+
+
+def test_the_dev_container_runs_make_and_forwards_jupyters_port():
+    assert set(DEVCONTAINER) == {
+        *("name", "image", "postCreateCommand", "forwardPorts", "portsAttributes"),
+        "customizations",
+    }
+    make, *chosen = shlex.split(DEVCONTAINER["postCreateCommand"])
+    assert make == "make"
+    assert set(chosen) <= targets()
+    assert DEVCONTAINER["forwardPorts"] == [PORT]
+    assert [*DEVCONTAINER["portsAttributes"]] == [str(PORT)]
+
+
+def script(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+def test_on_binder_the_notebooks_kernel_is_the_python_that_make_made(tmp_path, monkeypatch):
+    script(tmp_path / "bin" / "make", "echo $* > made")
+    script(tmp_path / ".venv/bin/python", f'exec "{sys.executable}" "$@"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("NB_PYTHON_PREFIX", str(tmp_path / "notebook"))
+    assert os.name == "nt" or os.access(ROOT / "binder" / "postBuild", os.X_OK)
+    subprocess.run(["bash", str(ROOT / "binder" / "postBuild")], cwd=tmp_path, check=True)
+    assert (tmp_path / "made").read_text().split() == ["weights"]
+    notebook = json.loads((ROOT / "notebooks/06_explore.ipynb").read_text(encoding="utf-8"))
+    name = notebook["metadata"]["kernelspec"]["name"]
+    kernel = tmp_path / "notebook" / "share" / "jupyter" / "kernels" / name / "kernel.json"
+    assert Path(json.loads(kernel.read_text())["argv"][0]).samefile(sys.executable)
+
+
+@make
+@pytest.mark.parametrize(("user", "told"), [(0, True), (1000, False)], ids=["root", "user"])
+def test_jupyter_is_told_that_root_may_run_it(copy, monkeypatch, user, told):
+    for name in ("python", "hvae", "jupyter"):
+        script(copy / ".venv/bin" / name, f'echo {name} "$@"')
+    for stamp in (".locked", ".package"):
+        (copy / ".venv" / stamp).touch()
+    script(copy / "bin" / "id", f"echo {user}")
+    monkeypatch.setenv("PATH", f"{copy / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    said = run_make(copy, "lab").stdout.splitlines()[-1].split()
+    assert said[:2] == ["jupyter", "lab"]
+    assert said[-1] == "notebooks/00_overview.ipynb"
+    assert ("--allow-root" in said) is told
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_windows_users_get_the_same_bytes(tmp_path):
+    shutil.copy(ROOT / ".gitattributes", tmp_path)
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    asked = [*git, "check-attr", "eol", "Makefile", "requirements.lock", "binder/postBuild"]
+    said = subprocess.check_output(asked, text=True).splitlines()
+    assert [line.rpartition(" ")[2] for line in said] == ["lf"] * 3
 
 
 # --- no test touches the network -----------------------------------------------------------------
