@@ -102,7 +102,7 @@ def lab_settings():
     """Return the folder of settings that `make lab` gives to JupyterLab."""
     root = Path(__file__).resolve().parents[2]
     (named,) = re.findall(
-        rf"^\tJUPYTER_CONFIG_PATH='\$\(CURDIR\)/(\S+)' \$\(BIN\)/jupyter lab {' '.join(LAB[:2])}$",
+        rf"^\tJUPYTER_CONFIG_PATH='\$\(CURDIR\)/(\S+)' \$\(BIN\)/jupyter lab {LAB[0]} ",
         (root / "Makefile").read_text(encoding="utf-8"),
         flags=re.MULTILINE,
     )

@@ -16,6 +16,7 @@ from hvae_utils.ask import models
 from hvae_utils.errors import UserError
 
 EMBEDDED = "local/smollm2-135m-instruct"
+LAPTOP = {"width": 1366, "height": 768}
 QUIET = 150  # milliseconds after which a picture is taken to be whole
 
 # From the key to the frame in which the last of what it changed is drawn.
@@ -42,6 +43,7 @@ def desk(page, lab, run, tmp_path_factory):
     here = json.dumps(json.dumps(str(run.parent)))[1:-1]
     text = text.replace('runs = \\"runs\\"', f"runs = {here}")
     (folder / "06_explore.ipynb").write_text(text, encoding="utf-8")
+    page.set_viewport_size(LAPTOP)
     page.goto(lab(project).format("notebooks/00_overview.ipynb"))
     page.get_by_role("heading", name="00 · Overview").wait_for()
     return page
@@ -108,12 +110,18 @@ def test_every_cell_runs_without_an_error(explored):
     assert explored.evaluate(ERRORS) == []
 
 
-def test_a_newcomer_reaches_their_own_point_in_nine_steps(explored):
-    measure = panel(explored, "hvae-measure")
+def test_a_newcomer_reaches_their_own_point_in_nine_steps_and_without_scrolling(explored):
+    measure = explored.locator(".hvae-measure")
+    explored.wait_for_function(  # the page stands at its last cell for a moment
+        "document.querySelector('.hvae-measure')?.getBoundingClientRect().bottom > 0"
+    )
     missing = measure.get_by_text("Still to answer")
     missing.wait_for()
+    before = measure.bounding_box()["y"]
     for k in range(6):
-        measure.get_by_role("slider").nth(k).focus()
+        slider = measure.get_by_role("slider").nth(k)
+        assert in_view(slider)
+        slider.focus()
         explored.keyboard.press("End")  # the ninth option
         explored.steps += 1
     measure.locator(".hvae-angle").wait_for()
@@ -122,6 +130,27 @@ def test_a_newcomer_reaches_their_own_point_in_nine_steps(explored):
     assert measure.locator(".hvae-angle").inner_text() == "14.7°"
     assert measure.locator(".hvae-category").inner_text() == "individualistic"
     missing.wait_for(state="hidden")
+    ring = measure.get_by_role("img", name="A ring of angles")
+    assert in_view(ring)
+    assert measure.bounding_box()["y"] == before
+    right_of_sliders = measure.get_by_role("slider").first.bounding_box()
+    assert ring.bounding_box()["x"] > right_of_sliders["x"] + right_of_sliders["width"]
+
+
+def in_view(place):
+    """Tell whether all of an element lies between the toolbar and the status bar."""
+    box = place.bounding_box()
+    return box["y"] > 90 and box["y"] + box["height"] < LAPTOP["height"] - 25
+
+
+def test_in_a_narrow_window_the_numbers_of_the_bars_keep_their_size(explored):
+    explored.set_viewport_size({"width": 640, "height": 768})
+    measure = panel(explored, "hvae-measure")
+    number = measure.locator("svg text").first
+    number.wait_for()
+    drawn = number.bounding_box()["height"]
+    explored.set_viewport_size(LAPTOP)
+    assert drawn >= 10
 
 
 @pytest.mark.parametrize("name", ["hvae-measure", "hvae-flip", "hvae-noise"])

@@ -87,8 +87,9 @@ def test_lists_take_the_place_of_all_sliders_when_ticked(measure):
 
 
 def test_the_nine_further_items_are_shown_when_ticked(measure):
+    (asked, _) = measure.children[0].children
     further = next(
-        box for box in measure.children if measure.secondary[0] in getattr(box, "children", ())
+        box for box in asked.children if measure.secondary[0] in getattr(box, "children", ())
     )
     assert further.layout.display == "none"
     measure.more.value = True
@@ -97,7 +98,7 @@ def test_the_nine_further_items_are_shown_when_ticked(measure):
 
 def test_the_nine_further_items_give_the_index(measure):
     answer(measure.primary, [4] * 6)
-    assert "0 of 9 more items" in measure.result.value
+    assert "0 of 9 items" in measure.result.value
     joint = secondary.published.secondary_ideals()["joint_gain"].fillna(5).astype(int) - 1
     answer(measure.secondary, joint)
     assert re.search(r'class="hvae-index"[^>]*>1\.00<', measure.result.value)

@@ -40,7 +40,9 @@ def watch(ask: Ask, factors: Mapping[str, Sequence[str]]) -> ipw.VBox:
     def start(report: Report) -> Any:
         return ask([{name: menu.value.strip() for name, menu in menus.items()}], report)
 
-    return panel("hvae-watch", *menus.values(), _Job("Ask the six items", start, watched))
+    job = _Job("Ask the six items", start, watched)
+    redraw(job.clear, *menus.values())  # an answer belongs to what was picked when it was asked
+    return panel("hvae-watch", *menus.values(), job)
 
 
 def watched(events: Sequence[Any]) -> str:

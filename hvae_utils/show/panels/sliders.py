@@ -7,6 +7,7 @@ list or a number field beside it or in its place.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import ipywidgets as ipw
@@ -25,7 +26,9 @@ SECONDARY = instruments.load("svo-slider-secondary")
 PLACES = SLIDER.payoffs.shape[1]
 MIDDLE = (PLACES + 1) // 2
 WIDE = {"layout": {"width": "420px"}}
+KNOB = "#0b4f8a"  # ipywidgets' own is white on white
 OWN = "my own answers"
+AFTER_PAGE = 0.7  # seconds
 LEGEND = (
     "Length: how far the mean of your six divisions lies from (50, 50); it is short when the "
     "answers pull apart. Index, of the nine more items below: near 0 you want equality, near 1 "
@@ -48,24 +51,36 @@ class Measure(ipw.VBox):
         self.file = ipw.Text(self._name, description="File name", **WIDE)
         self.save = ipw.Button(description="Save my answers", tooltip="Write the answers file")
         self.save.on_click(self._save)
-        texts = (
-            "Lists instead of sliders, as a screen reader reads them",
-            "Nine more items: do you want equality, or the largest sum?",
-        )
+        texts = "Lists instead of sliders", "Nine more items: equality, or the largest sum?"
         look = {"indent": False, "layout": {"width": "auto"}}
         self.lists, self.more = (ipw.Checkbox(description=text, **look) for text in texts)
         self._further = ipw.VBox(self.secondary)
-        super().__init__([
-            self.lists, *self.primary, self.result, self.more, self._further,
-            ipw.HBox([self.file, self.save]), self.saved,
-        ])  # fmt: skip
+        asked = ipw.VBox([self.lists, *self.primary, self.more, self._further])
+        asked.layout, self.result.layout = {"flex": "0 1 auto"}, {"flex": "1 1 380px"}
+        beside = ipw.HBox([asked, self.result])  # the ring is in view while a slider is moved
+        beside.layout.flex_flow = "row wrap"
+        super().__init__([beside, ipw.HBox([self.file, self.save]), self.saved])
         self.add_class("hvae-measure")
+        self.primary[
+            3
+        ].tabbable = False  # of script alone: it can have the focus, no key stops here
         redraw(self._arrange, self.lists, self.more)
         self._show()
 
     def choices(self) -> list[int | None]:
         """Return the option (from 0) of each primary item, None where it is not answered."""
         return [item.choice for item in self.primary]
+
+    def to_view(self) -> None:
+        """Bring the panel into view in a moment, wherever the page stands then.
+
+        JupyterLab goes to the last cell when all have run, so that comes first. What gets the
+        focus comes to the middle of the page: a box at the panel's foot, so that all is seen.
+        Without a page nothing happens.
+        """
+        later = Timer(AFTER_PAGE, self.more.focus)
+        later.daemon = True
+        later.start()
 
     def _arrange(self) -> None:
         self._further.layout.display = "" if self.more.value else "none"
@@ -99,7 +114,7 @@ class Measure(ipw.VBox):
     def _index(self) -> str:
         choices = [-1 if item.choice is None else item.choice for item in self.secondary]
         if -1 in choices:
-            return f"{len(choices) - choices.count(-1)} of {len(choices)} more items"
+            return f"{len(choices) - choices.count(-1)} of {len(choices)} items"
         score = secondary.score([choices]).iloc[0]
         return score["note"] if np.isnan(score["index"]) else f"{score['index']:.2f}"
 
@@ -137,13 +152,17 @@ class _Item(ipw.HBox):
         self, instrument: instruments.Instrument, row: int, changed: Callable[[], None]
     ) -> None:
         self._payoffs, self._changed = instrument.payoffs[row], changed
-        name = {"description": f"Item {instrument.items[row]}", **WIDE}
+        name = {"description": f"Item {instrument.items[row]}", "layout": {"width": "250px"}}
         coins = [f"{own:g} for you, {other:g} for the other" for own, other in self._payoffs]
         places = list(zip(["not answered", *coins], range(PLACES + 1), strict=True))
         self.slider = ipw.IntSlider(MIDDLE, 1, PLACES, readout=False, **name)
         self.list = ipw.Dropdown(options=places, **name)
+        for control in (self.slider, self.list):
+            control.style.description_width = "52px"
+        self.slider.style.handle_color = KNOB
         self.bars = ipw.HTML()
         super().__init__([self.slider, self.bars])
+        self.layout.flex_flow, self.bars.layout = "row wrap", {"flex": "0 0 auto"}
         self.slider.observe(self._moved, "value")
         self.list.observe(self._picked, "value")
         redraw(self._draw, self.slider)
@@ -295,7 +314,7 @@ def redraw(draw: Callable[[], None], *controls: ipw.Widget) -> None:
 def _beside(slider: ipw.Widget, number: ipw.Widget) -> ipw.HBox:
     """Return a slider and the named field of its number, each following the other."""
     number.layout, slider.layout = {"width": "190px"}, {"width": "240px"}
-    number.style.description_width = "100px"
+    number.style.description_width, slider.style.handle_color = "100px", KNOB
     ipw.link((slider, "value"), (number, "value"))
     return ipw.HBox([number, slider])
 

@@ -32,7 +32,9 @@ _KINDS = {
     "published": "hollow marks: published",
     "model": "small marks: measured",
 }
-_SMALL = {"fill": style.MUTED, "font_size": 11}
+_INK = "currentColor"
+_PAPER = "var(--jp-layout-color1, #fff)"  # JupyterLab's, of the theme; elsewhere white
+_SMALL = {"opacity": "0.8", "font_size": 11}
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def payoff_bars(own: float, other: float) -> str:
     sentence = f"You get {own:g} coins, the other gets {other:g}."
     shares = (("you", own, _YOU), ("other", other, _OTHER))
     rows = [(name, 0, coins / 100, f"{coins:g}", colour) for name, coins, colour in shares]
-    return _bars(sentence, rows, left=46)
+    return _bars(sentence, rows, left=46, full=110, right=36)
 
 
 def probability_bars(
@@ -84,7 +86,7 @@ def probability_bars(
         letter, listed, read = chr(65 + place), math.isfinite(chance), place == chosen
         share = f"{chance:.0%}" if listed else "not listed"
         words.append(f"{letter} {share}" + ", read as the answer" * read)
-        colour = style.INK if read else style.RANDOM
+        colour = _INK if read else style.RANDOM
         label, end = f"{letter}: {own:g}, {other:g}", chance if listed else 0
         rows.append((label, 0, end, share + " ◀ read" * read, colour))
     return _bars(f"Probabilities of the options: {', '.join(words)}.", rows)
@@ -102,7 +104,7 @@ def angle_steps(bounds: Sequence[tuple[float, float]], target: float | None) -> 
 
     bounds: (low, high) in degrees after item 1, 2, …; target: a stroke in the first row.
     """
-    aims = [] if target is None else [("target", target, target, style.INK)]
+    aims = [] if target is None else [("target", target, target, _INK)]
     steps = [(f"item {k}", low, high, _OTHER) for k, (low, high) in enumerate(bounds, start=1)]
     rows = []
     for name, low, high, colour in aims + steps:
@@ -176,9 +178,9 @@ def _text(x: float, y: float, words: str, **look: object) -> str:
 
 
 def _svg(width: int, height: int, sentence: str, parts: Iterable[str]) -> str:
-    """Return the picture: black on white whatever the page's theme is, named for a reader."""
+    """Return the picture, in the ink and on the paper of the page's theme, named for a reader."""
     size = {"width": width, "height": height, "viewBox": f"0 0 {width} {height}"}
-    look = {"style": "max-width:100%;background:#fff", "fill": style.INK}
+    look = {"style": "display:block;max-width:100%;height:auto", "fill": _INK}
     look |= {"font_family": "sans-serif", "font_size": 12.5}
     space = "http://www.w3.org/2000/svg"
     return element(
@@ -187,17 +189,24 @@ def _svg(width: int, height: int, sentence: str, parts: Iterable[str]) -> str:
 
 
 def _bars(
-    sentence: str, rows: Sequence[tuple[str, float, float, str, str]], left: int = 108
+    sentence: str,
+    rows: Sequence[tuple[str, float, float, str, str]],
+    left: int = 108,
+    full: int = _FULL,
+    right: int = 110,
 ) -> str:
-    """Return named bars; rows: name, start and end (0 to 1), words beside the bar, colour."""
+    """Return named bars; rows: name, start and end (0 to 1), words beside the bar, colour.
+
+    left, right: px for names and for words; full: px of the longest bar.
+    """
     parts = []
     for y, (name, start, end, words, colour) in zip(range(4, 1000, 20), rows, strict=False):
         least = 2.0 if start else 0.0  # px; a range that is a single angle is still seen
-        x, width = left + _FULL * start, max(_FULL * (end - start), least)
+        x, width = left + full * start, max(full * (end - start), least)
         parts.append(_text(left - 6, y + 12, name, text_anchor="end"))
         parts.append(element("rect", x=x, y=y, width=width, height=15, fill=colour))
         parts.append(_text(x + width + 4, y + 12, words))
-    return _svg(left + _FULL + 110, 4 + 20 * len(rows), sentence, parts)
+    return _svg(left + full + right, 4 + 20 * len(rows), sentence, parts)
 
 
 def _at(angle: float, radius: float) -> tuple[float, float]:
@@ -232,7 +241,7 @@ def _regions() -> str:
 
 def _histogram(people: pd.DataFrame) -> str:
     """Return a bar outside the rim for each bin of angles that is drawn."""
-    inner, look = _RIM + 2, {"fill": _PEOPLE, "stroke": "#fff", "stroke_width": "0.5"}
+    inner, look = _RIM + 2, {"fill": _PEOPLE, "style": f"stroke:{_PAPER};stroke-width:0.5"}
     heights = _TALLEST * people["share"] / people["share"].max()
     bins = zip(people["low"], people["high"], heights, strict=True)
     return "".join(
@@ -256,7 +265,7 @@ def _key(points: Sequence[Point], people: bool) -> list[str]:
     present = {point.kind for point in points}
     lines = [meaning for kind, meaning in _KINDS.items() if kind in present]
     for row, line in enumerate(lines + ["outer bars: people"] * people):
-        parts.append(_text(404, y + 16 + 18 * row, line, fill=style.MUTED))
+        parts.append(_text(404, y + 16 + 18 * row, line, opacity="0.8"))
     return parts
 
 
@@ -274,11 +283,11 @@ def _arrow(point: Point) -> str:
     (x, y), (u, v) = _at(point.angle, 0), _at(point.angle, _RIM + 6)
     (a, b), (c, d) = _at(point.angle - 2.4, _RIM - 8), _at(point.angle + 2.4, _RIM - 8)
     s, t = _at(point.angle, _RIM + _TALLEST + 4)
-    bold = {"font_weight": "bold", "paint_order": "stroke", "stroke": "#fff", "stroke_width": 4}
+    bold = {"font_weight": "bold", "style": f"paint-order:stroke;stroke:{_PAPER};stroke-width:4"}
     return (
-        element("line", x1=x, y1=y, x2=u, y2=v, stroke=style.INK, stroke_width=3)
+        element("line", x1=x, y1=y, x2=u, y2=v, stroke=_INK, stroke_width=3)
         + element("path", d=f"M{u} {v}L{a} {b}L{c} {d}Z")
-        + element("line", x1=u, y1=v, x2=s, y2=t, stroke=style.INK, stroke_dasharray="3 3")
+        + element("line", x1=u, y1=v, x2=s, y2=t, stroke=_INK, stroke_dasharray="3 3")
         + _text(s + 4, t - 4, f"{point.name} {point.angle:.1f}°", **bold)
     )
 
@@ -288,7 +297,7 @@ def _mark(value: str, x: float, y: float, size: float, hollow: bool = False) -> 
     look = style.value_look(value)
     colours = {"fill": look.colour}
     if hollow:
-        colours = {"fill": "#fff", "stroke": look.colour, "stroke_width": 1.8}
+        colours = {"style": f"fill:{_PAPER}", "stroke": look.colour, "stroke_width": 1.8}
     if look.marker == "o":
         return element("circle", cx=x, cy=y, r=size, **colours)
     corners = " ".join(f"{x + size * a:.1f},{y - size * b:.1f}" for a, b in _outline(look.marker))
