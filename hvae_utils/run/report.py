@@ -10,8 +10,9 @@ escaped.
 import base64
 import hashlib
 import json
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ LARGEST_SVG = 500_000  # bytes; above it a figure's PNG is smaller and as good t
 SMALL = 12  # rows of a table that stands open beside its figure
 LONG = 30  # characters of a cell from which its column is made wide
 MOST = 60  # rows of a table that are shown; the others are in the run's files
+NUMBER = re.compile(r"–|(< )?−?[\d,.]+%?")  # a text that stands right like a number
 CELL = ["respondent", "value", "goal_prompt"]
 EFFECT = ["model", "wordings", "difference", "low", "high", "note"]  # of the goal prompt
 CONTRASTS = {  # the tests that a study can plan
@@ -43,9 +45,16 @@ READINGS = {
     "remarks": "remarks",
 }
 VERDICT = {
-    **{"verdict": "verdict", "steerability": "steerability", "interval": "95% interval"},
-    **{"p": "p", "bits": "bits", "identification": "value identified", "wordings": "wordings"},
+    **{"verdict": "verdict", "steerability": "steerability"},
+    **{"interval": "95% interval", "interval_90": "90% interval", "p": "p", "bits": "bits"},
+    **{"identification": "value identified", "wordings": "wordings"},
 }
+DECIMALS = {  # of what the sentences tell, too; other columns have three significant digits
+    **{"angle": 1, "value rationality": 1, "random": 1, "chance-corrected": 2, "chance": 2},
+    **{"1 − regret": 2, "lapse rate": 2, "bits": 2, "value identified": 2},
+}
+OF_THE_WAY = ("steerability", "low", "high", "branch_low", "branch_high", "margin")
+SHARES = ("p", "share")  # columns in which a 0 would say "never"
 FACTS = (  # of the manifest, in the section on provenance
     *("profile", "overrides", "revision", "dirty", "lock_sha256"),
     *("platform", "seeds", "started", "finished", "seconds"),
@@ -159,6 +168,9 @@ def figure(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
         numbers = numbers[numbers["part"] != SINGLE]
     if "respondent" in numbers:
         numbers = numbers.drop(columns="model", errors="ignore")
+    if "steerability" in numbers:
+        per_cent = {name: _per_cent(numbers[name]) for name in OF_THE_WAY if name in numbers}
+        numbers = numbers.assign(**per_cent)
     kind, picture = "svg+xml", (folder / f"{slug}.svg").read_bytes()
     if len(picture) > LARGEST_SVG:
         kind, picture = "png", (folder / f"{slug}.png").read_bytes()
@@ -209,8 +221,8 @@ class Column(NamedTuple):
 def columns(table: pd.DataFrame) -> list[Column]:
     """Return the columns of a table as they are shown, NaN as an en dash.
 
-    A column's numbers have one number of decimals, three significant digits for the greatest of
-    them; a number that would look like 0 and is not says so.
+    A column's numbers have one number of decimals: those of DECIMALS, so that a cell and a sentence
+    agree, or three significant digits for the greatest of them.
     """
     shown = []
     for place, name in enumerate(table.columns):
@@ -219,10 +231,13 @@ def columns(table: pd.DataFrame) -> list[Column]:
             whole = bool((values.dropna() % 1 == 0).all())
             greatest = values.astype(float).abs().max()
             digits = 0 if whole else 3 - sum(greatest >= size for size in (1, 10, 100))
-            kind, texts = "n", [_number(number, digits) for number in values.astype(float)]
+            digits = DECIMALS.get(str(name), digits)
+            show = _share if name in SHARES else _number
+            kind, texts = "n", [show(number, digits) for number in values.astype(float)]
         else:
             texts = [_word(value) for value in values.astype(object)]
             kind = "w" if max(map(len, texts), default=0) > LONG else ""
+            kind = "n" if texts and all(map(NUMBER.fullmatch, texts)) else kind
         shown.append(Column(str(name).replace("_", " "), kind, texts))
     return shown
 
@@ -234,19 +249,27 @@ def _word(value: object) -> str:
 
 
 def _number(number: float, digits: int) -> str:
-    if pd.isna(number):
-        return "–"
-    text = f"{number:z,.{digits}f}"
-    if number and not float(text.replace(",", "")):
-        least = f"{10.0**-digits:.{digits}f}"
-        text = f"< {least}" if number > 0 else f"> -{least}"
-    return text.replace("-", "−")
+    return "–" if pd.isna(number) else f"{number:z,.{digits}f}".replace("-", "−")
+
+
+def _share(number: float, digits: int) -> str:
+    """Return a number that is 0 only where it says so."""
+    least = 10.0**-digits
+    return f"< {least:.{digits}f}" if 0 < number < least else _number(number, digits)
+
+
+def _per_cent(shares: pd.Series) -> pd.Series:
+    return shares.map(findings.per_cent, na_action="ignore")
 
 
 def _verdicts(steerability: pd.DataFrame) -> pd.DataFrame:
     names = display_names(steerability["model"])
     shown = steerability.assign(
-        respondent=steerability["model"].map(names), interval=_interval(steerability, "", 3)
+        respondent=steerability["model"].map(names),
+        steerability=_per_cent(steerability["steerability"]),
+        interval=_interval(steerability, "low", "high", findings.per_cent),
+        interval_90=_interval(steerability, "low_90", "high_90", findings.per_cent),
+        p=_chances(steerability["p"]),
     )
     return shown[["respondent", "goal_prompt", *VERDICT]].rename(columns=VERDICT)
 
@@ -259,11 +282,15 @@ def _respondents(cells: pd.DataFrame) -> pd.DataFrame:
     return counts.join(means.rename(columns=READINGS)).reset_index()
 
 
-def _interval(table: pd.DataFrame, prefix: str, digits: int) -> pd.Series:
+def _interval(table: pd.DataFrame, low: str, high: str, show: Callable[[float], str]) -> list[str]:
     """Return both limits as one text, empty where there is none."""
-    low, high = (table[f"{prefix}{end}"] for end in ("low", "high"))
-    texts = low.map(f"{{:z.{digits}f}}".format) + " to " + high.map(f"{{:z.{digits}f}}".format)
-    return texts.str.replace("-", "−").where(low.notna(), "")
+    limits = zip(table[low], table[high], strict=True)
+    return ["" if pd.isna(ends[0]) else " to ".join(map(show, ends)) for ends in limits]
+
+
+def _chances(chances: pd.Series) -> list[str]:
+    """Return probabilities of what can happen: none is shown as 0, even where it was rounded so."""
+    return ["< 0.001" if chance < 0.001 else _number(chance, 3) for chance in chances]
 
 
 def _quality(cells: pd.DataFrame) -> pd.DataFrame:
@@ -280,8 +307,8 @@ def _quality(cells: pd.DataFrame) -> pd.DataFrame:
 def _cells(cells: pd.DataFrame) -> pd.DataFrame:
     shown = cells.assign(
         scored=cells["scored"].astype(str) + " of " + cells["administrations"].astype(str),
-        interval=_interval(cells, "angle_", 1),
-        p_random=["< 0.001" if share < 0.001 else _number(share, 3) for share in cells["p_random"]],
+        interval=_interval(cells, "angle_low", "angle_high", lambda angle: _number(angle, 1)),
+        p_random=_chances(cells["p_random"]),
         remarks=(cells["flag"] + "; " + cells["note"]).str.strip("; "),
     )
     return shown[[*CELL, "scored", *READINGS]].rename(columns=READINGS)

@@ -231,8 +231,8 @@ def _change(name: str, change: str, row: Any) -> str:
     if pd.isna(row.low):
         return f"{name}: not estimable, {row.note}."
     return (
-        f"{name}: {change} changes how far it moves by {_per_cent(row.difference)} of the way (95% "
-        f"interval {_per_cent(row.low)} to {_per_cent(row.high)}, {_wordings(row.wordings)})."
+        f"{name}: {change} changes how far it moves by {per_cent(row.difference)} of the way (95% "
+        f"interval {per_cent(row.low)} to {per_cent(row.high)}, {_wordings(row.wordings)})."
     )
 
 
@@ -247,8 +247,8 @@ def _movement(rows: pd.DataFrame) -> str:
     level, ends = ("95%", ["low", "high"]) if verdict == ACTS else ("90%", ["low_90", "high_90"])
     arms = [
         f"{f'{_ARMS[bool(row.goal_prompt)]} ' if len(rows) > 1 else ''}it moves by "
-        f"{_per_cent(row.steerability)} of the way ({level} interval {_per_cent(row[ends[0]])} to "
-        f"{_per_cent(row[ends[1]])}, margin {row.margin:.0%}, {_wordings(row.wordings)})"
+        f"{per_cent(row.steerability)} of the way ({level} interval {per_cent(row[ends[0]])} to "
+        f"{per_cent(row[ends[1]])}, margin {row.margin:.0%}, {_wordings(row.wordings)})"
         for _, row in rows.iterrows()
     ]
     needed = rows["wordings_needed"].max() if verdict == "undecided" else None
@@ -317,10 +317,10 @@ def _number(number: float, digits: int) -> str:
     return f"{number:z.{digits}f}".replace("-", "−")
 
 
-def _per_cent(share: float) -> str:
+def per_cent(share: float) -> str:
     """Return a share of the way, in per cent with one decimal.
 
-    >>> _per_cent(-0.0063), _per_cent(-0.0001)
+    >>> per_cent(-0.0063), per_cent(-0.0001)
     ('−0.6%', '0.0%')
     """
     return f"{_number(100 * share, 1)}%"

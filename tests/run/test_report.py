@@ -28,7 +28,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.open, self.headings, self.text = [], [], [], ""
+        self.tags, self.open, self.headings, self.cells, self.text = [], [], [], [], ""
         self.feed(text)
         self.close()
 
@@ -45,6 +45,8 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] != "style":
             self.text += data
+        if self.open and self.open[-1] in ("td", "th"):
+            self.cells.append(data)
         if self.open and re.fullmatch("h[1-6]", self.open[-1]):
             self.headings[-1][1] += data
 
@@ -438,7 +440,7 @@ def test_a_margin_changed_after_the_first_request_is_said():
         ([1.0, 1234.0], ["1", "1,234"]),
         ([61.3895, -16.26], ["61.4", "−16.3"]),
         ([1.0, 0.48], ["1", "0.48"]),
-        ([0.5, 2e-6, -2e-6, -0.0, np.nan], ["0.500", "< 0.001", "> −0.001", "0.000", "–"]),
+        ([0.5, 2e-6, -2e-6, -0.0, np.nan], ["0.500", "0.000", "0.000", "0.000", "–"]),
         ([True, False], ["yes", "no"]),
         ([True, np.nan, False], ["yes", "–", "no"]),
         ([None, "", "a < b"], ["–", "–", "a < b"]),
@@ -447,6 +449,31 @@ def test_a_margin_changed_after_the_first_request_is_said():
 def test_a_column_is_readable_and_says_no_more_than_it_knows(numbers, shown):
     _, column = report.columns(pd.DataFrame({"name": "x", "n": numbers}))
     assert [text.removesuffix(".00") for text in column.texts] == shown
+
+
+def test_a_share_is_0_only_where_nobody_has_it():
+    (column,) = report.columns(pd.DataFrame({"share": [0.5, 2e-6, 0.0]}))
+    assert column.texts == ["0.500", "< 0.001", "0.000"]
+
+
+def test_the_same_quantity_has_the_same_digits_in_sentences_and_tables(copy):
+    folder, key = copy / "known", ["model", "goal_prompt"]
+    table = pd.read_csv(folder / "steerability.csv")
+    moves = np.linspace(-0.0073, 0.83141, len(table))
+    limits = {"low": -0.0288, "high": 0.0142, "low_90": -0.0244, "high_90": 0.0098}
+    table = table.assign(steerability=moves, **{name: moves + by for name, by in limits.items()})
+    table.to_csv(folder / "steerability.csv", index=False)
+    drawn = table[[*key, "steerability", "low", "high"]]
+    drawn.insert(1, "respondent", drawn["model"].str.rpartition("/")[2])
+    drawn.to_csv(folder / "figures" / "01_small.csv", index=False)
+    page = Page(Run("known", copy).report().read_text(encoding="utf-8"))
+    for move in moves:
+        text = f"{100 * move:.1f}%".replace("-", "−")
+        assert f"moves by {text} of the way" in page.text
+        assert page.cells.count(text) == 2, "as a key number and under the figure"
+    low, high = (f"{100 * (moves[-1] + by):.1f}%".replace("-", "−") for by in (-0.0244, 0.0098))
+    assert f"(90% interval {low} to {high}," in page.text
+    assert f"{low} to {high}" in page.cells
 
 
 def test_provenance_names_the_weights_and_what_was_changed_afterwards(copy):
