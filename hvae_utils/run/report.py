@@ -29,8 +29,9 @@ SINGLE = "administration"  # `part` of rows that are single administrations
 LARGEST_SVG = 500_000  # bytes; above it a figure's PNG is smaller and as good to read
 SMALL = 12  # rows of a table that stands open beside its figure
 LONG = 30  # characters of a cell from which its column is made wide
+PHONE = 36  # characters of a row that surely fit on a phone
 MOST = 60  # rows of a table that are shown; the others are in the run's files
-NUMBER = re.compile(r"–|(< )?−?[\d,.]+%?")  # a text that stands right like a number
+NUMBER = re.compile(r"–|(< )?−?[\d,.]+%?( (to|of) −?[\d,.]+%?)?")  # what stands to the right
 CELL = ["respondent", "value", "goal_prompt"]
 EFFECT = ["model", "wordings", "difference", "low", "high", "note"]  # of the goal prompt
 CONTRASTS = {  # the tests that a study can plan
@@ -54,6 +55,7 @@ DECIMALS = {  # of what the sentences tell, too; other columns have three signif
     **{"1 − regret": 2, "lapse rate": 2, "bits": 2, "value identified": 2},
 }
 OF_THE_WAY = ("steerability", "low", "high", "branch_low", "branch_high", "margin")
+REMARKS = ("flag", "note", "remarks")  # columns of sentences
 SHARES = ("p", "share")  # columns in which a 0 would say "never"
 FACTS = (  # of the manifest, in the section on provenance
     *("profile", "overrides", "revision", "dirty", "lock_sha256"),
@@ -193,7 +195,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals |= {"columns": columns, "most": MOST, "small": SMALL}
+    made.globals |= {"shown": shown, "most": MOST, "small": SMALL}
     made.filters |= {"digest": _digest}
     return made
 
@@ -218,28 +220,55 @@ class Column(NamedTuple):
     texts: list[str]
 
 
-def columns(table: pd.DataFrame) -> list[Column]:
-    """Return the columns of a table as they are shown, NaN as an en dash.
+class Shown(NamedTuple):
+    """A table as it is shown: its columns, and the remarks that they number."""
+
+    columns: list[Column]
+    notes: list[str]
+
+    @property
+    def wide(self) -> bool:
+        """Whether it may be wider than a phone, so that a hint says that it scrolls."""
+        return sum(map(_width, self.columns)) > PHONE
+
+
+def shown(table: pd.DataFrame) -> Shown:
+    """Return a table as it is shown, NaN as an en dash, at most MOST rows.
 
     A column's numbers have one number of decimals: those of DECIMALS, so that a cell and a sentence
-    agree, or three significant digits for the greatest of them.
+    agree, or three significant digits for the greatest of them. A column of remarks holds numbers
+    of notes, which stand below the table, so that no remark makes its column wide or narrow.
     """
-    shown = []
+    table = table[:MOST]
+    remarks = [values for name, values in table.items() if name in REMARKS]
+    notes = list(dict.fromkeys(text for values in remarks for text in values.dropna() if text))
+    columns = []
     for place, name in enumerate(table.columns):
         values = table.iloc[:, place]
-        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-            whole = bool((values.dropna() % 1 == 0).all())
-            greatest = values.astype(float).abs().max()
-            digits = 0 if whole else 3 - sum(greatest >= size for size in (1, 10, 100))
-            digits = DECIMALS.get(str(name), digits)
-            show = _share if name in SHARES else _number
-            kind, texts = "n", [show(number, digits) for number in values.astype(float)]
+        if name in REMARKS:
+            kind, texts = "", [f"[{notes.index(x) + 1}]" if x in notes else "–" for x in values]
+        elif pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+            kind, texts = "n", _numbers(str(name), values.astype(float))
         else:
             texts = [_word(value) for value in values.astype(object)]
             kind = "w" if max(map(len, texts), default=0) > LONG else ""
             kind = "n" if texts and all(map(NUMBER.fullmatch, texts)) else kind
-        shown.append(Column(str(name).replace("_", " "), kind, texts))
-    return shown
+        columns.append(Column(str(name).replace("_", " "), kind, texts))
+    return Shown(columns, notes)
+
+
+def _width(column: Column) -> int:
+    """Return about how many characters wide a column is: its longest text or word of its head."""
+    return 2 + max(map(len, [*column.name.split(), *column.texts]), default=0)
+
+
+def _numbers(name: str, values: pd.Series) -> list[str]:
+    whole = bool((values.dropna() % 1 == 0).all())
+    greatest = values.abs().max()
+    digits = 0 if whole else 3 - sum(greatest >= size for size in (1, 10, 100))
+    digits = DECIMALS.get(name, digits)
+    show = _share if name in SHARES else _number
+    return [show(number, digits) for number in values]
 
 
 def _word(value: object) -> str:

@@ -134,6 +134,22 @@ def test_every_table_has_a_caption_and_heads_and_a_long_one_says_that_it_is_cut(
     assert "12.3" in page.text
 
 
+def test_a_remark_stands_once_below_its_table_and_is_called_by_its_number():
+    remarks = ["short; no target", "", None, "no target", "short; no target"]
+    table = report.shown(pd.DataFrame({"respondent": list("abcde"), "note": remarks}))
+    assert table.notes == ["short; no target", "no target"]
+    assert table.columns[1].texts == ["[1]", "–", "–", "[2]", "[1]"]
+    rows = pd.DataFrame({"note": [f"remark {number}" for number in range(report.MOST + 5)]})
+    assert report.shown(rows).notes[-1] == f"remark {report.MOST - 1}", "of the rows that are shown"
+
+
+def test_every_number_of_a_remark_leads_to_one_below_the_table(page):
+    remarks = [text for text in page.cells if re.fullmatch(r"\[\d+\]", text)]
+    assert remarks
+    assert len(page.named("ol")) >= 1
+    assert "no target, hence no value rationality" not in page.cells
+
+
 def test_what_others_wrote_stays_text(runs):
     text = Run("hostile", runs).report().read_text(encoding="utf-8")
     page = Page(text)
@@ -447,12 +463,12 @@ def test_a_margin_changed_after_the_first_request_is_said():
     ],
 )
 def test_a_column_is_readable_and_says_no_more_than_it_knows(numbers, shown):
-    _, column = report.columns(pd.DataFrame({"name": "x", "n": numbers}))
+    _, column = report.shown(pd.DataFrame({"name": "x", "n": numbers})).columns
     assert [text.removesuffix(".00") for text in column.texts] == shown
 
 
 def test_a_share_is_0_only_where_nobody_has_it():
-    (column,) = report.columns(pd.DataFrame({"share": [0.5, 2e-6, 0.0]}))
+    (column,) = report.shown(pd.DataFrame({"share": [0.5, 2e-6, 0.0]})).columns
     assert column.texts == ["0.500", "< 0.001", "0.000"]
 
 
