@@ -50,6 +50,7 @@ VERDICT = {
     **{"interval": "95% interval", "interval_90": "90% interval", "p": "p", "bits": "bits"},
     **{"identification": "value identified", "wordings": "wordings"},
 }
+VERDICT_FIGURE = "_steerability"  # how its slug ends; it stands with the verdict
 DECIMALS = {  # of what the sentences tell, too; other columns have three significant digits
     **{"angle": 1, "value rationality": 1, "random": 1, "chance-corrected": 2, "chance": 2},
     **{"1 − regret": 2, "lapse rate": 2, "bits": 2, "value identified": 2},
@@ -100,6 +101,7 @@ def page(
         of_deliberation=findings.of_deliberation(deliberation),
         verdicts=_verdicts(steerability),
         respondents=_respondents(cells),
+        verdict=next((f for f in figures if f["slug"].endswith(VERDICT_FIGURE)), None),
         figures=figures,
         quality=_quality(cells),
         cells=_cells(cells),

@@ -51,6 +51,20 @@ def test_axe_finds_nothing_against_wcag_a_and_aa(opened):
     assert any(rule["id"] == "color-contrast" for rule in found.response["passes"])
 
 
+def test_on_a_phone_a_figure_can_be_enlarged_and_made_small_again(opened):
+    opened.set_viewport_size({"width": 390, "height": 844})
+    picture, larger = opened.locator("img").first, opened.locator("a.more").first
+    assert picture.bounding_box()["width"] <= 350
+    larger.click()
+    assert picture.bounding_box()["width"] > 700
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 390, "only its box scrolls"
+    assert not larger.is_visible()
+    opened.locator("a.less").first.click()
+    assert picture.bounding_box()["width"] <= 350
+    opened.set_viewport_size({"width": 1280, "height": 844})
+    assert not larger.is_visible(), "there it has its full size"
+
+
 @pytest.mark.parametrize("width", [320, 1400])
 def test_nothing_sticks_out_of_a_phone_or_a_desk(opened, width):
     opened.set_viewport_size({"width": width, "height": 800})

@@ -343,6 +343,19 @@ def test_the_page_answers_before_it_explains(page):
     assert "conditions are not those of its parameters" in page.text, "they are made up"
 
 
+def test_the_verdict_stands_first_and_its_figure_beside_it(copy):
+    folder = copy / "known" / "figures"
+    finished_run.draw(folder, "03_steerability", pd.DataFrame({"steerability": [0.5]}))
+    page = Page(Run("known", copy).report().read_text(encoding="utf-8"))
+    heads = [name for _, name in page.headings]
+    assert heads[1:4] == ["In short", "The title of 03_steerability", "Question and method"]
+    assert heads.count("The title of 03_steerability") == 1
+    assert heads.index("The title of 01_small") > heads.index("Figures")
+    paragraphs = [given.get("class") for given in page.named("p")]
+    assert paragraphs[:2] == ["lead", "verdict"]
+    assert "50.0%" in page.cells
+
+
 def test_missing_choices_and_flags_are_counted_and_never_rounded_away():
     rows = [cell(asked=9_999, choice=9_999), cell(asked=1, choice=0, scored=3, flag="few choices")]
     said = " ".join(findings.of_run(pd.DataFrame(rows)))
