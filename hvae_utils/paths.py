@@ -1,6 +1,6 @@
 """The only module that knows folders. It reads the environment and creates nothing.
 
-Public names: PACKAGE, ROOT, DATA, NOTEBOOKS, PROFILES, FIGURES, RUNS, cache, shown.
+Public names: PACKAGE, ROOT, DATA, GLOSSARY, NOTEBOOKS, PROFILES, FIGURES, RUNS, cache, shown.
 """
 
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 ROOT = Path(os.environ.get("HVAE_ROOT") or PACKAGE.parent)
 DATA = ROOT / "data"
+GLOSSARY = ROOT / "docs" / "glossary.md"
 NOTEBOOKS = ROOT / "notebooks"
 PROFILES = NOTEBOOKS / "profiles"
 FIGURES = ROOT / "figures"

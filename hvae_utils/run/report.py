@@ -22,6 +22,7 @@ import pandas as pd
 from hvae_utils.errors import UserError
 from hvae_utils.measure import factors
 from hvae_utils.play import study
+from hvae_utils.run import glossary
 from hvae_utils.show import findings
 from hvae_utils.show.names import display_names, joined
 
@@ -63,7 +64,7 @@ FACTS = (  # of the manifest, in the section on provenance
     *("platform", "seeds", "started", "finished", "seconds"),
 )
 QUALITY = {
-    **{"covered_mass": "mass on options", "long_enough": "long vectors"},
+    **{"covered_mass": "covered mass", "long_enough": "long vectors"},
     **{"transitive": "transitive", "order_disagreement": "orders disagree"},
 }
 THOUGHT = {"thinking_tokens": ("thinking_tokens", "sum"), "thoughts_cut_off": ("censored", "mean")}
@@ -79,18 +80,20 @@ def page(
     goal_effects: pd.DataFrame,
     deliberation: pd.DataFrame,
     figures: Sequence[Mapping[str, Any]],
+    words: Mapping[str, str],
 ) -> str:
     """Return the report of the run `name` as HTML.
 
     made_of: its manifest; changed: outputs that are not as they were at its end; planned: from
     `plan`; steerability, goal_effects, deliberation: the tables of `metrics.steerability`; figures:
-    see `figure`. KeyError, ValueError or TypeError where a table or the manifest lacks what is
-    needed.
+    see `figure`; words: the glossary, word -> meaning. KeyError, ValueError or TypeError where a
+    table or the manifest lacks what is needed.
     """
-    words = cells[["flag", "note"]].astype(object).fillna("")
-    cells = cells.assign(**words, respondent=cells["model"].map(display_names(cells["model"])))
+    texts = cells[["flag", "note"]].astype(object).fillna("")
+    cells = cells.assign(**texts, respondent=cells["model"].map(display_names(cells["model"])))
     parameters = {name: of for name, of in made_of["parameters"].items() if name != "models"}
     return environment().get_template("report.html.j2").render(
+        linked=lambda html: glossary.linked(html, words),
         lead=f"Report of the run “{name}”, finished {made_of['finished'][:10]}.",
         in_short=findings.in_short(steerability),
         planned=planned,
@@ -197,7 +200,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals |= {"shown": shown, "most": MOST, "small": SMALL}
+    made.globals |= {"anchor": glossary.anchor, "shown": shown, "most": MOST, "small": SMALL}
     made.filters |= {"digest": _digest}
     return made
 

@@ -290,7 +290,7 @@ class Run:
         UserError where the run did not finish or lacks a file, or a file is damaged.
         """
         from hvae_utils.play import records
-        from hvae_utils.run import report
+        from hvae_utils.run import glossary, report
         from hvae_utils.show import style
 
         made_of, out = self.manifest, Path(out) if out else self.path(REPORT)
@@ -301,8 +301,9 @@ class Run:
                 raise UserError(f"run '{self.name}' has no figure; run its notebooks again")
             asked = records.read(self.path(RECORDS))
             planned = report.plan(made_of["parameters"], self.conditions, asked)
+            words = glossary.read(paths.GLOSSARY)
             tables = self.cells, self.steerability, self.read(GOAL_EFFECTS), self.read(DELIBERATION)
-            text = report.page(self.name, made_of, self.changed(), planned, *tables, figures)
+            text = report.page(self.name, made_of, self.changed(), planned, *tables, figures, words)
         files.write_atomically(out, text)
         return out
 

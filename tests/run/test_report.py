@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from hvae_utils import __main__ as cli
+from hvae_utils import paths
 from hvae_utils.ask import reference
 from hvae_utils.errors import UserError
 from hvae_utils.play import study
@@ -354,6 +355,21 @@ def test_the_verdict_stands_first_and_its_figure_beside_it(copy):
     paragraphs = [given.get("class") for given in page.named("p")]
     assert paragraphs[:2] == ["lead", "verdict"]
     assert "50.0%" in page.cells
+
+
+def test_a_word_of_the_glossary_leads_to_what_it_means(page, runs, monkeypatch, tmp_path):
+    entries = re.findall(r"^\| (cell|administration|arm|flag) \| (.+) \|$",
+                         paths.GLOSSARY.read_text("utf-8"), re.MULTILINE)  # fmt: skip
+    assert len(entries) == 4
+    told = page.text.split("Words")[-1]
+    assert all(f"{word}{meaning}" in told for word, meaning in entries)
+    linked = [given["href"] for given in page.named("a") if given.get("class") == "word"]
+    assert "#word-cell" in linked
+    assert len(linked) == len(set(linked))
+    monkeypatch.setattr(paths, "GLOSSARY", tmp_path / "glossary.md")
+    bare = Page(Run("known", runs).report(tmp_path / "bare.html").read_text(encoding="utf-8"))
+    assert not [given for given in bare.named("a") if given.get("class") == "word"]
+    assert "Words" not in [name for _, name in bare.headings]
 
 
 def test_missing_choices_and_flags_are_counted_and_never_rounded_away():
