@@ -31,6 +31,7 @@ LARGEST_SVG = 500_000  # bytes; above it a figure's PNG is smaller and as good t
 SMALL = 12  # rows of a table that stands open beside its figure
 LONG = 30  # characters of a cell from which its column is made wide
 PHONE = 36  # characters of a row that surely fit on a phone
+UPRIGHT = 12  # columns that fit on a page of paper that stands
 MOST = 60  # rows of a table that are shown; the others are in the run's files
 NUMBER = re.compile(r"–|(< )?−?[\d,.]+%?( (to|of) −?[\d,.]+%?)?")  # what stands to the right
 CELL = ["respondent", "value", "goal_prompt"]
@@ -201,6 +202,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     made.globals |= {"anchor": glossary.anchor, "shown": shown, "most": MOST, "small": SMALL}
+    made.globals |= {"phone": PHONE, "upright": UPRIGHT}
     made.filters |= {"digest": _digest}
     return made
 
@@ -232,9 +234,10 @@ class Shown(NamedTuple):
     notes: list[str]
 
     @property
-    def wide(self) -> bool:
-        """Whether it may be wider than a phone, so that a hint says that it scrolls."""
-        return sum(map(_width, self.columns)) > PHONE
+    def width(self) -> int:
+        """About how many characters wide it is: each column's longest text or word of its head."""
+        columns = ([*column.name.split(), *column.texts] for column in self.columns)
+        return sum(2 + max(map(len, texts), default=0) for texts in columns)
 
 
 def shown(table: pd.DataFrame) -> Shown:
@@ -260,11 +263,6 @@ def shown(table: pd.DataFrame) -> Shown:
             kind = "n" if texts and all(map(NUMBER.fullmatch, texts)) else kind
         columns.append(Column(str(name).replace("_", " "), kind, texts))
     return Shown(columns, notes)
-
-
-def _width(column: Column) -> int:
-    """Return about how many characters wide a column is: its longest text or word of its head."""
-    return 2 + max(map(len, [*column.name.split(), *column.texts]), default=0)
 
 
 def _numbers(name: str, values: pd.Series) -> list[str]:
