@@ -1,10 +1,10 @@
 """The report of a finished run: one HTML page to read, print and hand on.
 
 It holds the verdict, the plan that it was tested by, the question, the findings in sentences, every
-figure with its numbers, the quality of the data and what the run was made of. Everything comes from
-the tables of the run, so the same run gives the same page; it shows no reply and no path of this
-machine. report.html.j2 is the page, where all that a model, a profile or a file name says is
-escaped.
+figure with its numbers, the quality of the data, what the run was made of, and its words. All but
+the words, which are docs/glossary.md's, comes from the tables of the run, so the same run gives the
+same page; it shows no reply and no path of this machine. report.html.j2 is the page, where all that
+a model, a profile or a file name says is escaped.
 """
 
 import base64
