@@ -69,5 +69,5 @@ def linked(html: str, words: Mapping[str, str]) -> tuple[str, dict[str, str]]:
 
 
 def _plain(markdown: str) -> str:
-    """Return a cell without its emphasis, code marks and links."""
-    return re.sub(r"[*`]|\[(.+?)\]\(.+?\)", r"\1", markdown)
+    """Return a cell without its emphasis, code marks, links, and places to link to."""
+    return re.sub(r"[*`]|<a id=\".*?\"></a>|\[(.+?)\]\(.+?\)", r"\1", markdown)

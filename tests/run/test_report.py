@@ -358,7 +358,7 @@ def test_the_verdict_stands_first_and_its_figure_beside_it(copy):
 
 
 def test_a_word_of_the_glossary_leads_to_what_it_means(page, runs, monkeypatch, tmp_path):
-    entries = re.findall(r"^\| (cell|administration|arm|flag) \| (.+) \|$",
+    entries = re.findall(r"^\| <a[^>]*></a>(cell|administration|arm|flag) \| (.+) \|$",
                          paths.GLOSSARY.read_text("utf-8"), re.MULTILINE)  # fmt: skip
     assert len(entries) == 4
     told = page.text.split("Words")[-1]

@@ -295,9 +295,10 @@ def _arrow(point: Point) -> str:
 def _mark(value: str, x: float, y: float, size: float, hollow: bool = False) -> str:
     """Return the mark that a value has in every figure."""
     look = style.value_look(value)
-    colours = {"fill": look.colour}
+    colour = _INK if value == "none" else look.colour
+    colours = {"fill": colour}
     if hollow:
-        colours = {"style": f"fill:{_PAPER}", "stroke": look.colour, "stroke_width": 1.8}
+        colours = {"style": f"fill:{_PAPER}", "stroke": colour, "stroke_width": 1.8}
     if look.marker == "o":
         return element("circle", cx=x, cy=y, r=size, **colours)
     corners = " ".join(f"{x + size * a:.1f},{y - size * b:.1f}" for a, b in _outline(look.marker))
