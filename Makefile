@@ -59,10 +59,11 @@ $(VENV)/.package: $(VENV)/.locked pyproject.toml
 weights: setup
 	@$(BIN)/hvae models fetch smollm2-135m-instruct
 
-# .jupyter switches off JupyterLab's question about news and its look for updates, and leaves the
-# arrow keys to a list that has the focus. Whoever has set these for themselves keeps that. The
-# whole project is served, so that links from the notebooks to docs and data lead somewhere. Jupyter
-# wants to be told that root may run it, and root is whom one is in most containers.
+# .jupyter switches off JupyterLab's question about news, its look for updates and the tools that
+# cover the titles of cells, and leaves the arrow keys to a list that has the focus. Whoever has set
+# these for themselves keeps that. The whole project is served, so that links from the notebooks to
+# docs and data lead somewhere. Jupyter wants to be told that root may run it, and root is whom one
+# is in most containers.
 lab: weights
 	JUPYTER_CONFIG_PATH='$(CURDIR)/.jupyter' $(BIN)/jupyter lab --ServerApp.root_dir=. \
 	  $$(test "$$(id -u)" != 0 || echo --allow-root) notebooks/00_overview.ipynb

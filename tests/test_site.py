@@ -1,7 +1,9 @@
 """The site's pages of prose: links hold where the text is shown, and answers are left out."""
 
+import re
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from docs.site import pages
@@ -61,8 +63,37 @@ def test_terms_of_the_glossary_have_a_place_of_their_own():
     found = pages.terms((paths.ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"))
     assert len(found) > 45
     assert found["cell"] == "cell"
-    assert found["step"] == found["plateau"] == "step"
+    assert found["plateau"] == "step"
     assert pages.terms('| <a id="a-b"></a>a b, c | meaning |\n| d | e |') == {
         "a b": "a-b",
         "c": "a-b",
     }
+
+
+# Of the glossary, with the sense that the notebooks give them from the first time on.
+FIRST_LINKED = (
+    *("administration", "arm", "audit", "bounds", "cell", "chain of thought", "chance-corrected"),
+    *("cluster", "condition", "expected angle", "flag", "lapse", "margin", "random respondent"),
+    *("regret", "respondent", "steerability", "target", "thought", "value rationality"),
+    *("vector length", "verdict", "wording"),
+)
+
+
+@pytest.mark.parametrize("term", FIRST_LINKED)
+def test_a_term_leads_to_the_glossary_where_it_first_stands_in_the_notebooks(term):
+    anchors = pages.terms((paths.ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"))
+    cells = (
+        cell.source
+        for path in sorted(paths.NOTEBOOKS.glob("0*.ipynb"))
+        for cell in nbformat.read(path, 4).cells
+        if cell.cell_type == "markdown"
+    )
+    other = r"`[^`]*`|\$[^$]*\$|^#.*$|\[[^\]]*\]\((?!\.\./docs/glossary)[^)]*\)"
+    prose = "\n".join(re.sub(other, "", source, flags=re.M) for source in cells)
+    longer = "|".join(one for one in anchors if term in one and term != one) or "(?!)"
+    first = next(
+        found
+        for found in re.finditer(rf"{longer}|\b{re.escape(term)}s?\b", prose)
+        if found[0].removesuffix("s") == term.removesuffix("s")
+    )
+    assert prose[first.end() :].startswith(f"](../docs/glossary.md#{anchors[term]})"), first

@@ -26,7 +26,7 @@ CONTENTS = {
 }
 # Rows of the glossary's table: `| <a id="cell"></a>cell | one model ... |`.
 _ROW = re.compile(r'^\| <a id="(?P<anchor>[a-z-]+)"></a>(?P<term>[^|]+) \|', flags=re.MULTILINE)
-EVERYDAY = {"value", "game"}  # of the glossary, and on every page
+EVERYDAY = {"value", "game", "method", "outcome", "step"}  # words that are mostly not meant so
 # A link or a picture outside of code: `[label](target)`.
 _LINK = re.compile(
     r"(`+)(?:.*?)\1|(?P<label>!?\[(?:[^\[\]]|\[[^\]]*\])*\])\((?P<target>[^()\s]+)\)"
