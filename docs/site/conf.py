@@ -18,7 +18,7 @@ html_math_renderer = "mathml"
 html_show_copyright = False
 html_copy_source = False
 
-myst_enable_extensions = ["dollarmath", "html_image"]
+myst_enable_extensions = ["attrs_inline", "dollarmath", "html_image"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
 nb_merge_streams = True

@@ -24,6 +24,8 @@ CONTENTS = {
     "Use it": ["docs/setup", "docs/endpoints", "docs/cost", "docs/inspect", "docs/engine"],
     "Further": ["docs/scaling", "docs/teaching", "docs/site", "data/index", "CONTRIBUTING"],
 }
+# A place to link to: in the repository it is HTML, and Sphinx has a way of its own.
+_PLACE = re.compile(r'<a id="([a-z-]+)"></a>')
 # Rows of the glossary's table: `| <a id="cell"></a>cell | one model ... |`.
 _ROW = re.compile(r'^\| <a id="(?P<anchor>[a-z-]+)"></a>(?P<term>[^|]+) \|', flags=re.MULTILINE)
 EVERYDAY = {"value", "game", "method", "outcome", "step"}  # words that are mostly not meant so
@@ -51,7 +53,7 @@ def stage(to: Path, root: Path = paths.ROOT) -> None:
         text = (root / name).read_text(encoding="utf-8")
         for file in linked(text, name, root):
             copy(file, to, root)
-        text = relinked(text, name, pages, root)
+        text = _PLACE.sub(r"[]{#\1}", relinked(text, name, pages, root))
         if page == "index.md":
             text += contents(pages.values())
         (to / page).parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from typing import Any
 from docutils import nodes
 
 from docs.site import pages
+from hvae_utils import paths
 
 GLOSSARY = "docs/glossary"
 # Where a link would disturb, or lead from a link to a link.
@@ -19,9 +20,8 @@ def setup(app: Any) -> None:
 
 
 def _read(app: Any) -> None:
-    app.env.hvae_terms = pages.terms(
-        app.srcdir.joinpath(f"{GLOSSARY}.md").read_text(encoding="utf-8")
-    )
+    source = paths.ROOT / f"{GLOSSARY}.md"
+    app.env.hvae_terms = pages.terms(source.read_text(encoding="utf-8"))
 
 
 def _link(app: Any, tree: nodes.document, page: str) -> None:
