@@ -40,6 +40,7 @@ NOTHING_SAID = "(no reply)"  # stands for an empty reply in a dialogue; endpoint
 # all requests in flight meet once is survived.
 FAILURES_IN_A_ROW, FAILURES_A_WORKER = 10, 2
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_UNSEEN = 1.0  # of a job; a dozen bars that are full at once say nothing
 LINE = "{desc}: {n_fmt}/{total_fmt}{unit}s, {rate_noinv_fmt}, {elapsed} so far, {remaining} left"
 
 Row = Mapping[str, Any]  # of a table of conditions
@@ -387,10 +388,13 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 
 class Progress(contextlib.AbstractContextManager):
-    """Counts to `total` and shows rate and time left; a bar, or where nobody watches, lines."""
+    """Counts to `total` and shows rate and time left; a bar, or where nobody watches, lines.
+
+    What is done within SECONDS_UNSEEN shows nothing.
+    """
 
     def __init__(self, label: str, total: int, unit: str = "item") -> None:
-        shown = {"desc": label, "total": total, "unit": f" {unit}"}
+        shown = {"desc": label, "total": total, "unit": f" {unit}", "delay": SECONDS_UNSEEN}
         if _someone_watches():
             from tqdm.auto import tqdm
         else:

@@ -662,10 +662,13 @@ def test_the_seconds_of_an_answer_are_the_respondents_own_where_it_tells_them(ru
     assert {record["tries"] for record in read(run.path) if record["kind"] == "item"} == {2}
 
 
-@pytest.mark.parametrize(("seconds", "counts"), [(0.0, [1, 3]), (60.0, [3])])
+@pytest.mark.parametrize(
+    ("unseen", "seconds", "counts"), [(0.0, 0.0, [1, 3]), (0.0, 60.0, [3]), (60.0, 0.0, [])]
+)
 def test_without_anybody_watching_progress_is_plain_lines_that_the_runner_passes_on(
-    monkeypatch, capsys, seconds, counts
+    monkeypatch, capsys, unseen, seconds, counts
 ):
+    monkeypatch.setattr(engine, "SECONDS_UNSEEN", unseen)
     monkeypatch.setattr(engine, "_someone_watches", lambda: False)
     monkeypatch.setattr(engine, "SECONDS_BETWEEN_LINES", seconds)
     with engine.Progress("play a/model", 3) as progress:
