@@ -252,7 +252,8 @@ def test_git_ignores_what_is_not_ours_to_commit_or_only_half_done(tmp_path):
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     left = [".figures.new/a.svg", ".figures.old/a.svg", "runs/x/records.jsonl"]
     left += ["data/prompts/imported-x.toml", "data/prompts/imported-x.toml.part"]
-    ours = ["figures/a.svg", "data/prompts/plain.toml"]
+    left += ["default.zip", "build/site/index.html", "notebooks/answers-0a1b2c3d.json"]
+    ours = ["figures/a.svg", "data/prompts/plain.toml", "data/recorded/default.zip"]
     done = subprocess.run(
         ["git", "-C", str(tmp_path), "check-ignore", *left, *ours],
         capture_output=True, text=True, check=False,

@@ -27,7 +27,10 @@ def _read(app: Any) -> None:
 def _link(app: Any, tree: nodes.document, page: str) -> None:
     if page == GLOSSARY:
         return
-    to, left = app.builder.get_relative_uri(page, GLOSSARY), dict(app.env.hvae_terms)
+    to = app.builder.get_relative_uri(page, GLOSSARY)
+    linked = {node.get("refuri") for node in tree.findall(nodes.reference)}
+    known = app.env.hvae_terms
+    left = {term: known[term] for term in known if f"{to}#{known[term]}" not in linked}
     for text in list(tree.findall(nodes.Text)):
         if not left:
             return
@@ -39,10 +42,10 @@ def _linked(text: str, left: dict[str, str], to: str) -> list[nodes.Node]:
     """Return a text in pieces, with a link from the first of each term; take these from `left`."""
     words = "|".join(sorted(map(re.escape, left), key=len, reverse=True))
     pieces, at = [], 0
-    for found in re.finditer(rf"\b({words})(?=s?\b)", text):
-        if found[0] in left:
+    for found in re.finditer(rf"\b({words})s?\b", text):
+        if found[1] in left:
             pieces += [nodes.Text(text[at : found.start()])]
-            address = f"{to}#{left.pop(found[0])}"
+            address = f"{to}#{left.pop(found[1])}"
             pieces += [nodes.reference("", found[0], refuri=address, classes=["term"])]
             at = found.end()
     return [*pieces, nodes.Text(text[at:])]

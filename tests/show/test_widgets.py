@@ -115,6 +115,10 @@ def test_nothing_is_saved_until_the_button_is_pressed_and_nothing_is_overwritten
     assert re.fullmatch(r"answers-[0-9a-f]{8}\.json", file.name)
     assert json.loads(file.read_text())["choices"] == [0, 1, 2, 3, 4, 5]
     (tmp_path / "theirs.json").write_text("theirs")
+    assert "Saved as" in measure.saved.value
+    answer(measure.primary[:1], [1])
+    assert measure.saved.value == ""  # the file holds other answers
+    answer(measure.primary[:1], [0])
     measure.file.value = "theirs.json"
     measure.save.click()
     assert "already" in measure.saved.value

@@ -88,7 +88,7 @@ class Measure(ipw.VBox):
             item.children = [item.list if self.lists.value else item.slider, item.bars]
 
     def _show(self) -> None:
-        choices = self.choices()
+        choices, self.saved.value = self.choices(), ""  # what was saved are older answers
         if left := [k + 1 for k, choice in enumerate(choices) if choice is None]:
             self.result.value = svg.note(
                 f"Still to answer: item{'s' * (len(left) > 1)} {joined(left)}. Move each slider to "
