@@ -422,6 +422,8 @@ def test_jupyter_is_told_that_root_may_run_it(copy, monkeypatch, user, told):
         (copy / ".venv" / stamp).touch()
     script(copy / "bin" / "id", f"echo {user}")
     monkeypatch.setenv("PATH", f"{copy / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("MAKEFLAGS", raising=False)  # of a make that runs these tests
+    monkeypatch.delenv("MAKELEVEL", raising=False)
     said = run_make(copy, "lab").stdout.splitlines()[-1].split()
     assert said[:2] == ["jupyter", "lab"]
     assert said[-1] == "notebooks/00_overview.ipynb"

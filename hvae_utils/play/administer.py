@@ -107,10 +107,8 @@ def put_items(
 
     >>> from hvae_utils.play import study
     >>> design = study.Study(["reference/faithful"], ["altruistic"], [False])
-    >>> conditions = assign_values(study.conditions(design), held := Held())  # doctest: +ELLIPSIS
-    assign reference/faithful: 1/1 conditions, ...
-    >>> put_items(conditions, held)["self"].tolist()  # doctest: +ELLIPSIS
-    play reference/faithful: 6/6 items, ...
+    >>> conditions = assign_values(study.conditions(design), held := Held())
+    >>> put_items(conditions, held)["self"].tolist()
     [85.0, 100.0, 50.0, 50.0, 50.0, 85.0]
     """
     if player := players.elsewhere():
