@@ -489,9 +489,10 @@ def test_the_command_puts_the_scheduler_into_the_environment_of_the_notebooks(
 NOTEBOOK = """
 import os, sys
 from pathlib import Path
-from hvae_utils.play import administer, study
+from hvae_utils.play import administer, engine, study
 from hvae_utils.play.records import Records
 
+engine.SECONDS_UNSEEN = 0.0  # the line of progress says where it was played
 conditions = study.conditions(study.Study(["reference/faithful"], ["altruistic"], [False]))
 with Records(Path(sys.argv[1])) as records:
     conditions = administer.assign_values(conditions, records)
