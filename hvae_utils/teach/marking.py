@@ -30,6 +30,7 @@ from hvae_utils.teach import course
 
 CELL_SECONDS, MOST_SECONDS = 60, 600  # of one cell, where the system can stop one; of a hand-in
 LONGEST = 200  # characters of a reason
+RIGHT = ""
 PROBLEM = "could not be run to its end: mark it by hand"
 # Of the environment, what a hand-in may see: no keys.
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "TEMP", "SYSTEMROOT", "USERPROFILE", "HVAE_CACHE")
@@ -100,11 +101,18 @@ def mark(folder: Path) -> pd.DataFrame:
         raise UserError(f"{folder} is no folder")
     if importlib.util.find_spec("otter") is None:
         raise UserError('marking needs Otter-Grader: pip install -e ".[course]"')
-    found = sorted(p for p in folder.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
-    if not found:
+    found = sorted(
+        path for path in folder.rglob("*") if path.is_file() and not hidden(path, folder)
+    )
+    if not any(path.suffix == ".ipynb" for path in found):
         raise UserError(f"{folder} holds no notebook (.ipynb)")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return table(list(pool.map(lambda path: marked(path, folder), found)))
+
+
+def hidden(path: Path, folder: Path) -> bool:
+    """Return whether a file, or a folder that it lies in, is hidden, as .ipynb_checkpoints is."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def table(handed_in: Sequence[HandIn]) -> pd.DataFrame:
@@ -132,9 +140,12 @@ def marked(path: Path, folder: Path) -> HandIn:
     import nbformat
 
     made = HandIn(student_of(path, folder), path.relative_to(folder).as_posix())
+    if path.suffix != ".ipynb":
+        made.reasons.append("no notebook (.ipynb)")
+        return made
     try:
         book = nbformat.read(path, as_version=4)
-        book.cells[:0]  # a file of JSON need not be a notebook
+        tidy(book)
     except Exception as fault:
         made.reasons.append(f"no notebook that can be read ({type(fault).__name__})")
         return made
@@ -154,12 +165,22 @@ def marked(path: Path, folder: Path) -> HandIn:
             if extra else PROBLEM
         )  # fmt: skip
     for task in todo if results is not None else ():
-        if (fault := results.get(task.number)) is None:
+        fault = results.get(task.number, "its check was not run")
+        if fault == RIGHT:
             made.points += 1
         else:
             undone = undone_in(book, task)
             made.reasons.append(f"{task.number}: {undone or files.one_line(fault, LONGEST)}")
     return made
+
+
+def tidy(book: Any) -> None:
+    """Give each cell of a notebook what is read of it; what is no cell is taken out."""
+    book.cells = [c for c in book.cells if isinstance(c, dict) and isinstance(c.get("source"), str)]
+    for cell in book.cells:
+        cell.setdefault("cell_type", "raw")
+        if not isinstance(cell.get("metadata"), dict):
+            cell["metadata"] = {}
 
 
 def student_of(path: Path, folder: Path) -> str:
@@ -275,8 +296,8 @@ def whole(parts: list[str]) -> list[str]:
     return parts
 
 
-def run(book: Any, todo: Sequence[Task]) -> dict[str, str | None] | None:
-    """Return number of an exercise -> what its check says, None if it is right; run by Otter.
+def run(book: Any, todo: Sequence[Task]) -> dict[str, str] | None:
+    """Return number of an exercise -> what its check says, RIGHT if nothing; run by Otter.
 
     None where there is no result: the notebook ended Python, or took MOST_SECONDS.
     """
@@ -304,13 +325,13 @@ def run(book: Any, todo: Sequence[Task]) -> dict[str, str | None] | None:
     return dict(outcomes(said.get("tests", []))) or None
 
 
-def outcomes(tests: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str | None]]:
-    """Yield (number, None or what is wrong) of Otter's results."""
+def outcomes(tests: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield (number, RIGHT or what is wrong) of Otter's results."""
     for test in tests:
         number = re.search(r"\d\.\d+", str(test.get("name", "")))
         if number and test.get("max_score"):
             right = test.get("score") == test["max_score"]
-            yield number[0], None if right else told(str(test.get("output", "")))
+            yield number[0], RIGHT if right else told(str(test.get("output", "")))
 
 
 def told(output: str) -> str:

@@ -1,6 +1,7 @@
 """Marking: what is made of a hand-in before anything is run, and of the results after."""
 
 import io
+import json
 
 import nbformat
 import pandas as pd
@@ -133,6 +134,11 @@ def test_files_that_are_no_hand_in_are_listed_with_a_reason(tmp_path):
     (tmp_path / "empty.ipynb").write_text("")
     (tmp_path / "list.ipynb").write_text("[1, 2]")
     nbformat.write(nbformat.v4.new_notebook(), tmp_path / "other.ipynb")
+    odd = {"cells": [{"source": "1", "cell_type": "code"}, 3, {"metadata": {}}], "metadata": {}}
+    (tmp_path / "odd.ipynb").write_text(json.dumps(odd | {"nbformat": 4, "nbformat_minor": 5}))
+    (tmp_path / "essay.pdf").write_bytes(b"%PDF")
+    assert marking.marked(tmp_path / "essay.pdf", tmp_path).reasons == ["no notebook (.ipynb)"]
+    assert marking.marked(tmp_path / "odd.ipynb", tmp_path).possible == 0
     told = {name: marking.marked(tmp_path / f"{name}.ipynb", tmp_path) for name in
             ("empty", "list", "other")}  # fmt: skip
     assert "no notebook that can be read" in told["empty"].reasons[0]
@@ -144,6 +150,23 @@ def test_files_that_are_no_hand_in_are_listed_with_a_reason(tmp_path):
 def test_a_folder_that_is_none_or_empty_is_a_sentence(tmp_path):
     with pytest.raises(UserError, match="is no folder"):
         marking.mark(tmp_path / "none")
+
+
+def test_a_check_that_was_not_run_gives_no_point(tmp_path, monkeypatch):
+    nbformat.write(hand_in(), tmp_path / "a.ipynb")
+    monkeypatch.setattr(marking, "run", lambda book, todo: {"1.1": marking.RIGHT, "1.2": "no"})
+    monkeypatch.setattr(marking, "undone_in", lambda book, task: "")
+    row = marking.marked(tmp_path / "a.ipynb", tmp_path)
+    assert row.points == 1
+    assert row.reasons[:2] == ["1.2: no", "1.3: its check was not run"]
+
+
+def test_a_cell_without_metadata_is_read_and_what_is_no_cell_is_not():
+    book = hand_in()
+    del cell(book, "exercise-1-places")["metadata"]
+    book.cells.append(3)
+    marking.tidy(book)
+    assert marking.strange(book, TASKS) == []
 
 
 def test_a_table_holds_no_formula_of_a_spreadsheet():
