@@ -22,8 +22,10 @@ HERE = Path(__file__).parent
 def build(run: Path, out: Path) -> int:
     """Build the site of a finished run into `out`, which is emptied first; return 0 if all is well.
 
-    WorkbookError where the run has no executed notebooks.
+    WorkbookError where the run has no executed notebooks, or `out` holds what is no site.
     """
+    if out.is_dir() and any(out.iterdir()) and not (out / ".buildinfo").is_file():
+        raise WorkbookError(f"{out} holds what is no site; name another folder")
     with tempfile.TemporaryDirectory() as folder:
         staged, extra = Path(folder, "pages"), Path(folder, "extra")
         pages.stage(staged)
