@@ -8,6 +8,7 @@ import pytest
 
 from docs.site import pages
 from hvae_utils import paths
+from hvae_utils.run import glossary
 
 
 @pytest.fixture
@@ -59,17 +60,6 @@ def test_the_contents_name_every_page_of_the_project_once():
     assert sorted([*named, "CONTRIBUTING"]) == sorted(there)
 
 
-def test_terms_of_the_glossary_have_a_place_of_their_own():
-    found = pages.terms((paths.ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"))
-    assert len(found) > 45
-    assert found["cell"] == "cell"
-    assert found["plateau"] == "step"
-    assert pages.terms('| <a id="a-b"></a>a b, c | meaning |\n| d | e |') == {
-        "a b": "a-b",
-        "c": "a-b",
-    }
-
-
 # Of the glossary, with the sense that the notebooks give them from the first time on.
 FIRST_LINKED = (
     *("administration", "arm", "audit", "bounds", "cell", "chain of thought", "chance-corrected"),
@@ -81,7 +71,7 @@ FIRST_LINKED = (
 
 @pytest.mark.parametrize("term", FIRST_LINKED)
 def test_a_term_leads_to_the_glossary_where_it_first_stands_in_the_notebooks(term):
-    anchors = pages.terms((paths.ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"))
+    anchors = glossary.places(paths.GLOSSARY)
     cells = (
         cell.source
         for path in sorted(paths.NOTEBOOKS.glob("0*.ipynb"))

@@ -26,9 +26,6 @@ CONTENTS = {
 }
 # A place to link to: in the repository it is HTML, and Sphinx has a way of its own.
 _PLACE = re.compile(r'<a id="([a-z-]+)"></a>')
-# Rows of the glossary's table: `| <a id="cell"></a>cell | one model ... |`.
-_ROW = re.compile(r'^\| <a id="(?P<anchor>[a-z-]+)"></a>(?P<term>[^|]+) \|', flags=re.MULTILINE)
-EVERYDAY = {"value", "game", "method", "outcome", "step"}  # words that are mostly not meant so
 # A link or a picture outside of code: `[label](target)`.
 _LINK = re.compile(
     r"(`+)(?:.*?)\1|(?P<label>!?\[(?:[^\[\]]|\[[^\]]*\])*\])\((?P<target>[^()\s]+)\)"
@@ -102,13 +99,6 @@ def copy(name: str, to: Path, root: Path = paths.ROOT) -> None:
     """Copy a file of the repository to the same place below `to`."""
     (to / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(root / name, to / name)
-
-
-def terms(glossary: str) -> dict[str, str]:
-    """Return term -> anchor of the rows of the glossary; "step, plateau" are two terms."""
-    rows = [(row["term"], row["anchor"]) for row in _ROW.finditer(glossary)]
-    named = {term.strip(): anchor for terms, anchor in rows for term in terms.split(",")}
-    return {term: anchor for term, anchor in named.items() if term not in EVERYDAY}
 
 
 def _from_root(target: str, name: str) -> str:

@@ -5,10 +5,11 @@ from typing import Any
 
 from docutils import nodes
 
-from docs.site import pages
 from hvae_utils import paths
+from hvae_utils.run import glossary
 
 GLOSSARY = "docs/glossary"
+EVERYDAY = {"value", "game", "method", "outcome", "step"}  # words that are mostly not meant so
 # Where a link would disturb, or lead from a link to a link.
 _LEFT_ALONE = (nodes.title, nodes.reference, nodes.literal, nodes.literal_block, nodes.raw)
 
@@ -20,8 +21,8 @@ def setup(app: Any) -> None:
 
 
 def _read(app: Any) -> None:
-    source = paths.ROOT / f"{GLOSSARY}.md"
-    app.env.hvae_terms = pages.terms(source.read_text(encoding="utf-8"))
+    known = glossary.places(paths.GLOSSARY)
+    app.env.hvae_terms = {term: known[term] for term in known if term not in EVERYDAY}
 
 
 def _link(app: Any, tree: nodes.document, page: str) -> None:

@@ -1,6 +1,6 @@
 """The words of docs/glossary.md: what each means, and a link from where a page first says it.
 
-Public names: read, anchor, linked.
+Public names: read, places, anchor, linked.
 """
 
 import re
@@ -18,6 +18,15 @@ def read(path: Path) -> dict[str, str]:
         return {}
     rows = re.findall(r"^\| (.+?) \| (.+) \|$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {_plain(word): _plain(meaning) for word, meaning in rows if (word, meaning) != _HEAD}
+
+
+def places(path: Path) -> dict[str, str]:
+    """Return word -> its place in the file, to link to; "step, plateau" are two words at one place.
+
+    A row begins so: `| <a id="cell"></a>cell |`.
+    """
+    rows = re.findall(r'^\| <a id="(.+?)"></a>(.+?) \|', path.read_text("utf-8"), re.MULTILINE)
+    return {word: place for place, words in rows for word in words.split(", ")}
 
 
 def anchor(word: str) -> str:

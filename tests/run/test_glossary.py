@@ -65,3 +65,12 @@ def test_every_row_of_the_glossary_is_read_as_plain_text():
     assert words["cell"].startswith("one model, one value, one arm")
     assert words["game"].endswith("see transfer"), "a link leads nowhere from a report"
     assert not re.search(r"[*`\[\]|]", "".join([*words, *words.values()]))
+
+
+def test_every_row_of_the_glossary_is_a_place_to_link_to(tmp_path):
+    found = glossary.places(paths.GLOSSARY)
+    assert {word for row in glossary.read(paths.GLOSSARY) for word in row.split(", ")} == set(found)
+    assert found["cell"] == "cell"
+    assert found["step"] == found["plateau"] == "step"
+    (tmp_path / "g.md").write_text('| <a id="a-b"></a>a b, c | meaning |\n| d | e |', "utf-8")
+    assert glossary.places(tmp_path / "g.md") == {"a b": "a-b", "c": "a-b"}

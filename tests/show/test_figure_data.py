@@ -355,7 +355,7 @@ def test_a_class_lies_beside_people_in_the_same_stretches():
     assert share["this class", 22.5] == 0.75
     assert share["Many Labs 2", -17.5] == pytest.approx(low)
     assert share["Many Labs 2"].sum() == pytest.approx(1, abs=0.01)
-    assert "22.5° to 62.5° 75%" in figures.class_beside_people.alt(table)
+    assert "−17.5° to 22.5° 25% and 22.5° to 62.5° 75%" in figures.class_beside_people.alt(table)
     drawn = figures.class_beside_people.draw(table).axes[0]
     assert sorted(bar.get_height() for bar in drawn.patches) == [25, 75]
     assert [text.get_text() for text in drawn.texts][:2] == ["5 people", "15 people"]

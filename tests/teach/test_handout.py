@@ -13,25 +13,12 @@ from hvae_utils import __version__, paths
 from hvae_utils.__main__ import main
 from hvae_utils.run import cli
 from hvae_utils.teach import course, handout
+from tests.support.lessons import solved_lines
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     return handout.pack(tmp_path_factory.mktemp("out") / "lessons")
-
-
-def solved_lines():
-    """Return the lines of all solutions that stand nowhere else in a notebook."""
-    workbook = "".join(path.read_text(encoding="utf-8") for path in paths.NOTEBOOKS.glob("*.ipynb"))
-    for lesson in course.lessons():
-        text = "\n".join(cell.source for cell in nbformat.read(lesson, 4).cells)
-        blocks = re.findall(r"### BEGIN SOLUTION[^\n]*\n(.*?)### END", text, flags=re.S)
-        lines = {line.strip() for block in blocks for line in block.split("\n")}
-        yield from (
-            line
-            for line in lines
-            if len(line) > 25 and text.count(line) == 1 and line not in workbook
-        )
 
 
 def test_no_solution_and_nothing_for_instructors_is_in_it(packed):
@@ -41,7 +28,7 @@ def test_no_solution_and_nothing_for_instructors_is_in_it(packed):
         "\n".join(cell.source for cell in nbformat.read(path, 4).cells)
         for path in packed.rglob("*.ipynb")
     )
-    secrets = list(solved_lines())
+    secrets = [line for lesson in course.lessons() for line in solved_lines(lesson)]
     assert len(secrets) > 25
     assert [line for line in secrets if line in books] == []
     assert "Unfinished" in books

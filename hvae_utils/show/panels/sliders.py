@@ -61,9 +61,6 @@ class Measure(ipw.VBox):
         beside.layout.flex_flow = "row wrap"
         super().__init__([beside, ipw.HBox([self.file, self.save]), self.saved])
         self.add_class("hvae-measure")
-        self.primary[
-            3
-        ].tabbable = False  # of script alone: it can have the focus, no key stops here
         redraw(self._arrange, self.lists, self.more)
         self._show()
 

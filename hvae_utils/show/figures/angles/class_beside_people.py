@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from hvae_utils.measure import instruments
+from hvae_utils.measure.answers import MINIMUM
 from hvae_utils.show import marks, style
-from hvae_utils.show.names import joined
+from hvae_utils.show.names import joined, number
 from hvae_utils.show.tables import need
 
 CLASS = "this class"
@@ -40,8 +41,8 @@ def caption(table: pd.DataFrame) -> str:
     others = joined(table["sample"].unique()[1:])
     return (
         f"The class beside people. Bars: per cent of the {mine['count'].sum()} people of the class "
-        "in a stretch of the angle that holds nobody or at least five of them. Marks: the same "
-        f"stretch in {others}."
+        f"in a stretch of the angle that holds nobody or at least {MINIMUM} of them. Marks: the "
+        f"same stretch in {others}."
     )
 
 
@@ -49,7 +50,8 @@ def alt(table: pd.DataFrame) -> str:
     """Return the picture in words."""
     mine = table[(table["sample"] == CLASS) & (table["count"] > 0)]
     bars = joined(
-        f"{row.low:g}° to {row.high:g}° {100 * row.share:.0f}%" for row in mine.itertuples()
+        f"{number(row.low, 1, '°')} to {number(row.high, 1, '°')} {100 * row.share:.0f}%"
+        for row in mine.itertuples()
     )
     return f"Bars over stretches of the angle, with marks of other samples. The class: {bars}."
 
@@ -77,7 +79,7 @@ def draw(table: pd.DataFrame) -> Figure:
         keys.append(marks.key(name, **drawn))
     borders = instruments.load("svo-slider").boundaries
     edges = np.unique(table[["low", "high"]])
-    axes.set_xticks(edges, [f"{edge:g}°".replace("-", "−") for edge in edges])
+    axes.set_xticks(edges, [number(edge, 1, "°") for edge in edges])
     for border in borders:
         axes.axvline(border, **marks.BOUNDARY)
     top = {"ha": "center", "va": "bottom", "fontsize": 7, "transform": axes.get_xaxis_transform()}
