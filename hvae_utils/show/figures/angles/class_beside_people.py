@@ -65,9 +65,9 @@ def draw(table: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     look = {"fc": "#7FA8C2", "ec": "white", "lw": 1.5}
     axes.bar(mine["low"], 100 * mine["share"], mine["high"] - mine["low"], align="edge", **look)
-    for row in mine[mine["count"] > 0].itertuples():
-        place = {"ha": "center", "va": "bottom", "fontsize": 8}
-        axes.text((row.low + row.high) / 2, 100 * row.share + 1.5, f"{row.count} people", **place)
+    top = {"ha": "center", "va": "bottom", "transform": axes.get_xaxis_transform()}
+    for row in mine[mine["count"] > 0].itertuples():  # above all bars and marks
+        axes.text((row.low + row.high) / 2, 0.93, f"{row.count} people", fontsize=7.5, **top)
     keys = [Patch(label=CLASS, **look)]
     others = [name for name in table["sample"].unique() if name != CLASS]
     for place, (name, shape) in enumerate(zip(others, _MARKS, strict=False)):
@@ -82,10 +82,9 @@ def draw(table: pd.DataFrame) -> Figure:
     axes.set_xticks(edges, [number(edge, 1, "°") for edge in edges])
     for border in borders:
         axes.axvline(border, **marks.BOUNDARY)
-    top = {"ha": "center", "va": "bottom", "fontsize": 7, "transform": axes.get_xaxis_transform()}
     for name, low, high in marks.regions(borders, *_ANGLES):
-        axes.text((low + high) / 2, 1.01, name, color=style.INK, **top)
-    axes.set(xlim=_ANGLES, ylim=(0, 1.18 * 100 * table["share"].max()))
+        axes.text((low + high) / 2, 1.01, name, fontsize=7, color=style.INK, **top)
+    axes.set(xlim=_ANGLES, ylim=(0, 1.19 * 100 * table["share"].max()))
     axes.set_ylabel("per cent of people")
     style.legend(figure, keys, 4, "SVO angle, degrees")
     return figure
